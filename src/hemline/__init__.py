@@ -1,0 +1,34 @@
+"""hemline finds the product in a photo."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hemline.data.manifest import Manifest
+    from hemline.search.bundle import Bundle
+    from hemline.search.catalog import Catalog
+    from hemline.search.engine import Engine
+
+__version__ = "0.1.0"
+
+#: The few public names, imported when first used.
+_PUBLIC = {
+    "Bundle": "hemline.search.bundle",
+    "Catalog": "hemline.search.catalog",
+    "Engine": "hemline.search.engine",
+    "Manifest": "hemline.data.manifest",
+}
+
+__all__ = ["Bundle", "Catalog", "Engine", "Manifest", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'hemline' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

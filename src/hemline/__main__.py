@@ -1,0 +1,5 @@
+import sys
+
+from hemline.cli import main
+
+sys.exit(main())

@@ -1,0 +1,139 @@
+"""The bundle's format: the one artefact that passes from learning to search.
+
+A folder with ``bundle.json`` (a `BundleInfo`), ``street.onnx``, ``shop.onnx``, optionally
+``rerank.onnx`` and ``detector.onnx``, shared weights in ``weights.bin`` (ONNX external data), and a
+model card ``README.md``. `hemline.learn.export` writes it, `hemline.search.bundle` runs it.
+
+Graphs' inputs and outputs, by name:
+
+========== ======================================== =============================================
+graph      in                                       out
+========== ======================================== =============================================
+street     images (B,3,S,S)                         embedding (B,D); local (B,C,L) if re-ranking
+shop       images (B,3,S,S); tags (B,T) if used     embedding (B,D); norm (B,); weights (B,L)
+rerank     local (C,L); contexts (K,C)              distance (K,); weights (K,L)
+========== ======================================== =============================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hemline.data.preprocess import Preprocessing
+from hemline.errors import BundleError
+
+FORMAT_VERSION = 1
+INFO_FILE = "bundle.json"
+WEIGHTS_FILE = "weights.bin"
+
+
+class BundleInfo(BaseModel):
+    """``bundle.json``.
+
+    Attributes:
+        format_version: of this schema; another one is refused.
+        name: the model's registered name.
+        embedding_dim: D.
+        grid: (rows, columns) of the local features' locations, rows × columns = L, or None.
+        preprocessing: how a picture becomes a tensor.
+        distance: between L2-normalised embeddings.
+        vocabulary: the tags in the order of the shop graph's ``tags``.
+        uses_tags, reranks: what the model does.
+        rerank_top: how many first hits are re-ranked.
+        graphs: role → file name.
+        precision: of the stored weights; ``precision_loss`` says what it costs against float32.
+        training: how and on what it was trained (recipe, seed, data fingerprint, versions, machine).
+        quality: what was measured, each with its protocol.
+        fingerprint: of the graphs and of what else changes an embedding.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    format_version: int = FORMAT_VERSION
+    name: str
+    summary: str = ""
+    embedding_dim: int = Field(ge=1)
+    grid: tuple[int, int] | None = None
+    preprocessing: Preprocessing
+    distance: str = Field(default="euclidean", pattern="^euclidean$")
+    vocabulary: tuple[str, ...] = ()
+    uses_tags: bool = False
+    reranks: bool = False
+    rerank_top: int = Field(default=256, ge=1)
+    graphs: dict[str, str]
+    precision: str = Field(default="float32", pattern="^(float32|float16|int8)$")
+    precision_loss: dict[str, float] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+    quality: list[dict[str, Any]] = Field(default_factory=list)
+    fingerprint: str = ""
+
+
+def fingerprint(folder: Path, info: BundleInfo) -> str:
+    """Hash of the graphs, the shared weights and of what else changes an embedding."""
+    digest = hashlib.sha256()
+    names = [*sorted(info.graphs.values())]
+    if (folder / WEIGHTS_FILE).exists():
+        names.append(WEIGHTS_FILE)
+    for name in names:
+        digest.update(name.encode())
+        digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
+    changes = {
+        "preprocessing": info.preprocessing.model_dump(mode="json"),
+        "vocabulary": list(info.vocabulary),
+        "distance": info.distance,
+    }
+    digest.update(json.dumps(changes, sort_keys=True).encode())
+    return digest.hexdigest()[:32]
+
+
+def write_info(folder: Path, info: BundleInfo) -> BundleInfo:
+    """Writes ``bundle.json`` with its fingerprint; the last file to be written of a bundle."""
+    info = info.model_copy(update={"fingerprint": fingerprint(folder, info)})
+    (folder / INFO_FILE).write_text(info.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return info
+
+
+def read_info(folder: Path) -> BundleInfo:
+    """Reads and checks ``bundle.json``; `verify` also checks the graphs.
+
+    Raises:
+        BundleError: no bundle there, a damaged one, or one of another format version.
+    """
+    path = folder / INFO_FILE
+    if not path.is_file():
+        raise BundleError(
+            f"{folder} is no bundle: it has no {INFO_FILE}. 'hemline export RUN -o BUNDLE' makes one"
+        )
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path} can't be read: {error}") from None
+    version = raw.get("format_version") if isinstance(raw, dict) else None
+    if version != FORMAT_VERSION:
+        raise BundleError(
+            f"{folder} is a bundle of format version {version}, this hemline reads {FORMAT_VERSION}; "
+            "export it again from its run with this hemline"
+        )
+    try:
+        info = BundleInfo.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BundleError(f"{path}: {where}: {first['msg']}") from None
+    missing = [name for name in info.graphs.values() if not (folder / name).is_file()]
+    if missing:
+        raise BundleError(f"the bundle {folder} lacks {', '.join(missing)}; copy it whole")
+    return info
+
+
+def verify(folder: Path, info: BundleInfo) -> None:
+    """Raises BundleError if the files of a bundle are not those of its fingerprint."""
+    if fingerprint(folder, info) != info.fingerprint:
+        raise BundleError(
+            f"the files of the bundle {folder} are not those it was written with; copy it again"
+        )

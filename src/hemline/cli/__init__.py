@@ -1,0 +1,124 @@
+"""The command line: one thin file for each verb, found by the registry."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+import typer
+
+from hemline import __version__
+from hemline.cli._common import err
+from hemline.errors import HemlineError
+from hemline.registry import Registry
+
+#: Each module of this package declares ``COMMANDS``: a verb's name → its function or Typer group.
+COMMANDS: Registry[Callable[..., Any] | typer.Typer] = Registry(
+    "hemline.cli", "COMMANDS", "command"
+)
+
+
+def _version(show: bool) -> None:
+    if show:
+        print(__version__)
+        raise typer.Exit
+
+
+def build() -> typer.Typer:
+    """The whole command tree."""
+    app = typer.Typer(
+        name="hemline",
+        help="Finds the product in a photo: from a data set to a model, a measured result, a live "
+        "catalogue and an answer.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @app.callback()
+    def root(
+        version: bool = typer.Option(
+            False, "--version", callback=_version, is_eager=True, help="Print the version and end."
+        ),
+    ) -> None:
+        pass
+
+    for name, command in COMMANDS.items():
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name)(command)
+    return app
+
+
+def _fail(message: str, kind: str, code: int, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"error": message, "kind": kind}))
+    err.print(f"hemline: {message}", markup=False, highlight=False, soft_wrap=True)
+    return code
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; every mistake of the user's becomes one line and an exit status.
+
+    Exit status: 0 done, 1 the job failed, 2 bad use, 130 interrupted.
+    """
+    args = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in args
+    try:
+        code = typer.main.get_command(build()).main(
+            args=args, prog_name="hemline", standalone_mode=False
+        )
+        return int(code) if isinstance(code, int) else 0
+    except HemlineError as error:
+        return _fail(str(error), type(error).__name__, error.exit_code, as_json)
+    except click.exceptions.Abort:
+        return _fail(
+            "interrupted; the same command goes on where it stopped", "Interrupted", 130, as_json
+        )
+    except KeyboardInterrupt:
+        return _fail(
+            "interrupted; the same command goes on where it stopped", "Interrupted", 130, as_json
+        )
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message())
+        return 2
+    except click.ClickException as error:
+        return _fail(error.format_message(), "UsageError", 2, as_json)
+    except ModuleNotFoundError as error:
+        learn = {
+            "torch",
+            "torchvision",
+            "timm",
+            "lightning",
+            "onnx",
+            "onnxscript",
+            "safetensors",
+            "yaml",
+        }
+        if (error.name or "").split(".")[0] not in learn:
+            raise
+        message = f"this command needs {error.name}: pip install 'hemline[learn]'"
+        return _fail(message, "MissingExtra", 1, as_json)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            message = (
+                "the disk is full; what was acknowledged is kept. "
+                "Free some room, then run the same command again"
+            )
+        elif error.errno is not None:
+            where = f": {error.filename}" if error.filename else ""
+            message = f"{error.strerror}{where}"
+        else:
+            raise
+        return _fail(message, type(error).__name__, 1, as_json)
+
+
+def run() -> None:
+    """The console script."""
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What comes in: manifests, pictures, readers, protocols, and the atelier that draws."""

@@ -1,0 +1,51 @@
+"""Every error a user can cause: what was found, what was expected, what to do.
+
+The command line prints one line of it and exits with ``exit_code``: 2 for bad use, 1 for a job that
+failed (docs/interfaces.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class HemlineError(Exception):
+    """The root of all errors that are the user's to mend."""
+
+    exit_code = 1
+
+
+class UsageError(HemlineError):
+    """A wrong argument, option or setting."""
+
+    exit_code = 2
+
+
+class DataError(HemlineError):
+    """A manifest, list file or folder that is not as it must be."""
+
+
+class ImageError(DataError):
+    """A file that can't be opened as a picture."""
+
+
+class BundleError(HemlineError):
+    """A bundle that is missing, damaged, or of another format version."""
+
+
+class CatalogError(HemlineError):
+    """A catalogue that is missing, damaged, locked, or made with another bundle."""
+
+
+class TrainingError(HemlineError):
+    """A recipe or run that can't be trained or resumed."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A sentence that names the known word closest to ``name``, or lists them all."""
+    known = sorted(known)
+    close = get_close_matches(name, known, n=1, cutoff=0.5)
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    return f"Known: {', '.join(known)}." if known else "None is known."

@@ -1,0 +1,1 @@
+"""The same measures for a checkpoint and for what is served."""

@@ -1,0 +1,1 @@
+"""PyTorch lives here and nowhere else: models, losses, training, export."""

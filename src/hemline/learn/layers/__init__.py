@@ -1,0 +1,1 @@
+"""Layers of the papers, each tested against a slow reference."""

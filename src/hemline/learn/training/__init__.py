@@ -1,0 +1,1 @@
+"""Stages, samplers, batches, augmentation, the Lightning module."""
