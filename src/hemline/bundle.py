@@ -47,7 +47,7 @@ class BundleInfo(BaseModel):
         rerank_top: how many first hits are re-ranked.
         graphs: role → file name.
         precision: of the stored weights; ``precision_loss`` says what it costs against float32.
-        training: how and on what it was trained (recipe, seed, data fingerprint, versions, machine).
+        training: how and on what (recipe, seed, data fingerprint, versions, machine).
         quality: what was measured, each with its protocol.
         fingerprint: of the graphs and of what else changes an embedding.
     """
@@ -107,7 +107,8 @@ def read_info(folder: Path) -> BundleInfo:
     path = folder / INFO_FILE
     if not path.is_file():
         raise BundleError(
-            f"{folder} is no bundle: it has no {INFO_FILE}. 'hemline export RUN -o BUNDLE' makes one"
+            f"{folder} is no bundle: it has no {INFO_FILE}. "
+            "'hemline export RUN -o BUNDLE' makes one"
         )
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
@@ -116,8 +117,8 @@ def read_info(folder: Path) -> BundleInfo:
     version = raw.get("format_version") if isinstance(raw, dict) else None
     if version != FORMAT_VERSION:
         raise BundleError(
-            f"{folder} is a bundle of format version {version}, this hemline reads {FORMAT_VERSION}; "
-            "export it again from its run with this hemline"
+            f"{folder} is a bundle of format version {version}, "
+            f"this hemline reads {FORMAT_VERSION}; export it again from its run with this hemline"
         )
     try:
         info = BundleInfo.model_validate(raw)

@@ -48,8 +48,7 @@ def resize_square(image: Image, size: int, resize: str = "stretch") -> Image:
         return image
     shrinking = height * width > size * size
     flag = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-    resized: Image = cv2.resize(image, (size, size), interpolation=flag)
-    return resized
+    return np.asarray(cv2.resize(image, (size, size), interpolation=flag), np.uint8)
 
 
 def normalise(image: Image, spec: Preprocessing, domain: Domain) -> FloatArray:
