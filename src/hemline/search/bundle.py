@@ -1,0 +1,162 @@
+"""Opens a bundle and runs its graphs by ONNX Runtime; `hemline.bundle` has the format."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hemline.bundle import INFO_FILE, BundleInfo, read_info, verify
+from hemline.errors import BundleError, UsageError
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+#: What each graph must speak: role → (inputs, outputs), see `hemline.bundle`.
+_CONTRACT: dict[str, tuple[set[str], set[str]]] = {
+    "street": ({"images"}, {"embedding"}),
+    "shop": ({"images"}, {"embedding", "norm"}),
+    "rerank": ({"local", "contexts"}, {"distance", "weights"}),
+}
+
+
+def _shipped_root() -> Path:
+    return Path(str(files("hemline"))) / "bundles"
+
+
+def shipped() -> tuple[str, ...]:
+    """Names of the bundles that came with the package."""
+    root = _shipped_root()
+    if not root.is_dir():
+        return ()
+    return tuple(sorted(p.name for p in root.iterdir() if (p / INFO_FILE).is_file()))
+
+
+class Bundle:
+    """A deployable model: its description and, when asked for, its running graphs.
+
+    Attributes:
+        folder: where it lies.
+        info: its ``bundle.json``.
+    """
+
+    def __init__(self, folder: Path, info: BundleInfo) -> None:
+        self.folder = folder
+        self.info = info
+        self._sessions: dict[tuple[str, int], ort.InferenceSession] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, bundle: str | os.PathLike[str], *, check: bool = True) -> Bundle:
+        """A bundle's folder, or the name of one that ships with the package.
+
+        Args:
+            bundle: folder or name.
+            check: whether to read every file and compare with the fingerprint.
+
+        Raises:
+            BundleError: none there, incomplete, damaged, or of another format version.
+        """
+        folder = Path(bundle)
+        if not folder.is_dir():
+            names = shipped()
+            if str(bundle) not in names:
+                known = f"shipped with hemline: {', '.join(names)}" if names else "none is shipped"
+                raise BundleError(
+                    f"no bundle {str(bundle)!r}: neither a folder nor a shipped name ({known})"
+                )
+            folder = _shipped_root() / str(bundle)
+        info = read_info(folder)
+        for role in ("street", "shop", *(["rerank"] if info.reranks else [])):
+            if role not in info.graphs:
+                raise BundleError(f"the bundle {folder} names no {role} graph; export it again")
+        if check:
+            verify(folder, info)
+        return cls(folder, info)
+
+    @classmethod
+    def default(cls) -> Bundle:
+        """The bundle that ships with the package.
+
+        Raises:
+            BundleError: none ships, or several do.
+        """
+        names = shipped()
+        if len(names) != 1:
+            have = f"several are shipped ({', '.join(names)})" if names else "none is shipped"
+            raise BundleError(f"{have}: say which bundle, with --bundle FOLDER or --bundle NAME")
+        return cls.open(names[0])
+
+    @property
+    def fingerprint(self) -> str:
+        return self.info.fingerprint
+
+    def session(self, role: str, threads: int | None = None) -> ort.InferenceSession:
+        """The running graph of ``role``, made at first use and kept.
+
+        Args:
+            role: ``street``, ``shop``, ``rerank`` …
+            threads: of one run; None leaves it to ONNX Runtime (all cores).
+
+        Raises:
+            UsageError: the bundle has no such graph.
+            BundleError: the graph can't be loaded, or doesn't speak the contract.
+        """
+        if role not in self.info.graphs:
+            have = ", ".join(sorted(self.info.graphs))
+            raise UsageError(f"the bundle {self.info.name} has no {role} graph; it has {have}")
+        key = (role, threads or 0)
+        with self._lock:
+            if key not in self._sessions:
+                self._sessions[key] = self._load(role, threads or 0)
+            return self._sessions[key]
+
+    def _load(self, role: str, threads: int) -> ort.InferenceSession:
+        import onnxruntime as ort
+
+        options: Any = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        path = self.folder / self.info.graphs[role]
+        try:
+            session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime has no common error class of its own
+            reason = str(error).splitlines()[0]
+            raise BundleError(
+                f"the {role} graph {path} can't be loaded ({reason}); "
+                "copy or export the bundle again"
+            ) from None
+        inputs, outputs = _CONTRACT.get(role, (set(), set()))
+        lacking = (inputs - {i.name for i in session.get_inputs()}) | (
+            outputs - {o.name for o in session.get_outputs()}
+        )
+        if lacking:
+            raise BundleError(
+                f"the {role} graph {path} lacks {', '.join(sorted(lacking))}; "
+                "it wasn't written by 'hemline export'"
+            )
+        return session
+
+    def copy_to(self, folder: str | os.PathLike[str]) -> Bundle:
+        """Copies the whole bundle to a new ``folder``; it appears there at once or not at all.
+
+        Raises:
+            UsageError: ``folder`` is already there.
+        """
+        target = Path(folder)
+        if target.exists():
+            raise UsageError(f"{target} is already there; name a new folder for the bundle")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        try:
+            shutil.copytree(self.folder, partial, dirs_exist_ok=True)
+            partial.chmod(0o755)
+            partial.rename(target)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        return Bundle(target, self.info)
