@@ -7,15 +7,16 @@ tests take every one of them in by themselves.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
 from hemline.data.preprocess import Preprocessing
+from hemline.errors import UsageError, nearest
 from hemline.registry import Registry
 
 
@@ -78,6 +79,10 @@ class Stage:
     optimizer: str = "sgd"
     options: dict[str, Any] = field(default_factory=dict)
 
+    def learns(self, name: str) -> bool:
+        """Whether the parameter or module ``name`` lies under a prefix of ``trains``."""
+        return any(name == p or name.startswith(f"{p}.") or p == "" for p in self.trains)
+
 
 @dataclass(slots=True)
 class Batch:
@@ -119,12 +124,22 @@ class ModelConfig(BaseModel):
 class RetrievalModel(nn.Module, ABC):
     """Base of every model.
 
+    A trainer calls ``begin_stage(stage)`` once for each stage and gives the optimiser what it
+    returns; ``train()`` then keeps the frozen part in evaluation mode by itself.
+
+    Exporting: every call below can be exported by ``torch.onnx.export(..., dynamo=True)`` with
+    ``dynamic_shapes`` for B and K (an example batch of 2 or more, so that 1 isn't taken for fixed).
+
     Attributes:
         embedding_dim: D.
-        uses_tags: whether ``encode_shop`` reads its tags.
-        reranks: whether ``rerank`` exists and ``encode_street`` gives local features.
+        uses_tags: whether ``encode_shop`` reads its tags (in the stage in force).
+        reranks: whether ``rerank`` exists and ``encode_street`` gives local features (in the stage
+            in force).
         preprocessing: how its pictures are made.
         tag_count: T.
+        grid: (H, W) of the locations, H × W = L, or None where there are none.
+        freeze_bn: whether batch normalisation stays in evaluation mode while training.
+        stage: the name of the stage in force, or empty where stages change nothing.
     """
 
     embedding_dim: int
@@ -132,6 +147,10 @@ class RetrievalModel(nn.Module, ABC):
     reranks: bool = False
     preprocessing: Preprocessing
     tag_count: int = 0
+    grid: tuple[int, int] | None = None
+    freeze_bn: bool = False
+    stage: str = ""
+    _training_stage: Stage | None = None
 
     @abstractmethod
     def encode_street(self, images: Tensor) -> StreetOutput:
@@ -157,6 +176,46 @@ class RetrievalModel(nn.Module, ABC):
     def loss(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
         """Named scalar losses of a batch; ``total`` is what is minimised."""
 
+    def set_stage(self, name: str) -> None:
+        """Puts a stage of ``stages()`` in force; a model whose stages differ in form overrides it.
+
+        Raises:
+            UsageError: no such stage.
+        """
+        names = [stage.name for stage in self.stages()]
+        if name not in names:
+            raise UsageError(f"no stage {name!r}. {nearest(name, names)}")
+
+    def begin_stage(self, stage: Stage) -> list[nn.Parameter]:
+        """Puts a stage in force, freezes all that it doesn't train, and gives what it trains.
+
+        Call it again after loading a checkpoint: what is frozen is not part of the state.
+        """
+        self.set_stage(stage.name)
+        self._training_stage = stage
+        learned = []
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(stage.learns(name))
+            if parameter.requires_grad:
+                learned.append(parameter)
+        self.train(self.training)
+        return learned
+
+    def train(self, mode: bool = True) -> Self:
+        """As torch's, but what the stage freezes, and frozen batch normalisation, stay as in
+        evaluation."""
+        super().train(mode)
+        stage = self._training_stage
+        for name, module in self.named_modules():
+            frozen = stage is not None and not (
+                name == ""
+                or stage.learns(name)
+                or any(p.startswith(f"{name}.") for p in stage.trains)
+            )
+            if frozen or (self.freeze_bn and isinstance(module, nn.modules.batchnorm._BatchNorm)):
+                module.training = False
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
@@ -181,6 +240,30 @@ class ModelSpec:
     needs: tuple[str, ...]
     summary: str
     tiny: dict[str, Any] = field(default_factory=dict)
+
+    def configure(self, values: Mapping[str, Any]) -> Any:
+        """The model's checked configuration, an instance of ``config``.
+
+        Raises:
+            UsageError: an unknown key (the nearest known one is named) or a wrong value.
+        """
+        try:
+            return self.config.model_validate(dict(values))
+        except ValidationError as error:
+            raise UsageError(f"{self.name}: {_first_wrong(self.config, error)}") from None
+
+
+def _first_wrong(config: type[BaseModel], error: ValidationError) -> str:
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    where = ".".join(path)
+    if first["type"] != "extra_forbidden":
+        return f"{where}: {first['msg']}" if where else first["msg"]
+    for part in path[:-1]:
+        inner = config.model_fields[part].annotation if part in config.model_fields else None
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            config = inner
+    return f"no setting {where!r}. {nearest(path[-1], config.model_fields)}"
 
 
 MODELS: Registry[ModelSpec] = Registry("hemline.learn.models", "MODELS", "model")

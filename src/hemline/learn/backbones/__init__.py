@@ -1,1 +1,42 @@
-"""One file for each family of trunks."""
+"""Backbones: NIN and VGG-CNN-S as published, and timm's behind one adapter, all as a `Trunk`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from hemline.errors import UsageError
+from hemline.learn.backbones._config import BackboneConfig
+from hemline.learn.backbones._trunk import Trunk, Units, cut_units
+from hemline.learn.backbones.nin import CUT as NIN_CUT
+from hemline.learn.backbones.nin import nin_units
+from hemline.learn.backbones.timm_trunk import load_weights, timm_units
+from hemline.learn.backbones.vgg_cnn_s import CUT as VGG_CUT
+from hemline.learn.backbones.vgg_cnn_s import vgg_cnn_s_units
+
+__all__ = ["BackboneConfig", "Trunk", "build_trunk"]
+
+_OWN = {"nin": (nin_units, NIN_CUT), "vgg_cnn_s": (vgg_cnn_s_units, VGG_CUT)}
+
+
+def build_trunk(config: BackboneConfig, size: int) -> Trunk:
+    """The backbone a configuration names, cut for the Y, for pictures of ``size`` pixels.
+
+    Raises:
+        UsageError: an unknown backbone or stage, weights that don't fit, or a size too small.
+    """
+    weights = None if config.weights is None else Path(config.weights).expanduser()
+    units: Units
+    if config.name in _OWN:
+        if config.pretrained or config.pad_type is not None:
+            raise UsageError(
+                f"pretrained and pad_type are timm's; {config.name} knows only weights"
+            )
+        make, cut = _OWN[config.name]
+        units = make()
+        if weights is not None:
+            load_weights(nn.ModuleDict(dict(units)), weights)
+    else:
+        units, cut = timm_units(config.name, size, weights, config.pretrained, config.pad_type)
+    return cut_units(config.name, units, config.cut or cut, config.end, size)

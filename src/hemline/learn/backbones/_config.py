@@ -1,0 +1,37 @@
+"""Which backbone, with which weights, cut where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import model_validator
+
+from hemline.learn.model import ModelConfig
+
+
+class BackboneConfig(ModelConfig):
+    """A backbone; a bare name stands for its defaults.
+
+    Attributes:
+        name: ``nin``, ``vgg_cnn_s``, or timm's name of a convolutional network.
+        weights: a .safetensors or .pth file to start from.
+        pretrained: start from timm's own weights (downloads them).
+        cut: the last shared stage (``block3``, ``conv4``, ``blocks.4`` …); None for its own.
+        end: the last stage of the branch, dropping what follows; None for all.
+        pad_type: ``same`` for weights that come from TensorFlow (timm's EfficientNet family).
+        freeze_bn: batch normalisation stays in evaluation mode while training (its scale and bias
+            still learn); needed where it is folded into the convolutions.
+    """
+
+    name: str = "nin"
+    weights: str | None = None
+    pretrained: bool = False
+    cut: str | None = None
+    end: str | None = None
+    pad_type: str | None = None
+    freeze_bn: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value

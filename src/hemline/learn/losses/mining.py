@@ -1,0 +1,115 @@
+"""Where the negatives of a triplet come from; all are of the batch, none shows the anchor's item.
+
+Each function gives (N, 3) integer rows: anchor row, positive column, negative column of the (B, M)
+distances. Street row i is paired with shop row i.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Negatives = Literal["cyclic", "random", "semi_hard", "hard"]
+
+
+def cyclic(street_items: Tensor, shop_items: Tensor, shifts: int = 4) -> Tensor:
+    """The pairs' own shop rows shifted by 1 … ``shifts`` (the YNet authors' code).
+
+    Args:
+        street_items: (B,) item numbers.
+        shop_items: (M,) item numbers, M ≥ B.
+    """
+    rows = torch.arange(len(street_items), device=street_items.device)
+    parts = [
+        torch.stack([rows, rows, (rows + shift) % len(rows)], dim=1)
+        for shift in range(1, min(shifts, len(rows) - 1) + 1)
+    ]
+    if not parts:
+        return rows.new_empty((0, 3))
+    triplets = torch.cat(parts)
+    return triplets[street_items[triplets[:, 0]] != shop_items[triplets[:, 2]]]
+
+
+def random(
+    street_items: Tensor,
+    shop_items: Tensor,
+    count: int = 4,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """``count`` negatives drawn with replacement for each pair (street row, shop row of its item).
+
+    Args:
+        street_items: (B,) item numbers.
+        shop_items: (M,) item numbers.
+        generator: on the CPU; torch's own where None.
+    """
+    other = street_items.unsqueeze(1) != shop_items.unsqueeze(0)
+    pairs = _with_negatives((~other).nonzero(), other)
+    if len(pairs) == 0:
+        return pairs.new_empty((0, 3))
+    chance = other[pairs[:, 0]].float().cpu()
+    drawn = torch.multinomial(chance, count, replacement=True, generator=generator)
+    return torch.cat(
+        [pairs.repeat_interleave(count, dim=0), drawn.to(pairs.device).reshape(-1, 1)], dim=1
+    )
+
+
+def semi_hard(distances: Tensor, street_items: Tensor, shop_items: Tensor) -> Tensor:
+    """For each pair the nearest negative farther than the positive; the farthest where none is.
+
+    Args:
+        distances: (B, M).
+        street_items: (B,) item numbers.
+        shop_items: (M,) item numbers.
+    """
+    other = street_items.unsqueeze(1) != shop_items.unsqueeze(0)
+    pairs = _with_negatives((~other).nonzero(), other)
+    if len(pairs) == 0:
+        return pairs.new_empty((0, 3))
+    distances = distances.detach()
+    row = distances[pairs[:, 0]]  # (N, M)
+    allowed = other[pairs[:, 0]]
+    farther = allowed & (row > distances[pairs[:, 0], pairs[:, 1]].unsqueeze(1))
+    nearest = row.masked_fill(~farther, float("inf")).argmin(dim=1)
+    farthest = row.masked_fill(~allowed, float("-inf")).argmax(dim=1)
+    negative = torch.where(farther.any(dim=1), nearest, farthest)
+    return torch.cat([pairs, negative.unsqueeze(1)], dim=1)
+
+
+def hard(distances: Tensor, street_items: Tensor, shop_items: Tensor) -> Tensor:
+    """For each pair the nearest negative of all.
+
+    Args:
+        distances: (B, M).
+        street_items: (B,) item numbers.
+        shop_items: (M,) item numbers.
+    """
+    other = street_items.unsqueeze(1) != shop_items.unsqueeze(0)
+    pairs = _with_negatives((~other).nonzero(), other)
+    if len(pairs) == 0:
+        return pairs.new_empty((0, 3))
+    row = distances.detach()[pairs[:, 0]].masked_fill(~other[pairs[:, 0]], float("inf"))
+    return torch.cat([pairs, row.argmin(dim=1, keepdim=True)], dim=1)
+
+
+def mine(
+    negatives: Negatives,
+    distances: Tensor,
+    street_items: Tensor,
+    shop_items: Tensor,
+    count: int = 4,
+) -> Tensor:
+    """The triplets of a batch by one of the four ways; ``count`` is for cyclic and random."""
+    if negatives == "cyclic":
+        return cyclic(street_items, shop_items, count)
+    if negatives == "random":
+        return random(street_items, shop_items, count)
+    if negatives == "semi_hard":
+        return semi_hard(distances, street_items, shop_items)
+    return hard(distances, street_items, shop_items)
+
+
+def _with_negatives(pairs: Tensor, other: Tensor) -> Tensor:
+    return pairs[other.any(dim=1)[pairs[:, 0]]]
