@@ -32,11 +32,7 @@ def slow_local(encoder: BundleEncoder, image: np.ndarray) -> np.ndarray:
     )
     half = SIZE // 2
     corners = [(y, x) for y in (0, half) for x in (0, half)]
-    quarters = [
-        mapped[:, y : y + half, x : x + half].mean(axis=(1, 2))
-        for y in (0, half)
-        for x in (0, half)
-    ]
+    quarters = [mapped[:, y : y + half, x : x + half].mean(axis=(1, 2)) for y, x in corners]
     return np.stack(quarters, axis=1)
 
 

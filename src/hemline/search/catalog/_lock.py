@@ -1,0 +1,95 @@
+"""One writer at a time: a file lock that the operating system lets go when its holder dies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from pathlib import Path
+
+from hemline.errors import CatalogError
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            # A byte far beyond the content, so that others can still read whose lock it is.
+            os.lseek(descriptor, 1 << 20, os.SEEK_SET)
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+
+class WriterLock:
+    """Held by one thread of one process; that thread may take it several times.
+
+    The file holds its holder's process number while it is held, and is emptied when it is let go:
+    a number found by the next holder says that the last one died.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = threading.RLock()
+        self._depth = 0
+        self._descriptor = -1
+        self._died = False
+
+    def acquire(self) -> bool:
+        """Takes it; True if the last holder died with it.
+
+        Raises:
+            CatalogError: someone else holds it.
+        """
+        if not self._thread.acquire(blocking=False):
+            raise CatalogError(f"another thread writes to {self._path.parent}; wait until it ends")
+        try:
+            if self._depth == 0:
+                self._died = self._lock()
+            self._depth += 1
+        except BaseException:
+            self._thread.release()
+            raise
+        return self._died
+
+    def _lock(self) -> bool:
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        if not _try_lock(descriptor):
+            holder = _holder(descriptor)
+            os.close(descriptor)
+            raise CatalogError(
+                f"{self._path.parent} is being written to by another process{holder}; "
+                "wait until it ends (searching is not blocked)"
+            )
+        died = bool(_holder(descriptor))
+        os.ftruncate(descriptor, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        with contextlib.suppress(OSError):  # on a full disk the lock holds without its note
+            os.write(descriptor, str(os.getpid()).encode())
+        self._descriptor = descriptor
+        return died
+
+    def release(self) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            os.ftruncate(self._descriptor, 0)
+            os.close(self._descriptor)
+            self._descriptor = -1
+        self._thread.release()
+
+
+def _holder(descriptor: int) -> str:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    text = os.read(descriptor, 20).decode(errors="replace").strip()
+    return f" (process {text})" if text else ""

@@ -1,0 +1,355 @@
+"""The persistent store: SQLite holds the truth, a FAISS index in memory answers.
+
+Each batch is one transaction in a write-ahead log that is synced to the disk before `add` returns,
+so whatever was acknowledged survives a kill or a power cut. Every row carries the number of the
+commit that wrote it, every removal is noted with its own; an index catches up by reading what is
+newer than what it has seen, and sees the commits of other processes in the same way.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hemline.errors import CatalogError
+from hemline.search.catalog._index import FlatIndex
+from hemline.search.catalog._lock import WriterLock
+from hemline.search.catalog._protocol import Counts, Ids, Neighbours, Row, StoreSpec
+from hemline.search.where import Where
+from hemline.types import FloatArray
+
+FILE = "catalog.sqlite"
+FORMAT_VERSION = 1
+_CHUNK = 500  # values bound to one statement
+_READ = 4096  # vectors read at a time
+_FILTERS = 32  # conditions whose answer is remembered
+
+_SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE pictures (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again
+    image_id TEXT NOT NULL UNIQUE,
+    item_id TEXT NOT NULL,
+    domain TEXT NOT NULL,
+    category TEXT NOT NULL,
+    tags TEXT NOT NULL,                    -- JSON list
+    columns TEXT NOT NULL,                 -- JSON object
+    source TEXT NOT NULL,
+    picture TEXT NOT NULL,
+    norm REAL NOT NULL,
+    embedding BLOB NOT NULL,               -- little-endian float32
+    revision INTEGER NOT NULL              -- of the commit that wrote it
+);
+CREATE INDEX pictures_by_item ON pictures (item_id);
+CREATE INDEX pictures_by_revision ON pictures (revision);
+CREATE TABLE removed (id INTEGER PRIMARY KEY, revision INTEGER NOT NULL);
+CREATE INDEX removed_by_revision ON removed (revision);
+CREATE TABLE columns (name TEXT PRIMARY KEY) WITHOUT ROWID;
+"""
+_FIELDS = "image_id, item_id, embedding, norm, domain, category, tags, columns, source, picture"
+
+
+class SqliteStore:
+    """One file, ``catalog.sqlite``, in a catalogue's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / FILE
+        if not path.is_file():
+            raise CatalogError(f"{folder} has no {FILE}; 'hemline catalog create' makes one")
+        self._folder = folder
+        self._lock = threading.RLock()
+        self._writer = WriterLock(folder / "catalog.lock")
+        self._filters: dict[str, tuple[int, Ids]] = {}
+        self._seen = 0
+        self._data_version = -1
+        with _clear(folder):
+            self._db = _connect(path)
+            try:
+                meta = dict(self._db.execute("SELECT name, value FROM meta"))
+            except sqlite3.DatabaseError as error:
+                self._db.close()
+                raise CatalogError(f"{path} isn't a catalogue, or is damaged: {error}") from None
+        version = meta.get("format_version")
+        if version != str(FORMAT_VERSION):
+            self._db.close()
+            raise CatalogError(
+                f"{folder} is a catalogue of format version {version}, this hemline reads "
+                f"{FORMAT_VERSION}; create it again with this hemline"
+            )
+        self.fingerprint: str = meta["fingerprint"]
+        self.dim = int(meta["dim"])
+        self._index = FlatIndex(self.dim)
+
+    @classmethod
+    def create(cls, folder: Path, fingerprint: str, dim: int) -> SqliteStore:
+        with _clear(folder):
+            db = _connect(folder / FILE)
+            db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA}")
+            meta = {
+                "format_version": FORMAT_VERSION,
+                "fingerprint": fingerprint,
+                "dim": dim,
+                "revision": 0,
+            }
+            db.executemany("INSERT INTO meta VALUES (?, ?)", [(k, str(v)) for k, v in meta.items()])
+            db.execute("COMMIT")
+            db.close()
+        return cls(folder)
+
+    # Writing
+
+    @contextmanager
+    def writing(self) -> Iterator[bool]:
+        died = self._writer.acquire()
+        try:
+            yield died
+        finally:
+            self._writer.release()
+
+    @contextmanager
+    def _commit(self) -> Iterator[int]:
+        """One durable transaction; gives its revision."""
+        with self.writing(), self._lock, _clear(self._folder):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                revision = self._revision() + 1
+                yield revision
+                self._db.execute(
+                    "UPDATE meta SET value = ? WHERE name = 'revision'", (str(revision),)
+                )
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+            self._data_version = -1
+
+    def _revision(self) -> int:
+        found = self._db.execute("SELECT value FROM meta WHERE name = 'revision'").fetchone()
+        return int(found[0])
+
+    def add(self, rows: Sequence[Row]) -> None:
+        latest = {row.image_id: row for row in rows}  # the last of a batch wins
+        for row in latest.values():
+            if row.embedding.shape != (self.dim,):
+                raise CatalogError(f"a vector of {row.embedding.shape}, not ({self.dim},)")
+        with self._commit() as revision:
+            for chunk in _chunks(list(latest)):
+                self._delete("image_id", chunk, revision)
+            self._db.executemany(
+                f"INSERT INTO pictures ({_FIELDS}, revision) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                [(*_values(row), revision) for row in latest.values()],
+            )
+            names = {name for row in latest.values() for name in row.columns}
+            self._db.executemany(
+                "INSERT OR IGNORE INTO columns VALUES (?)", [(name,) for name in names]
+            )
+
+    def _delete(self, column: str, values: Sequence[str], revision: int) -> None:
+        chosen = f"{column} IN ({_marks(values)})"
+        self._db.execute(
+            f"INSERT INTO removed SELECT id, ? FROM pictures WHERE {chosen}", (revision, *values)
+        )
+        self._db.execute(f"DELETE FROM pictures WHERE {chosen}", values)
+
+    def remove(self, item_ids: Collection[str]) -> dict[str, int]:
+        removed: dict[str, int] = {}
+        with self._commit() as revision:
+            for chunk in _chunks(item_ids):
+                removed |= dict(
+                    self._db.execute(
+                        "SELECT item_id, COUNT(*) FROM pictures "
+                        f"WHERE item_id IN ({_marks(chunk)}) GROUP BY item_id",
+                        chunk,
+                    )
+                )
+                self._delete("item_id", chunk, revision)
+        return removed
+
+    # Reading
+
+    def _select(self, column: str, values: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
+        for chunk in _chunks(values):
+            yield from self._query(
+                f"SELECT id, {_FIELDS} FROM pictures WHERE {column} IN ({_marks(chunk)})", chunk
+            )
+
+    def _query(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._lock, _clear(self._folder):
+            return self._db.execute(sql, values).fetchall()
+
+    def get(self, image_ids: Collection[str]) -> dict[str, Row]:
+        return {found[1]: _row(found[1:]) for found in self._select("image_id", image_ids)}
+
+    def take(self, ids: Ids) -> list[Row | None]:
+        wanted = [int(i) for i in ids]
+        rows = {found[0]: _row(found[1:]) for found in self._select("id", wanted)}
+        return [rows.get(i) for i in wanted]
+
+    def rows(self) -> Iterator[Row]:
+        last = 0
+        sql = f"SELECT id, {_FIELDS} FROM pictures WHERE id > ? ORDER BY id LIMIT {_READ}"
+        while found := self._query(sql, (last,)):
+            last = found[-1][0]
+            yield from (_row(values[1:]) for values in found)
+
+    def items(self, item_ids: Collection[str]) -> list[Row]:
+        return [_row(f[1:]) for f in sorted(self._select("item_id", item_ids), key=lambda f: f[0])]
+
+    def counts(self) -> Counts:
+        return Counts(*self._query("SELECT COUNT(*), COUNT(DISTINCT item_id) FROM pictures")[0])
+
+    def columns(self) -> tuple[str, ...]:
+        return tuple(name for (name,) in self._query("SELECT name FROM columns ORDER BY name"))
+
+    def pictures(self) -> frozenset[str]:
+        found = self._query("SELECT DISTINCT picture FROM pictures WHERE picture <> ''")
+        return frozenset(name for (name,) in found)
+
+    # Searching
+
+    def _catch_up(self) -> None:
+        """Brings the index to the newest commit, of this process or of another."""
+        version = self._db.execute("PRAGMA data_version").fetchone()[0]
+        if version == self._data_version:
+            return
+        self._db.execute("BEGIN")  # one snapshot for all that is read here
+        try:
+            revision = self._revision()
+            if revision != self._seen:
+                gone = self._db.execute(
+                    "SELECT id FROM removed WHERE revision > ?", (self._seen,)
+                ).fetchall()
+                if self._seen:
+                    self._index.remove(np.array([g[0] for g in gone], np.int64))
+                cursor = self._db.execute(
+                    "SELECT id, embedding FROM pictures WHERE revision > ?", (self._seen,)
+                )
+                while found := cursor.fetchmany(_READ):
+                    vectors = np.frombuffer(b"".join(blob for _, blob in found), "<f4")
+                    ids = np.array([id_ for id_, _ in found], np.int64)
+                    self._index.add(ids, vectors.reshape(len(found), self.dim))
+        except BaseException:
+            self._index, self._seen = FlatIndex(self.dim), 0  # read it all again next time
+            raise
+        finally:
+            self._db.execute("COMMIT")
+        self._seen, self._data_version = revision, version
+
+    def _allowed(self, where: Where) -> Ids:
+        """Ids of the rows of which a condition is true."""
+        known = self._filters.get(where.text)
+        if known is not None and known[0] == self._seen:
+            return known[1]
+        found = self._db.execute(
+            "SELECT id, image_id, item_id, category, tags, columns FROM pictures"
+        )
+        ids = [
+            id_
+            for id_, image_id, item_id, category, tags, columns in found
+            if where.matches(
+                {
+                    **json.loads(columns),
+                    "image_id": image_id,
+                    "item_id": item_id,
+                    "category": category,
+                    "tags": json.loads(tags),
+                }
+            )
+        ]
+        if len(self._filters) >= _FILTERS:
+            self._filters.clear()
+        allowed = np.array(ids, np.int64)
+        self._filters[where.text] = (self._seen, allowed)
+        return allowed
+
+    def search(self, query: FloatArray, k: int, where: Where | None = None) -> Neighbours:
+        with self._lock, _clear(self._folder):
+            self._catch_up()
+            allowed = None if where is None else self._allowed(where)
+            return self._index.search(query, k, allowed)
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    return db
+
+
+@contextmanager
+def _clear(folder: Path) -> Iterator[None]:
+    """SQLite's errors as ours, in one line that says what to do."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if "full" in str(error) or "disk I/O" in str(error):
+            raise CatalogError(
+                f"{folder} can't be written: no room on the disk, or it fails ({error}). What was "
+                "acknowledged is kept; free some room, then run the same command again"
+            ) from error
+        raise CatalogError(f"{folder}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise CatalogError(f"{folder / FILE} isn't a catalogue, or is damaged: {error}") from error
+
+
+def _chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
+    whole = list(values)
+    for start in range(0, len(whole), _CHUNK):
+        yield whole[start : start + _CHUNK]
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ",".join("?" * len(values))
+
+
+def _values(row: Row) -> tuple[Any, ...]:
+    return (
+        row.image_id,
+        row.item_id,
+        np.ascontiguousarray(row.embedding, "<f4").tobytes(),
+        float(row.norm),
+        row.domain,
+        row.category,
+        json.dumps(list(row.tags), ensure_ascii=False),
+        json.dumps(dict(row.columns), ensure_ascii=False),
+        row.source,
+        row.picture,
+    )
+
+
+def _row(values: Sequence[Any]) -> Row:
+    image_id, item_id, embedding, norm, domain, category, tags, columns, source, picture = values
+    return Row(
+        image_id=image_id,
+        item_id=item_id,
+        embedding=np.frombuffer(embedding, "<f4").astype(np.float32, copy=False),
+        norm=norm,
+        domain=domain,
+        category=category,
+        tags=tuple(json.loads(tags)),
+        columns=json.loads(columns),
+        source=source,
+        picture=picture,
+    )
+
+
+STORES: Mapping[str, StoreSpec] = {
+    "sqlite": StoreSpec(
+        summary="SQLite holds the truth, a FAISS index in memory answers",
+        file=FILE,
+        create=SqliteStore.create,
+        open=SqliteStore,
+    )
+}

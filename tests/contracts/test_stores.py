@@ -1,0 +1,175 @@
+"""Every registered store agrees with the exact in-memory one."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hemline.errors import CatalogError
+from hemline.search.catalog import STORES
+from hemline.search.catalog._protocol import Row, Store
+from hemline.search.catalog.memory import MemoryStore
+from hemline.search.where import Where
+
+DIM = 12
+CONDITIONS = [
+    "category = 'dress'",
+    "price < 50 and 'floral' in tags",
+    "not (price >= 20) or item_id in ('item1', 'item2')",
+    "category = 'no such'",
+]
+
+
+def make_row(rng: np.random.Generator, image: int) -> Row:
+    vector = rng.normal(size=DIM).astype(np.float32)
+    norm = float(np.linalg.norm(vector))
+    price = [None, float(rng.integers(1, 100)), int(rng.integers(1, 100))][int(rng.integers(3))]
+    return Row(
+        image_id=f"image{image} 'é'",
+        item_id=f"item{int(rng.integers(12))}",
+        embedding=vector / np.float32(norm),
+        norm=norm,
+        category=["dress", "shirt", ""][int(rng.integers(3))],
+        tags=("pattern=floral", "colour=red")[: int(rng.integers(3))],
+        columns={} if price is None else {"price": price, "title": f"Nº {image}"},
+        source=f"source{image}",
+        picture=f"{image:04x}",
+    )
+
+
+def plain(row: Row) -> dict:
+    whole = {f.name: getattr(row, f.name) for f in dataclasses.fields(row)}
+    return whole | {"embedding": row.embedding.tolist()}
+
+
+def assert_agree(store: Store, exact: Store, rng: np.random.Generator) -> None:
+    assert store.counts() == exact.counts()
+    assert [plain(r) for r in store.rows()] == [plain(r) for r in exact.rows()]
+    assert set(exact.columns()) <= set(store.columns())
+    assert store.pictures() == exact.pictures()
+    for text in [None, *CONDITIONS]:
+        where = None if text is None else Where.parse(text, ["price", "title"])
+        query = rng.normal(size=DIM).astype(np.float32)
+        query /= np.linalg.norm(query)
+        k = int(rng.integers(1, 40))
+        got, want = store.search(query, k, where), exact.search(query, k, where)
+        np.testing.assert_allclose(got.similarity, want.similarity, atol=1e-5)
+        names = [[r.image_id for r in s.take(n.ids) if r] for s, n in ((store, got), (exact, want))]
+        assert names[0] == names[1]
+
+
+def reopened(name: str, store: Store, folder: Path) -> Store:
+    store.close()
+    return STORES[name].open(folder)
+
+
+@pytest.fixture(params=list(STORES))
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_agrees_with_the_exact_store(name: str, seed: int, tmp_path: Path) -> None:
+    rng, choose = np.random.default_rng(seed), random.Random(seed)
+    store = STORES[name].create(tmp_path, "print", DIM)
+    exact = MemoryStore("print", DIM)
+    for _ in range(25):
+        if choose.random() < 0.7:  # adds; often of an image_id that is there already
+            images = [int(i) for i in rng.integers(0, 80, choose.randint(1, 15))]
+            rows = [make_row(rng, image) for image in dict.fromkeys(images)]
+            store.add(rows)
+            exact.add(rows)
+        else:
+            items = [f"item{int(i)}" for i in rng.integers(0, 14, 3)]
+            assert store.remove(items) == exact.remove(items)
+        if STORES[name].file and choose.random() < 0.2:
+            store = reopened(name, store, tmp_path)
+        assert_agree(store, exact, rng)
+        some = [r.image_id for r in exact.rows()][:5]
+        assert store.get([*some, "none"]).keys() == set(some)
+        assert [plain(r) for r in store.items(["item1", "item2"])] == [
+            plain(r) for r in exact.items(["item1", "item2"])
+        ]
+    store.close()
+
+
+def test_an_empty_store_answers(name: str, tmp_path: Path) -> None:
+    store = STORES[name].create(tmp_path, "print", DIM)
+    assert store.counts() == (0, 0)
+    assert len(store.search(np.ones(DIM, np.float32), 5).ids) == 0
+    assert store.remove(["nothing"]) == {}
+    assert (store.fingerprint, store.dim) == ("print", DIM)
+    store.close()
+
+
+def test_equal_vectors_come_in_the_order_of_their_ids(name: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    same = make_row(rng, 0)
+    store = STORES[name].create(tmp_path, "print", DIM)
+    store.add([dataclasses.replace(same, image_id=f"i{n}") for n in range(9)])
+    found = store.search(same.embedding, 9)
+    assert found.ids.tolist() == sorted(found.ids.tolist())
+    store.close()
+
+
+def test_a_vector_of_another_length_is_refused_with_its_whole_batch(
+    name: str, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    store = STORES[name].create(tmp_path, "print", DIM)
+    wrong = dataclasses.replace(make_row(rng, 1), embedding=np.ones(3, np.float32))
+    with pytest.raises(CatalogError, match=r"\(3,\), not \(12,\)"):
+        store.add([make_row(rng, 0), wrong])
+    assert store.counts().pictures == 0
+    store.close()
+
+
+def test_a_removed_id_is_none_and_never_comes_again(name: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    store = STORES[name].create(tmp_path, "print", DIM)
+    row = make_row(rng, 0)
+    store.add([row])
+    before = store.search(row.embedding, 1).ids
+    store.add([row])
+    after = store.search(row.embedding, 1).ids
+    assert before.tolist() != after.tolist()
+    assert store.take(before) == [None]
+    store.remove([row.item_id])
+    assert store.take(after) == [None]
+    store.close()
+
+
+def test_threads_write_and_search_at_once(name: str, tmp_path: Path) -> None:
+    store = STORES[name].create(tmp_path, "print", DIM)
+    rng = np.random.default_rng(0)
+    batches = [[make_row(rng, 10 * b + i) for i in range(10)] for b in range(15)]
+    failed: list[BaseException] = []
+    done = threading.Event()
+
+    def search() -> None:
+        own, last = np.random.default_rng(1), 0
+        try:
+            while not done.is_set():
+                found = store.search(own.normal(size=DIM).astype(np.float32), 500)
+                assert len(found.ids) % 10 == 0  # whole batches only
+                assert len(found.ids) >= last
+                last = len(found.ids)
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=search) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for batch in batches:
+        store.add(batch)
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert store.counts().pictures == 150
+    store.close()
