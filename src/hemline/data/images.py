@@ -1,0 +1,222 @@
+"""The one safe way to open a picture.
+
+JPEG, PNG, WebP, GIF (first frame), AVIF, BMP and TIFF; the bytes decide, not the suffix. The
+header is read first, so that a picture with too many pixels is refused before any memory is
+taken for it. EXIF's orientation is applied; CMYK, 16 bits, palettes and grey become 8-bit RGB;
+what is transparent shows white. What can't be opened raises `ImageError` with the reason.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from hemline.data._image_headers import PNG_START, Header, png_chunks, read_header
+from hemline.errors import ImageError
+from hemline.types import Box, Image
+
+#: Pixels that a picture may have: more than any phone's 108 million.
+MAX_PIXELS = 120_000_000
+#: Bytes that a file may have.
+MAX_BYTES = 128 << 20
+
+Source = str | os.PathLike[str] | bytes
+
+
+def open_image(
+    source: Source, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES, name: str = ""
+) -> Image:
+    """The upright picture (H, W, 3) uint8 RGB of a file or of its bytes.
+
+    ``name`` says in errors what bytes are; a path names itself. Safe to call from many threads.
+
+    Raises:
+        ImageError: there is no such file, it is no picture, too large, damaged or truncated.
+    """
+    where = name or ("the picture" if isinstance(source, bytes) else os.fspath(source))
+    try:
+        data = source if isinstance(source, bytes) else read_bytes(source, max_bytes)
+        if len(data) > max_bytes:
+            raise ImageError(_too_big(len(data), max_bytes))
+        header = read_header(data)
+        pixels = header.width * header.height
+        if pixels > max_pixels:
+            raise ImageError(
+                f"has {header.width}x{header.height} pixels, more than the {max_pixels:,} allowed; "
+                "make it smaller"
+            )
+        if pixels == 0:
+            raise ImageError(f"is a {header.format} of {header.width}x{header.height} pixels")
+        return _upright(_rgb(_decode(data, header), header), header.orientation)
+    except ImageError as error:
+        raise ImageError(f"{where} {error}") from None
+    except MemoryError:
+        raise ImageError(f"{where} is too large for the memory") from None
+
+
+def read_bytes(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        ImageError: it can't be read or has more than ``max_bytes``; the message is a clause
+            that follows the file's name.
+    """
+    try:
+        with Path(path).open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size > max_bytes:
+                raise ImageError(_too_big(size, max_bytes))
+            return stream.read(max_bytes + 1)
+    except FileNotFoundError:
+        raise ImageError("does not exist") from None
+    except IsADirectoryError:
+        raise ImageError("is a folder") from None
+    except (OSError, ValueError) as error:
+        text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ImageError(f"can't be read: {text}") from None
+
+
+def open_many(
+    sources: Iterable[Source],
+    workers: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> Iterator[tuple[int, Image | ImageError]]:
+    """Yields ``(index, picture or why not)`` in order; at most two pictures a worker wait.
+
+    ``workers`` threads decode (default: the processors, at most 8). Nothing is raised for a bad
+    file, so that a batch job goes on.
+    """
+    count = max(1, workers if workers is not None else min(8, os.cpu_count() or 1))
+
+    def attempt(source: Source) -> Image | ImageError:
+        try:
+            return open_image(source, max_pixels)
+        except ImageError as error:
+            return error
+
+    waiting: deque[Future[Image | ImageError]] = deque()
+    done = 0
+    pool = ThreadPoolExecutor(count, thread_name_prefix="open-image")
+    try:
+        for source in sources:
+            waiting.append(pool.submit(attempt, source))
+            if len(waiting) >= 2 * count:
+                yield done, waiting.popleft().result()
+                done += 1
+        while waiting:
+            yield done, waiting.popleft().result()
+            done += 1
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def crop(image: Image, box: Box | None) -> Image:
+    """The part of a picture (H, W, 3) inside ``box``, whole pixels, clipped; all without a box.
+
+    Raises:
+        UsageError: nothing of the box lies inside.
+    """
+    if box is None:
+        return image
+    height, width = image.shape[:2]
+    x1, y1, x2, y2 = Box(*box).clip(width, height)
+    part = image[int(np.floor(y1)) : int(np.ceil(y2)), int(np.floor(x1)) : int(np.ceil(x2))]
+    return np.ascontiguousarray(part)
+
+
+def encode_jpeg(image: Image, quality: int = 90, max_side: int | None = None) -> bytes:
+    """JPEG bytes of a picture (H, W, 3) RGB, made smaller where a side is over ``max_side``."""
+    height, width = image.shape[:2]
+    if max_side is not None and max(height, width) > max_side:
+        scale = max_side / max(height, width)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    done, data = cv2.imencode(
+        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
+    if not done:
+        raise ImageError(f"a picture of {width}x{height} can't be written as JPEG")
+    return bytes(data)
+
+
+def _too_big(size: int, limit: int) -> str:
+    return f"has {size / 2**20:,.0f} MiB, more than the {limit / 2**20:,.0f} allowed"
+
+
+@cache
+def _quiet() -> None:
+    """OpenCV prints each bad picture; we raise instead. ``OPENCV_LOG_LEVEL`` keeps its say."""
+    if "OPENCV_LOG_LEVEL" not in os.environ:
+        logging: Any = cv2.utils.logging
+        logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+
+
+def _decode(data: bytes, header: Header) -> Any:
+    """What OpenCV makes of it: (H, W), (H, W, 3) BGR or (H, W, 4) BGRA; 8 or 16 bits."""
+    _quiet()
+    if header.format == "PNG":
+        data = _bare_png(data)
+    flags = cv2.IMREAD_UNCHANGED
+    if not header.alpha:
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise ImageError(f"is a damaged {header.format}: {str(error.err)[:80]}") from None
+    if pixels is None:
+        raise ImageError(
+            f"is a damaged or truncated {header.format}, or a kind of it we don't open"
+        )
+    return pixels
+
+
+def _bare_png(data: bytes) -> bytes:
+    """Without the chunks that only make the decoder print warnings or play an animation."""
+    kept = [PNG_START]
+    for kind, start, end in png_chunks(data):
+        if kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
+            kept.append(data[start:end])
+    return b"".join(kept)
+
+
+def _rgb(pixels: Any, header: Header) -> Image:
+    """What `_decode` gives → (H, W, 3) uint8 RGB, over white."""
+    premultiplied = header.format == "TIFF" and pixels.dtype == np.uint8
+    if pixels.dtype == np.uint16:
+        top = (1 << header.depth) - 1 if header.format == "AVIF" else 65535
+        pixels = cv2.convertScaleAbs(pixels, alpha=255.0 / top)
+    if pixels.dtype != np.uint8:
+        raise ImageError(f"is a {header.format} of {pixels.dtype} numbers; 8 or 16 bits are opened")
+    if pixels.ndim == 2 or pixels.shape[2] == 1:
+        return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB), np.uint8)
+    if pixels.shape[2] == 3:
+        return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+    colour = cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB)
+    alpha = pixels[:, :, 3:]
+    if int(alpha.min()) == 255:
+        return np.asarray(colour, np.uint8)
+    over = alpha.astype(np.uint16)
+    share = colour.astype(np.uint16)
+    if not premultiplied:
+        share = (share * over + 127) // 255
+    result: Image = np.minimum(share + (255 - over), 255).astype(np.uint8)
+    return result
+
+
+def _upright(image: Image, orientation: int) -> Image:
+    """Applies an EXIF orientation (1 to 8) to a picture (H, W, 3) as it is stored."""
+    if orientation in (5, 6, 7, 8):
+        image = image.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    return np.ascontiguousarray(image)
