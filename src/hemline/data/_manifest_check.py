@@ -106,7 +106,8 @@ def canonical(table: Any, where: str, early: Problems | None = None) -> Any:
             )
     if len(table) == 0 and not problems.counts:
         problems.general.append("there are no rows; a manifest has a row for each picture")
-    problems.stop()
+    if problems.general or len(table) == 0:
+        problems.stop()
     columns: dict[str, Any] = {}
     for name in TEXT:
         columns[name] = _text(table, name, problems)
@@ -118,17 +119,16 @@ def canonical(table: Any, where: str, early: Problems | None = None) -> Any:
     _check_unique(columns["image_id"], problems)
     problems.stop()
     for name in names:
-        if name not in SCHEMA and not name.startswith("__index_level_"):
+        if name and name not in SCHEMA and not name.startswith("__index_level_"):
             columns[name] = table[name]
     return pa.table(columns)
 
 
-def _one(column: Any) -> Any:
+def whole(column: Any) -> Any:
     """A chunked column → one array, without dictionary encoding."""
     if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
-        if isinstance(column, pa.ChunkedArray):
-            column = pa.concat_arrays(column.chunks)
+        chunks = column.chunks
+        column = pa.concat_arrays(chunks) if chunks else pa.array([], column.type)
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     return column
@@ -144,7 +144,7 @@ def _rows(mask: Any) -> Rows:
 def _text(table: Any, name: str, problems: Problems) -> Any:
     if name not in table.column_names:
         return pa.array([""], pa.string()).take(pa.array(np.zeros(len(table), np.int64)))
-    column = _one(table[name])
+    column = whole(table[name])
     try:
         return pc.fill_null(column.cast(pa.string()), "")
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
@@ -166,7 +166,7 @@ def _tags(table: Any, problems: Problems) -> Any:
     empty = pa.array([[]], kind)
     if "tags" not in table.column_names:
         return empty.take(pa.array(np.zeros(len(table), np.int64)))
-    column = _one(table["tags"])
+    column = whole(table["tags"])
     if pa.types.is_null(column.type):
         return empty.take(pa.array(np.zeros(len(table), np.int64)))
     if _is_text(column.type):
@@ -202,7 +202,7 @@ def _boxes(table: Any, problems: Problems) -> dict[str, Any]:
         if name not in table.column_names:
             sides.append(np.full(len(table), np.nan))
             continue
-        column = _one(table[name])
+        column = whole(table[name])
         if _is_text(column.type):
             text = pc.utf8_trim_whitespace(pc.fill_null(column.cast(pa.string()), ""))
             valid = pc.match_substring_regex(text, NUMBER)
@@ -261,7 +261,7 @@ def _landmarks(table: Any, problems: Problems) -> Any:
     kind = SCHEMA["landmarks"]
     if "landmarks" not in table.column_names:
         return pa.nulls(len(table), kind)
-    column = _one(table["landmarks"])
+    column = whole(table["landmarks"])
     unreadable: Rows = np.zeros(0, np.int64)
     if pa.types.is_null(column.type):
         return pa.nulls(len(table), kind)
@@ -293,18 +293,18 @@ def _landmarks(table: Any, problems: Problems) -> Any:
         np.setdiff1d(wrong, unreadable),
         lambda row: f"the landmarks are {lengths[row]} numbers, not 24 (x, y, visibility × 8)",
     )
-    whole = np.setdiff1d(np.flatnonzero(lengths == 24), unreadable)
-    flat = pc.list_flatten(column.take(pa.array(whole)))
+    full = np.setdiff1d(np.flatnonzero(lengths == 24), unreadable)
+    flat = pc.list_flatten(column.take(pa.array(full)))
     points = flat.to_numpy(zero_copy_only=False).astype(np.float32).reshape(-1, 8, 3)
     seen = points[:, :, 2]
     problems.add(
         "landmarks with a wrong visibility",
-        whole[~np.isin(seen, (0, 1, 2)).all(axis=1)],
+        full[~np.isin(seen, (0, 1, 2)).all(axis=1)],
         lambda row: "a landmark's visibility is not 2 (visible), 1 (occluded) or 0 (absent)",
     )
     problems.add(
         "landmarks not finite",
-        whole[~np.isfinite(points[:, :, :2]).all(axis=(1, 2))],
+        full[~np.isfinite(points[:, :, :2]).all(axis=(1, 2))],
         lambda row: "a landmark's place is not finite",
     )
     return column

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _WHOLE = r"^(0|-?[1-9]\d{0,17})$"
 _REAL = r"^([+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|nan|-?inf)$"
-_FLAG = r"^(true|false)$"
+_FLAG = r"^([tT]rue|[fF]alse)$"
 #: A number whose text would not come back: a leading zero or plus is part of a code, not a number.
 _CODE = r"^([+]|-?0\d)"
 _PIECES = re.compile(r"(?:\\.|[^;\\]|\\$)+", re.DOTALL)

@@ -8,10 +8,8 @@ text, whichever all cells of the column fit. Reading checks everything and tells
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,20 +18,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
-from hemline.data._manifest_check import BOX, SCHEMA, TEXT, Problems, canonical
-from hemline.data._manifest_text import format_landmarks, format_tags, infer, to_text
+from hemline.data._manifest_check import BOX, SCHEMA, TEXT, canonical, whole
+from hemline.data._manifest_files import SUFFIXES, locate, read_table, write_table
+from hemline.data._manifest_text import to_text
 from hemline.errors import DataError, UsageError, nearest
 from hemline.types import Box, Record
 
 __all__ = ["SCHEMA", "Manifest"]
-
-#: What a folder's manifest is called.
-FILES = ("manifest.parquet", "manifest.csv")
-_TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
-_PARQUET_SUFFIXES = (".parquet", ".pq")
 
 
 class Manifest:
@@ -57,12 +49,8 @@ class Manifest:
             DataError: there is none, it can't be read, or rows are wrong; the one message has
                 all that is wrong, with row numbers.
         """
-        file = _locate(Path(path))
-        problems = None
-        if file.suffix.lower() in _PARQUET_SUFFIXES:
-            table = _read_parquet(file)
-        else:
-            table, problems = _read_csv(file)
+        file = locate(Path(path))
+        table, problems = read_table(file)
         return cls(canonical(table, str(path), problems), file.resolve().parent)
 
     @classmethod
@@ -214,7 +202,7 @@ class Manifest:
         """
         target = Path(path)
         suffix = target.suffix.lower()
-        if suffix not in (*_PARQUET_SUFFIXES, *_TEXT_SUFFIXES):
+        if suffix not in SUFFIXES:
             raise UsageError(f"a manifest is .parquet or .csv, not {target.name!r}")
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = target.resolve().parent
@@ -223,24 +211,7 @@ class Manifest:
             paths = _rebase(table["path"].to_pylist(), self.root, folder)
             at = table.column_names.index("path")
             table = table.set_column(at, "path", pa.array(paths, pa.string()))
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=folder)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                if suffix in _PARQUET_SUFFIXES:
-                    pq.write_table(table, stream, compression="zstd")
-                else:
-                    options = pacsv.WriteOptions(
-                        quoting_style="needed", delimiter="\t" if suffix == ".tsv" else ","
-                    )
-                    pacsv.write_csv(_csv_table(table), stream, options)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.chmod(name, 0o666 & ~_umask())
-            os.replace(name, folder / target.name)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        _sync_folder(folder)
+        write_table(table, folder / target.name)
         return folder / target.name
 
 
@@ -248,11 +219,7 @@ def to_text_chunks(column: Any) -> Iterator[Any]:
     """A column's text (`to_text`) in arrays of 65,536 cells, however it is chunked."""
     for start in range(0, len(column), 65536):
         piece = column.slice(start, 65536)
-        if isinstance(piece, pa.ChunkedArray):
-            piece = _whole(piece)
-        if pa.types.is_dictionary(piece.type):
-            piece = piece.dictionary_decode()
-        yield to_text(piece)
+        yield to_text(whole(piece))
 
 
 def _record(row: Mapping[str, Any]) -> Record:
@@ -266,132 +233,6 @@ def _record(row: Mapping[str, Any]) -> Record:
     )
 
 
-def _locate(path: Path) -> Path:
-    if path.is_dir():
-        for name in FILES:
-            if (path / name).is_file():
-                return path / name
-        raise DataError(
-            f"{path} is a folder without {' or '.join(FILES)}; name the manifest's file"
-        )
-    if not path.is_file():
-        raise DataError(
-            f"there is no manifest {path}; `hemline data read` or `data make` makes one"
-        )
-    if path.suffix.lower() not in (*_PARQUET_SUFFIXES, *_TEXT_SUFFIXES):
-        raise DataError(f"{path} is neither .parquet nor .csv; a manifest is one of the two")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path} is empty; a manifest has a header and a row for each picture")
-    return path
-
-
-def _read_parquet(file: Path) -> Any:
-    try:
-        return pq.ParquetFile(file).read()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        first = str(error).splitlines()[0]
-        raise DataError(f"{file} can't be read as Parquet: {first}") from None
-
-
-def _header(file: Path) -> tuple[list[str], str]:
-    """The column names as they stand in the file, and the delimiter."""
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            line = next((text for text in stream if text.strip()), "")
-    except UnicodeDecodeError:
-        raise DataError(f"{file} is not UTF-8 text; save it as CSV in UTF-8") from None
-    delimiter = max(",;\t", key=line.count)
-    return next(csv.reader([line], delimiter=delimiter), []), delimiter
-
-
-def _read_csv(file: Path) -> tuple[Any, Problems]:
-    names, delimiter = _header(file)
-    problems = Problems(str(file), 0)
-    if not names:
-        raise DataError(f"{file} is empty; a manifest has a header and a row for each picture")
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise DataError(f"{file}: the column {doubled[0]!r} stands in the header twice")
-
-    ragged: list[tuple[int, str]] = []
-
-    def skip(row: Any) -> Any:
-        ragged.append(
-            # Arrow counts the header as line 1, we count the first row as 0.
-            (
-                (row.number or 2) - 2,
-                f"{row.actual_columns} cells, where the header has {len(names)}",
-            )
-        )
-        return "skip"
-
-    try:
-        table = pacsv.read_csv(
-            file,
-            pacsv.ReadOptions(use_threads=False, block_size=16 << 20),
-            pacsv.ParseOptions(
-                delimiter=delimiter, newlines_in_values=True, invalid_row_handler=skip
-            ),
-            pacsv.ConvertOptions(
-                column_types={name: pa.string() for name in names}, strings_can_be_null=False
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        first = str(error).splitlines()[0]
-        if "UTF8" in first:
-            raise DataError(f"{file} is not UTF-8 text; save it as CSV in UTF-8") from None
-        raise DataError(f"{file} can't be read as CSV: {first}") from None
-    if ragged:
-        told = dict(ragged)
-        problems.number(len(table), np.array(sorted(told), np.int64))
-        problems.add("rows with a wrong number of cells", sorted(told), told.__getitem__, True)
-    columns: dict[str, Any] = {}
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        column = column.combine_chunks()
-        if isinstance(column, pa.ChunkedArray):
-            column = (
-                pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], pa.string())
-            )
-        own = name.strip()
-        columns[own] = pc.utf8_trim_whitespace(column) if own in SCHEMA else infer(column)
-    return pa.table(columns), problems
-
-
-def _whole(column: Any) -> Any:
-    """A chunked column as one array."""
-    if not column.num_chunks:
-        return pa.array([], column.type)
-    return pa.concat_arrays(column.chunks)
-
-
-def _csv_table(table: Any) -> Any:
-    columns: dict[str, Any] = {}
-    for name in table.column_names:
-        column = table[name]
-        if name == "tags":
-            column = format_tags(column)
-        elif name == "landmarks":
-            column = format_landmarks(column)
-        elif pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
-            column = to_text(column)
-        elif pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        optional = name in SCHEMA and name not in ("image_id", "path", "item_id", "domain")
-        if optional and _is_blank(column):
-            continue
-        columns[name] = column
-    return pa.table(columns)
-
-
-def _is_blank(column: Any) -> bool:
-    if column.null_count == len(column):
-        return True
-    if not pa.types.is_string(column.type):
-        return False
-    longest = pc.max(pc.binary_length(column)).as_py()
-    return not longest
-
-
 def _rebase(paths: Sequence[str], root: Path, folder: Path) -> list[str]:
     """Paths from ``root`` → paths from ``folder`` where they lie below it, else absolute."""
     prefix = os.path.join(str(folder), "")
@@ -400,19 +241,3 @@ def _rebase(paths: Sequence[str], root: Path, folder: Path) -> list[str]:
         full = os.path.normpath(os.path.join(str(root), path))
         moved.append(full[len(prefix) :].replace(os.sep, "/") if full.startswith(prefix) else full)
     return moved
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _sync_folder(folder: Path) -> None:
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
