@@ -83,6 +83,10 @@ class Stage:
         """Whether the parameter or module ``name`` lies under a prefix of ``trains``."""
         return any(name == p or name.startswith(f"{p}.") or p == "" for p in self.trains)
 
+    def reaches(self, module: str) -> bool:
+        """Whether the module of that name, or a part of it, learns."""
+        return self.learns(module) or any(p.startswith(f"{module}.") for p in self.trains)
+
 
 @dataclass(slots=True)
 class Batch:
@@ -207,11 +211,7 @@ class RetrievalModel(nn.Module, ABC):
         super().train(mode)
         stage = self._training_stage
         for name, module in self.named_modules():
-            frozen = stage is not None and not (
-                name == ""
-                or stage.learns(name)
-                or any(p.startswith(f"{name}.") for p in stage.trains)
-            )
+            frozen = stage is not None and name != "" and not stage.reaches(name)
             if frozen or (self.freeze_bn and isinstance(module, nn.modules.batchnorm._BatchNorm)):
                 module.training = False
         return self

@@ -163,7 +163,7 @@ class YNet(RetrievalModel):
         self._names = tuple(names)
         # The stage in force is part of the state: a checkpoint of stage YNet is read back as one.
         self.register_buffer("stage_index", torch.tensor(0))
-        self.register_load_state_dict_post_hook(_stage_from_state)
+        self.register_load_state_dict_post_hook(_stage_from_state)  # type: ignore[no-untyped-call]
         self.set_stage(last)
 
     def set_stage(self, name: str) -> None:
@@ -176,7 +176,7 @@ class YNet(RetrievalModel):
         self.reranks = name == CTXYNET
 
     def stages(self) -> tuple[Stage, ...]:
-        """Section 5.2.3: YNet, TagYNet and CtxYNet in order, subnetwork I frozen after the first."""
+        """Section 5.2.3: YNet, TagYNet, CtxYNet; subnetwork I is frozen after the first."""
         margin, context_margin = self.config.margin, self.config.context_margin
         tags = ("tag_attention",) if TAGYNET in self._names else ()
         shop = () if self.config.freeze_shop else ("shop", *tags)
@@ -222,7 +222,8 @@ class YNet(RetrievalModel):
         contexts = shop.embedding * shop.norm.unsqueeze(1)
         seen, _ = self.context_attention(street.local, contexts)  # (B, M, C): o_p and o_q
         gap = functional.normalize(seen, dim=2) - shop.embedding
-        return torch.linalg.vector_norm(gap, dim=2)
+        distances: Tensor = torch.linalg.vector_norm(gap, dim=2)
+        return distances
 
     def loss(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
         if stage.name != self.stage:
@@ -264,7 +265,7 @@ def _spec(name: str, last: str, needs: tuple[str, ...], summary: str) -> ModelSp
         build=build,
         needs=needs,
         summary=summary,
-        tiny={"backbone": {"name": "test_efficientnet", "freeze_bn": True}, "size": 64},
+        tiny={"backbone": "test_efficientnet", "size": 64},
     )
 
 

@@ -1,0 +1,148 @@
+"""The published shapes and sizes, and cuts that change nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from pydantic import ValidationError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from hemline.errors import UsageError
+from hemline.learn.backbones import BackboneConfig, build_trunk
+from hemline.learn.backbones._trunk import cut_units
+from hemline.learn.backbones.nin import nin_units
+from hemline.learn.backbones.vgg_cnn_s import vgg_cnn_s_units
+
+
+def count(units: object) -> int:
+    return sum(p.numel() for _, unit in units for p in unit.parameters())  # type: ignore[attr-defined]
+
+
+def test_nin_is_the_public_imagenet_network() -> None:
+    units = nin_units()
+    assert count(units) == 7_595_176  # the public network's 7.6 million
+    trunk = cut_units("nin", units, "block3", None, 224)
+    assert (trunk.channels, trunk.grid) == (1000, (6, 6))
+    assert [type(m).__name__ for m in trunk.shared[-1][-2:]] == ["MaxPool2d", "Dropout"]
+
+
+def test_nins_maps_shrink_as_caffe_rounds() -> None:
+    sides, picture = [], torch.zeros(1, 3, 224, 224)
+    for _, block in nin_units():
+        picture = block.eval()(picture)
+        sides.append(picture.shape[-1])
+    assert sides == [27, 13, 6, 6]
+
+
+def test_vgg_cnn_s_is_the_published_network_without_its_full_layers() -> None:
+    units = vgg_cnn_s_units()
+    published = (7 * 7 * 3 * 96 + 96) + (5 * 5 * 96 * 256 + 256) + (9 * 256 * 512 + 512)
+    published += 2 * (9 * 512 * 512 + 512)
+    assert count(units) == published
+    trunk = cut_units("vgg_cnn_s", units, "conv4", None, 224)
+    assert (trunk.channels, trunk.grid) == (512, (6, 6))
+    assert trunk.grid[0] ** 2 * trunk.channels * 4096 + 4096 == 75_501_568  # fc6 fits on it
+    earlier = cut_units("vgg_cnn_s", vgg_cnn_s_units(), "conv4", "conv5", 224)
+    assert earlier.grid == (17, 17)
+
+
+@pytest.mark.parametrize("name", ["nin", "vgg_cnn_s"])
+def test_scratch_weights_keep_the_signal_alive(name: str) -> None:
+    torch.manual_seed(0)
+    trunk = build_trunk(BackboneConfig(name=name), 96)
+    picture = torch.randn(2, 3, 96, 96)
+    with torch.no_grad():
+        features = trunk.branch().eval()(trunk.shared.eval()(picture))
+    assert 0.05 < float(features.std()) < 20
+
+
+@pytest.mark.parametrize("name", ["mobilenetv2_050", "test_resnet", "test_convnext"])
+def test_a_cut_timm_network_gives_what_timm_gives(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    whole = timm.create_model(name).eval()
+    save_file(whole.state_dict(), tmp_path / "whole.safetensors")
+    weights = str(tmp_path / "whole.safetensors")
+    trunk = build_trunk(BackboneConfig(name=name, weights=weights), 64)
+    picture = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        ours = trunk.branch().eval()(trunk.shared.eval()(picture))
+        assert torch.equal(ours, whole.forward_features(picture))
+    assert ours.shape == (2, trunk.channels, *trunk.grid)
+
+
+def test_each_branch_is_a_copy_with_weights_of_its_own() -> None:
+    trunk = build_trunk(BackboneConfig(name="test_efficientnet"), 64)
+    one, two = trunk.branch(), trunk.branch()
+    for p, q in zip(one.parameters(), two.parameters(), strict=True):
+        assert torch.equal(p, q)
+        assert p.data_ptr() != q.data_ptr()
+
+
+def test_cut_and_end_by_name() -> None:
+    config = BackboneConfig(name="mobilenetv2_050", cut="blocks.2", end="blocks.4")
+    trunk = build_trunk(config, 64)
+    assert (trunk.channels, trunk.grid) == (48, (4, 4))
+    assert [name for name, _ in trunk.upper.named_children()] == ["blocks_3", "blocks_4"]
+
+
+def test_weights_of_another_head_load_but_of_another_network_do_not(tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    torch.save(timm.create_model("test_efficientnet", num_classes=7).state_dict(), path)
+    build_trunk(BackboneConfig(name="test_efficientnet", weights=str(path)), 64)
+    with pytest.raises(UsageError, match="another network"):
+        build_trunk(BackboneConfig(name="test_resnet", weights=str(path)), 64)
+    state = timm.create_model("test_efficientnet").state_dict()
+    state["conv_stem.weight"] = state["conv_stem.weight"][:2]
+    torch.save(state, path)
+    with pytest.raises(UsageError, match=r"conv_stem\.weight of shape"):
+        build_trunk(BackboneConfig(name="test_efficientnet", weights=str(path)), 64)
+
+
+def test_own_backbones_read_their_own_weights(tmp_path: Path) -> None:
+    path = tmp_path / "nin.safetensors"
+    saved = nn.ModuleDict(dict(nin_units())).state_dict()
+    save_file(saved, path)
+    trunk = build_trunk(BackboneConfig(name="nin", weights=str(path)), 96)
+    torch.testing.assert_close(
+        trunk.shared.state_dict()["block1.0.weight"], load_file(path)["block1.0.weight"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"name": "mobilenetv2_10"}, "Did you mean 'mobilenetv2_1"),
+        ({"name": "ninn"}, "nin"),
+        ({"name": "test_vit"}, "chain"),
+        ({"name": "test_efficientnet", "cut": "blocks.9"}, "blocks"),
+        ({"name": "test_efficientnet", "cut": "bn2"}, "leaves nothing"),
+        ({"name": "nin", "pretrained": True}, "timm"),
+        ({"name": "test_resnet", "pad_type": "same"}, "can't build"),
+        ({"name": "nin", "weights": "nowhere.safetensors"}, "nowhere"),
+    ],
+)
+def test_what_is_wrong_is_said(values: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        build_trunk(BackboneConfig.model_validate(values), 160)
+
+
+def test_a_file_that_is_no_weights_is_refused(tmp_path: Path) -> None:
+    for name in ("w.pth", "w.safetensors"):
+        (tmp_path / name).write_bytes(b"not weights")
+        with pytest.raises(UsageError, match="can't be read"):
+            build_trunk(BackboneConfig(name="nin", weights=str(tmp_path / name)), 96)
+
+
+def test_a_picture_too_small_is_refused() -> None:
+    with pytest.raises(UsageError, match="8 px"):
+        build_trunk(BackboneConfig(name="nin"), 8)
+
+
+def test_a_bare_name_is_a_backbone() -> None:
+    assert BackboneConfig.model_validate("vgg_cnn_s").name == "vgg_cnn_s"
+    with pytest.raises(ValidationError):
+        BackboneConfig.model_validate({"nam": "nin"})
