@@ -1,0 +1,105 @@
+"""Batches of pairs: B distinct items, each with one street photo and one shop picture."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from hemline.learn.training.rows import Rows
+
+
+class Pair(NamedTuple):
+    """Manifest rows of a street photo and of a shop picture of the same item, with its own seed."""
+
+    street: int
+    shop: int
+    seed: int
+
+
+class PairSampler:
+    """The batches of any epoch, a function of (seed, stage, epoch) and nothing else.
+
+    Args:
+        items: (N,) item number of every manifest row.
+        street, shop: training rows.
+        batch_size: B; fewer where there are fewer items.
+        by: ``photos`` visits every street photo, ``items`` every item with one random photo.
+        repeats: visits in an epoch.
+        seed: of every draw.
+        rank, world: this process's share of the batches, of equal length for all.
+
+    The last batches of an epoch may be smaller, where few items are left, but never below half of B
+    (or 2); the photos that remain are left out of that epoch.
+    """
+
+    def __init__(
+        self,
+        items: Rows,
+        street: Rows,
+        shop: Rows,
+        batch_size: int,
+        *,
+        by: str = "photos",
+        repeats: int = 1,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.items, self.street, self.by = items, street, by
+        self.repeats, self.seed, self.rank, self.world = repeats, seed, rank, world
+        self.shops = _by_item(items, shop)
+        self.photos = _by_item(items, street)
+        self.batch_size = min(batch_size, len(self.photos))
+        self.smallest = max(2, self.batch_size // 2)
+
+    def epoch(self, stage: int, epoch: int) -> list[list[Pair]]:
+        """The batches of one epoch, in order."""
+        rng = np.random.default_rng([self.seed, stage, epoch])
+        batches: list[list[Pair]] = []
+        for _ in range(self.repeats):
+            for rows in self._batches(self._visits(rng)):
+                batches.append([self._pair(row, rng) for row in rows])
+        even = len(batches) - len(batches) % self.world
+        return batches[:even][self.rank :: self.world]
+
+    def _visits(self, rng: np.random.Generator) -> Rows:
+        if self.by == "photos":
+            return rng.permutation(self.street)
+        one = np.array([rng.choice(rows) for _, rows in sorted(self.photos.items())], np.int64)
+        return rng.permutation(one)
+
+    def _pair(self, row: int, rng: np.random.Generator) -> Pair:
+        shops = self.shops[int(self.items[row])]
+        return Pair(row, int(shops[rng.integers(len(shops))]), int(rng.integers(2**62)))
+
+    def _batches(self, order: Rows) -> Iterator[list[int]]:
+        """Takes photos in order; one whose item is already in the batch waits for the next."""
+        ahead, waiting = deque(order.tolist()), deque[int]()
+        while ahead or waiting:
+            batch: list[int] = []
+            seen: set[int] = set()
+            later: deque[int] = deque()
+            for queue in (waiting, ahead):
+                while queue and len(batch) < self.batch_size:
+                    row = queue.popleft()
+                    item = int(self.items[row])
+                    if item in seen:
+                        later.append(row)
+                    else:
+                        seen.add(item)
+                        batch.append(row)
+            later.extend(waiting)
+            waiting = later
+            if len(batch) < self.smallest:
+                return
+            yield batch
+
+
+def _by_item(items: Rows, rows: Rows) -> dict[int, Rows]:
+    groups: dict[int, list[int]] = {}
+    for row in rows.tolist():
+        groups.setdefault(int(items[row]), []).append(row)
+    return {item: np.asarray(group, np.int64) for item, group in groups.items()}
