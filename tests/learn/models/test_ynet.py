@@ -15,6 +15,14 @@ from hemline.learn.models.ynet import YNet
 TAGS = ("a=1", "b=2", "c=3")
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def build(name: str, tags: tuple[str, ...] = TAGS, **values: Any) -> YNet:
     torch.manual_seed(0)
     spec = MODELS[name]
@@ -150,7 +158,7 @@ def test_every_option_learns(values: dict[str, Any]) -> None:
     for stage in (model.stages()[0], model.stages()[-1]):
         optimizer = torch.optim.Adam(model.begin_stage(stage), lr=2e-3)
         losses = []
-        for _ in range(20):
+        for _ in range(12):
             optimizer.zero_grad()
             loss = model.train().loss(batch, stage)["total"]
             loss.backward()
