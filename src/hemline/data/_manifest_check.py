@@ -59,8 +59,8 @@ class Problems:
             return
         self.counts[what] = self.counts.get(what, 0) + len(rows)
         for row in rows[:_SHOWN]:
-            place = row if of_file or self.numbers is None else self.numbers[row]
-            self.found.append((int(place), tell(int(row))))
+            place = int(row) if of_file else self.place(row)
+            self.found.append((place, tell(int(row))))
 
     def stop(self) -> None:
         """
@@ -359,6 +359,7 @@ def _check_unique(image_id: Any, problems: Problems) -> None:
         "image_id twice",
         again,
         lambda row: (
-            f"image_id {image_id[row].as_py()!r} is that of row {first[codes[row]] + 1} too"
+            f"image_id {image_id[row].as_py()!r} is that of "
+            f"row {problems.place(first[codes[row]]) + 1} too"
         ),
     )
