@@ -50,6 +50,10 @@ class Problems:
         self.rows = rows
         self.numbers = np.setdiff1d(np.arange(rows + len(skipped)), skipped)
 
+    def place(self, row: int) -> int:
+        """The row of the file, from 0, that is the table's ``row``."""
+        return int(row if self.numbers is None else self.numbers[row])
+
     def add(self, what: str, rows: Any, tell: Callable[[int], str], of_file: bool = False) -> None:
         """``rows`` (from 0) are wrong in the way ``what``; ``tell(row)`` says it of one row.
 

@@ -1,0 +1,123 @@
+"""The Grocery Store Dataset: phone photos from shops, and the shop's own picture of each product.
+
+Source: M. Klasson, C. Zhang, H. Kjellström, "A Hierarchical Grocery Store Image Dataset with
+Visual and Semantic Labels", WACV 2019, https://github.com/marcusklasson/GroceryStoreDataset
+
+Layout, below the root or its folder ``dataset``:
+
+- ``classes.csv``: fine class, its number, coarse class, its number, iconic picture, description.
+- ``train.txt``, ``val.txt``, ``test.txt`` (each where present): ``path, fine, coarse``.
+
+A street row for each photo, in the split that lists it; a shop row for each fine class, in none.
+``item_id`` is the fine class's name, ``category`` the coarse one's, also as the tag ``coarse=``.
+The shop row keeps the description's text in the column ``description``.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hemline.data.manifest import Manifest
+from hemline.data.readers._base import (
+    Options,
+    ReaderSpec,
+    ReadReport,
+    keep_present,
+    records_manifest,
+)
+from hemline.errors import DataError
+from hemline.types import SPLITS
+
+
+class _Class(NamedTuple):
+    name: str
+    coarse: str
+    picture: str
+    description: str
+
+
+def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
+    if not (root / "classes.csv").is_file() and (root / "dataset").is_dir():
+        root = root / "dataset"
+    classes = _classes(root / "classes.csv")
+    rows = [
+        _row(c.picture, c, "shop", "", description=_description(root / c.description))
+        for c in classes.values()
+    ]
+    listed = [split for split in SPLITS if (root / f"{split}.txt").is_file()]
+    if not listed:
+        raise DataError(f"{root} has none of train.txt, val.txt, test.txt; it lists no photos")
+    for split in listed:
+        rows += _photos(root / f"{split}.txt", split, classes)
+    without = sum(not row["description"] for row in rows[: len(classes)])
+    notes = [f"photos listed by {', '.join(f'{split}.txt' for split in listed)}"]
+    if without:
+        notes.append(f"{without} of {len(classes)} products have no description file")
+    return keep_present(records_manifest(rows, root), tuple(notes))
+
+
+def _row(path: str, kind: _Class, domain: str, split: str, description: str = "") -> dict[str, Any]:
+    return {
+        "path": path,
+        "item_id": kind.name,
+        "domain": domain,
+        "split": split,
+        "category": kind.coarse,
+        "tags": [f"coarse={kind.coarse}"],
+        "description": description,
+    }
+
+
+def _classes(file: Path) -> dict[int, _Class]:
+    if not file.is_file():
+        raise DataError(f"there is no {file}; the root is the folder that holds classes.csv")
+    classes = {}
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        lines = csv.reader(stream)
+        next(lines, None)
+        for number, cells in enumerate(lines, 2):
+            if len(cells) != 6 or not cells[1].strip().isdecimal():
+                raise DataError(
+                    f"{file}, line {number}: {len(cells)} cells {cells[:3]}; expected six: class, "
+                    "its number, coarse class, its number, picture, description"
+                )
+            name, fine, coarse, _, picture, description = (cell.strip() for cell in cells)
+            classes[int(fine)] = _Class(name, coarse, picture.lstrip("/"), description.lstrip("/"))
+    if not classes:
+        raise DataError(f"{file} lists no classes")
+    return classes
+
+
+def _description(file: Path) -> str:
+    return file.read_text("utf-8", "replace").strip() if file.is_file() else ""
+
+
+def _photos(file: Path, split: str, classes: Mapping[int, _Class]) -> list[dict[str, Any]]:
+    rows = []
+    for number, line in enumerate(file.read_text("utf-8-sig").splitlines(), 1):
+        if not line.strip():
+            continue
+        cells = [cell.strip() for cell in line.rsplit(",", 2)]
+        fine = int(cells[1]) if len(cells) == 3 and cells[1].isdecimal() else -1
+        if fine not in classes:
+            raise DataError(
+                f"{file}, line {number}: {line!r}; expected 'path, fine class, coarse class' with "
+                f"a fine class of classes.csv (0 to {max(classes)})"
+            )
+        rows.append(_row(cells[0], classes[fine], "street", split))
+    return rows
+
+
+READERS: Mapping[str, ReaderSpec] = {
+    "grocery": ReaderSpec(
+        name="grocery",
+        summary="Grocery Store Dataset: phone photos in shops against 81 shop pictures.",
+        get="git clone https://github.com/marcusklasson/GroceryStoreDataset; the root is its "
+        "folder `dataset`",
+        licence="MIT (M. Klasson and others)",
+        reader=_read,
+    )
+}
