@@ -1,0 +1,123 @@
+"""``hemline evaluate``: how often the right product comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hemline.cli._common import JsonOption, emit, out, progress, say
+from hemline.errors import UsageError
+
+
+def evaluate(
+    model: Annotated[
+        str,
+        typer.Argument(help="A run's folder, a bundle's folder, or the name of a shipped bundle."),
+    ],
+    manifest: Annotated[Path, typer.Argument(help="Whose photos ask and whose pictures answer.")],
+    protocol: Annotated[
+        str, typer.Option(help="default, atelier, grocery, grocery-folds or holdout.")
+    ] = "default",
+    fold: Annotated[int | None, typer.Option(help="Only this fold, from 0.")] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(help="Another model, asked the same queries: the paired difference."),
+    ] = None,
+    crop: Annotated[
+        str, typer.Option(help="none: whole pictures; query: photos cut to their box; box: both.")
+    ] = "none",
+    within_category: Annotated[
+        bool, typer.Option("--within-category", help="Search in the query's category only.")
+    ] = False,
+    unmatched: Annotated[
+        str, typer.Option(help="A query whose product isn't in the gallery: miss or drop.")
+    ] = "miss",
+    rerank: Annotated[
+        bool, typer.Option("--rerank/--no-rerank", help="Re-rank where the model does.")
+    ] = True,
+    slices: Annotated[
+        list[str] | None,
+        typer.Option(help="Recall by a column of the manifest too; may be given several times."),
+    ] = None,
+    errors: Annotated[
+        Path | None, typer.Option(help="Write the failures as a sheet: .png or .html.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Keep the embeddings there; a second run reads them.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap and of holdout's choice.")] = 0,
+    share: Annotated[float, typer.Option(help="Of the products that holdout keeps out.")] = 0.2,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of one run.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write the JSON to a file too.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Measure a model: recall, mean reciprocal rank, mAP and NDCG with their intervals.
+
+    Example: hemline evaluate runs/tagynet data/manifest.parquet --against runs/ynet
+    """
+    from hemline.data.manifest import Manifest
+    from hemline.data.protocol import Choices, build
+    from hemline.evaluation.model import open_encoder
+    from hemline.evaluation.report import by_column, compare, report, table
+    from hemline.evaluation.run import Outcome
+    from hemline.evaluation.run import evaluate as measure
+
+    if crop not in ("none", "query", "box"):
+        raise UsageError(f"--crop is none, query or box, not {crop!r}")
+    if unmatched not in ("miss", "drop"):
+        raise UsageError(f"--unmatched is miss or drop, not {unmatched!r}")
+    if errors is not None and errors.suffix.lower() not in (".png", ".html"):
+        raise UsageError(f"--errors writes .png or .html, not {errors.name!r}")
+    rows = Manifest.read(manifest)
+    chosen = Choices(crop, within_category, unmatched, fold, share, seed)  # type: ignore[arg-type]
+    parts = build(protocol, rows, chosen)
+    for column in slices or ():
+        rows.column(column)  # an unknown one fails before the work, not after
+
+    def run(name: str) -> list[Outcome]:
+        encoder = open_encoder(name, threads)
+        found = []
+        for part in parts:
+            with progress(f"{encoder.name}, {part.name}") as advance:
+                found.append(measure(encoder, part, rerank=rerank, cache=cache, advance=advance))
+        return found
+
+    ours = run(model)
+    result = report(ours, seed=seed)
+    if against is not None:
+        result["against"] = compare(ours, run(against), seed=seed)
+    if slices:
+        result["slices"] = {column: by_column(ours, column) for column in slices}
+    if errors is not None:
+        _write_errors(ours, errors)
+        result["errors"] = str(errors)
+    if output is not None:
+        _write_json(result, output)
+    emit(result, json, lambda r: table(r, out))
+
+
+def _write_errors(outcomes: list[Any], path: Path) -> None:
+    from hemline.evaluation.failures import failures
+    from hemline.evaluation.sheet import write_page, write_sheet
+
+    rows = failures(outcomes)
+    if not rows:
+        say("no failure to show")
+    write: Callable[..., None] = write_sheet if path.suffix.lower() == ".png" else write_page
+    write(path, rows, title=f"{outcomes[0].model}: photos whose product was not first")
+    say(f"{len(rows)} failures: {path}")
+
+
+def _write_json(result: Mapping[str, Any], path: Path) -> None:
+    import json as text
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+COMMANDS: Mapping[str, Callable[..., Any]] = {"evaluate": evaluate}

@@ -1,0 +1,37 @@
+"""MODEL of the command line → an encoder: a run, a bundle's folder, or a shipped name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hemline.bundle import INFO_FILE
+from hemline.encoding import Encoder
+from hemline.errors import BundleError
+
+
+def open_encoder(model: str, threads: int | None = None) -> Encoder:
+    """Opens a model of either half.
+
+    Raises:
+        BundleError: it is neither a run's folder, nor a bundle's, nor a shipped name.
+        ModuleNotFoundError: a run needs ``hemline[learn]``.
+    """
+    from hemline.search.bundle import Bundle, shipped
+    from hemline.search.encoder import BundleEncoder
+
+    folder = Path(model)
+    if folder.is_dir() and not (folder / INFO_FILE).is_file():
+        if (folder / "recipe.json").is_file():
+            from hemline.learn.checkpoint import CheckpointEncoder
+
+            return CheckpointEncoder(folder)
+        raise BundleError(
+            f"{model} is neither a bundle (no {INFO_FILE}) nor a run (no recipe.json); "
+            "'hemline train' makes a run, 'hemline export RUN -o BUNDLE' a bundle"
+        )
+    if not folder.is_dir() and model not in shipped():
+        have = ", ".join(shipped()) or "none"
+        raise BundleError(
+            f"no model {model!r}: name a run's or a bundle's folder, or a shipped bundle ({have})"
+        )
+    return BundleEncoder(Bundle.open(model), threads=threads)

@@ -1,0 +1,249 @@
+"""An outcome told: one JSON object (docs/interfaces.md) and a table for people. Shares are 0-1."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hemline import __version__
+from hemline.errors import UsageError
+from hemline.evaluation.bootstrap import Interval, cluster_interval, paired_difference
+from hemline.evaluation.metrics import hits_at_k, recall_at_k, reciprocal_ranks
+from hemline.evaluation.run import NDCG_K, Outcome
+
+#: Where recall is read.
+KS: tuple[int, ...] = (1, 5, 20, 50)
+
+
+def report(outcomes: Sequence[Outcome], *, seed: int = 0, level: float = 0.95) -> dict[str, Any]:
+    """The JSON of one model: one protocol, or several folds pooled over all their queries.
+
+    Args:
+        outcomes: of the same model kind, one for each fold; each query stands in one of them.
+        seed: of the bootstrap.
+        level: of the intervals, 0-1.
+    """
+    if not outcomes:
+        raise UsageError("no outcome to report")
+    one = outcomes[0]
+    items = [item for outcome in outcomes for item in outcome.items]
+    figures = per_query(outcomes)
+    intervals = {
+        name: cluster_interval(values, items, seed=seed, level=level)
+        for name, values in figures.items()
+    }
+    unmatched = sum(outcome.protocol.unmatched for outcome in outcomes)
+    result: dict[str, Any] = {name: interval.value for name, interval in intervals.items()}
+    result |= {
+        "queries": len(items),
+        "products_asked": len(set(items)),
+        "gallery": len(one.protocol.gallery),
+        "gallery_products": len(
+            set(np.asarray(one.protocol.manifest.column("item_id"))[one.protocol.gallery])
+        ),
+        "unmatched": unmatched,
+        "protocol": _choices(outcomes),
+        "model": one.model,
+        "fingerprint": one.fingerprint
+        if len({o.fingerprint for o in outcomes}) == 1
+        else "several",
+        "data_fingerprint": one.protocol.manifest.fingerprint(),
+        "intervals": {name: [i.low, i.high] for name, i in intervals.items()},
+        "interval": {
+            "level": level,
+            "method": "bootstrap over products, percentiles",
+            "draws": 2000,
+            "seed": seed,
+        },
+        "categories": by_group(outcomes, _categories(outcomes)),
+        "skipped": [
+            {"path": path, "reason": reason}
+            for path, reason in sorted({pair for o in outcomes for pair in o.skipped})
+        ],
+        "seconds": {
+            name: round(sum(o.seconds.get(name, 0.0) for o in outcomes), 3) for name in one.seconds
+        },
+        "machine": machine(),
+    }
+    if all(outcome.first_ranks is not None for outcome in outcomes):
+        first = np.concatenate([o.first_ranks for o in outcomes if o.first_ranks is not None])
+        result["first_search"] = {f"recall@{k}": recall_at_k(first, k) for k in KS}
+    if len(outcomes) > 1:
+        result["folds"] = [
+            {
+                "name": o.protocol.name,
+                "queries": len(o.ranks),
+                "fingerprint": o.fingerprint,
+                **{f"recall@{k}": recall_at_k(o.ranks, k) for k in KS},
+            }
+            for o in outcomes
+        ]
+    return result
+
+
+def per_query(outcomes: Sequence[Outcome]) -> dict[str, npt.NDArray[np.float64]]:
+    """Every measure before it is averaged: name → (Q,) over all queries of all folds."""
+    ranks = np.concatenate([outcome.ranks for outcome in outcomes])
+    figures = {f"recall@{k}": hits_at_k(ranks, k) for k in KS}
+    figures["mrr"] = reciprocal_ranks(ranks)
+    figures["map"] = np.concatenate([outcome.precision for outcome in outcomes])
+    if all(outcome.ndcg is not None for outcome in outcomes):
+        figures[f"ndcg@{NDCG_K}"] = np.concatenate(
+            [outcome.ndcg for outcome in outcomes if outcome.ndcg is not None]
+        )
+    return figures
+
+
+def compare(
+    ours: Sequence[Outcome], theirs: Sequence[Outcome], *, seed: int = 0, level: float = 0.95
+) -> dict[str, Any]:
+    """Ours minus theirs on the same queries, each measure with its interval.
+
+    Raises:
+        UsageError: the two weren't asked the same queries.
+    """
+    for a, b in zip(ours, theirs, strict=True):
+        if not np.array_equal(a.protocol.queries, b.protocol.queries):
+            raise UsageError(
+                f"{a.model} and {b.model} were asked other queries; nothing to compare"
+            )
+    items = [item for outcome in ours for item in outcome.items]
+    mine, other = per_query(ours), per_query(theirs)
+    differences: dict[str, Interval] = {
+        name: paired_difference(mine[name], other[name], items, seed=seed, level=level)
+        for name in mine
+        if name in other
+    }
+    return {
+        "model": theirs[0].model,
+        "fingerprint": theirs[0].fingerprint,
+        **{name: float(values.mean()) for name, values in other.items()},
+        "difference": {
+            name: {"value": i.value, "low": i.low, "high": i.high}
+            for name, i in differences.items()
+        },
+    }
+
+
+def by_group(outcomes: Sequence[Outcome], groups: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Queries and recall of each group (Q,), by name; an empty name is left out."""
+    ranks = np.concatenate([outcome.ranks for outcome in outcomes])
+    rows: dict[str, list[int]] = defaultdict(list)
+    for row, group in enumerate(groups):
+        if group:
+            rows[group].append(row)
+    return {
+        group: {
+            "queries": len(rows[group]),
+            **{f"recall@{k}": recall_at_k(ranks[rows[group]], k) for k in (1, 20)},
+        }
+        for group in sorted(rows)
+    }
+
+
+def by_column(outcomes: Sequence[Outcome], column: str) -> dict[str, dict[str, Any]]:
+    """Recall by a column of the manifest: by value, or by quarters of a number.
+
+    Source of the columns: any; the atelier records how strong each disturbance of a picture is.
+
+    Raises:
+        UsageError: there is no such column, or it is a list.
+    """
+    values: list[Any] = []
+    for outcome in outcomes:
+        whole = outcome.protocol.manifest.column(column)
+        if isinstance(whole, list):
+            raise UsageError(f"column {column!r} holds lists; slices need a number or a word")
+        values.extend(np.asarray(whole)[outcome.protocol.queries].tolist())
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    if len(numbers) < len(values) or len(set(numbers)) <= 6:
+        return by_group(outcomes, ["" if v is None else str(v) for v in values])
+    array = np.asarray(values, np.float64)
+    known = array[np.isfinite(array)]
+    if len(known) == 0:
+        return {}
+    edges = np.unique(np.quantile(known, [0.0, 0.25, 0.5, 0.75, 1.0]))
+    places = np.clip(np.searchsorted(edges, array, side="right") - 1, 0, max(0, len(edges) - 2))
+    return by_group(
+        outcomes,
+        [
+            f"{edges[p]:.3g} to {edges[min(p + 1, len(edges) - 1)]:.3g}" if np.isfinite(v) else ""
+            for p, v in zip(places, array, strict=True)
+        ],
+    )
+
+
+def machine() -> dict[str, Any]:
+    """What it ran on, in words that another person can compare with."""
+    return {
+        "hemline": __version__,
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+    }
+
+
+def table(result: Mapping[str, Any], line: Callable[[str], None]) -> None:
+    """A report for a person, line by line."""
+    protocol = result["protocol"]
+    line(f"{result['model']}  {str(result['fingerprint'])[:12]}")
+    line(
+        f"{result['queries']} queries of {result['products_asked']} products, searched among "
+        f"{result['gallery_products']} products ({result['gallery']} pictures), "
+        f"protocol {protocol['name']}"
+    )
+    other = result.get("against")
+    head = f"{'':12}{'':>8}  {'95 % interval':>15}"
+    line(head + (f"  {'against':>8}  {'difference, 95 % interval':>27}" if other else ""))
+    for name, (low, high) in result["intervals"].items():
+        text = f"{name:12}{result[name]:8.3f}  {f'{low:.3f} – {high:.3f}':>15}"
+        if other and name in other["difference"]:
+            d = other["difference"][name]
+            text += (
+                f"  {other[name]:8.3f}  {d['value']:+9.3f}  ({d['low']:+.3f} to {d['high']:+.3f})"
+            )
+        line(text)
+    if "first_search" in result:
+        before = ", ".join(f"{name} {v:.3f}" for name, v in result["first_search"].items())
+        line(f"before re-ranking: {before}")
+    for title, groups in {"category": result["categories"], **result.get("slices", {})}.items():
+        if len(groups) > 1:
+            line(f"{title:26}{'queries':>8}{'recall@1':>10}{'recall@20':>10}")
+            for group, row in groups.items():
+                line(
+                    f"  {group[:24]:24}{row['queries']:8d}{row['recall@1']:10.3f}"
+                    f"{row['recall@20']:10.3f}"
+                )
+    if result["unmatched"]:
+        line(
+            f"{result['unmatched']} queries have no match in the gallery ({protocol['unmatched']})"
+        )
+    for entry in result["skipped"][:5]:
+        line(f"skipped {entry['path']}: {entry['reason']}")
+    if len(result["skipped"]) > 5:
+        line(f"… and {len(result['skipped']) - 5} more were skipped")
+    line("choices: " + "; ".join(f"{name}: {said}" for name, said in protocol.items()))
+
+
+def _choices(outcomes: Sequence[Outcome]) -> dict[str, str]:
+    choices = dict(outcomes[0].protocol.choices)
+    if len(outcomes) > 1:
+        choices["name"] = choices["name"].partition("/")[0]
+        choices["items"] = f"{len(outcomes)} folds of products, pooled over all queries"
+        choices["queries"] = "all query photos of each fold's products"
+    return choices
+
+
+def _categories(outcomes: Sequence[Outcome]) -> list[str]:
+    return [
+        str(outcome.protocol.manifest.column("category")[row])
+        for outcome in outcomes
+        for row in outcome.protocol.queries
+    ]

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from helpers.colour_shop import make_colour_shop
+from helpers.tiny_bundle import make_tiny_bundle
+from hemline.cli import main
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("evaluate")
+    make_colour_shop(root / "shop")
+    make_tiny_bundle(root / "bundle")
+    make_tiny_bundle(root / "other", reranks=False, seed=1)
+    return root
+
+
+def run(place: Path, *options: str) -> int:
+    return main(["evaluate", str(place / "bundle"), str(place / "shop/manifest.parquet"), *options])
+
+
+def test_json_is_one_object_with_shares(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = place / "out/result.json"
+    sheet = place / "out/errors.html"
+    options = ["--json", "--slices", "clutter", "--errors", str(sheet), "-o", str(out)]
+    assert run(place, *options, "--against", str(place / "other")) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert 0 <= result["recall@1"] <= result["recall@5"] <= result["recall@20"] == 1.0
+    assert result["queries"] == 24
+    assert result["protocol"]["name"] == "default"
+    assert set(result["against"]["difference"]["recall@1"]) == {"value", "low", "high"}
+    assert result["slices"]["clutter"]
+    assert json.loads(out.read_text(encoding="utf-8")) == result
+    assert sheet.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_a_person_gets_a_table(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(place, "--protocol", "holdout", "--share", "0.5", "--crop", "box") == 0
+    text = capsys.readouterr().out
+    assert "recall@1" in text
+    assert "12 queries of 6 products" in text
+    assert "crop: box" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--protocol", "holdut"], "Did you mean 'holdout'"),
+        (["--crop", "tight"], "--crop is none, query or box"),
+        (["--unmatched", "skip"], "--unmatched is miss or drop"),
+        (["--errors", "a.pdf"], ".png or .html"),
+        (["--slices", "cluter"], "Did you mean 'clutter'"),
+    ],
+)
+def test_bad_use_is_one_line_and_status_2(
+    place: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(place, *options) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert message in lines[0]
+
+
+def test_a_model_that_is_none_fails_with_status_1(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = str(place / "shop/manifest.parquet")
+    assert main(["evaluate", str(place / "nothing"), manifest]) == 1
+    assert "no model" in capsys.readouterr().err
+    assert main(["evaluate", str(place / "shop"), manifest]) == 1
+    assert "neither a bundle" in capsys.readouterr().err
