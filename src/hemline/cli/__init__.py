@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import click
 import typer
 
 from hemline import __version__
@@ -19,6 +18,12 @@ from hemline.registry import Registry
 #: Each module of this package declares ``COMMANDS``: a verb's name → its function or Typer group.
 COMMANDS: Registry[Callable[..., Any] | typer.Typer] = Registry(
     "hemline.cli", "COMMANDS", "command"
+)
+
+#: The root of the command line's own errors. Newer Typers carry a click of their own, older ones
+#: use the package click; `typer.BadParameter` is of the right family in both.
+_CLICK_ERROR: type[Exception] = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
 )
 
 
@@ -77,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(code) if isinstance(code, int) else 0
     except HemlineError as error:
         return _fail(str(error), type(error).__name__, error.exit_code, as_json)
-    except click.exceptions.Abort:
+    except typer.Abort:
         return _fail(
             "interrupted; the same command goes on where it stopped", "Interrupted", 130, as_json
         )
@@ -85,11 +90,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(
             "interrupted; the same command goes on where it stopped", "Interrupted", 130, as_json
         )
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message())
-        return 2
-    except click.ClickException as error:
-        return _fail(error.format_message(), "UsageError", 2, as_json)
+    except _CLICK_ERROR as error:
+        message = str(getattr(error, "format_message", error.__str__)())
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(message)
+            return 2
+        return _fail(message, "UsageError", 2, as_json)
     except ModuleNotFoundError as error:
         learn = {
             "torch",

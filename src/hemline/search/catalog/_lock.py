@@ -45,6 +45,7 @@ class WriterLock:
         self._depth = 0
         self._descriptor = -1
         self._died = False
+        self._clean = True
 
     def acquire(self) -> bool:
         """Takes it; True if the last holder died with it.
@@ -78,12 +79,16 @@ class WriterLock:
         with contextlib.suppress(OSError):  # on a full disk the lock holds without its note
             os.write(descriptor, str(os.getpid()).encode())
         self._descriptor = descriptor
+        self._clean = True
         return died
 
-    def release(self) -> None:
+    def release(self, clean: bool = True) -> None:
+        """Lets it go; not ``clean`` leaves the note as if its holder had died."""
         self._depth -= 1
+        self._clean = self._clean and clean
         if self._depth == 0:
-            os.ftruncate(self._descriptor, 0)
+            if self._clean:
+                os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = -1
         self._thread.release()

@@ -86,7 +86,7 @@ class Store(Protocol):
     def writing(self) -> AbstractContextManager[bool]:
         """Holds the right to write; `add` and `remove` take it by themselves for one call.
 
-        Gives True if the last writer died while it held it.
+        Gives True if the last writer died or failed while it held it.
 
         Raises:
             CatalogError: another process or thread writes.

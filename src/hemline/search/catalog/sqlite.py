@@ -108,10 +108,12 @@ class SqliteStore:
     @contextmanager
     def writing(self) -> Iterator[bool]:
         died = self._writer.acquire()
+        clean = False
         try:
             yield died
+            clean = True
         finally:
-            self._writer.release()
+            self._writer.release(clean)
 
     @contextmanager
     def _commit(self) -> Iterator[int]:

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hemline.search.bundle as bundle_module
+from helpers.tiny_bundle import make_tiny_bundle
+from hemline.cli import main
+from hemline.data.images import encode_jpeg
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a shipped bundle, six pictures and their manifest; the working folder."""
+    monkeypatch.setattr(bundle_module, "_shipped_root", lambda: tmp_path / "bundles")
+    make_tiny_bundle(tmp_path / "bundles" / "small")
+    lines = ["path,item_id,domain,category,tags,price"]
+    for n in range(6):
+        colours = np.random.default_rng(n).integers(0, 256, (2, 2, 3), dtype=np.uint8)
+        image = np.kron(colours, np.ones((20, 20, 1), np.uint8)).astype(np.uint8)
+        (tmp_path / f"{n}.jpg").write_bytes(encode_jpeg(image))
+        lines.append(f"{n}.jpg,item{n // 2},shop,dress,colour=red;fit=loose,{n}.5")
+    (tmp_path / "products.csv").write_text("\n".join(lines) + "\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(capsys: pytest.CaptureFixture[str], *args: str, code: int = 0) -> dict[str, Any]:
+    """One command with --json: its one object."""
+    capsys.readouterr()
+    assert main([*args, "--json"]) == code
+    text = capsys.readouterr().out
+    assert text.count("\n") == 1
+    return json.loads(text)
+
+
+def test_a_catalogue_s_life(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = run(capsys, "catalog", "create", "shop")
+    assert (made["model"], made["pictures"]) == ("tiny", 0)
+    (shop / "5.jpg").write_bytes(b"nothing")
+    added = run(
+        capsys, "catalog", "add", "shop", "products.csv", "--threads", "1", "--skipped", "s.csv"
+    )
+    assert (added["added"], added["items"], added["pictures"]) == (5, 3, 5)
+    assert added["unknown_tags"] == {"fit=loose": 5}
+    assert [one["image_id"] for one in added["skipped"]] == ["5.jpg"]
+    assert (shop / "s.csv").read_text().splitlines()[1].startswith("5.jpg,5.jpg,")
+    again = run(capsys, "catalog", "add", "shop", "products.csv")
+    assert (again["added"], again["unchanged"], len(again["skipped"])) == (0, 5, 1)
+    stats = run(capsys, "catalog", "stats", "shop")
+    assert (stats["items"], stats["columns"]) == (3, ["category", "tags", "price"])
+    shown = run(capsys, "catalog", "show", "shop", "item1")
+    assert [row["image_id"] for row in shown["rows"]] == ["2.jpg", "3.jpg"]
+    assert all(Path(row["picture"]).is_file() for row in shown["rows"])
+    removed = run(capsys, "catalog", "remove", "shop", "item1", "none")
+    assert (removed["removed_pictures"], removed["unknown"], removed["items"]) == (2, ["none"], 2)
+
+
+def test_words_for_people(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (shop / "0.jpg").write_bytes(b"nothing")
+    for args in (
+        ["create", "shop", "--bundle", "small"],
+        ["add", "shop", "products.csv"],
+        ["stats", "shop"],
+        ["show", "shop", "item1"],
+        ["remove", "shop", "item1"],
+    ):
+        assert main(["catalog", *args]) == 0
+    told = capsys.readouterr()
+    assert "shop is ready, with the model tiny" in told.out
+    assert "5 pictures added" in told.out
+    assert "items          3" in told.out
+    assert "removed 1 products with 2 pictures" in told.out
+    assert "skipped 0.jpg: " in told.err
+    assert "fit=loose" in told.err
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (["stats", "nowhere"], 1, "isn't there; 'hemline catalog create nowhere' makes one"),
+        (["create", "new", "--bundle", "no-bundle"], 1, "no bundle 'no-bundle'"),
+        (["create", "shop"], 1, "a catalogue already"),
+        (["add", "shop", "nothing.csv"], 1, "nothing.csv"),
+        (["add", "shop", "products.csv", "--crop", "face"], 2, "crop is none or box"),
+        (["add", "shop", "products.csv", "--batch", "0"], 2, "at least 1"),
+        (["add", "shop", "products.csv", "--threads", "0"], 2, "at least 1"),
+        (["remove", "shop", "no-such"], 1, "has none of these products: no-such"),
+        (["show", "shop", "no-such"], 1, "has none of these products: no-such"),
+        (["remove", "shop"], 2, "ITEM"),
+    ],
+)
+def test_mistakes_get_one_line(
+    shop: Path, capsys: pytest.CaptureFixture[str], args: list[str], code: int, words: str
+) -> None:
+    assert main(["catalog", "create", "shop"]) == 0
+    capsys.readouterr()
+    assert main(["catalog", *args]) == code
+    told = capsys.readouterr()
+    assert words in told.err
+    assert told.err.count("\n") == 1
+    assert told.out == ""

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from helpers.tiny_bundle import make_tiny_bundle
+from hemline.cli import main
+from hemline.data.images import encode_jpeg
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a filled catalogue ``shop`` and its pictures."""
+    root = tmp_path_factory.mktemp("search")
+    make_tiny_bundle(root / "bundle")
+    lines = ["path,item_id,domain,category,tags,price"]
+    for n in range(12):
+        colours = np.random.default_rng(n).integers(0, 256, (2, 2, 3), dtype=np.uint8)
+        image = np.kron(colours, np.ones((20, 20, 1), np.uint8)).astype(np.uint8)
+        (root / f"{n}.jpg").write_bytes(encode_jpeg(image))
+        lines.append(f"{n}.jpg,item{n // 2},shop,{'dress' if n % 4 else 'shirt'},,{n}.5")
+    (root / "products.csv").write_text("\n".join(lines) + "\n")
+    assert main(["catalog", "create", str(root / "shop"), "--bundle", str(root / "bundle")]) == 0
+    assert main(["catalog", "add", str(root / "shop"), str(root / "products.csv")]) == 0
+    return root
+
+
+def run(capsys: pytest.CaptureFixture[str], *args: str) -> dict[str, Any]:
+    capsys.readouterr()
+    assert main([*args, "--json"]) == 0
+    text = capsys.readouterr().out
+    assert text.count("\n") == 1
+    return json.loads(text)
+
+
+@pytest.fixture(autouse=True)
+def inside(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(shop)
+
+
+def test_the_json_of_one_photo(capsys: pytest.CaptureFixture[str]) -> None:
+    answer = run(capsys, "search", "shop", "3.jpg", "-k", "4", "--no-rerank", "--threads", "1")
+    first = answer["hits"][0]
+    assert (first["item_id"], first["image_id"], first["rank"]) == ("item1", "3.jpg", 1)
+    assert (first["category"], first["price"], first["tags"]) == ("dress", 3.5, [])
+    assert [hit["rank"] for hit in answer["hits"]] == [1, 2, 3, 4]
+    scores = [hit["score"] for hit in answer["hits"]]
+    assert scores == sorted(scores, reverse=True)
+    assert answer["box"] is None
+    assert answer["timings_ms"].keys() == {"decode", "encode", "search", "rerank", "total"}
+
+
+def test_box_where_and_several_photos(capsys: pytest.CaptureFixture[str]) -> None:
+    boxed = run(capsys, "search", "shop", "3.jpg", "--box", "0,0,20,90")
+    assert boxed["box"] == [0, 0, 20, 40]
+    chosen = run(capsys, "search", "shop", "3.jpg", "--where", "category = 'shirt' and price < 5")
+    assert {hit["item_id"] for hit in chosen["hits"]} == {"item0", "item2"}
+    many = run(capsys, "search", "shop", "3.jpg", "8.jpg", "--whole")
+    assert [one["photo"] for one in many["results"]] == ["3.jpg", "8.jpg"]
+
+
+def test_a_table_and_a_drawing_for_people(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["search", "shop", "3.jpg", "--show", "hits.png"]) == 0
+    told = capsys.readouterr()
+    assert "item1" in told.out
+    assert "price: " in told.out
+    assert "drawn in hits.png" in told.err
+    assert cv2.imread(str(shop / "hits.png")).std() > 10
+    assert main(["search", "shop", "3.jpg", "--where", "price < 0"]) == 0
+    assert "no product is found" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (["nowhere", "3.jpg"], 1, "isn't there"),
+        (["shop", "no.jpg"], 1, "no.jpg does not exist"),
+        (["shop", "products.csv"], 1, "products.csv"),
+        (["shop", "3.jpg", "--box", "1,2,3"], 2, "a box is x1,y1,x2,y2"),
+        (["shop", "3.jpg", "--box", "50,50,60,60"], 2, "leaves no pixel"),
+        (["shop", "3.jpg", "4.jpg", "--box", "1,1,9,9"], 2, "one photo at a time"),
+        (["shop", "3.jpg", "--box", "1,1,9,9", "--whole"], 2, "contradict"),
+        (["shop", "3.jpg", "--where", "prise < 3"], 2, "Did you mean 'price'?"),
+        (["shop", "3.jpg", "--where", "price <"], 2, "can't be read"),
+        (["shop", "3.jpg", "-k", "0"], 2, "k is from 1"),
+        (["shop", "3.jpg", "--threads", "0"], 2, "at least 1"),
+        (["shop", "3.jpg", "--show", "hits.txt"], 2, ".png or .jpg"),
+    ],
+)
+def test_mistakes_get_one_line(
+    capsys: pytest.CaptureFixture[str], args: list[str], code: int, words: str
+) -> None:
+    capsys.readouterr()
+    assert main(["search", *args]) == code
+    told = capsys.readouterr()
+    assert words in told.err
+    assert told.err.count("\n") == 1
+    assert told.out == ""

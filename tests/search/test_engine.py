@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from helpers.tiny_bundle import make_tiny_bundle
+from hemline.data.images import encode_jpeg
+from hemline.errors import CatalogError, ImageError, UsageError
+from hemline.search.bundle import Bundle
+from hemline.search.catalog import Catalog, Row
+from hemline.search.encoder import BundleEncoder
+from hemline.search.engine import Engine
+from hemline.search.picture import CAPTION, CELL, draw_results
+from hemline.search.rerank import rescore, similarity
+from hemline.types import Box
+
+
+def picture(seed: int) -> np.ndarray:
+    """Four flat quarters of a random colour each."""
+    colours = np.random.default_rng(seed).integers(0, 256, (2, 2, 3), dtype=np.uint8)
+    return np.kron(colours, np.ones((16, 16, 1), np.uint8)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return Bundle.open(make_tiny_bundle(tmp_path_factory.mktemp("b") / "bundle"))
+
+
+def filled(bundle: Bundle, items: int = 60, each: int = 3) -> Catalog:
+    catalog = Catalog.in_memory(bundle)
+    images = [picture(n) for n in range(items * each)]
+    coded = catalog.encoder(1).encode_shop(images, [[] for _ in images])
+    rows = [
+        Row(
+            f"image{n}",
+            f"item{n // each}",
+            coded.embedding[n],
+            float(coded.norm[n]),
+            category="dress" if n % 2 else "shirt",
+            columns={"price": n},
+        )
+        for n in range(len(images))
+    ]
+    catalog.store.add(rows)
+    return catalog
+
+
+@pytest.fixture(scope="module")
+def catalog(bundle: Bundle) -> Catalog:
+    return filled(bundle)
+
+
+def test_equals_the_slow_way(catalog: Catalog) -> None:
+    """First search, re-ranking of the top and products once each, by plain loops."""
+    engine = Engine(catalog)
+    engine._top = 20
+    photo = picture(7)
+    result = engine.search(photo, k=30)
+    encoder = catalog.encoder()
+    query = encoder.encode_street([photo])
+    assert query.local is not None
+    first = sorted(
+        ((float(row.embedding @ query.embedding[0]), row) for row in catalog.store.rows()),
+        key=lambda pair: -pair[0],
+    )
+    contexts = np.stack([row.embedding * row.norm for _, row in first[:20]]).astype(np.float32)
+    distance = encoder.rerank(query.local[0], contexts).distance
+    scored = [(1 - float(d) ** 2 / 2, row) for d, (_, row) in zip(distance, first, strict=False)]
+    last = min(score for score, _ in scored)
+    shift = max(0.0, first[20][0] - last)
+    scored += [(score - shift, row) for score, row in first[20:]]
+    scored.sort(key=lambda pair: -pair[0])
+    best: dict[str, tuple[float, str]] = {}
+    for score, row in scored:
+        best.setdefault(row.item_id, (score, row.image_id))
+    wanted = list(best.items())[:30]
+    assert [hit.item_id for hit in result.hits] == [item for item, _ in wanted]
+    assert [hit.image_id for hit in result.hits] == [image for _, (_, image) in wanted]
+    np.testing.assert_allclose(
+        [hit.score for hit in result.hits], [score for _, (score, _) in wanted], atol=1e-5
+    )
+
+
+def test_the_answer_is_whole(catalog: Catalog) -> None:
+    result = Engine(catalog).search(picture(0), k=20)
+    assert len(result.hits) == len({hit.item_id for hit in result.hits}) == 20
+    assert [hit.rank for hit in result.hits] == list(range(1, 21))
+    scores = [hit.score for hit in result.hits]
+    assert scores == sorted(scores, reverse=True)
+    assert set(result.timings_ms) == {"decode", "encode", "search", "rerank", "total"}
+    assert result.timings_ms["total"] >= result.timings_ms["encode"] > 0
+    assert result.hits[0].columns["category"] in ("dress", "shirt")
+    weights = result.hits[0].weights
+    assert weights is not None
+    assert float(weights.sum()) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_without_reranking_its_own_picture_is_first_with_score_one(catalog: Catalog) -> None:
+    result = Engine(catalog, rerank=False).search(picture(12), k=3)
+    assert result.hits[0].image_id == "image12"
+    assert result.hits[0].score == pytest.approx(1.0, abs=1e-5)
+    assert result.hits[0].weights is None
+
+
+def test_k_products_are_found_though_one_has_most_pictures(bundle: Bundle) -> None:
+    catalog = Catalog.in_memory(bundle)
+    coded = catalog.encoder(1).encode_shop([picture(0)], [[]])
+    vector, norm = coded.embedding[0], float(coded.norm[0])
+    many = [Row(f"same{n}", "same", vector, norm) for n in range(900)]
+    others = [Row(f"other{n}", f"other{n}", -vector, norm) for n in range(3)]
+    catalog.store.add([*many, *others])
+    result = Engine(catalog).search(picture(0), k=4)
+    assert [hit.item_id for hit in result.hits] == ["same", "other0", "other1", "other2"]
+    assert result.hits[1].weights is None  # beyond the re-ranked 256
+
+
+def test_where_keeps_k_full(catalog: Catalog) -> None:
+    result = Engine(catalog).search(picture(3), k=30, where="category = 'dress' and price < 100")
+    assert len(result.hits) == 30
+    for hit in result.hits:
+        assert hit.columns["category"] == "dress"
+        assert hit.columns["price"] < 100
+    assert Engine(catalog).search(picture(3), where="category = 'hat'").hits == ()
+
+
+def test_a_box_is_what_is_searched(catalog: Catalog) -> None:
+    photo = np.concatenate([picture(5), picture(44)], axis=1)
+    engine = Engine(catalog, rerank=False)
+    result = engine.search(photo, k=1, box=Box(32, -5, 64, 32))
+    assert result.hits[0].image_id == "image44"
+    assert result.box == Box(32, 0, 64, 32)
+
+
+def test_photos_may_be_files_or_bytes(catalog: Catalog, tmp_path: Path) -> None:
+    data = encode_jpeg(picture(9), quality=100)
+    (tmp_path / "photo.jpg").write_bytes(data)
+    engine = Engine(catalog, rerank=False)
+    one, two = engine.search(data, 3), engine.search(tmp_path / "photo.jpg", 3)
+    assert [h.item_id for h in one.hits] == [h.item_id for h in two.hits]
+    with pytest.raises(ImageError):
+        engine.search(b"no picture")
+
+
+def test_bad_use(catalog: Catalog, tmp_path: Path) -> None:
+    engine = Engine(catalog)
+    with pytest.raises(UsageError, match="k is from 1"):
+        engine.search(picture(0), k=0)
+    with pytest.raises(UsageError, match="leaves no pixel"):
+        engine.search(picture(0), box=Box(100, 100, 120, 120))
+    with pytest.raises(UsageError, match="no column 'prize'.*price"):
+        engine.search(picture(0), where="prize < 3")
+    other = Bundle.open(make_tiny_bundle(tmp_path / "other", seed=1))
+    with pytest.raises(CatalogError, match="isn't the one that made"):
+        Engine(catalog, BundleEncoder(other))
+
+
+def test_an_empty_catalogue_answers_nothing(bundle: Bundle) -> None:
+    assert Engine(Catalog.in_memory(bundle)).search(picture(0)).hits == ()
+
+
+def test_similarity_is_the_cosine_of_unit_vectors() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 9))
+    a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
+    distance = np.array([np.linalg.norm(a - b)], np.float32)
+    assert similarity(distance)[0] == pytest.approx(float(a @ b), abs=1e-6)
+
+
+def test_the_tail_never_passes_the_reranked(catalog: Catalog) -> None:
+    encoder = catalog.encoder()
+    query = encoder.encode_street([picture(1)])
+    assert query.local is not None
+    contexts = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
+    first = np.linspace(0.99, 0.5, 12).astype(np.float32)
+    scores = rescore(encoder, query.local[0], contexts, first).score
+    assert scores[5:].max() <= scores[:5].min()
+    np.testing.assert_allclose(np.diff(scores[5:]), np.diff(first[5:]), atol=1e-6)
+    low = rescore(encoder, query.local[0], contexts, first - 5).score
+    np.testing.assert_array_equal(low[5:], (first - 5)[5:])  # low enough already: left alone
+
+
+def test_draws_photo_and_hits(catalog: Catalog, tmp_path: Path) -> None:
+    photo = picture(2)
+    answer = Engine(catalog).search(photo, 3, box=Box(2, 2, 20, 30))
+    path = draw_results(tmp_path / "new" / "hits.png", catalog, [(photo, answer)] * 2)
+    drawn = cv2.imread(str(path))
+    assert drawn.shape[0] > 2 * (CELL + CAPTION)
+    assert drawn.std() > 10
+    assert [p.name for p in path.parent.iterdir()] == ["hits.png"]
