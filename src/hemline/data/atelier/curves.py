@@ -1,0 +1,103 @@
+"""Plane geometry for garments: smooth outlines, tubes along limbs, affine frames.
+
+Points are float arrays (N,2), x to the right and y down, in the figure's own units (a standing
+person is 1000 high; see `figure`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Array", "affine", "apply", "ellipse", "mirrored", "shift", "smooth", "spline", "tube"]
+
+Array = NDArray[Any]
+
+_BASIS: dict[int, Array] = {}
+
+
+def _basis(steps: int) -> Array:
+    if steps not in _BASIS:
+        t = np.linspace(0, 1, steps, endpoint=False)
+        t2, t3 = t * t, t * t * t
+        _BASIS[steps] = 0.5 * np.stack(
+            [-t3 + 2 * t2 - t, 3 * t3 - 5 * t2 + 2, -3 * t3 + 4 * t2 + t, t3 - t2], axis=1
+        )
+    return _BASIS[steps]
+
+
+def spline(points: Sequence[Sequence[float]] | Array, steps: int = 6) -> Array:
+    """An open Catmull-Rom curve through `points` (N,2) -> ((N-1)*steps+1, 2)."""
+    p = np.asarray(points, dtype=np.float64)
+    if len(p) < 3:
+        return p
+    padded = np.concatenate([2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]])
+    windows = np.stack([padded[:-3], padded[1:-2], padded[2:-1], padded[3:]], axis=1)
+    curve = np.einsum("sk,nkd->nsd", _basis(steps), windows).reshape(-1, 2)
+    return np.concatenate([curve, p[-1:]])
+
+
+def smooth(points: Sequence[Sequence[float]] | Array, steps: int = 6) -> Array:
+    """A closed Catmull-Rom curve through `points`."""
+    p = np.asarray(points, dtype=np.float64)
+    windows = np.stack([np.roll(p, 1, 0), p, np.roll(p, -1, 0), np.roll(p, -2, 0)], axis=1)
+    curve: Array = np.einsum("sk,nkd->nsd", _basis(steps), windows).reshape(-1, 2)
+    return curve
+
+
+def mirrored(right: Array) -> Array:
+    """A closed outline from its half with x >= 0, given from top to bottom."""
+    left = right[::-1] * (-1.0, 1.0)
+    return np.concatenate([right, left])
+
+
+def ellipse(cx: float, cy: float, rx: float, ry: float, n: int = 20, turn: float = 0.0) -> Array:
+    """A closed ellipse, turned by `turn` radians."""
+    t = np.linspace(0, 2 * np.pi, n, endpoint=False)
+    x, y = rx * np.cos(t), ry * np.sin(t)
+    c, s = np.cos(turn), np.sin(turn)
+    return np.stack([cx + c * x - s * y, cy + s * x + c * y], axis=1)
+
+
+def shift(points: Array, dx: float, dy: float) -> Array:
+    return points + np.array((dx, dy))
+
+
+def tube(
+    path: Sequence[Sequence[float]] | Array, widths: Sequence[float] | Array, cap: bool = True
+) -> Array:
+    """The closed outline of a limb along `path` (N,2) with half-widths `widths` (N,).
+
+    With `cap` its start is rounded (a shoulder, a knee); its end is cut straight, as a hem is.
+    """
+    p = np.asarray(path, dtype=np.float64)
+    w = np.asarray(widths, dtype=np.float64)[:, None]
+    step = np.gradient(p, axis=0)
+    step /= np.maximum(np.hypot(step[:, 0], step[:, 1])[:, None], 1e-6)
+    normal = np.stack([-step[:, 1], step[:, 0]], axis=1)
+    one, two = p + normal * w, p - normal * w
+    if not cap:
+        return np.concatenate([one, two[::-1]])
+    angle = np.linspace(0, np.pi, 7)[1:-1, None]
+    arc = p[:1] - normal[:1] * w[:1] * np.cos(angle) - step[:1] * w[:1] * np.sin(angle)
+    return np.concatenate([one, two[::-1], arc])
+
+
+def affine(origin: Sequence[float], right: Sequence[float], down: Sequence[float]) -> Array:
+    """The 3x3 matrix that takes (0,0), (1,0), (0,1) to origin, origin+right, origin+down."""
+    return np.array(
+        [[right[0], down[0], origin[0]], [right[1], down[1], origin[1]], [0.0, 0.0, 1.0]]
+    )
+
+
+def apply(matrix: Array, points: Array) -> Array:
+    """`points` (N,2) through a 3x3 homography."""
+    p = np.asarray(points, dtype=np.float64)
+    x = p @ matrix[:2, :2].T + matrix[:2, 2]
+    if matrix[2, 0] == 0.0 and matrix[2, 1] == 0.0:
+        return x
+    w: Array = p @ matrix[2, :2] + matrix[2, 2]
+    return x / w[:, None]

@@ -1,0 +1,141 @@
+"""The figure: a body with a pose, in units where a standing person is 1000 high.
+
+The figure faces the viewer: the wearer's left is at x > 0. `side` is +1 for the wearer's left and
+-1 for the right. Everything worn is added to the figure as layers and drawn from back to front.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hemline.data.atelier.canvas import Canvas
+from hemline.data.atelier.curves import Array, affine
+
+__all__ = ["SIDES", "Figure", "Pose", "random_pose", "rest_pose"]
+
+SIDES = (1, -1)
+UPPER_ARM, FOREARM, THIGH, CALF = 158.0, 150.0, 228.0, 222.0
+SHOULDER_X, SHOULDER_Y = 84.0, 222.0
+HIP_X, HIP_Y = 45.0, 492.0
+
+
+@dataclass
+class Pose:
+    """Angles in radians. Arms and legs hold (upper, lower) angles from straight down, outwards."""
+
+    yaw: float = 0.0
+    lean: float = 0.0
+    tilt: float = 0.0
+    hip: float = 0.0
+    arms: dict[int, tuple[float, float]] = field(default_factory=dict)
+    legs: dict[int, tuple[float, float]] = field(default_factory=dict)
+    chest: float = 1.0
+    waist: float = 1.0
+    hips: float = 1.0
+    amount: float = 0.0
+
+
+def rest_pose() -> Pose:
+    """Standing straight, arms a little out: how a shop shows a garment alone."""
+    return Pose(arms={s: (0.2, 0.1) for s in SIDES}, legs={s: (0.05, 0.02) for s in SIDES})
+
+
+def random_pose(rng: np.random.Generator, strength: float) -> Pose:
+    """A pose from near rest (0) to lively (1)."""
+    pose = rest_pose()
+    pose.chest, pose.waist, pose.hips = (
+        float(v) for v in np.clip(rng.normal(1, 0.035, 3), 0.92, 1.1)
+    )
+    pose.yaw = float(rng.uniform(-0.75, 0.75)) * strength
+    pose.lean = float(rng.normal(0, 0.09)) * strength
+    pose.tilt = float(rng.normal(0, 0.07)) * strength
+    pose.hip = float(rng.normal(0, 16)) * strength
+    for s in SIDES:
+        pose.legs[s] = (
+            0.05 + float(rng.uniform(-0.06, 0.2)) * strength,
+            0.02 + float(rng.uniform(-0.16, 0.1)) * strength,
+        )
+        pose.arms[s] = _arm(rng, strength)
+    pose.amount = strength
+    return pose
+
+
+def _arm(rng: np.random.Generator, strength: float) -> tuple[float, float]:
+    rest = (0.17 + float(rng.uniform(-0.05, 0.1)), 0.1 + float(rng.uniform(-0.1, 0.08)))
+    if rng.random() > 0.25 + 0.55 * strength:
+        return rest
+    a, b = (
+        (0.55, -0.62),  # hand on the hip
+        (0.16, -1.35),  # forearm across the waist
+        (0.30, -0.35),  # hand in the pocket
+        (0.42, 0.30),  # held away
+        (0.24, -2.3),  # hand at the chest or the face
+        (0.85, 1.05),  # reaching out
+        (0.30, 2.65),  # hand raised outside
+    )[int(rng.choice(7, p=(0.24, 0.14, 0.26, 0.16, 0.07, 0.06, 0.07)))]
+    k = 0.65 + 0.35 * strength
+    return (a * k + float(rng.normal(0, 0.06)), b * k + float(rng.normal(0, 0.1)))
+
+
+class Figure:
+    """A pose, and the layers of a person from back to front."""
+
+    def __init__(self, pose: Pose) -> None:
+        self.pose = pose
+        self.layers: list[tuple[float, Callable[[Canvas], None]]] = []
+        self.arms = {s: self.limb(s, "arm") for s in SIDES}
+        self.legs = {s: self.limb(s, "leg") for s in SIDES}
+
+    def add(self, z: float, draw: Callable[[Canvas], None]) -> None:
+        """Adds a layer; a larger `z` is nearer to the viewer."""
+        self.layers.append((z, draw))
+
+    def draw(self, canvas: Canvas) -> None:
+        for _, layer in sorted(self.layers, key=lambda item: item[0]):
+            layer(canvas)
+
+    def body(self, points: Array) -> Array:
+        """Points (N,2) on the front of an upright body -> where they are in this pose."""
+        p = np.asarray(points, dtype=np.float64).reshape(-1, 2)
+        pose = self.pose
+        x, y = p[:, 0], p[:, 1]
+        rise = (490.0 - y) / 290.0
+        up = np.clip(rise, 0, 1.15)
+        turn = np.sin(pose.yaw)
+        wide = 1.0 - 0.30 * turn * turn
+        front = 34.0 * turn * np.clip(1 - (x / 105.0) ** 2, 0, 1)
+        nx = x * wide + front + pose.hip * np.clip(1.3 - np.abs(rise), 0, 1)
+        nx = nx + np.sin(pose.lean) * 290.0 * up * np.abs(up) ** 0.3
+        ny = y + x * (pose.tilt * np.clip(rise, -0.6, 1.1))
+        return np.stack([nx, ny], axis=1)
+
+    def frame(self, x: float = 0.0, y: float = 300.0) -> Array:
+        """The affine map of the torso's cloth near (x, y): cloth units -> figure units.
+
+        A cloth's origin is the middle of the neckline, (0, 170) on the body.
+        """
+        o, r, d = self.body(np.array([(x, y), (x + 40, y), (x, y + 40)]))
+        right, down = (r - o) / 40, (d - o) / 40
+        return affine(o - right * x - down * (y - 170.0), right, down)
+
+    def limb(self, side: int, kind: str) -> Array:
+        """The three joints (3,2) of an arm or a leg."""
+        if kind == "arm":
+            start = self.body(np.array([(side * SHOULDER_X * self.pose.chest, SHOULDER_Y)]))[0]
+            angles, lengths = self.pose.arms[side], (UPPER_ARM, FOREARM)
+        else:
+            start = self.body(np.array([(side * HIP_X * self.pose.hips, HIP_Y)]))[0]
+            angles, lengths = self.pose.legs[side], (THIGH, CALF)
+        joints = [start]
+        for angle, length in zip(angles, lengths, strict=True):
+            joints.append(joints[-1] + length * np.array((side * np.sin(angle), np.cos(angle))))
+        return np.array(joints)
+
+    def crosses(self, side: int) -> bool:
+        """Whether this arm's forearm lies in front of the body."""
+        wrist = self.arms[side][2]
+        middle = self.body(np.array([(0.0, min(max(wrist[1], 200.0), 560.0))]))[0, 0]
+        return bool((wrist[0] - middle) * side < 78 and wrist[1] < 600)
