@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -28,6 +28,8 @@ MAX_PIXELS = 120_000_000
 #: Bytes that a file may have.
 MAX_BYTES = 128 << 20
 
+S = TypeVar("S")
+T = TypeVar("T")
 Source = str | os.PathLike[str] | bytes
 
 
@@ -94,7 +96,6 @@ def open_many(
     ``workers`` threads decode (default: the processors, at most 8). Nothing is raised for a bad
     file, so that a batch job goes on.
     """
-    count = max(1, workers if workers is not None else min(8, os.cpu_count() or 1))
 
     def attempt(source: Source) -> Image | ImageError:
         try:
@@ -102,12 +103,20 @@ def open_many(
         except ImageError as error:
             return error
 
-    waiting: deque[Future[Image | ImageError]] = deque()
+    return in_order(attempt, sources, workers)
+
+
+def in_order(
+    work: Callable[[S], T], sources: Iterable[S], workers: int | None = None
+) -> Iterator[tuple[int, T]]:
+    """Yields ``(index, work(source))`` in order, done by threads; at most two a worker wait."""
+    count = max(1, workers if workers is not None else min(8, os.cpu_count() or 1))
+    waiting: deque[Future[T]] = deque()
     done = 0
     pool = ThreadPoolExecutor(count, thread_name_prefix="open-image")
     try:
         for source in sources:
-            waiting.append(pool.submit(attempt, source))
+            waiting.append(pool.submit(work, source))
             if len(waiting) >= 2 * count:
                 yield done, waiting.popleft().result()
                 done += 1

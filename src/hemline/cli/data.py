@@ -1,0 +1,369 @@
+"""``hemline data``: make, read, check, show and write manifests."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hemline.cli._common import JsonOption, emit, out, progress, say
+from hemline.errors import DataError, HemlineError, UsageError
+
+app = typer.Typer(
+    help="Make, read, check and show the table of pictures (the manifest) that all else takes.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+ManifestArgument = Annotated[
+    Path, typer.Argument(help="A .parquet or .csv file, or a folder that holds one.")
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="How many work at once; default: the processors.")
+]
+
+
+def _strength(text: str) -> Any:
+    return typer.Option(min=0.0, max=1.0, show_default=False, help=f"0 to 1: {text}.")
+
+
+@app.command("make")
+def make(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to make or finish.")],
+    products: Annotated[int, typer.Option(min=1, help="How many products to draw.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same pictures.")] = 0,
+    photos: Annotated[
+        Path | None, typer.Option(help="A folder of garment photos to cut out and dress with.")
+    ] = None,
+    size: Annotated[int, typer.Option(help="Side of the square pictures in pixels.")] = 224,
+    shop_views: Annotated[int, typer.Option(min=1, help="Shop pictures of each product.")] = 1,
+    street_views: Annotated[int, typer.Option(min=0, help="Street pictures of each product.")] = 2,
+    others: Annotated[float | None, _strength("other garments beside the product")] = None,
+    clutter: Annotated[float | None, _strength("objects and people around")] = None,
+    occlusion: Annotated[float | None, _strength("hands, hair and bags in front")] = None,
+    pose: Annotated[float | None, _strength("bent arms, turned body, perspective")] = None,
+    light: Annotated[float | None, _strength("bad light and colour cast")] = None,
+    blur: Annotated[float | None, _strength("motion and focus blur")] = None,
+    noise: Annotated[float | None, _strength("sensor noise")] = None,
+    jpeg: Annotated[float | None, _strength("JPEG artefacts")] = None,
+    crop: Annotated[float | None, _strength("how much may leave the frame")] = None,
+    mirror: Annotated[float | None, _strength("share of mirror selfies")] = None,
+    workers: Workers = None,
+    json: JsonOption = False,
+) -> None:
+    """Draw a labelled data set of fashion pictures, shop and street.
+
+    What was begun is finished by the same command; a larger --products goes on from there.
+
+    Example: hemline data make -o drawn --products 1000 --seed 7
+    """
+    from hemline.data.atelier.make import make_dataset
+    from hemline.data.atelier.settings import AtelierSettings
+    from hemline.data.manifest import Manifest
+
+    given = {
+        "others": others,
+        "clutter": clutter,
+        "occlusion": occlusion,
+        "pose": pose,
+        "light": light,
+        "blur": blur,
+        "noise": noise,
+        "jpeg": jpeg,
+        "crop": crop,
+        "mirror": mirror,
+    }
+    strengths = {name: value for name, value in given.items() if value is not None}
+    settings = AtelierSettings(size=size, **strengths)
+    with progress("drawing products") as advance:
+        path = make_dataset(
+            output,
+            products,
+            seed,
+            settings,
+            photos=photos,
+            shop_views=shop_views,
+            street_views=street_views,
+            workers=workers,
+            progress=advance,
+        )
+    made = Manifest.read(path)
+    result = _summary(made, path) | {"seed": seed, "settings": settings.to_json()}
+    emit(result, json, _tell_summary)
+
+
+@app.command("read")
+def read(
+    format: Annotated[str, typer.Argument(help="See --list.", show_default=False)] = "",
+    root: Annotated[
+        Path | None, typer.Argument(help="The data's folder or file.", show_default=False)
+    ] = None,
+    options: Annotated[
+        list[str] | None, typer.Argument(help="The format's options, each name=value.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The manifest: .parquet or .csv.")
+    ] = None,
+    list_formats: Annotated[
+        bool, typer.Option("--list", help="List the formats, their options and how to get them.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Read a data set of a known format into a manifest.
+
+    Pictures that aren't there are left out and counted.
+
+    Example: hemline data read folder photos -o photos/manifest.parquet
+    Example: hemline data read csv list.csv -o m.parquet item_id=sku domain=@shop
+    """
+    from hemline.data.readers import READERS
+
+    if list_formats:
+        emit({"formats": [_format(spec) for spec in READERS.values()]}, json, _tell_formats)
+        return
+    if not format or root is None:
+        raise UsageError("`hemline data read` needs FORMAT and ROOT; --list names the formats")
+    spec = READERS[format]
+    if output is None:
+        raise UsageError("say where the manifest goes: -o MANIFEST (.parquet or .csv)")
+    manifest, report = spec.read(root, **_pairs(options or []))
+    path = manifest.write(output)
+    result = _summary(manifest, path) | {
+        "format": format,
+        "listed": report.listed,
+        "found": report.found,
+        "missing": report.missing,
+        "broken": report.broken,
+        "left_out": report.examples,
+        "notes": report.notes,
+        "licence": spec.licence,
+    }
+    emit(result, json, _tell_read)
+
+
+@app.command("write")
+def write(
+    format: Annotated[str, typer.Argument(help="A format that can be written: oml.")],
+    manifest: ManifestArgument,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")],
+    json: JsonOption = False,
+) -> None:
+    """Write a manifest in another tool's format.
+
+    Example: hemline data write oml m.parquet -o frame.csv
+    """
+    from hemline.data.manifest import Manifest
+    from hemline.data.readers import READERS
+
+    spec = READERS[format]
+    if spec.writer is None:
+        can = ", ".join(name for name, other in READERS.items() if other.writer)
+        raise UsageError(f"the format {format!r} is read only; these can be written: {can}")
+    table = Manifest.read(manifest)
+    spec.writer(table, output)
+    result = {"format": format, "path": str(output), "rows": len(table)}
+    emit(result, json, lambda r: out(f"{r['rows']:,} rows written to {r['path']}"))
+
+
+@app.command("check")
+def check(
+    manifest: ManifestArgument,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write the whole report, as JSON.")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 where a picture can't be opened.")
+    ] = False,
+    workers: Workers = None,
+    json: JsonOption = False,
+) -> None:
+    """Open every picture; report what is broken, doubled, mislabelled or tells nothing.
+
+    The exit status is 0 whatever is found, unless --strict.
+
+    Example: hemline data check m.parquet -o report.json
+    """
+    from hemline.data.check import check_manifest
+    from hemline.data.manifest import Manifest
+
+    table = Manifest.read(manifest)
+    with _natives_hushed(), progress("opening pictures") as advance:
+        report = check_manifest(table, workers, progress=advance)
+    result = report.to_json()
+    if output is not None:
+        _write_json(output, result)
+    if strict and report.broken_count:
+        first = report.broken[0]
+        raise DataError(
+            f"{report.broken_count:,} of {report.files:,} pictures can't be opened; the first: "
+            f"{first['path']} {first['reason']}" + ("" if output is None else f"; {output} has all")
+        )
+    emit(result, json, _tell_check)
+
+
+@app.command("show")
+def show(
+    manifest: ManifestArgument,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The sheet: .png or .jpg.")],
+    domain: Annotated[str, typer.Option(help="Only street or shop.")] = "",
+    item: Annotated[list[str] | None, typer.Option(help="Only this item; may be repeated.")] = None,
+    split: Annotated[str, typer.Option(help="Only train, val or test.")] = "",
+    count: Annotated[int, typer.Option(min=1, max=400, help="How many pictures.")] = 24,
+    seed: Annotated[int, typer.Option(min=0, help="Which ones are drawn by lot.")] = 0,
+    side: Annotated[int, typer.Option(min=64, max=640, help="Pixels of each picture.")] = 224,
+    json: JsonOption = False,
+) -> None:
+    """Draw a sheet of pictures with their boxes, landmarks and tags.
+
+    Example: hemline data show m.parquet -o sheet.png --domain street --count 30
+    """
+    from hemline.data.manifest import Manifest
+    from hemline.data.show import pick, write_sheet
+
+    table = Manifest.read(manifest)
+    chosen = pick(table, domain, split, tuple(item or ()), count, seed)
+    with _natives_hushed():
+        skipped = write_sheet(chosen, output, side)
+    for line in skipped:
+        say(f"left out: {line}")
+    result = {"path": str(output), "shown": len(chosen) - len(skipped), "skipped": skipped}
+    emit(result, json, lambda r: out(f"{r['shown']} pictures drawn to {r['path']}"))
+
+
+def _pairs(options: list[str]) -> dict[str, str]:
+    pairs = {}
+    for option in options:
+        name, equals, value = option.partition("=")
+        if not equals or not name:
+            raise UsageError(f"an option of a format is name=value, not {option!r}")
+        pairs[name] = value
+    return pairs
+
+
+def _summary(manifest: Any, path: Path) -> dict[str, Any]:
+    domain = manifest.column("domain")
+    return {
+        "manifest": str(path),
+        "rows": len(manifest),
+        "items": len(set(manifest.column("item_id"))),
+        "street": int((domain == "street").sum()),
+        "shop": int((domain == "shop").sum()),
+        "tags": len(manifest.tag_vocabulary()),
+        "fingerprint": manifest.fingerprint(),
+    }
+
+
+def _tell_summary(result: Mapping[str, Any]) -> None:
+    out(
+        f"{result['rows']:,} rows of {result['items']:,} items ({result['street']:,} street, "
+        f"{result['shop']:,} shop), {result['tags']} tags: {result['manifest']}"
+    )
+
+
+def _tell_read(result: Mapping[str, Any]) -> None:
+    for note in result["notes"]:
+        out(note)
+    for path in result["left_out"]:
+        say(f"left out: {path}")
+    if result["missing"] or result["broken"]:
+        out(
+            f"of {result['listed']:,} listed pictures {result['missing']:,} are missing and "
+            f"{result['broken']:,} empty; they are left out"
+        )
+    _tell_summary(result)
+
+
+def _format(spec: Any) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "summary": spec.summary,
+        "get": spec.get,
+        "licence": spec.licence,
+        "options": dict(spec.options),
+        "writes": spec.writer is not None,
+    }
+
+
+def _tell_formats(result: Mapping[str, Any]) -> None:
+    for spec in result["formats"]:
+        out(f"{spec['name']}: {spec['summary']}")
+        out(f"    get it: {spec['get']}. Licence: {spec['licence']}")
+        for name, text in spec["options"].items():
+            out(f"    {name}=  {text}")
+
+
+def _tell_check(result: Mapping[str, Any]) -> None:
+    out(f"{result['rows']:,} rows, {result['files']:,} files, {result['items']:,} items")
+    if result["sides"]:
+        low, middle, high = result["sides"]
+        out(f"shorter side {low:g} to {high:g} pixels, median {middle:g}")
+    for one in result["broken"]:
+        say(f"{one['path']} {one['reason']}")
+    findings = {
+        "broken": "files can't be opened",
+        "duplicates": "groups of files are the same, byte for byte",
+        "two_items": "pictures stand under several items",
+        "two_splits": "pictures stand in several splits",
+        "boxes_outside": "boxes leave their picture",
+        "tiny": "pictures are tiny",
+        "street_only": "items have street pictures only",
+        "shop_only": "items have shop pictures only",
+    }
+    counts = {name: result[f"{name}_count"] for name in findings}
+    for name, text in findings.items():
+        if counts[name]:
+            first = result[name][0]
+            out(f"{counts[name]:,} {text}; the first: {first}")
+    if result["constant_tags"]:
+        out(f"tags that every row has: {', '.join(result['constant_tags'])}")
+    if not any(counts.values()) and not result["constant_tags"]:
+        out("nothing is wrong")
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    import json
+
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", "utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise HemlineError(f"{path} can't be written: {error.strerror}") from None
+
+
+@contextmanager
+def _natives_hushed() -> Iterator[None]:
+    """Mutes what C libraries print about damaged pictures; Python's own words still come out."""
+    try:
+        hushable = sys.stderr.fileno() == 2
+    except (OSError, ValueError, AttributeError):
+        hushable = False
+    if not hushable:
+        yield
+        return
+    python = sys.stderr
+    python.flush()
+    kept = os.dup(2)
+    stream = os.fdopen(
+        os.dup(2), "w", buffering=1, encoding=python.encoding, errors="backslashreplace"
+    )
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
+    sys.stderr = stream
+    try:
+        yield
+    finally:
+        sys.stderr = python
+        stream.close()
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+COMMANDS: Mapping[str, typer.Typer] = {"data": app}

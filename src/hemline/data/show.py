@@ -1,0 +1,165 @@
+"""A sheet of a manifest's pictures with boxes, landmarks and tags, for a person to look at."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from hemline.data.images import open_many
+from hemline.data.manifest import Manifest
+from hemline.errors import DataError, ImageError, UsageError, nearest
+from hemline.types import ABSENT, DOMAINS, SPLITS, VISIBLE, Image, Record
+
+_BOX, _SEEN, _HIDDEN = (230, 30, 60), (20, 200, 60), (250, 160, 0)
+_PAPER, _INK, _GREY = (255, 255, 255), (20, 20, 20), (110, 110, 110)
+_LINE, _SCALE, _GAP = 14, 0.4, 8
+
+
+def pick(
+    manifest: Manifest,
+    domain: str = "",
+    split: str = "",
+    items: tuple[str, ...] = (),
+    count: int = 24,
+    seed: int = 0,
+) -> Manifest:
+    """``count`` rows drawn by lot among those that match, in the manifest's order.
+
+    Raises:
+        UsageError: a domain, split or item that there is none of.
+    """
+    chosen = np.ones(len(manifest), bool)
+    if domain:
+        if domain not in DOMAINS:
+            raise UsageError(f"a domain is street or shop, not {domain!r}")
+        chosen &= manifest.column("domain") == domain
+    if split:
+        if split not in SPLITS:
+            raise UsageError(f"a split is train, val or test, not {split!r}")
+        chosen &= manifest.column("split") == split
+    if items:
+        known = manifest.column("item_id")
+        for item in items:
+            if not (known == item).any():
+                raise UsageError(f"no item {item!r}. {nearest(item, _some(set(known)))}")
+        chosen &= np.isin(known.astype(str), items)
+    rows = np.flatnonzero(chosen)
+    if len(rows) == 0:
+        raise UsageError("no row is of that domain, split and item at once")
+    if len(rows) > count:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, count, replace=False))
+    return manifest.select(rows)
+
+
+def _some(items: set[str]) -> list[str]:
+    """All of a few items; a sentence that lists thousands helps nobody."""
+    return sorted(items)[:2000] if len(items) > 20 else sorted(items)
+
+
+def draw_sheet(manifest: Manifest, side: int = 224, columns: int = 0) -> tuple[Image, list[str]]:
+    """The sheet of all rows and a line for each picture that can't be opened.
+
+    Each cell is ``side`` pixels wide; ``columns`` 0 chooses about twice as wide as high.
+
+    Raises:
+        DataError: no picture can be opened.
+    """
+    cells, skipped = [], []
+    records = list(manifest)
+    for index, picture in open_many(manifest.files(), 2):
+        if isinstance(picture, ImageError):
+            skipped.append(str(picture))
+        else:
+            cells.append(_cell(picture, records[index], side))
+    if not cells:
+        raise DataError(f"none of the {len(manifest)} pictures can be opened; {skipped[0]}")
+    height = max(len(cell) for cell in cells)
+    columns = columns or max(1, min(len(cells), round(np.sqrt(1.6 * len(cells) * height / side))))
+    rows = -(-len(cells) // columns)
+    sheet = np.full(
+        (rows * (height + _GAP) + _GAP, columns * (side + _GAP) + _GAP, 3), _PAPER, np.uint8
+    )
+    for k, cell in enumerate(cells):
+        top = _GAP + k // columns * (height + _GAP)
+        left = _GAP + k % columns * (side + _GAP)
+        sheet[top : top + len(cell), left : left + side] = cell
+    return sheet, skipped
+
+
+def mark(picture: Image, record: Record, side: int) -> Image:
+    """The picture (H, W, 3) fitted into (side, side, 3) with the record's box and landmarks."""
+    height, width = picture.shape[:2]
+    scale = side / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    fitted = np.ascontiguousarray(cv2.resize(picture, size, interpolation=method))
+    if record.box is not None:
+        x1, y1, x2, y2 = (round(v * scale) for v in record.box)
+        cv2.rectangle(fitted, (x1, y1), (x2, y2), _BOX, 1, cv2.LINE_AA)
+    if record.landmarks is not None:
+        for x, y, visibility in record.landmarks:
+            if visibility != ABSENT:
+                place = (round(float(x) * scale), round(float(y) * scale))
+                colour = _SEEN if visibility == VISIBLE else _HIDDEN
+                cv2.circle(fitted, place, 4, (255, 255, 255), -1, cv2.LINE_AA)
+                cv2.circle(fitted, place, 3, colour, -1, cv2.LINE_AA)
+    square = np.full((side, side, 3), 240, np.uint8)
+    top, left = (side - size[1]) // 2, (side - size[0]) // 2
+    square[top : top + size[1], left : left + size[0]] = fitted
+    return square
+
+
+def _cell(picture: Image, record: Record, side: int) -> Image:
+    """The marked picture above its words: item, where it belongs, tags."""
+    place = " ".join(word for word in (record.domain, record.split, record.category) if word)
+    head = [(record.item_id, _INK), (place, _GREY)]
+    words = [(line, _GREY) for line in _wrap(", ".join(record.tags), side)]
+    lines = [(line, ink) for text, ink in head for line in _wrap(text, side)[:1]] + words
+    below = np.full((len(lines) * _LINE + 4, side, 3), _PAPER, np.uint8)
+    for k, (line, ink) in enumerate(lines):
+        place_at = (1, (k + 1) * _LINE - 3)
+        cv2.putText(below, line, place_at, cv2.FONT_HERSHEY_SIMPLEX, _SCALE, ink, 1, cv2.LINE_AA)
+    return np.vstack([mark(picture, record, side), below])
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    """``text`` in lines of at most ``width`` pixels; OpenCV's letters are ASCII only."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "replace").decode()
+    lines, line = [], ""
+    for word in plain.split():
+        longer = f"{line} {word}".strip()
+        if line and _wide(longer) > width:
+            lines.append(line)
+            line = word
+        else:
+            line = longer
+        while _wide(line) > width and len(line) > 1:
+            cut = len(line)
+            while cut > 1 and _wide(line[:cut]) > width:
+                cut -= 1
+            lines.append(line[:cut])
+            line = line[cut:]
+    return [*lines, line] if line else lines
+
+
+def _wide(text: str) -> int:
+    return int(cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, _SCALE, 1)[0][0])
+
+
+def write_sheet(manifest: Manifest, path: Path, side: int = 224) -> list[str]:
+    """Draws `draw_sheet` to a .png or .jpg; gives the lines of what was left out.
+
+    Raises:
+        UsageError: another suffix.
+        DataError: no picture can be opened.
+    """
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise UsageError(f"a sheet is .png or .jpg, not {path.name!r}")
+    sheet, skipped = draw_sheet(manifest, side)
+    _, data = cv2.imencode(path.suffix.lower(), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data.tobytes())
+    return skipped
