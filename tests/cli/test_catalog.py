@@ -79,6 +79,15 @@ def test_words_for_people(shop: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "fit=loose" in told.err
 
 
+def test_a_manifest_without_any_picture_fails(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shop / "lost.csv").write_text("path,item_id,domain\nx.jpg,a,shop\ny.jpg,b,shop\n")
+    assert main(["catalog", "create", "shop"]) == 0
+    answer = run(capsys, "catalog", "add", "shop", "lost.csv", code=1)
+    assert "none of the 2 pictures can be added; the first, x.jpg" in answer["error"]
+
+
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [

@@ -388,6 +388,41 @@ def test_a_file_that_may_not_grow(tmp_path: Path, catalog: Catalog) -> None:
     assert (report.unchanged, report.added) == (kept, 200 - kept)
 
 
+def test_a_folder_that_cannot_be_written_to_is_searched(
+    tmp_path: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog.add(manifest(tmp_path / "data", records(tmp_path / "data", 3)))
+    log = tmp_path / "shop" / "catalog.sqlite-wal"
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    assert log.stat().st_size > 0  # the writer is still there
+    with pytest.raises(CatalogError, match="can't be written to and its last writer"):
+        Catalog.open(tmp_path / "shop")
+    catalog.close()
+    before = sorted(p.name for p in (tmp_path / "shop").iterdir())
+    with Catalog.open(tmp_path / "shop") as fixed:
+        assert len(fixed.store.search(np.ones(8, np.float32), 10).ids) == 3
+        with pytest.raises(CatalogError, match="readonly"):
+            fixed.remove(["item0"])
+    assert sorted(p.name for p in (tmp_path / "shop").iterdir()) == before
+
+
+def test_large_pictures_wait_as_small_squares(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = records(tmp_path / "data", 2)
+    write_picture(tmp_path / "data" / "0.jpg", 0, side=900)
+    given: list[tuple[int, ...]] = []
+    encode = BundleEncoder.encode_shop
+
+    def watching(self: BundleEncoder, images: list, tags: list) -> object:
+        given.extend(image.shape for image in images)
+        return encode(self, images, tags)
+
+    monkeypatch.setattr(BundleEncoder, "encode_shop", watching)
+    catalog.add(manifest(tmp_path / "data", rows))
+    assert given == [(16, 16, 3), (16, 16, 3)]
+
+
 def test_stats(catalog: Catalog, tmp_path: Path, bundle: Bundle) -> None:
     catalog.add(manifest(tmp_path / "data", records(tmp_path / "data", 3)))
     stats = catalog.stats()

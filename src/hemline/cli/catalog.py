@@ -75,7 +75,7 @@ def add(
     Example: hemline catalog add shop products.csv
     """
     from hemline.data.manifest import Manifest
-    from hemline.errors import UsageError
+    from hemline.errors import CatalogError, UsageError
     from hemline.search.catalog import Catalog
 
     if threads is not None and threads < 1:
@@ -86,6 +86,12 @@ def add(
         counts = opened.store.counts()
     if skipped is not None:
         _write_skipped(skipped, report.skipped)
+    if report.skipped and not (report.stored + report.unchanged):
+        first = report.skipped[0]
+        raise CatalogError(
+            f"none of the {len(report.skipped)} pictures can be added; the first, {first.path}: "
+            f"{first.reason}"
+        )
     emit(
         {
             "catalog": str(catalog),

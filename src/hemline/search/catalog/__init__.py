@@ -63,6 +63,8 @@ class Catalog:
         Raises:
             CatalogError: the folder is there and isn't empty.
         """
+        from hemline.search.catalog._pictures import sync_folder
+
         target = Path(folder)
         spec = STORES[store]
         if not spec.file:
@@ -80,6 +82,8 @@ class Catalog:
             if target.exists():
                 target.rmdir()
             partial.rename(target)
+            sync_folder(target)
+            sync_folder(target.parent)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
@@ -177,7 +181,7 @@ class Catalog:
                 self._pictures,
                 gallery(manifest),
                 encoder,
-                uses_tags=self.bundle.info.uses_tags,
+                info=self.bundle.info,
                 how=check_crop(crop),
                 batch=batch,
                 workers=workers or min(4, os.cpu_count() or 1),

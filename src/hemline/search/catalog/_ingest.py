@@ -13,8 +13,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from hemline.bundle import BundleInfo
 from hemline.data.images import crop, encode_jpeg, open_image, read_bytes
 from hemline.data.manifest import Manifest
+from hemline.data.preprocess import resize_square
 from hemline.encoding import Encoder
 from hemline.errors import HemlineError, ImageError, UsageError
 from hemline.search.catalog._pictures import MAX_SIDE, QUALITY, Pictures
@@ -53,9 +55,14 @@ class AddReport:
     skipped: list[Skipped] = field(default_factory=list)
     unknown_tags: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def stored(self) -> int:
+        """Rows that were written."""
+        return self.added + self.embedded_again + self.updated
+
 
 class _New(NamedTuple):
-    """A picture to embed: its row without a vector, its pixels and its copy."""
+    """A picture to embed: its row without a vector, its square for the tower and its copy."""
 
     row: Row
     image: Image
@@ -94,7 +101,7 @@ def ingest(
     manifest: Manifest,
     encoder: Encoder,
     *,
-    uses_tags: bool,
+    info: BundleInfo,
     how: Crop,
     batch: int,
     workers: int,
@@ -109,7 +116,7 @@ def ingest(
     unknown = getattr(encoder, "unknown_tags", None)
     before = dict(unknown or {})
     done = 0
-    for loaded in _load_all(store, manifest, uses_tags, how, batch, workers):
+    for loaded in _load_all(store, manifest, info, how, batch, workers):
         _commit(store, pictures, encoder, loaded, report)
         done += len(loaded)
         advance(done, len(manifest))
@@ -120,14 +127,14 @@ def ingest(
 
 
 def _load_all(
-    store: Store, manifest: Manifest, uses_tags: bool, how: Crop, batch: int, workers: int
+    store: Store, manifest: Manifest, info: BundleInfo, how: Crop, batch: int, workers: int
 ) -> Iterator[list[_Loaded]]:
     """Batches of opened pictures; the next batch is opened while one is embedded."""
 
     def start(records: Sequence[Record]) -> list[Future[_Loaded]]:
         known = store.get([record.image_id for record in records])
         return [
-            pool.submit(_load, record, manifest.root, known.get(record.image_id), uses_tags, how)
+            pool.submit(_load, record, manifest.root, known.get(record.image_id), info, how)
             for record in records
         ]
 
@@ -156,7 +163,7 @@ def _batches(manifest: Manifest, size: int) -> Iterator[list[Record]]:
         yield records
 
 
-def _load(record: Record, root: Path, old: Row | None, uses_tags: bool, how: Crop) -> _Loaded:
+def _load(record: Record, root: Path, old: Row | None, info: BundleInfo, how: Crop) -> _Loaded:
     """Opens one picture, if what the catalogue has of it isn't the same."""
     box = record.box if how == "box" else None
     try:
@@ -173,11 +180,18 @@ def _load(record: Record, root: Path, old: Row | None, uses_tags: bool, how: Cro
             columns=_columns(record.extra),
             source=source,
         )
-        if old is not None and old.source == source and not (uses_tags and old.tags != row.tags):
+        if (
+            old is not None
+            and old.source == source
+            and not (info.uses_tags and old.tags != row.tags)
+        ):
             row = replace(row, embedding=old.embedding, norm=old.norm, picture=old.picture)
             return _Same(None if _alike(row, old) else row)
         image = crop(open_image(data), box)
-        return _New(row, image, encode_jpeg(image, QUALITY, MAX_SIDE), old is not None)
+        copy = encode_jpeg(image, QUALITY, MAX_SIDE)
+        # Only the small square waits for its turn; `prepare` leaves it as it is.
+        spec = info.preprocessing
+        return _New(row, resize_square(image, spec.size, spec.resize), copy, old is not None)
     except ImageError as error:
         reason = str(error).removeprefix("the picture ")
     except HemlineError as error:

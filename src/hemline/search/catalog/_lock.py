@@ -65,7 +65,12 @@ class WriterLock:
         return self._died
 
     def _lock(self) -> bool:
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise CatalogError(
+                f"{self._path.parent} can't be written to: {error.strerror}"
+            ) from None
         if not _try_lock(descriptor):
             holder = _holder(descriptor)
             os.close(descriptor)

@@ -56,7 +56,7 @@ class Pictures:
                     touched.add(path.parent)
                 digests.append(digest)
             for folder in touched:
-                _sync_folder(folder)
+                sync_folder(folder)
         except OSError as error:
             room = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
             raise CatalogError(
@@ -99,7 +99,7 @@ def _write(path: Path, data: bytes) -> None:
         raise
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Makes new names in a folder durable, where the system lets a folder be opened."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)

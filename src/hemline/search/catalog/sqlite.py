@@ -19,41 +19,25 @@ from typing import Any
 import numpy as np
 
 from hemline.errors import CatalogError
+from hemline.search.catalog._database import (
+    FIELDS,
+    FILE,
+    FORMAT_VERSION,
+    SCHEMA,
+    clear,
+    connect,
+    to_row,
+    to_values,
+)
 from hemline.search.catalog._index import FlatIndex
 from hemline.search.catalog._lock import WriterLock
 from hemline.search.catalog._protocol import Counts, Ids, Neighbours, Row, StoreSpec
 from hemline.search.where import Where
 from hemline.types import FloatArray
 
-FILE = "catalog.sqlite"
-FORMAT_VERSION = 1
 _CHUNK = 500  # values bound to one statement
 _READ = 4096  # vectors read at a time
 _FILTERS = 32  # conditions whose answer is remembered
-
-_SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE pictures (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again
-    image_id TEXT NOT NULL UNIQUE,
-    item_id TEXT NOT NULL,
-    domain TEXT NOT NULL,
-    category TEXT NOT NULL,
-    tags TEXT NOT NULL,                    -- JSON list
-    columns TEXT NOT NULL,                 -- JSON object
-    source TEXT NOT NULL,
-    picture TEXT NOT NULL,
-    norm REAL NOT NULL,
-    embedding BLOB NOT NULL,               -- little-endian float32
-    revision INTEGER NOT NULL              -- of the commit that wrote it
-);
-CREATE INDEX pictures_by_item ON pictures (item_id);
-CREATE INDEX pictures_by_revision ON pictures (revision);
-CREATE TABLE removed (id INTEGER PRIMARY KEY, revision INTEGER NOT NULL);
-CREATE INDEX removed_by_revision ON removed (revision);
-CREATE TABLE columns (name TEXT PRIMARY KEY) WITHOUT ROWID;
-"""
-_FIELDS = "image_id, item_id, embedding, norm, domain, category, tags, columns, source, picture"
 
 
 class SqliteStore:
@@ -69,8 +53,8 @@ class SqliteStore:
         self._filters: dict[str, tuple[int, Ids]] = {}
         self._seen = 0
         self._data_version = -1
-        with _clear(folder):
-            self._db = _connect(path)
+        with clear(folder):
+            self._db = connect(path)
             try:
                 meta = dict(self._db.execute("SELECT name, value FROM meta"))
             except sqlite3.DatabaseError as error:
@@ -89,9 +73,9 @@ class SqliteStore:
 
     @classmethod
     def create(cls, folder: Path, fingerprint: str, dim: int) -> SqliteStore:
-        with _clear(folder):
-            db = _connect(folder / FILE)
-            db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA}")
+        with clear(folder):
+            db = connect(folder / FILE)
+            db.executescript(f"BEGIN IMMEDIATE; {SCHEMA}")
             meta = {
                 "format_version": FORMAT_VERSION,
                 "fingerprint": fingerprint,
@@ -118,7 +102,7 @@ class SqliteStore:
     @contextmanager
     def _commit(self) -> Iterator[int]:
         """One durable transaction; gives its revision."""
-        with self.writing(), self._lock, _clear(self._folder):
+        with self.writing(), self._lock, clear(self._folder):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 revision = self._revision() + 1
@@ -131,7 +115,8 @@ class SqliteStore:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
-            self._data_version = -1
+            finally:
+                self._data_version = -1  # SQLite doesn't count a connection's own commits
 
     def _revision(self) -> int:
         found = self._db.execute("SELECT value FROM meta WHERE name = 'revision'").fetchone()
@@ -146,8 +131,8 @@ class SqliteStore:
             for chunk in _chunks(list(latest)):
                 self._delete("image_id", chunk, revision)
             self._db.executemany(
-                f"INSERT INTO pictures ({_FIELDS}, revision) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-                [(*_values(row), revision) for row in latest.values()],
+                f"INSERT INTO pictures ({FIELDS}, revision) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                [(*to_values(row), revision) for row in latest.values()],
             )
             names = {name for row in latest.values() for name in row.columns}
             self._db.executemany(
@@ -180,30 +165,32 @@ class SqliteStore:
     def _select(self, column: str, values: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
         for chunk in _chunks(values):
             yield from self._query(
-                f"SELECT id, {_FIELDS} FROM pictures WHERE {column} IN ({_marks(chunk)})", chunk
+                f"SELECT id, {FIELDS} FROM pictures WHERE {column} IN ({_marks(chunk)})", chunk
             )
 
     def _query(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._lock, _clear(self._folder):
+        with self._lock, clear(self._folder):
             return self._db.execute(sql, values).fetchall()
 
     def get(self, image_ids: Collection[str]) -> dict[str, Row]:
-        return {found[1]: _row(found[1:]) for found in self._select("image_id", image_ids)}
+        return {found[1]: to_row(found[1:]) for found in self._select("image_id", image_ids)}
 
     def take(self, ids: Ids) -> list[Row | None]:
         wanted = [int(i) for i in ids]
-        rows = {found[0]: _row(found[1:]) for found in self._select("id", wanted)}
+        rows = {found[0]: to_row(found[1:]) for found in self._select("id", wanted)}
         return [rows.get(i) for i in wanted]
 
     def rows(self) -> Iterator[Row]:
         last = 0
-        sql = f"SELECT id, {_FIELDS} FROM pictures WHERE id > ? ORDER BY id LIMIT {_READ}"
+        sql = f"SELECT id, {FIELDS} FROM pictures WHERE id > ? ORDER BY id LIMIT {_READ}"
         while found := self._query(sql, (last,)):
             last = found[-1][0]
-            yield from (_row(values[1:]) for values in found)
+            yield from (to_row(values[1:]) for values in found)
 
     def items(self, item_ids: Collection[str]) -> list[Row]:
-        return [_row(f[1:]) for f in sorted(self._select("item_id", item_ids), key=lambda f: f[0])]
+        return [
+            to_row(f[1:]) for f in sorted(self._select("item_id", item_ids), key=lambda f: f[0])
+        ]
 
     def counts(self) -> Counts:
         return Counts(*self._query("SELECT COUNT(*), COUNT(DISTINCT item_id) FROM pictures")[0])
@@ -273,7 +260,7 @@ class SqliteStore:
         return allowed
 
     def search(self, query: FloatArray, k: int, where: Where | None = None) -> Neighbours:
-        with self._lock, _clear(self._folder):
+        with self._lock, clear(self._folder):
             self._catch_up()
             allowed = None if where is None else self._allowed(where)
             return self._index.search(query, k, allowed)
@@ -281,29 +268,6 @@ class SqliteStore:
     def close(self) -> None:
         with self._lock:
             self._db.close()
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
-    return db
-
-
-@contextmanager
-def _clear(folder: Path) -> Iterator[None]:
-    """SQLite's errors as ours, in one line that says what to do."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if "full" in str(error) or "disk I/O" in str(error):
-            raise CatalogError(
-                f"{folder} can't be written: no room on the disk, or it fails ({error}). What was "
-                "acknowledged is kept; free some room, then run the same command again"
-            ) from error
-        raise CatalogError(f"{folder}: {error}") from error
-    except sqlite3.DatabaseError as error:
-        raise CatalogError(f"{folder / FILE} isn't a catalogue, or is damaged: {error}") from error
 
 
 def _chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
@@ -314,37 +278,6 @@ def _chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
 
 def _marks(values: Sequence[Any]) -> str:
     return ",".join("?" * len(values))
-
-
-def _values(row: Row) -> tuple[Any, ...]:
-    return (
-        row.image_id,
-        row.item_id,
-        np.ascontiguousarray(row.embedding, "<f4").tobytes(),
-        float(row.norm),
-        row.domain,
-        row.category,
-        json.dumps(list(row.tags), ensure_ascii=False),
-        json.dumps(dict(row.columns), ensure_ascii=False),
-        row.source,
-        row.picture,
-    )
-
-
-def _row(values: Sequence[Any]) -> Row:
-    image_id, item_id, embedding, norm, domain, category, tags, columns, source, picture = values
-    return Row(
-        image_id=image_id,
-        item_id=item_id,
-        embedding=np.frombuffer(embedding, "<f4").astype(np.float32, copy=False),
-        norm=norm,
-        domain=domain,
-        category=category,
-        tags=tuple(json.loads(tags)),
-        columns=json.loads(columns),
-        source=source,
-        picture=picture,
-    )
 
 
 STORES: Mapping[str, StoreSpec] = {
