@@ -150,6 +150,7 @@ def test_loss_of_the_authors_by_their_formula() -> None:
         {"negatives": "cyclic", "distance": "squared"},
         {"alignment": "inner"},
         {"projection": 16},
+        {"centre": True, "loss": "infonce"},
     ],
 )
 def test_every_option_learns(values: dict[str, Any]) -> None:

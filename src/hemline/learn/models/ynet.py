@@ -24,13 +24,15 @@ Differs from the paper:
   over locations; the context is the shop vector before its normalisation; 30 epochs for each stage.
 - ``authors_code`` switches to what the authors' code does and the paper doesn't say: squared
   distances, negatives by cyclic shifts of 1 to 4, and the shop branch frozen in stage CtxYNet.
-- Our own options, off by default: ``projection``, ``alignment="inner"``, ``loss="infonce"``,
-  semi-hard and hard negatives.
+- Our own options, off by default: ``projection``, ``centre``, ``alignment="inner"``,
+  ``loss="infonce"``, semi-hard and hard negatives.
 - A CtxYNet whose data has no tags averages on the shop side and skips stage TagYNet.
 """
 
 from __future__ import annotations
 
+import copy
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -43,6 +45,7 @@ from hemline.data.preprocess import Preprocessing, Triple
 from hemline.errors import UsageError
 from hemline.learn.backbones import BackboneConfig, build_trunk
 from hemline.learn.layers.attention import Alignment, ContextAttention, TagAttention
+from hemline.learn.layers.centre import DomainCentre
 from hemline.learn.losses.infonce import infonce_loss
 from hemline.learn.losses.mining import Negatives, mine
 from hemline.learn.losses.triplet import triplet_loss
@@ -77,6 +80,8 @@ class YNetConfig(ModelConfig):
         distance: the triplet loss compares ``euclidean`` or ``squared`` distances.
         alignment: of the context attention.
         projection: a 1×1 convolution at the end of each branch to so many channels; None for none.
+        centre: takes each domain's running mean out of its features, see
+            `hemline.learn.layers.centre`.
         freeze_shop: stage CtxYNet leaves the shop branch and the tag attention as they are.
         authors_code: as the authors' code: squared distances, cyclic negatives and ``freeze_shop``,
             where these aren't given.
@@ -98,6 +103,7 @@ class YNetConfig(ModelConfig):
     distance: Literal["euclidean", "squared"] = "euclidean"
     alignment: Alignment = "linear"
     projection: int | None = Field(default=None, ge=1)
+    centre: bool = False
     freeze_shop: bool = False
     authors_code: bool = False
 
@@ -142,14 +148,13 @@ class YNet(RetrievalModel):
         )
         trunk = build_trunk(config.backbone, config.size)
         channels = config.projection or trunk.channels
-        branch = trunk.branch()
+        branch = nn.Sequential(OrderedDict(features=trunk.branch()))
         if config.projection is not None:
-            branch = nn.Sequential(branch, nn.Conv2d(trunk.channels, channels, 1, bias=False))
-        copy = trunk.branch()
-        if config.projection is not None:
-            copy = nn.Sequential(copy, nn.Conv2d(trunk.channels, channels, 1, bias=False))
-        copy.load_state_dict(branch.state_dict())
-        self.shared, self.street, self.shop = trunk.shared, branch, copy  # I, III, II
+            branch.add_module("projection", nn.Conv2d(trunk.channels, channels, 1, bias=False))
+        if config.centre:
+            branch.add_module("centre", DomainCentre(channels))
+        self.shared = trunk.shared  # I
+        self.shop, self.street = copy.deepcopy(branch), branch  # II, III
         self.embedding_dim = channels
         self.grid = trunk.grid
         names = [YNET]
