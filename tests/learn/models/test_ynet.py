@@ -191,6 +191,20 @@ def test_the_frozen_trunk_stays_in_evaluation_mode() -> None:
         assert all(module.training for module in model.street.modules())
 
 
+def test_mixed_precision_keeps_the_distances_exact() -> None:
+    model = build("ctxynet").eval()
+    batch = make_batch()
+    seen = []
+    plain = model.distances
+    model.distances = lambda *towers: seen.append(plain(*towers)) or seen[-1]  # type: ignore[method-assign]
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model.loss(batch, model.stages()[-1])["total"]
+    assert loss.dtype == seen[0].dtype == torch.float32
+    with torch.autocast("cpu", torch.bfloat16):
+        street, shop = model.encode_street(batch.street), model.encode_shop(batch.shop, batch.tags)
+    assert torch.equal(plain(street, shop), seen[0])
+
+
 def test_without_tags() -> None:
     with pytest.raises(UsageError, match="train ynet"):
         build("tagynet", tags=())

@@ -194,15 +194,16 @@ class YNet(RetrievalModel):
 
     def encode_street(self, images: Tensor) -> StreetOutput:
         """Section 4.1: the evenly averaged embedding of the first search, and the features."""
-        local = self.street(self.shared(images)).flatten(2)  # (B, C, L)
+        local = self.street(self.shared(images)).flatten(2).float()  # (B, C, L)
         embedding = functional.normalize(local.mean(dim=2), dim=1)
         return StreetOutput(embedding, local if self.reranks else None)
 
     def encode_shop(self, images: Tensor, tags: Tensor) -> ShopOutput:
-        local = self.shop(self.shared(images)).flatten(2)  # (B, C, L)
+        local = self.shop(self.shared(images)).flatten(2).float()  # (B, C, L)
         weights = None
         if self.uses_tags:
             vector, weights = self.tag_attention(local, tags)
+            vector = vector.float()
         else:
             vector = local.mean(dim=2)
         norm = torch.linalg.vector_norm(vector, dim=1)
@@ -236,7 +237,8 @@ class YNet(RetrievalModel):
         config = self.config
         street = self.encode_street(batch.street)
         shop = self.encode_shop(batch.shop, batch.tags)
-        distances = self.distances(street, shop)
+        with torch.autocast(batch.street.device.type, enabled=False):  # distances need all digits
+            distances = self.distances(street, shop)
         items = (batch.street_items, batch.shop_items)
         if config.loss == "infonce":
             loss = infonce_loss(distances, *items, config.temperature)
