@@ -77,7 +77,7 @@ def draw_sheet(manifest: Manifest, side: int = 224, columns: int = 0) -> tuple[I
     if not cells:
         raise DataError(f"none of the {len(manifest)} pictures can be opened; {skipped[0]}")
     height = max(len(cell) for cell in cells)
-    columns = columns or max(1, min(len(cells), round(np.sqrt(1.6 * len(cells) * height / side))))
+    columns = columns or _columns(len(cells), height / side)
     rows = -(-len(cells) // columns)
     sheet = np.full(
         (rows * (height + _GAP) + _GAP, columns * (side + _GAP) + _GAP, 3), _PAPER, np.uint8
@@ -87,6 +87,13 @@ def draw_sheet(manifest: Manifest, side: int = 224, columns: int = 0) -> tuple[I
         left = _GAP + k % columns * (side + _GAP)
         sheet[top : top + len(cell), left : left + side] = cell
     return sheet, skipped
+
+
+def _columns(cells: int, shape: float) -> int:
+    """So many that the sheet is about 1.6 times as wide as high, with few places left empty."""
+    ideal = max(1.0, np.sqrt(1.6 * cells * shape))
+    near = range(max(1, round(ideal * 0.75)), max(1, round(ideal * 1.25)) + 1)
+    return min(min(near, key=lambda n: (-cells % n, abs(n - ideal))), cells)
 
 
 def mark(picture: Image, record: Record, side: int) -> Image:

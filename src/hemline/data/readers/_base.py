@@ -53,7 +53,6 @@ class ReaderSpec:
         licence: under what terms; whoever uses the data must keep to them.
         reader: from the root (a folder or file) and checked options to the manifest.
         options: each option's name → what it does and its default.
-        open_options: whether names beyond ``options`` are taken (a column mapping).
         writer: from a manifest to a file of this format, where it can be written.
     """
 
@@ -63,7 +62,6 @@ class ReaderSpec:
     licence: str
     reader: Callable[[Path, Options], tuple[Manifest, ReadReport]]
     options: Options = field(default_factory=dict)
-    open_options: bool = False
     writer: Callable[[Manifest, Path], None] | None = None
 
     def read(self, root: str | os.PathLike[str], **options: str) -> tuple[Manifest, ReadReport]:
@@ -74,7 +72,7 @@ class ReaderSpec:
             UsageError: an unknown option.
         """
         for name in options:
-            if name not in self.options and not self.open_options:
+            if name not in self.options:
                 hint = nearest(name, self.options)
                 raise UsageError(f"the format {self.name!r} has no option {name!r}. {hint}")
         place = Path(root)

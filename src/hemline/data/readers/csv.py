@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from hemline.data._manifest_check import SCHEMA, Problems, canonical
+from hemline.data._manifest_check import SCHEMA, canonical
 from hemline.data._manifest_files import locate, read_table
 from hemline.data._manifest_text import infer, to_text
 from hemline.data.manifest import Manifest
@@ -27,10 +27,6 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
     table, problems = read_table(file, typed=False)
     columns = {name: table[name] for name in table.column_names}
     folder = file.resolve().parent / options.get("images", "")
-    for name in options:
-        if name != "images" and name not in SCHEMA:
-            hint = nearest(name, ["images", *SCHEMA])
-            raise UsageError(f"the manifest has no column {name!r} to map to. {hint}")
     taken: dict[str, Any] = {}
     for name, source in options.items():
         if name == "images":
@@ -44,12 +40,8 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
             taken[name] = _column(columns, source, file)
     used = {source for name, source in options.items() if name not in ("images", "tags")}
     kept = {n: _typed(c) for n, c in columns.items() if n not in used and n not in taken}
-    manifest = _manifest({**kept, **taken}, folder, file, problems)
-    return keep_present(manifest)
-
-
-def _manifest(columns: Mapping[str, Any], folder: Path, file: Path, problems: Problems) -> Manifest:
-    return Manifest(canonical(pa.table(dict(columns)), str(file), problems), folder.resolve())
+    checked = canonical(pa.table({**kept, **taken}), str(file), problems)
+    return keep_present(Manifest(checked, folder.resolve()))
 
 
 def _column(columns: Mapping[str, Any], name: str, file: Path) -> Any:
@@ -92,6 +84,5 @@ READERS: Mapping[str, ReaderSpec] = {
                 if name != "tags"
             },
         },
-        open_options=True,
     )
 }

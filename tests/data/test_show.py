@@ -1,0 +1,93 @@
+"""The sheet: the right rows, marks in the right place, words for a bad picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from hemline.data.images import open_image
+from hemline.data.manifest import Manifest
+from hemline.data.show import draw_sheet, mark, pick, write_sheet
+from hemline.errors import DataError, UsageError
+from hemline.types import Box, Record
+
+GREY = np.full((100, 200, 3), 128, np.uint8)
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    cv2.imwrite(str(tmp_path / "a.png"), GREY)
+    records = [
+        Record(f"{k}", "a.png", f"item-{k // 2}", "street" if k % 2 else "shop", split="test")
+        for k in range(40)
+    ]
+    return Manifest.from_records(records, tmp_path)
+
+
+def test_pick(manifest: Manifest) -> None:
+    assert len(pick(manifest)) == 24
+    ids = pick(manifest, seed=1).column("image_id").tolist()
+    assert ids == pick(manifest, seed=1).column("image_id").tolist()
+    assert ids != pick(manifest, seed=2).column("image_id").tolist()
+    street = pick(manifest, "street", "test", ("item-1", "item-2"))
+    assert street.column("image_id").tolist() == ["3", "5"]
+    for wrong, message in (
+        ({"domain": "streets"}, "street or shop"),
+        ({"split": "dev"}, "train, val or test"),
+        ({"items": ("item_1",)}, "no item 'item_1'. Did you mean 'item-1'"),
+        ({"split": "train"}, "no row"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            pick(manifest, **wrong)  # type: ignore[arg-type]
+
+
+def test_marks_lie_where_they_belong() -> None:
+    """A picture of 200x100 in a square of 100: everything is halved and moved down by 25."""
+    marks = np.zeros((8, 3), np.float32)
+    marks[0] = [100, 50, 2]
+    marks[1] = [160, 50, 1]
+    marks[2] = [60, 50, 0]
+    drawn = mark(GREY, Record("", "a", "1", "shop", box=Box(20, 20, 180, 80), landmarks=marks), 100)
+    assert drawn.shape == (100, 100, 3)
+    assert drawn[10, 10].tolist() == [240] * 3
+    upper = drawn[35, 40].astype(int)
+    assert np.abs(upper - [230, 30, 60]).max() < 20  # the box's upper side
+    assert drawn[25 + 25, 50].tolist() == [20, 200, 60]  # visible
+    assert drawn[25 + 25, 80].tolist() == [250, 160, 0]  # occluded
+    assert drawn[25 + 25, 30].tolist() == [128] * 3  # absent
+
+
+def test_the_sheet(manifest: Manifest, tmp_path: Path) -> None:
+    few = manifest.select(range(6))
+    path = tmp_path / "new" / "sheet.png"
+    assert write_sheet(few, path, 64) == []
+    sheet, _ = draw_sheet(few, 64, columns=3)
+    assert sheet.shape[1] == 3 * 64 + 4 * 8
+    assert open_image(path).shape[2] == 3
+    for left in (8, 80, 152):
+        assert (sheet[8 + 16 : 8 + 48, left : left + 64] == 128).all()
+    assert (sheet == 128).all(axis=2).sum() >= 6 * 64 * 32
+
+
+def test_long_and_foreign_words_stay_in_their_cell(manifest: Manifest) -> None:
+    tags = tuple(f"namé{k}=" + "x" * 60 for k in range(3))
+    record = Record("", "a.png", "衣" * 50, "shop", "c" * 80, tags=tags)
+    narrow, _ = draw_sheet(Manifest.from_records([record], manifest.root), 64)
+    assert narrow.shape[1] == 64 + 16
+    assert (narrow[:, -8:] == 255).all()
+
+
+def test_what_cannot_be_drawn(manifest: Manifest, tmp_path: Path) -> None:
+    mixed = Manifest.from_records(
+        [Record("", "none.png", "1", "shop"), Record("", "a.png", "1", "shop")], manifest.root
+    )
+    _, skipped = draw_sheet(mixed)
+    assert len(skipped) == 1
+    assert "none.png does not exist" in skipped[0]
+    with pytest.raises(DataError, match="none of the 1 pictures"):
+        draw_sheet(mixed.select([0]))
+    with pytest.raises(UsageError, match=r"\.png or \.jpg"):
+        write_sheet(mixed, tmp_path / "sheet.pdf")
