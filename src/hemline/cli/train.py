@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hemline.cli._common import JsonOption, emit, out, progress, say
+from hemline.cli._common import JsonOption, emit, err, out, progress, say
 from hemline.errors import UsageError
 
 
@@ -40,8 +40,8 @@ def train(
         return
     if recipe is None or manifest is None or run is None:
         raise UsageError(
-            "train needs a recipe, a manifest and a run: hemline train ynet manifest.csv -o runs/ynet "
-            "(hemline train --list names the recipes)"
+            "train needs a recipe, a manifest and a run: hemline train ynet manifest.csv -o "
+            "runs/ynet (hemline train --list names the recipes)"
         )
     from hemline.data.manifest import Manifest
     from hemline.learn import recipe as recipes
@@ -49,8 +49,7 @@ def train(
 
     resolved = recipes.load(recipe, scale, settings or [])
     table = Manifest.read(manifest)
-    with progress("Reading pictures") as advance:
-        result = train_run(resolved, table, run, say=say, advance=advance, bar=False)
+    result = train_run(resolved, table, run, say=say, progress=progress, bar=err.is_terminal)
     best = result.get("best", {})
     figures = {k: v for k, v in best.get("figures", {}).items() if "recall@" in k or k == "mrr"}
     emit(

@@ -57,8 +57,9 @@ def save(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) ->
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     try:
         save_file(plain, temporary, metadata={"state": json.dumps(state)})
-        with temporary.open("rb") as file:
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
+        temporary.chmod(0o644)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -254,7 +255,7 @@ class CheckpointEncoder:
         outs = [
             self.model.encode_shop(part.to(self.device), own.to(self.device))
             for part, own in zip(
-                self._parts(images, "shop"), hot.split(self.batch_size), strict=False
+                self._parts(images, "shop"), torch.split(hot, self.batch_size), strict=False
             )
         ]
         if not outs:

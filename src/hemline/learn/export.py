@@ -1,4 +1,4 @@
-"""From a run to a bundle: graphs, shared weights, description, model card; checked before it is there.
+"""From a run to a bundle: graphs, shared weights, description and model card, checked.
 
 Written to a folder beside its goal and renamed at the end, so that a bundle is whole or absent.
 """
@@ -115,9 +115,7 @@ def compare(
 
     worst, cosine = 0.0, 1.0
     sessions = {
-        role: onnxruntime.InferenceSession(
-            str(folder / file), providers=["CPUExecutionProvider"]
-        )
+        role: onnxruntime.InferenceSession(str(folder / file), providers=["CPUExecutionProvider"])
         for role, file in files.items()
     }
     rng = np.random.default_rng(0)

@@ -1,8 +1,8 @@
 """ONNX graphs of a model, and the one file of weights that they share.
 
-Every large constant moves to ``weights.bin``; equal ones are stored once, so a trunk that two towers
-share costs its bytes once. Smaller precisions change what is stored and put the way back in front of
-its use: ONNX Runtime folds that at loading, so all computing stays in float32.
+Every large constant moves to ``weights.bin``; equal ones are stored once, so a trunk that two
+towers share costs its bytes once. Smaller precisions change what is stored and put the way back in
+front of its use: ONNX Runtime folds that at loading, so all computing stays in float32.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
 """A recipe: everything that decides what a training run gives, in one checked file.
 
-A recipe is YAML, read from a path or by the name of one that ships (``hemline train --list``). Values
-come from the file, then from its ``scales`` (``--scale bench``), then from ``key=value`` words of the
-command line, dotted (``stages.ynet.epochs=3``). An unknown key names the nearest known one.
+A recipe is YAML, read from a path or by the name of one that ships (``hemline train --list``).
+Values come from the file, then from its ``scales`` (``--scale bench``), then from ``key=value``
+words of the command line, dotted (``stages.ynet.epochs=3``). An unknown key names the nearest
+known one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import types
 from collections.abc import Iterable, Mapping, Sequence
@@ -254,10 +256,8 @@ def _override(raw: dict[str, Any], word: str) -> None:
     except yaml.YAMLError:
         value = text
     if isinstance(value, str):
-        try:  # YAML 1.1 reads 1e-3 as a word
+        with contextlib.suppress(ValueError):  # YAML 1.1 reads 1e-3 as a word
             value = float(value)
-        except ValueError:
-            pass
     *parents, last = key.split(".")
     node = raw
     for part in parents:

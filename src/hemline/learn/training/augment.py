@@ -6,7 +6,7 @@ strength is 0 by default: the papers train without augmentation.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -61,9 +61,11 @@ class Augmentation(BaseModel):
     @property
     def moves(self) -> bool:
         """Whether any geometry changes."""
-        return bool(
-            self.crop < 1 or self.aspect or self.flip or self.rotation or self.perspective
-        )
+        return bool(self.crop < 1 or self.aspect or self.flip or self.rotation or self.perspective)
+
+
+def _bytes(pixels: Any) -> Image:
+    return np.asarray(pixels, np.uint8)
 
 
 class Recolouring(NamedTuple):
@@ -93,18 +95,17 @@ def draw_recolouring(rng: np.random.Generator) -> Recolouring:
 def recolour(image: Image, change: Recolouring) -> Image:
     """(H, W, 3) uint8 → the same picture of another product."""
     swapped = np.ascontiguousarray(image[..., list(change.order)])
-    hls = cv2.cvtColor(swapped, cv2.COLOR_RGB2HLS)
+    hls = _bytes(cv2.cvtColor(swapped, cv2.COLOR_RGB2HLS))
     hls[..., 0] = (hls[..., 0].astype(np.int16) + change.turn) % 180
     if change.inverted:
         hls[..., 1] = 255 - hls[..., 1]
-    result: Image = cv2.cvtColor(hls, cv2.COLOR_HLS2RGB)
-    return result
+    return _bytes(cv2.cvtColor(hls, cv2.COLOR_HLS2RGB))
 
 
 def draw_homography(
     spec: Augmentation, source: int, target: int, rng: np.random.Generator
 ) -> tuple[Matrix, bool]:
-    """(3, 3) map from a square of ``source`` pixels to one of ``target``, and whether it mirrors."""
+    """(3, 3) map from ``source`` to ``target`` pixels a side, and whether it mirrors."""
     area = rng.uniform(spec.crop, 1.0)
     stretch = np.exp(rng.uniform(-1, 1) * np.log1p(spec.aspect)) ** 0.5
     width = min(1.0, np.sqrt(area) * stretch)
@@ -135,14 +136,15 @@ def warp(image: Image, matrix: Matrix, target: int) -> Image:
     """(S, S, 3) → (target, target, 3); pixel centres lie at half numbers, edges are repeated."""
     half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
     back = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
-    warped: Image = cv2.warpPerspective(
-        image,
-        back @ matrix @ half,
-        (target, target),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
+    return _bytes(
+        cv2.warpPerspective(
+            image,
+            back @ matrix @ half,
+            (target, target),
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
     )
-    return warped
 
 
 def move_landmarks(points: FloatArray, matrix: Matrix, mirrored: bool, size: int) -> FloatArray:
@@ -160,10 +162,10 @@ def colour(image: Image, spec: Augmentation, rng: np.random.Generator) -> Image:
     draws = rng.uniform(-1, 1, 4)
     chances = rng.random(3)
     if spec.hue:
-        hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+        hsv = _bytes(cv2.cvtColor(image, cv2.COLOR_RGB2HSV))
         turn = round(draws[3] * spec.hue * 180)
         hsv[..., 0] = (hsv[..., 0].astype(np.int16) + turn) % 180
-        image = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+        image = _bytes(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB))
     if spec.brightness or spec.contrast or spec.saturation or chances[0] < spec.grey:
         pixels = image.astype(np.float32)
         grey = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
@@ -174,8 +176,8 @@ def colour(image: Image, spec: Augmentation, rng: np.random.Generator) -> Image:
         pixels = (pixels - grey.mean()) * gain + middle
         image = np.clip(pixels, 0, 255).astype(np.uint8)
     if chances[1] < spec.blur:
-        sigma = rng.uniform(0.1, 0.02 * image.shape[0] + 0.1)
-        image = cv2.GaussianBlur(image, (0, 0), sigma)
+        sigma = rng.uniform(0.4, 0.02 * image.shape[0] + 0.5)
+        image = _bytes(cv2.GaussianBlur(image, (0, 0), sigma))
     if spec.noise:
         sigma = rng.uniform(0, spec.noise) * 255
         noise = rng.standard_normal(image.shape, np.float32) * np.float32(sigma)
@@ -192,11 +194,10 @@ def _erase(image: Image, rng: np.random.Generator) -> Image:
     high = min(height, max(1, round(height * np.sqrt(area * ratio))))
     wide = min(width, max(1, round(width * np.sqrt(area / ratio))))
     top, left = rng.integers(0, height - high + 1), rng.integers(0, width - wide + 1)
-    image = image.copy()
-    image[top : top + high, left : left + wide] = rng.integers(
-        0, 256, (high, wide, 3), dtype=np.uint8
-    )
-    return image
+    erased = image.copy()
+    noise = rng.integers(0, 256, (high, wide, 3), dtype=np.uint8)
+    erased[top : top + high, left : left + wide] = noise
+    return erased
 
 
 def augment(

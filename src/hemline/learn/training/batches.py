@@ -65,7 +65,11 @@ class PairDataset(Dataset[RawBatch | None]):
 
     def __getitem__(self, number: int) -> RawBatch | None:
         """One batch, or None where fewer than two of its pairs can be read."""
-        street, shop, places, kept, items = [], [], [], [], []
+        street: list[Image] = []
+        shop: list[Image] = []
+        places: list[tuple[FloatArray | None, FloatArray | None]] = []
+        kept: list[Pair] = []
+        items: list[int] = []
         taken = int(self.items.max()) + 1
         for pair in self.batches[number]:
             photo, picture = self.pictures[pair.street], self.pictures[pair.shop]
@@ -88,7 +92,9 @@ class PairDataset(Dataset[RawBatch | None]):
         landmarks = None
         if self.with_landmarks:
             both = [first for first, _ in places] + [second for _, second in places]
-            landmarks = torch.from_numpy(np.stack([points for points in both if points is not None]))
+            landmarks = torch.from_numpy(
+                np.stack([points for points in both if points is not None])
+            )
         return RawBatch(
             torch.from_numpy(np.stack(street)),
             torch.from_numpy(np.stack(shop)),

@@ -10,7 +10,7 @@ import platform
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +36,17 @@ from hemline.learn.training.validation import Validation
 
 Say = Callable[[str], None]
 Advance = Callable[[int, int], None]
+#: What is done → where to tell ``(done, total)`` while it lasts.
+ProgressOf = Callable[[str], AbstractContextManager[Advance]]
 
 
 def _quiet(text: str) -> None:
     return None
 
 
-def _still(done: int, total: int) -> None:
-    return None
+@contextmanager
+def _still(what: str) -> Iterator[Advance]:
+    yield lambda done, total: None
 
 
 def train(
@@ -52,7 +55,7 @@ def train(
     folder: Path,
     *,
     say: Say = _quiet,
-    advance: Advance = _still,
+    progress: ProgressOf = _still,
     bar: bool = False,
 ) -> dict[str, Any]:
     """Trains, or goes on training, or says that it is done.
@@ -62,7 +65,7 @@ def train(
         manifest: with training rows; validation's are carved from them where there are none.
         folder: of the run; a new one, or one of the same recipe and data.
         say: takes lines for people.
-        advance: takes the numbers of pictures read and to read.
+        progress: shows how many pictures are read.
         bar: show Lightning's progress bar on standard error.
 
     Returns:
@@ -88,7 +91,7 @@ def train(
             return {**info, "resumed": True}
         if state:
             say(f"going on after epoch {place.epoch} of stage {place.stage + 1}")
-        return _train(recipe, manifest, folder, place, tensors, say, advance, bar, first)
+        return _train(recipe, manifest, folder, place, tensors, say, progress, bar, first)
 
 
 def _train(
@@ -98,7 +101,7 @@ def _train(
     place: Progress,
     tensors: dict[str, torch.Tensor],
     say: Say,
-    advance: Advance,
+    progress: ProgressOf,
     bar: bool,
     first: bool,
 ) -> dict[str, Any]:
@@ -111,12 +114,16 @@ def _train(
     model = checkpoint.build(recipe, vocabulary)
     plan = planned(model.stages(), recipe.stages)
     pictures, shown = _pictures(recipe, manifest, model.preprocessing)
-    pictures.fill(learning.tolist(), advance)
+    with progress("Reading training pictures") as advance:
+        pictures.fill(learning.tolist(), advance)
     model.preprocessing = _preprocessing(recipe, model.preprocessing, pictures, parts)
     _tell_skipped(pictures, learning.tolist(), say)
-    items = np.unique(manifest.column("item_id").astype(str), return_inverse=True)[1].astype(np.int64)
+    items = np.unique(manifest.column("item_id").astype(str), return_inverse=True)[1].astype(
+        np.int64
+    )
     tags = multi_hot(manifest.column("tags"), vocabulary)
-    shown.fill([*parts.queries.tolist(), *parts.gallery.tolist()], advance)
+    with progress("Reading validation pictures") as advance:
+        shown.fill([*parts.queries.tolist(), *parts.gallery.tolist()], advance)
     validation = Validation(shown, parts, items, tags, model.preprocessing)
     if not len(validation.queries):
         raise DataError("no picture of the validation split can be read")
@@ -125,7 +132,7 @@ def _train(
         checkpoint.write_json(folder / checkpoint.RECIPE_FILE, recipe.model_dump(mode="json"))
         checkpoint.write_json(folder / checkpoint.RUN_FILE, info)
     say(
-        f"{recipe.name}: {info['data']['train_photos']} photos of {info['data']['train_items']} items "
+        f"{recipe.name}: {len(parts.street)} photos of {info['data']['train_items']} items "
         f"train {recipe.model.name}; {len(validation.queries)} photos validate against "
         f"{len(validation.gallery)} shop pictures"
     )
@@ -156,7 +163,7 @@ def _train(
         return sampler.epoch(stage, epoch)
 
     if recipe.channels_last:
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = model.to(memory_format=torch.channels_last)
     if place.done:
         place.stage, place.epoch, place.done, tensors = place.stage + 1, 0, False, {}
     while place.stage < len(plan):
@@ -164,14 +171,17 @@ def _train(
         if tensors:
             checkpoint.restore(model, tensors)
         elif place.stage:
-            best = best_name(place.stage - 1, plan[place.stage - 1][0].name)
-            checkpoint.restore(model, checkpoint.load(folder / "checkpoints" / best)[0])
+            before = best_name(place.stage - 1, plan[place.stage - 1][0].name)
+            checkpoint.restore(model, checkpoint.load(folder / "checkpoints" / before)[0])
         begin(model, stage)
         module = StageTraining(
             model, stage, change, recipe, batches, dataset, validation, folder, place, tensors, say
         )
-        _trainer(recipe, stage.epochs - place.epoch, change.clip, folder, bar).fit(module)
-        if not place.done:  # Lightning has caught an interrupt
+        try:
+            _trainer(recipe, stage.epochs - place.epoch, change.clip, folder, bar).fit(module)
+        except SystemExit:  # Lightning's answer to an interrupt
+            raise KeyboardInterrupt from None
+        if not place.done:
             raise KeyboardInterrupt
         tensors = {}
         if place.stage == len(plan) - 1:
@@ -195,7 +205,9 @@ def _trainer(
     warnings.filterwarnings("ignore", module="lightning")
     on_gpu = torch.cuda.is_available() and recipe.accelerator != "cpu"
     if recipe.accelerator == "gpu" and not on_gpu:
-        raise TrainingError("the recipe wants a GPU and there is none; accelerator=auto takes the CPU")
+        raise TrainingError(
+            "the recipe wants a GPU and there is none; accelerator=auto takes a CPU"
+        )
     precision: Any = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}.get(
         recipe.precision,
         "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true",
@@ -226,7 +238,7 @@ def _trainer(
     )
 
 
-class _Bar(TQDMProgressBar):  # type: ignore[misc]
+class _Bar(TQDMProgressBar):
     """Lightning's bar, on standard error."""
 
     def init_train_tqdm(self) -> Any:
@@ -235,9 +247,7 @@ class _Bar(TQDMProgressBar):  # type: ignore[misc]
         return bar
 
 
-def _pictures(
-    recipe: Recipe, manifest: Manifest, spec: Preprocessing
-) -> tuple[Pictures, Pictures]:
+def _pictures(recipe: Recipe, manifest: Manifest, spec: Preprocessing) -> tuple[Pictures, Pictures]:
     """Of training, a quarter larger where crops are cut from them, and of validation."""
     augment = recipe.data.augment
     size = -(-spec.size * 5 // 4) if augment.crop < 1 or augment.perspective else spec.size

@@ -1,7 +1,7 @@
 """One stage of training as a Lightning module: batches in, checkpoints and figures out.
 
-Every random draw is a function of (seed, stage, epoch) or lies in the checkpoint, so that a training
-which was killed goes on with the same numbers (on the CPU).
+Every random draw is a function of (seed, stage, epoch) or lies in the checkpoint, so that a
+training which was killed goes on with the same numbers (on the CPU).
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ class StageTraining(lightning.LightningModule):
         if self.global_rank:
             return
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        names = {p: n for n, p in self.model.named_parameters()}
+        names: dict[Tensor, str] = {p: n for n, p in self.model.named_parameters()}
         if not place.done:
             for parameter, state in self.trainer.optimizers[0].state.items():
                 for part, value in state.items():
@@ -292,6 +292,8 @@ def write_metrics(path: Path, history: list[dict[str, Any]]) -> None:
 
 
 def _line(row: dict[str, Any], epochs: int, better: bool) -> str:
-    shown = [f"{name} {row[name]:.3f}" for name in ("recall@1", "recall@5", "recall@20") if name in row]
+    shown = [
+        f"{name} {row[name]:.3f}" for name in ("recall@1", "recall@5", "recall@20") if name in row
+    ]
     words = [f"{row['stage']} {row['epoch']}/{epochs}", f"loss {row['loss.total']:.4f}", *shown]
     return ", ".join(words) + f", {row['seconds']:.0f} s" + (", best so far" if better else "")

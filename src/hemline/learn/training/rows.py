@@ -36,9 +36,9 @@ class Parts:
 def choose(manifest: Manifest, spec: DataRecipe, seed: int) -> Parts:
     """Training and validation rows.
 
-    A row without a split belongs to any: a shop picture stands in validation's gallery too; a street
-    photo trains unless its item is asked for in another split. Queries are street rows, or those
-    whose role says so; the gallery likewise.
+    A row without a split belongs to any: a shop picture stands in validation's gallery too; a
+    street photo trains unless its item is asked for in another split. Queries are street rows, or
+    those whose role says so; the gallery likewise.
 
     Raises:
         DataError: no pair to train on, or nothing to validate with.
@@ -72,8 +72,8 @@ def choose(manifest: Manifest, spec: DataRecipe, seed: int) -> Parts:
     if len(np.unique(items[street])) < 2:
         raise DataError(
             f"nothing to train on: {int((asks & trains).sum())} street photos and "
-            f"{int((~asks & trains).sum())} shop pictures have the split {spec.train!r} or none, and "
-            "fewer than two items have both; training needs pairs of one item_id"
+            f"{int((~asks & trains).sum())} shop pictures have the split {spec.train!r} or none, "
+            "and fewer than two items have both; training needs pairs of one item_id"
         )
     queries = queries & np.isin(items, items[gallery])
     if not queries.any():
@@ -81,7 +81,13 @@ def choose(manifest: Manifest, spec: DataRecipe, seed: int) -> Parts:
             f"nothing to validate with: no street photo of the split {spec.val!r} shows an item "
             "that has a shop picture there or without a split"
         )
-    return Parts(*(np.flatnonzero(mask) for mask in (street, shop, queries, gallery)), carved)
+    return Parts(
+        np.flatnonzero(street),
+        np.flatnonzero(shop),
+        np.flatnonzero(queries),
+        np.flatnonzero(gallery),
+        carved,
+    )
 
 
 def _strings(manifest: Manifest, name: str) -> npt.NDArray[np.str_]:

@@ -85,8 +85,8 @@ def begin(model: RetrievalModel, stage: Stage) -> None:
     if not model.begin_stage(stage):
         heads = sorted({name.split(".")[0] for name, _ in model.named_parameters()})
         raise TrainingError(
-            f"the stage {stage.name!r} trains {', '.join(stage.trains) or 'nothing'}, which names no "
-            f"parameter of the model; its parts are {', '.join(heads)}"
+            f"the stage {stage.name!r} trains {', '.join(stage.trains) or 'nothing'}, which names "
+            f"no parameter of the model; its parts are {', '.join(heads)}"
         )
 
 

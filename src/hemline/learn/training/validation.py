@@ -1,7 +1,7 @@
 """Retrieval on the validation split after an epoch: does the model find the right product?
 
 The same measure as `hemline evaluate`'s (product-level recall at k); `hemline.learn` can't import
-`hemline.evaluation`, so the few lines stand here too, and a test compares them with a slow reference.
+`hemline.evaluation`, so the few lines stand here too; a test compares them with a slow reference.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def ranks(street: Tensor, shop: Tensor, wanted: Tensor, items: Tensor) -> Tensor
     unique, column = torch.unique(items, return_inverse=True)
     at = torch.searchsorted(unique, wanted)
     result = []
-    for queries, goal in zip(street.split(1024), at.split(1024), strict=True):
+    for queries, goal in zip(torch.split(street, 1024), torch.split(at, 1024), strict=True):
         similarity = queries @ shop.T
         best = similarity.new_full((len(queries), len(unique)), -torch.inf)
         best.scatter_reduce_(1, column.expand_as(similarity), similarity, "amax")

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hemline.errors import UsageError
+from hemline.learn import recipe as recipes
+from hemline.learn.checkpoint import build
+from hemline.learn.training.schedule import planned
+
+BODY = """
+name: mine
+model: {name: ynet, config: {size: 64}}
+batch_size: 16
+stages: {all: {epochs: 5}, YNet: {lr: 0.5}}
+scales: {smoke: {batch_size: 4, model: {config: {projection: 8}}}}
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    file = tmp_path / "mine.yaml"
+    file.write_text(BODY)
+    return file
+
+
+def test_file_then_scale_then_words(path: Path) -> None:
+    assert recipes.load(path).batch_size == 16
+    assert recipes.load(path, "paper").batch_size == 16
+    smoke = recipes.load(path, "smoke")
+    assert smoke.batch_size == 4
+    assert smoke.model.config == {"size": 64, "projection": 8}
+    word = recipes.load(path, "smoke", ["batch_size=3", "stages.YNet.lr=1e-3", "data.crop=none"])
+    assert (word.batch_size, word.stages["YNet"].lr, word.data.crop) == (3, 0.001, "none")
+    assert word.stages["all"].epochs == 5
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("batchsize=3", "Did you mean 'batch_size'?"),
+        ("stages.YNet.epoch=3", "Did you mean 'epochs'?"),
+        ("data.augment.flop=1", "Did you mean 'flip'?"),
+        ("data.carve.fractoin=1", "Did you mean 'fraction'?"),
+        ("data.normalisation.street_maen=1", "Did you mean 'street_mean'?"),
+        ("batch_size=no", "batch_size"),
+        ("batch_size=1", "greater than or equal to 2"),
+        ("batch_size", "no key=value"),
+        ("batch_size.x=1", "is a value"),
+    ],
+)
+def test_a_wrong_key_or_value_is_told(path: Path, word: str, told: str) -> None:
+    with pytest.raises(UsageError, match=None) as error:
+        recipes.load(path, None, [word])
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_recipe_scale_and_broken_files(path: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="Did you mean 'ynet'"):
+        recipes.load("ynett")
+    with pytest.raises(UsageError, match="no scale 'bench'; it has paper, smoke"):
+        recipes.load(path, "bench")
+    with pytest.raises(UsageError, match="Did you mean 'smoke'"):
+        recipes.load(path, "smok")
+    for text, told in (("a: [", "no YAML"), ("- 1", "holds no recipe"), ("name: x", "model")):
+        broken = tmp_path / "broken.yaml"
+        broken.write_text(text)
+        with pytest.raises(UsageError, match=told):
+            recipes.load(broken)
+
+
+@pytest.mark.parametrize("name", recipes.shipped())
+def test_shipped_recipes_resolve_at_every_scale(name: str) -> None:
+    raw = recipes.shipped()[name].read_text()
+    for scale in ["paper", *(s for s in ("bench", "smoke") if f"\n  {s}:" in raw)]:
+        recipe = recipes.load(name, scale)
+        assert recipe.name == name
+        assert recipe.summary
+        if scale == "smoke":
+            model = build(recipe, ("a=1", "a=2"), weights=False)
+            assert planned(model.stages(), recipe.stages)
+
+
+def test_what_only_changes_speed_decides_nothing(path: Path) -> None:
+    first = recipes.load(path).deciding()
+    fast = recipes.load(path, None, ["data.workers=2", "threads=1", "devices=2"])
+    assert fast.deciding() == first
+    assert recipes.load(path, None, ["seed=1"]).deciding() != first
+
+
+def test_model_settings_are_checked_by_the_model() -> None:
+    recipe = recipes.load("ynet", "smoke", ["model.config.projecton=3"])
+    with pytest.raises(UsageError, match="Did you mean 'projection'"):
+        build(recipe, ())

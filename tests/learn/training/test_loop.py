@@ -1,0 +1,241 @@
+"""A whole tiny training: it learns, it keeps to its split, and a kill changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from helpers.drawn_pairs import make
+from hemline.data.manifest import Manifest
+from hemline.errors import TrainingError
+from hemline.learn import checkpoint
+from hemline.learn.recipe import Recipe, parse
+from hemline.learn.training import loop
+from hemline.learn.training.batches import PairDataset
+from hemline.learn.training.loop import train
+
+WORDS = {
+    "name": "tiny",
+    "model": {
+        "name": "ctxynet",
+        "config": {"backbone": {"name": "test_efficientnet"}, "size": 32, "projection": 16},
+    },
+    "batch_size": 6,
+    "stages": {"all": {"epochs": 2, "lr": 0.05, "clip": 1.0}, "TagYNet": {"optimizer": "adamw"}},
+    "ema": 0.9,
+    "data": {"augment": {"flip": 0.5, "crop": 0.6, "hue": 0.1}},
+    "threads": 1,
+    "checkpoint_minutes": 0,
+}
+
+
+def recipe(**changes: object) -> Recipe:
+    return parse({**WORDS, **changes})
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    return Manifest.read(make(tmp_path_factory.mktemp("pairs")))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, manifest: Manifest) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    result = train(recipe(), manifest, folder)
+    assert result["finished"]
+    return folder
+
+
+def same_run(first: Path, second: Path) -> None:
+    names = sorted(path.name for path in (first / "checkpoints").iterdir())
+    assert names == sorted(path.name for path in (second / "checkpoints").iterdir())
+    for name in names:
+        one, state = checkpoint.load(first / "checkpoints" / name)
+        two, other = checkpoint.load(second / "checkpoints" / name)
+        assert one.keys() == two.keys()
+        for tensor in one:
+            assert torch.equal(one[tensor], two[tensor]), (name, tensor)
+        assert without_times(state) == without_times(other)
+
+
+def without_times(state: dict[str, object]) -> object:
+    text = json.dumps(state, sort_keys=True)
+    return json.loads(
+        text, object_hook=lambda d: {key: value for key, value in d.items() if key != "seconds"}
+    )
+
+
+def test_a_run_holds_all_that_made_it(whole: Path, manifest: Manifest) -> None:
+    info = json.loads((whole / "run.json").read_text())
+    assert info["data"]["fingerprint"] == manifest.fingerprint()
+    assert info["finished"] is True
+    assert {"torch", "hemline", "python"} <= info["versions"].keys()
+    assert Recipe.model_validate_json((whole / "recipe.json").read_text()) == recipe()
+    lines = (whole / "metrics.csv").read_text().splitlines()
+    assert len(lines) == 1 + 6
+    assert {"stage", "epoch", "loss.total", "recall@1"} <= set(lines[0].split(","))
+    names = {path.name for path in (whole / "checkpoints").iterdir()}
+    assert names == {
+        "1-YNet-best.safetensors",
+        "2-TagYNet-best.safetensors",
+        "3-CtxYNet-best.safetensors",
+        "last.safetensors",
+    }
+    assert not [p for p in whole.rglob("*") if p.suffix in (".ckpt", ".pt", ".pkl")]
+
+
+def test_the_same_command_again_says_so_and_changes_nothing(
+    whole: Path, manifest: Manifest
+) -> None:
+    before = {p: p.stat().st_mtime_ns for p in whole.rglob("*.safetensors")}
+    said: list[str] = []
+    result = train(recipe(), manifest, whole, say=said.append)
+    assert result["finished"]
+    assert "finished" in said[0]
+    assert {p: p.stat().st_mtime_ns for p in whole.rglob("*.safetensors")} == before
+
+
+def test_another_recipe_or_other_data_is_refused(whole: Path, manifest: Manifest) -> None:
+    with pytest.raises(TrainingError, match="batch_size was 6, now 5"):
+        train(recipe(batch_size=5), manifest, whole)
+    with pytest.raises(TrainingError, match="other data"):
+        train(recipe(), manifest.select(np.arange(len(manifest) - 1)), whole)
+
+
+def test_no_row_of_validation_or_test_is_ever_in_a_batch(
+    tmp_path: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[int] = set()
+    take = PairDataset.__getitem__
+
+    def spy(self: PairDataset, number: int) -> object:
+        seen.update(row for pair in self.batches[number] for row in pair[:2])
+        return take(self, number)
+
+    monkeypatch.setattr(PairDataset, "__getitem__", spy)
+    splits = manifest.column("split").copy()
+    items = manifest.column("item_id")
+    splits[items == "item00"] = "test"
+    train(
+        recipe(stages={"all": {"epochs": 1}}),
+        manifest.with_column("split", splits.tolist()),
+        tmp_path / "run",
+    )
+    assert {splits[row] for row in seen} == {"train"}
+    held = set(items[splits != "train"])
+    assert not {items[row] for row in seen} & held
+
+
+@pytest.mark.parametrize("kill_after", [(0, 1), (1, 0), (2, 1)])
+def test_a_kill_between_or_inside_epochs_changes_no_number(
+    tmp_path: Path,
+    manifest: Manifest,
+    whole: Path,
+    kill_after: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """``kill_after``: epochs of the whole run, and batches of the next, that are on the disk."""
+
+    class Killed(BaseException):
+        pass
+
+    save = checkpoint.save
+
+    def dying(path: Path, tensors: object, state: dict[str, object]) -> None:
+        save(path, tensors, state)  # type: ignore[arg-type]
+        if "history" in state and (len(state["history"]), state["batch"]) == kill_after:  # type: ignore[arg-type]
+            raise Killed
+
+    monkeypatch.setattr(loop.checkpoint, "save", dying)
+    with pytest.raises(Killed):
+        train(recipe(), manifest, tmp_path / "run")
+    monkeypatch.undo()
+    assert train(recipe(), manifest, tmp_path / "run")["resumed"]
+    same_run(tmp_path / "run", whole)
+
+
+def test_sigkill_of_the_command_and_the_same_command_again(
+    tmp_path: Path, manifest: Manifest, whole: Path
+) -> None:
+    file = tmp_path / "tiny.yaml"
+    file.write_text(json.dumps(WORDS))  # JSON is YAML
+    table = manifest.write(tmp_path / "m.parquet")
+    words = ["train", str(file), str(table), "-o", str(tmp_path / "run"), "--json"]
+    command = [sys.executable, "-m", "hemline", *words]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ)
+    )
+    metrics = tmp_path / "run" / "metrics.csv"
+    end = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < end:
+        if metrics.is_file() and len(metrics.read_text().splitlines()) >= 3:
+            break
+        time.sleep(0.02)
+    assert process.poll() is None, "it ended before it could be killed"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    result = json.loads(done.stdout)
+    assert result["resumed"] is True
+    assert result["finished"] is True
+    assert "going on" in done.stderr
+    same_run(tmp_path / "run", whole)
+
+
+def test_it_learns(tmp_path: Path, manifest: Manifest) -> None:
+    """From photos of 16 products it finds them in other photos more often than by chance."""
+    config = {"backbone": {"name": "test_efficientnet"}, "size": 32, "projection": 16}
+    quick = recipe(
+        model={"name": "ynet", "config": {**config, "loss": "infonce", "temperature": 0.1}},
+        data={"repeats": 6, "carve": {"fraction": 0.25, "by": "photo"}},
+        batch_size=8,
+        ema=0.0,
+        stages={"all": {"epochs": 4, "optimizer": "adamw", "lr": 0.003, "clip": 1.0}},
+        checkpoint_minutes=10,
+    )
+    said: list[str] = []
+    unsplit = manifest.with_column("split", [""] * len(manifest))
+    result = train(quick, unsplit, tmp_path / "run", say=said.append)
+    assert "kept out of training" in said[0]
+    assert result["best"]["figures"]["recall@5"] >= 0.5  # by chance 5 of 16
+    rows = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
+    column = rows[0].split(",").index("loss.total")
+    losses = [float(row.split(",")[column]) for row in rows[1:]]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_early_stop_ends_a_stage(tmp_path: Path, manifest: Manifest) -> None:
+    still = recipe(
+        model={**WORDS["model"], "name": "ynet"},  # type: ignore[dict-item]
+        ema=0.0,
+        stages={"all": {"epochs": 30, "lr": 1e-12, "frozen_norms": True}},
+        early_stop={"patience": 2},
+        data={},
+    )
+    result = train(still, manifest, tmp_path / "run")
+    assert result["epochs"] == 3
+    assert result["best"]["epoch"] == 1
+
+
+def test_a_loss_that_is_no_number_ends_with_advice(tmp_path: Path, manifest: Manifest) -> None:
+    wild = recipe(
+        model={**WORDS["model"], "name": "ynet"},  # type: ignore[dict-item]
+        stages={"all": {"epochs": 2, "lr": 1e30}},
+    )
+    with pytest.raises(TrainingError, match="stages.YNet.lr="):
+        train(wild, manifest, tmp_path / "run")
+
+
+def test_two_processes_in_one_folder_are_refused(tmp_path: Path, manifest: Manifest) -> None:
+    (tmp_path / "run").mkdir()
+    with loop._locked(tmp_path / "run"), pytest.raises(TrainingError, match="another process"):
+        train(recipe(), manifest, tmp_path / "run")

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hemline.data.manifest import Manifest
+from hemline.errors import DataError
+from hemline.learn.recipe import Carve, DataRecipe
+from hemline.learn.training.rows import choose
+from hemline.types import Record
+
+ROWS = [  # item, domain, split
+    *[(f"t{n}", "street", "train") for n in range(10) for _ in range(2)],
+    *[(f"t{n}", "shop", "train") for n in range(10)],
+    *[(f"v{n}", "street", "val") for n in range(3)],
+    *[(f"v{n}", "shop", "val") for n in range(3)],
+    *[(f"e{n}", "street", "test") for n in range(3)],
+    *[(f"e{n}", "shop", "test") for n in range(3)],
+    *[(f"{part}0", "shop", "") for part in "tve"],
+    *[(f"{part}1", "street", "") for part in "tve"],
+    ("lonely", "street", "train"),
+    ("unseen", "shop", "train"),
+]
+
+
+def manifest(rows: list[tuple[str, str, str]], roles: dict[int, str] | None = None) -> Manifest:
+    records = [
+        Record(
+            image_id=str(k),
+            path=f"{k}.png",
+            item_id=item,
+            domain=domain,  # type: ignore[arg-type]
+            split=split,
+            role=(roles or {}).get(k, ""),
+        )
+        for k, (item, domain, split) in enumerate(rows)
+    ]
+    return Manifest.from_records(records, Path("."))
+
+
+def items(rows: np.ndarray) -> set[str]:
+    return {ROWS[row][0] for row in rows}
+
+
+def test_only_training_rows_train_and_each_has_a_partner() -> None:
+    parts = choose(manifest(ROWS), DataRecipe(), 0)
+    assert items(parts.street) == items(parts.shop) == {f"t{n}" for n in range(10)}
+    assert all(ROWS[row][2] in ("train", "") for row in [*parts.street, *parts.shop])
+    assert len(parts.street) == 21  # 20 of the split and t1's without one
+    assert parts.carved == ""
+
+
+def test_validation_asks_its_photos_and_searches_its_and_unsplit_pictures() -> None:
+    parts = choose(manifest(ROWS), DataRecipe(), 0)
+    assert [ROWS[row] for row in parts.queries] == [(f"v{n}", "street", "val") for n in range(3)]
+    assert items(parts.gallery) == {"v0", "v1", "v2", "t0", "e0"}
+    assert all(ROWS[row][1] == "shop" for row in parts.gallery)
+
+
+@pytest.mark.parametrize("by", ["item", "photo"])
+def test_without_a_validation_split_one_is_carved(by: str) -> None:
+    table = manifest([row for row in ROWS if row[2] != "val" and not row[0].startswith("v")])
+    spec = DataRecipe(carve=Carve(fraction=0.2, by=by))  # type: ignore[arg-type]
+    parts = choose(table, spec, 0)
+    names = table.column("item_id")
+    asked, learned = set(names[parts.queries]), set(names[parts.street])
+    assert "kept out of training" in parts.carved
+    assert not set(parts.queries) & set(parts.street)
+    assert not any(name.startswith("e") for name in asked | learned)
+    assert asked <= set(names[parts.gallery])
+    if by == "item":
+        assert len(asked) == 2
+        assert not asked & learned
+        assert not asked & set(names[parts.shop])
+    else:
+        assert len(parts.queries) == round(21 * 0.2)
+        assert asked <= learned
+    again, other = choose(table, spec, 0), choose(table, spec, 1)
+    assert (again.queries == parts.queries).all()
+    assert not np.array_equal(other.queries, parts.queries)
+
+
+def test_roles_decide_where_the_domain_does_not() -> None:
+    rows = [(f"t{n}", "shop", "train") for n in range(3)] * 2 + [("v", "shop", "val")] * 2
+    roles = {0: "query", 1: "query", 2: "query", 6: "query"}
+    parts = choose(manifest(rows, roles), DataRecipe(), 0)
+    assert parts.street.tolist() == [0, 1, 2]
+    assert parts.shop.tolist() == [3, 4, 5]
+    assert (parts.queries.tolist(), parts.gallery.tolist()) == ([6], [7])
+
+
+def test_nothing_to_train_on_is_said() -> None:
+    with pytest.raises(DataError, match="nothing to train on: 0 street photos"):
+        choose(manifest([("a", "shop", "train"), ("b", "shop", "train")]), DataRecipe(), 0)
+    alone = [row for row in ROWS if row[2] == "train"] + [("v", "street", "val")]
+    with pytest.raises(DataError, match="nothing to validate with"):
+        choose(manifest(alone), DataRecipe(), 0)

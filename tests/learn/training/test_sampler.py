@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from hemline.learn.training.sampler import PairSampler
+
+#: 12 items with 1 to 12 photos and 1 to 3 shop pictures each.
+PHOTOS = np.concatenate([np.full(n + 1, n) for n in range(12)])
+SHOPS = np.concatenate([np.full(n % 3 + 1, n) for n in range(12)])
+ITEMS = np.concatenate([PHOTOS, SHOPS]).astype(np.int64)
+STREET = np.arange(len(PHOTOS))
+SHOP = np.arange(len(PHOTOS), len(ITEMS))
+
+
+def sampler(batch: int = 5, **options: object) -> PairSampler:
+    return PairSampler(ITEMS, STREET, SHOP, batch, **options)  # type: ignore[arg-type]
+
+
+def test_a_batch_has_distinct_items_each_with_its_own_shop_picture() -> None:
+    for batch in sampler().epoch(0, 3):
+        items = [ITEMS[pair.street] for pair in batch]
+        assert len(set(items)) == len(items)
+        assert 2 <= len(batch) <= 5
+        for pair in batch:
+            assert pair.street in STREET
+            assert pair.shop in SHOP
+            assert ITEMS[pair.street] == ITEMS[pair.shop]
+
+
+def test_no_photo_twice_and_most_of_them_seen() -> None:
+    seen = Counter(pair.street for batch in sampler().epoch(0, 0) for pair in batch)
+    assert max(seen.values()) == 1
+    assert len(seen) > 0.8 * len(STREET)
+
+
+def test_items_epoch_visits_each_item_once() -> None:
+    batches = sampler(4, by="items").epoch(0, 0)
+    assert sorted(ITEMS[p.street] for b in batches for p in b) == list(range(12))
+    assert len([p for b in sampler(4, by="items", repeats=3).epoch(0, 0) for p in b]) == 36
+
+
+def test_the_same_seed_gives_the_same_and_another_gives_another() -> None:
+    assert sampler(seed=1).epoch(1, 2) == sampler(seed=1).epoch(1, 2)
+    first = sampler(seed=1).epoch(1, 2)
+    assert first != sampler(seed=2).epoch(1, 2)
+    assert first != sampler(seed=1).epoch(1, 3)
+    assert first != sampler(seed=1).epoch(0, 2)
+
+
+def test_every_shop_picture_of_an_item_comes_up() -> None:
+    used = {p.shop for e in range(30) for b in sampler().epoch(0, e) for p in b}
+    assert used == set(SHOP.tolist())
+
+
+def test_processes_share_the_batches_evenly() -> None:
+    whole = sampler(3).epoch(0, 0)
+    parts = [sampler(3, rank=rank, world=2).epoch(0, 0) for rank in range(2)]
+    assert len(parts[0]) == len(parts[1]) == len(whole) // 2
+    assert parts[0] == whole[: 2 * len(parts[0]) : 2]
+    assert parts[1] == whole[1 : 2 * len(parts[1]) : 2]
+
+
+@pytest.mark.parametrize("batch", [2, 12, 100])
+def test_any_batch_size_works(batch: int) -> None:
+    batches = sampler(batch).epoch(0, 0)
+    assert batches
+    assert all(2 <= len(b) <= min(batch, 12) for b in batches)
