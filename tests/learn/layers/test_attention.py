@@ -118,7 +118,7 @@ def test_gradients_of_tag_attention(local: torch.Tensor) -> None:
 
 def test_first_weights_are_the_authors() -> None:
     torch.manual_seed(0)
-    weight = TagAttention(200, 100).weight
+    weight = TagAttention(200, 100).weight.detach()
     assert float(weight.std()) == pytest.approx(0.008, rel=0.05)
     assert abs(float(weight.mean())) < 0.001
 
