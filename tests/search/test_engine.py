@@ -157,6 +157,13 @@ def test_bad_use(catalog: Catalog, tmp_path: Path) -> None:
         Engine(catalog, BundleEncoder(other))
 
 
+def test_a_warm_engine_has_all_its_graphs(bundle: Bundle, catalog: Catalog) -> None:
+    fresh = Bundle.open(bundle.folder)
+    engine = Engine(catalog, BundleEncoder(fresh, threads=1))
+    engine.warm()
+    assert {role for role, _ in fresh._sessions} == {"street", "rerank"}
+
+
 def test_an_empty_catalogue_answers_nothing(bundle: Bundle) -> None:
     assert Engine(Catalog.in_memory(bundle)).search(picture(0)).hits == ()
 

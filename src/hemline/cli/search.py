@@ -74,11 +74,11 @@ def search(
             "photo": str(photo),
             "hits": [
                 {
-                    **hit.columns,
                     "item_id": hit.item_id,
                     "image_id": hit.image_id,
                     "score": hit.score,
                     "rank": hit.rank,
+                    **{n: v for n, v in hit.columns.items() if n not in ("score", "rank")},
                 }
                 for hit in answer.hits
             ],
@@ -90,6 +90,10 @@ def search(
     emit(results[0] if len(results) == 1 else {"results": results}, as_json, _tell)
 
 
+_FIRST = ("title", "price")
+_KNOWN = ("item_id", "image_id", "score", "rank", "category", "tags")
+
+
 def _tell(result: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -97,20 +101,30 @@ def _tell(result: Mapping[str, Any]) -> None:
 
     console = Console()
     for one in result.get("results", [result]):
-        ms = one["timings_ms"]
-        table = Table(title=Text(f"{one['photo']}  ({ms['total']:.0f} ms)"), title_justify="left")
-        for name in ("rank", "item_id", "score", "category", "stored"):
-            table.add_column(name, justify="right" if name in ("rank", "score") else "left")
+        title = Text(f"{one['photo']}  ({one['timings_ms']['total']:.0f} ms)")
+        table = Table(title=title, title_justify="left", expand=True)
+        for name in ("rank", "item_id", "score", "category"):
+            right = "right" if name in ("rank", "score") else "left"
+            table.add_column(name, justify=right, no_wrap=True)
+        table.add_column("stored", no_wrap=True, overflow="ellipsis", ratio=1)
         for hit in one["hits"]:
-            known = ("item_id", "image_id", "score", "rank", "category", "tags")
-            more = [f"{key}: {value}" for key, value in hit.items() if key not in known]
             cells = (hit["rank"], hit["item_id"], f"{hit['score']:.3f}", hit["category"])
-            stored = ", ".join([*more, "; ".join(hit["tags"])]).strip(", ")
-            table.add_row(*(Text(str(cell)) for cell in (*cells, stored)))
+            table.add_row(*(Text(str(cell)) for cell in (*cells, _stored(hit))))
         if one["hits"]:
             console.print(table)
         else:
             console.print(f"{one['photo']}: no product is found", markup=False, highlight=False)
+
+
+def _stored(hit: Mapping[str, Any]) -> str:
+    """The further columns in a line, what a shopper reads first at its start."""
+    names = [name for name in hit if name not in _KNOWN]
+    names.sort(key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
+    shown = [
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in ((name, hit[name]) for name in names)
+    ]
+    return ", ".join([*shown, *hit["tags"]])
 
 
 COMMANDS = {"search": search}

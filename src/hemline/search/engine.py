@@ -99,6 +99,11 @@ class Engine:
         hits = _products(rows, scores, weights, k)
         return SearchResult(hits, clock.timings(), used)
 
+    def warm(self) -> None:
+        """Loads the graphs and the index, so that the first answer is as fast as the others."""
+        side = self.catalog.bundle.info.preprocessing.size
+        self.search(np.zeros((side, side, 3), np.uint8), k=1)
+
     def _nearest(
         self, embedding: FloatArray, k: int, where: Where | None
     ) -> tuple[FloatArray, list[Row]]:

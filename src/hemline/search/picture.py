@@ -52,8 +52,8 @@ def results_sheet(
     catalog: Catalog, answers: Sequence[tuple[Photo, SearchResult]], hits: int = HITS
 ) -> Image:
     """(H, W, 3) uint8 RGB: a row of `CELL` squares with captions for each photo."""
-    columns = 1 + hits
     rows = [_row(catalog, photo, answer, hits) for photo, answer in answers]
+    columns = max((len(cells) for cells in rows), default=1)
     height = GAP + len(rows) * (CELL + CAPTION + GAP)
     width = GAP + columns * (CELL + GAP) + GAP
     sheet = np.full((height, width, 3), _PAPER, np.uint8)
