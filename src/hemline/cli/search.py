@@ -103,9 +103,10 @@ def _tell(result: Mapping[str, Any]) -> None:
     for one in result.get("results", [result]):
         title = Text(f"{one['photo']}  ({one['timings_ms']['total']:.0f} ms)")
         table = Table(title=title, title_justify="left", expand=True)
-        for name in ("rank", "item_id", "score", "category"):
-            right = "right" if name in ("rank", "score") else "left"
-            table.add_column(name, justify=right, no_wrap=True)
+        table.add_column("rank", justify="right", no_wrap=True)
+        table.add_column("item_id", no_wrap=True)
+        table.add_column("score", justify="right", no_wrap=True)
+        table.add_column("category", no_wrap=True)
         table.add_column("stored", no_wrap=True, overflow="ellipsis", ratio=1)
         for hit in one["hits"]:
             cells = (hit["rank"], hit["item_id"], f"{hit['score']:.3f}", hit["category"])
