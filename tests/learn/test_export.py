@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,6 +16,7 @@ from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
 from hemline.errors import TrainingError, UsageError
 from hemline.learn import export as exporting
+from hemline.learn import graphs
 from hemline.learn.checkpoint import CheckpointEncoder, load_run
 from hemline.learn.export import export
 from hemline.learn.graphs import _int8
@@ -22,7 +25,7 @@ from hemline.learn.training.loop import train
 from hemline.search.bundle import Bundle
 from hemline.search.encoder import BundleEncoder
 
-CONFIG = {"backbone": {"name": "test_efficientnet"}, "size": 32, "projection": 16}
+CONFIG = {"backbone": {"name": "test_efficientnet"}, "size": 64, "projection": 16}
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +48,17 @@ def run(tmp_path_factory: pytest.TempPathFactory, manifest: Manifest) -> Path:
     )
     train(recipe, manifest, folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def traced(run: Path) -> dict[str, Any]:
+    return graphs.trace(load_run(run).model)
+
+
+@pytest.fixture
+def quick(traced: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports trace the model once for all tests."""
+    monkeypatch.setattr(graphs, "trace", lambda model: copy.deepcopy(traced))
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +132,7 @@ def test_the_shared_trunk_is_stored_once(run: Path, bundle: Path) -> None:
     assert street != shop
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(("precision", "share"), [("float16", 0.6), ("int8", 0.45)])
 def test_smaller_precisions_tell_their_loss(
     tmp_path: Path, run: Path, bundle: Path, manifest: Manifest, precision: str, share: float
@@ -151,7 +166,7 @@ def test_a_bundle_that_differs_is_not_written(
     tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exporting, "compare", lambda *_: {"max_abs_error": 2e-4, "min_cosine": 1.0})
-    monkeypatch.setattr(exporting.graphs, "trace", lambda model: {})
+    monkeypatch.setattr(graphs, "trace", lambda model: {})
     with pytest.raises(TrainingError, match="not written"):
         export(run, tmp_path / "bundle")
     assert list(tmp_path.iterdir()) == []

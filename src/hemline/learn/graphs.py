@@ -8,6 +8,7 @@ front of its use: ONNX Runtime folds that at loading, so all computing stays in 
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,8 @@ def _export(
 ) -> Any:
     count = torch.export.Dim("n")
     shapes = {name: {0: count} if name in dynamic else None for name in example}
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of axes that share one name
         program = torch.onnx.export(
             module.eval(),
             tuple(value.clone() for value in example.values()),
