@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from hemline.cli._common import JsonOption, emit, out, progress, say
+from hemline.cli._protocol import protocol
 from hemline.errors import DataError, HemlineError, UsageError
 
 app = typer.Typer(
@@ -365,5 +366,7 @@ def _natives_hushed() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
 
+
+app.command("protocol")(protocol)
 
 COMMANDS: Mapping[str, typer.Typer] = {"data": app}

@@ -54,7 +54,8 @@ def _row(outcome: Outcome, place: int, rank: int, hits: int) -> Row | None:
     for row, note in shown:
         picture = _picture(outcome, row)
         if picture is not None:
-            tiles.append(Tile(picture, str(items[row]), note, items[row] == query.item_id))
+            right_one = bool(items[row] == query.item_id)
+            tiles.append(Tile(picture, str(items[row]), note, right_one, lost=row == right))
     verdict = "not in the gallery" if rank == NEVER else f"came as {rank}"
     return Row(Tile(photo, query.item_id), tiles, verdict)
 

@@ -30,6 +30,8 @@ class Tile:
         title, note: two lines below it.
         right: whether it is the right answer.
         heat: (rows, columns) weights of the query photo's places when it looked for this one.
+        rank: shown on it where it isn't simply its place in the row.
+        lost: it was not found at all, and is shown for comparison.
     """
 
     image: Image
@@ -37,6 +39,8 @@ class Tile:
     note: str = ""
     right: bool = False
     heat: FloatArray | None = None
+    rank: int | None = None
+    lost: bool = False
 
 
 @dataclass(slots=True)
@@ -103,7 +107,7 @@ def _row_html(row: Row) -> str:
     hits = "".join(_hit_html(place, tile) for place, tile in enumerate(row.hits, 1))
     looks = any(tile.heat is not None for tile in row.hits)
     hint = '<span class="hint">point at a hit to see where it looked</span>' if looks else ""
-    found = "found" if any(tile.right for tile in row.hits) else "missed"
+    found = "found" if any(tile.right and not tile.lost for tile in row.hits) else "missed"
     return (
         f'<section class="{found}"><figure class="photo"><div class="frame">'
         f'<img src="{_jpeg(row.photo.image)}" alt="street photo"><div class="heat"></div></div>'
@@ -114,11 +118,13 @@ def _row_html(row: Row) -> str:
 
 def _hit_html(place: int, tile: Tile) -> str:
     heat = "" if tile.heat is None else f' data-heat="{_heat(tile.heat)}"'
-    right = ' class="right"' if tile.right else ""
+    right = f' class="right{" lost" * tile.lost}"' if tile.right else ""
+    number = "–" if tile.lost else str(tile.rank or place)
     badge = '<span class="badge">the product</span>' if tile.right else ""
     return (
         f'<li{right}{heat} tabindex="0"><div class="frame"><img loading="lazy" '
-        f'src="{_jpeg(tile.image)}" alt="{html.escape(tile.title)}"><i>{place}</i>{badge}</div>'
+        f'src="{_jpeg(tile.image)}" alt="{html.escape(tile.title)}">'
+        f"<i>{number}</i>{badge}</div>"
         f"<p>{html.escape(tile.title)}</p><small>{html.escape(tile.note)}</small></li>"
     )
 

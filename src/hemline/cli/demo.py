@@ -1,0 +1,137 @@
+"""``hemline demo``: a shop of a thousand products, and photos that find them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import webbrowser
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hemline.cli._common import Advance, JsonOption, emit, out, progress, say
+from hemline.errors import UsageError
+
+
+def demo(
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Headless: measure recall and latency; the status tells."),
+    ] = False,
+    bundle: Annotated[
+        str | None, typer.Option(help="A bundle's folder or name; the shipped one by default.")
+    ] = None,
+    products: Annotated[int, typer.Option(min=2, help="Products in the shop.")] = 1024,
+    photos: Annotated[int, typer.Option(min=1, help="Photos to show.")] = 12,
+    queries: Annotated[int, typer.Option(min=1, help="Photos that --check asks.")] = 256,
+    floor: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Least recall@20 instead of the bundle's own promise."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for demo.html and demo.png.")
+    ] = None,
+    browser: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
+    ] = True,
+    record: Annotated[
+        bool,
+        typer.Option(
+            "--record",
+            help="Write what --check measured into --bundle, as its promise from now on.",
+        ),
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Draw a shop, fill its catalogue, and search it with street photos; no download, no torch.
+
+    The shop and its catalogue are kept in HEMLINE_HOME and made once; after a kill the same command
+    goes on. Without a terminal, or with CI set, it does --check.
+
+    Example: hemline demo --check --json
+    """
+    from hemline.demo.shop import home, open_shop
+    from hemline.search.bundle import Bundle
+
+    headless = check or record or bool(os.environ.get("CI")) or not sys.stdout.isatty()
+    if record and bundle is None:
+        raise UsageError("--record writes into a bundle's folder: say which one with --bundle")
+    source = Bundle.open(bundle) if bundle else Bundle.default()
+    if record and not Path(str(bundle)).is_dir():
+        raise UsageError(f"--record needs a bundle's folder, not the name {bundle!r}")
+    with _stages() as stage:
+        shop = open_shop(source, products=products, stage=stage)
+    with shop.catalog:
+        if headless:
+            from hemline.demo import check as checks
+
+            with progress("asking photos") as advance:
+                result = checks.check(shop, queries=queries, floor=floor, advance=advance)
+            if record:
+                checks.record(Path(str(bundle)), result)
+                result["recorded"] = str(bundle)
+            emit(result, json, _check_words)
+            if not result["passed"] and not record:
+                raise typer.Exit(1)
+            return
+        from hemline.demo.show import show
+
+        with progress("asking photos") as advance:
+            result = show(shop, output or home() / "demo", photos=photos, advance=advance)
+        emit(result, json, _show_words)
+    if browser and not json and sys.stdout.isatty():
+        webbrowser.open(Path(result["page"]).resolve().as_uri())
+
+
+@contextmanager
+def _stages() -> Iterator[Callable[[str], Advance]]:
+    """One progress bar after the other; a new one ends the last."""
+    with ExitStack() as open_bars:
+
+        def begin(what: str) -> Advance:
+            open_bars.close()
+            return open_bars.enter_context(progress(what))
+
+        yield begin
+
+
+def _check_words(result: Mapping[str, Any]) -> None:
+    out(
+        f"{result['queries']} street photos, searched among {result['gallery_products']:,} "
+        f"products that the model {result['model']} has never seen"
+    )
+    for name, (low, high) in result["intervals"].items():
+        least = result["floor"].get(name)
+        promise = f"   at least {least:.3f} is promised" if least is not None else ""
+        out(f"{name:10} {result[name]:.3f}  (95 %: {low:.3f} – {high:.3f}){promise}")
+    latency, seconds = result["latency_ms"], result["seconds"]
+    out(f"latency    p50 {latency['p50']:.1f} ms, p95 {latency['p95']:.1f} ms for one photo")
+    out("seconds    " + ", ".join(f"{name} {value:.1f}" for name, value in seconds.items()))
+    if "recorded" in result:
+        out(f"recorded in {result['recorded']}")
+    elif not result["floor"]:
+        say(
+            "hemline: the bundle promises nothing for this check, so it isn't passed; "
+            "give --floor, or --record what was measured"
+        )
+    elif not result["passed"]:
+        say("hemline: recall is below what was promised")
+    else:
+        out("passed")
+
+
+def _show_words(result: Mapping[str, Any]) -> None:
+    out(
+        f"{len(result['photos'])} photos against {result['gallery_products']:,} products: "
+        f"the right one came first {result['found_first']} times, and in the first 20 "
+        f"{result['found_in_20']} times"
+    )
+    out(f"page     {result['page']}")
+    out(f"picture  {result['sheet']}")
+    out(f"search it yourself: hemline search {result['catalog']} {result['photos'][0]['photo']}")
+
+
+COMMANDS: Mapping[str, Callable[..., Any]] = {"demo": demo}

@@ -1,0 +1,1 @@
+"""The demo: a shop drawn by the atelier, its catalogue, and street photos that ask it."""

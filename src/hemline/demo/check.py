@@ -1,0 +1,145 @@
+"""The demo's check: recall and latency of what is served, against what the bundle promises."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hemline.bundle import BundleInfo, read_info, write_info
+from hemline.demo.shop import SEED, Shop
+from hemline.errors import UsageError
+from hemline.evaluation.bootstrap import cluster_interval
+from hemline.evaluation.metrics import NEVER, hits_at_k
+from hemline.evaluation.report import machine
+from hemline.search.engine import Engine
+
+#: Under this name a bundle's ``quality`` holds what the check measured of it.
+PROTOCOL = "hemline demo --check"
+KS = (1, 5, 20)
+#: The photos are the same everywhere; other processors round otherwise, and so may turn a few.
+MARGIN = 0.03
+
+
+def check(
+    shop: Shop,
+    *,
+    queries: int = 256,
+    floor: float | None = None,
+    advance: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Asks the catalogue street photos through the engine, as a server would.
+
+    Args:
+        shop: open.
+        queries: how many photos, spread evenly.
+        floor: least recall@20 (0-1) instead of the bundle's own promise.
+        advance: told (done, total).
+
+    Returns:
+        The JSON of ``hemline demo --check``; ``passed`` says whether every floor was held.
+    """
+    rows = shop.some_photos(queries)
+    engine = Engine(shop.catalog)
+    files = [shop.manifest.file(int(row)) for row in rows]
+    items = [shop.manifest[int(row)].item_id for row in rows]
+    engine.search(files[0], max(KS), shop.box(int(rows[0])))  # loads the graphs; not timed
+    ranks = np.full(len(rows), NEVER, np.int64)
+    latency = np.zeros(len(rows))
+    clock = time.perf_counter()
+    for number, (row, file) in enumerate(zip(rows, files, strict=True)):
+        answer = engine.search(file, max(KS), shop.box(int(row)))
+        latency[number] = answer.timings_ms["total"]
+        for hit in answer.hits:
+            if hit.item_id == items[number]:
+                ranks[number] = hit.rank
+        if advance is not None:
+            advance(number + 1, len(rows))
+    intervals = {f"recall@{k}": cluster_interval(hits_at_k(ranks, k), items) for k in KS}
+    found = {name: interval.value for name, interval in intervals.items()}
+    info = shop.info
+    floors = floors_of(info, shop, queries=len(rows)) if floor is None else {"recall@20": floor}
+    stats = shop.catalog.stats()
+    return {
+        **found,
+        "queries": len(rows),
+        "gallery": stats["pictures"],
+        "gallery_products": stats["items"],
+        "intervals": {name: [i.low, i.high] for name, i in intervals.items()},
+        "latency_ms": {
+            "p50": round(float(np.quantile(latency, 0.5)), 2),
+            "p95": round(float(np.quantile(latency, 0.95)), 2),
+        },
+        "seconds": {
+            name: round(s, 2)
+            for name, s in {**shop.seconds, "asking": time.perf_counter() - clock}.items()
+        },
+        "floor": floors,
+        "passed": bool(floors) and all(found[name] >= least for name, least in floors.items()),
+        "protocol": protocol(shop),
+        "model": info.name,
+        "fingerprint": info.fingerprint,
+        "catalog": stats["catalog"],
+        "machine": machine(),
+    }
+
+
+def protocol(shop: Shop) -> dict[str, str]:
+    """The check's choices by name."""
+    return {
+        "name": PROTOCOL,
+        "data": f"atelier, seed {SEED}, {len(shop.photos)} products that no training has seen",
+        "queries": "street photos, spread evenly over the products",
+        "gallery": "one shop picture of every product",
+        "relevance": "the photo's own item, at product level",
+        "crop": "box: both sides" if shop.crop == "box" else "none: whole pictures",
+        "latency": "decode, encode, search and re-rank, one photo at a time, graphs loaded",
+    }
+
+
+def floors_of(info: BundleInfo, shop: Shop, queries: int) -> dict[str, float]:
+    """The bundle's promise less `MARGIN`, for each recall it states; empty where it states none.
+
+    A promise of another number of products or photos is no promise of these.
+    """
+    for entry in info.quality:
+        same = (entry.get("gallery_products"), entry.get("queries")) == (len(shop.photos), queries)
+        if entry.get("protocol") == PROTOCOL and same:
+            return {
+                f"recall@{k}": round(float(entry[f"recall@{k}"]) - MARGIN, 4)
+                for k in KS
+                if f"recall@{k}" in entry
+            }
+    return {}
+
+
+def record(folder: Path, result: dict[str, Any]) -> BundleInfo:
+    """Writes what the check measured into a bundle's ``bundle.json``, as its promise from now on.
+
+    Raises:
+        UsageError: the result is of another bundle.
+    """
+    info = read_info(folder)
+    if info.fingerprint != result["fingerprint"]:
+        raise UsageError(f"the result is not of the bundle {folder}; nothing is recorded")
+    names = [f"recall@{k}" for k in KS]
+    entry = {
+        "label": "measured here",
+        "protocol": PROTOCOL,
+        **{name: round(float(result[name]), 4) for name in names},
+        "intervals": {name: [round(v, 4) for v in result["intervals"][name]] for name in names},
+        "queries": result["queries"],
+        "gallery_products": result["gallery_products"],
+        "data": result["protocol"]["data"],
+        "machine": result["machine"],
+    }
+    kept = [
+        old
+        for old in info.quality
+        if (old.get("protocol"), old.get("gallery_products"), old.get("queries"))
+        != (PROTOCOL, entry["gallery_products"], entry["queries"])
+    ]
+    return write_info(folder, info.model_copy(update={"quality": [*kept, entry]}))

@@ -1,0 +1,147 @@
+"""The demo's shop, made once and kept in ``HEMLINE_HOME``: pictures first, then a catalogue.
+
+After a kill both go on: the atelier with the next picture, the catalogue with the next batch.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hemline.bundle import BundleInfo
+from hemline.data.manifest import Manifest
+from hemline.errors import DataError, UsageError
+from hemline.search.bundle import Bundle
+from hemline.search.catalog import Catalog
+from hemline.types import Box
+
+#: No data set for training is drawn with this seed, so no product of the demo was learned from.
+SEED = 715_517
+SIZE = 224
+PRODUCTS = 1024
+
+Advance = Callable[[int, int], None]
+
+
+def home() -> Path:
+    """``HEMLINE_HOME``, or the platform's folder for a user's data."""
+    named = os.environ.get("HEMLINE_HOME")
+    if named:
+        return Path(named).expanduser()
+    from platformdirs import user_data_dir
+
+    return Path(user_data_dir("hemline", appauthor=False))
+
+
+@dataclass(slots=True)
+class Shop:
+    """An open catalogue, and the street photos of its products.
+
+    Attributes:
+        catalog: of every product's shop picture.
+        info: of the bundle that was asked for; the catalogue's copy may promise other figures.
+        manifest: shop and street pictures.
+        photos: (P,) rows of the street photos.
+        crop: ``box`` or ``none``, as the bundle was trained.
+        seconds: spent on drawing and on the catalogue; about 0 where they were there.
+        added: how many pictures this call embedded.
+    """
+
+    catalog: Catalog
+    info: BundleInfo
+    manifest: Manifest
+    photos: npt.NDArray[np.int64]
+    crop: str
+    seconds: dict[str, float]
+    added: int
+
+    def box(self, row: int) -> Box | None:
+        """Where to look in a photo: the garment's box where the bundle was trained on boxes."""
+        return self.manifest[row].box if self.crop == "box" else None
+
+    def some_photos(self, count: int) -> npt.NDArray[np.int64]:
+        """``count`` photos spread evenly over the shop, the same every time; none is chosen."""
+        if count >= len(self.photos):
+            return self.photos
+        places = np.linspace(0, len(self.photos) - 1, count).round().astype(int)
+        some: npt.NDArray[np.int64] = self.photos[places]
+        return some
+
+
+def trained_crop(info: BundleInfo) -> str:
+    """``box`` where the bundle says that it was trained on boxes, else ``none``."""
+    recipe = info.training.get("recipe")
+    data = recipe.get("data") if isinstance(recipe, dict) else None
+    return "box" if isinstance(data, dict) and data.get("crop") == "box" else "none"
+
+
+def open_shop(
+    bundle: Bundle,
+    *,
+    products: int = PRODUCTS,
+    folder: Path | None = None,
+    workers: int | None = None,
+    stage: Callable[[str], Advance] | None = None,
+) -> Shop:
+    """Draws the products and fills the catalogue, or finds both as they were left.
+
+    Args:
+        bundle: what embeds them.
+        products: how many, each with one shop picture and one street photo.
+        folder: where both are kept; ``HEMLINE_HOME/demo`` by default.
+        workers: processes that draw; one for each core by default.
+        stage: told what begins, gives what is told (done, total).
+
+    Raises:
+        UsageError: fewer than two products.
+        DataError: a picture of the shop was damaged since it was drawn.
+    """
+    from hemline.data.atelier import AtelierSettings
+    from hemline.data.atelier.make import VERSION, make_dataset
+
+    if products < 2:
+        raise UsageError(f"a shop has two products or more, not {products}")
+    begin = stage or (lambda what: lambda done, total: None)
+    root = folder or home() / "demo"
+    pictures = root / f"shop-{products}-v{VERSION}"
+    clock = time.perf_counter()
+    path = make_dataset(
+        pictures,
+        products,
+        SEED,
+        AtelierSettings(size=SIZE),
+        shop_views=1,
+        street_views=1,
+        workers=workers,
+        progress=begin("drawing products"),
+    )
+    manifest = Manifest.read(path)
+    seconds = {"drawing": time.perf_counter() - clock}
+    clock = time.perf_counter()
+    crop = trained_crop(bundle.info)
+    place = root / f"catalog-{products}-v{VERSION}-{crop}-{bundle.fingerprint[:12]}"
+    there = place.is_dir() and any(place.iterdir())
+    catalog = Catalog.open(place) if there else Catalog.create(place, bundle)
+    try:
+        report = catalog.add(manifest, crop=crop, advance=begin("filling the catalogue"))
+        if report.skipped:
+            first = report.skipped[0]
+            raise DataError(
+                f"{len(report.skipped)} pictures of the demo's shop can't be added (the first: "
+                f"{first.path}: {first.reason}); delete {pictures} and run the demo again"
+            )
+    except BaseException:
+        catalog.close()
+        raise
+    seconds["cataloguing"] = time.perf_counter() - clock
+    domains = np.asarray(manifest.column("domain"), dtype=np.str_)
+    photos = np.flatnonzero(domains == "street").astype(np.int64)
+    return Shop(
+        catalog, bundle.info, manifest, photos, crop, seconds, report.added + report.embedded_again
+    )

@@ -1,0 +1,151 @@
+"""The demo for a person: photos and what was found for them, as a page and as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from hemline.data.images import crop, open_image
+from hemline.demo.shop import Shop
+from hemline.evaluation.sheet import Row, Tile, write_page, write_sheet
+from hemline.search.catalog import Row as CatalogRow
+from hemline.search.engine import Engine
+from hemline.types import FloatArray, Hit, Image
+
+#: Hits that are looked through for the verdict, and hits that are shown.
+DEPTH, SHOWN = 20, 6
+
+
+def show(
+    shop: Shop,
+    folder: Path,
+    *,
+    photos: int = 12,
+    advance: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Asks a few photos, spread evenly over the shop, and writes ``demo.html`` and ``demo.png``.
+
+    Returns:
+        ``page``, ``sheet``, ``photos`` (each with its rank and hits), and how many were found.
+    """
+    engine = Engine(shop.catalog)
+    rows: list[Row] = []
+    told: list[dict[str, Any]] = []
+    chosen = shop.some_photos(photos)
+    for number, row in enumerate(chosen):
+        record = shop.manifest[int(row)]
+        photo = open_image(shop.manifest.file(int(row)))
+        box = shop.box(int(row))
+        answer = engine.search(photo, DEPTH, box)
+        rank = next((hit.rank for hit in answer.hits if hit.item_id == record.item_id), None)
+        seen = crop(photo, box)
+        title = str(record.extra.get("title") or record.category)
+        ms = answer.timings_ms["total"]
+        verdict = f"found as number {rank}" if rank else f"not among the first {DEPTH}"
+        rows.append(
+            Row(
+                Tile(seen, f"{title}, in {ms:.0f} ms"),
+                _tiles(shop, answer.hits, record.item_id, seen),
+                verdict,
+            )
+        )
+        told.append(
+            {
+                "photo": str(shop.manifest.file(int(row))),
+                "item_id": record.item_id,
+                "rank": rank,
+                "hits": [
+                    {"item_id": hit.item_id, "score": hit.score, "rank": hit.rank}
+                    for hit in answer.hits[:SHOWN]
+                ],
+                "timings_ms": dict(answer.timings_ms),
+            }
+        )
+        if advance is not None:
+            advance(number + 1, len(chosen))
+    first = sum(entry["rank"] == 1 for entry in told)
+    within = sum(entry["rank"] is not None for entry in told)
+    info = shop.info
+    title = "Street photos, and the product in the shop"
+    note = (
+        f"{len(told)} photos, spread evenly over {len(shop.photos):,} drawn products and not "
+        f"chosen. The model {info.name} had seen none of these products: it put the right one "
+        f"first {first} times, and among the first {DEPTH} {within} times."
+    )
+    page, sheet = folder / "demo.html", folder / "demo.png"
+    write_page(page, rows, title, note)
+    write_sheet(sheet, rows, title, note)
+    return {
+        "page": str(page),
+        "sheet": str(sheet),
+        "found_first": first,
+        f"found_in_{DEPTH}": within,
+        "photos": told,
+        "gallery_products": len(shop.photos),
+        "model": info.name,
+        "fingerprint": info.fingerprint,
+        "catalog": str(shop.catalog.folder),
+        "seconds": {name: round(s, 2) for name, s in shop.seconds.items()},
+    }
+
+
+def _tiles(shop: Shop, hits: Sequence[Hit], right: str, photo: Image) -> list[Tile]:
+    """The first hits; the right product stands last where it comes later or not at all."""
+    shown = list(hits[:SHOWN])
+    if not any(hit.item_id == right for hit in shown):
+        shown = shown[:-1] + [hit for hit in hits if hit.item_id == right]
+    stored = shop.catalog.store.get([hit.image_id for hit in shown])
+    tiles = []
+    for hit in shown:
+        picture = _picture(shop, stored.get(hit.image_id))
+        if picture is not None:
+            words = [_price(hit.columns), f"score {hit.score:.3f}"]
+            tiles.append(
+                Tile(
+                    picture,
+                    str(hit.columns.get("title") or hit.item_id),
+                    ", ".join(word for word in words if word),
+                    hit.item_id == right,
+                    _heat(shop, hit, photo),
+                    hit.rank,
+                )
+            )
+    if not any(tile.right for tile in tiles):
+        for row in shop.catalog.store.items([right])[:1]:
+            picture = _picture(shop, row)
+            if picture is not None:
+                title = str(row.columns.get("title") or right)
+                note = f"{_price(row.columns)}, not found".removeprefix(", ")
+                tiles.append(Tile(picture, title, note, right=True, lost=True))
+    return tiles
+
+
+def _picture(shop: Shop, row: CatalogRow | None) -> Image | None:
+    path = None if row is None else shop.catalog.picture(row)
+    return None if path is None else open_image(path)
+
+
+def _price(columns: Mapping[str, Any]) -> str:
+    price = columns.get("price")
+    return f"{price:,.2f}" if isinstance(price, int | float) else ""
+
+
+def _heat(shop: Shop, hit: Hit, photo: Image) -> FloatArray | None:
+    """(rows, columns) of where the photo was looked at for this hit, over the photo's own shape."""
+    info = shop.info
+    if hit.weights is None or info.grid is None:
+        return None
+    grid = np.asarray(hit.weights, np.float32).reshape(info.grid)
+    height, width = photo.shape[:2]
+    if info.preprocessing.resize != "pad" or height == width:
+        return grid
+    side = 64  # the photo stood centred in a square: cut the square's part that is the photo
+    square = cv2.resize(grid, (side, side), interpolation=cv2.INTER_LINEAR)
+    rows = max(1, round(side * height / max(height, width)))
+    columns = max(1, round(side * width / max(height, width)))
+    top, left = (side - rows) // 2, (side - columns) // 2
+    return np.asarray(square[top : top + rows, left : left + columns], np.float32)

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers.tiny_bundle import make_tiny_bundle
+from hemline.bundle import BundleInfo, read_info, write_info
+from hemline.cli import main
+from hemline.data.manifest import Manifest
+from hemline.demo.check import MARGIN, PROTOCOL, check, floors_of
+from hemline.demo.shop import Shop, open_shop, trained_crop
+from hemline.demo.show import _heat
+from hemline.errors import DataError, UsageError
+from hemline.search.bundle import Bundle
+from hemline.types import Hit
+
+PRODUCTS = 12
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a small shop in it, and a bundle beside it."""
+    root = tmp_path_factory.mktemp("demo")
+    bundle = Bundle.open(make_tiny_bundle(root / "bundle"))
+    open_shop(bundle, products=PRODUCTS, folder=root / "home/demo", workers=1).catalog.close()
+    return root
+
+
+@pytest.fixture
+def place(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(made, tmp_path / "place")
+    monkeypatch.setenv("HEMLINE_HOME", str(tmp_path / "place/home"))
+    return tmp_path / "place"
+
+
+def reopened(place: Path) -> Shop:
+    return open_shop(
+        Bundle.open(place / "bundle"), products=PRODUCTS, folder=place / "home/demo", workers=1
+    )
+
+
+def run(place: Path, *options: str) -> int:
+    return main(["demo", "--bundle", str(place / "bundle"), "--products", str(PRODUCTS), *options])
+
+
+def test_the_check_prints_one_object_and_the_floor_decides_the_status(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(place, "--check", "--json", "--queries", "8", "--floor", "1") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["passed"]
+    assert result["recall@20"] == 1.0  # 12 products: every one is among the first 20
+    assert (result["queries"], result["gallery_products"]) == (8, PRODUCTS)
+    assert 0 < result["latency_ms"]["p50"] <= result["latency_ms"]["p95"]
+    assert result["protocol"]["name"] == PROTOCOL
+
+
+def test_a_bundle_that_promises_nothing_does_not_pass(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(place, "--check") == 1
+    assert "promises nothing" in capsys.readouterr().err
+
+
+def test_what_was_recorded_is_the_promise_and_worse_fails(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = read_info(place / "bundle").fingerprint
+    assert run(place, "--record") == 0
+    info = read_info(place / "bundle")
+    assert info.fingerprint == before
+    assert [entry["protocol"] for entry in info.quality] == [PROTOCOL]
+    assert run(place, "--record") == 0
+    assert len(read_info(place / "bundle").quality) == 1
+    assert run(place, "--check") == 0
+    better = {**info.quality[0], "recall@5": info.quality[0]["recall@5"] + MARGIN + 0.01}
+    write_info(place / "bundle", info.model_copy(update={"quality": [better]}))
+    capsys.readouterr()
+    assert run(place, "--check", "--json") == 1
+    assert not json.loads(capsys.readouterr().out)["passed"]
+
+
+def test_a_promise_of_another_shop_is_no_promise_of_this_one(place: Path) -> None:
+    assert run(place, "--record") == 0
+    info = read_info(place / "bundle")
+    with reopened(place).catalog as catalog:
+        shop = reopened(place)
+        assert floors_of(info, shop, queries=12)
+        assert not floors_of(info, shop, queries=7)
+        shop.catalog.close()
+        assert catalog.stats()["items"] == PRODUCTS
+
+
+def test_the_second_run_draws_and_embeds_nothing(place: Path) -> None:
+    images = place / "home/demo"
+    before = {path: path.stat().st_mtime_ns for path in images.rglob("*.jpg")}
+    shop = reopened(place)
+    shop.catalog.close()
+    assert shop.added == 0
+    assert {path: path.stat().st_mtime_ns for path in images.rglob("*.jpg")} == before
+
+
+def test_a_shop_left_unfinished_is_finished(place: Path) -> None:
+    catalog = next((place / "home/demo").glob("catalog-*"))
+    shop = reopened(place)
+    items = sorted(set(shop.manifest.column("item_id").tolist()))
+    shop.catalog.remove(items[:5])
+    shop.catalog.close()
+    again = reopened(place)
+    assert again.added == 5
+    assert again.catalog.stats()["items"] == PRODUCTS
+    assert str(again.catalog.folder) == str(catalog)
+    again.catalog.close()
+
+
+def test_a_damaged_picture_says_what_to_delete(place: Path) -> None:
+    shutil.rmtree(next((place / "home/demo").glob("catalog-*")))
+    next((place / "home/demo").rglob("*-shop-0.jpg")).write_bytes(b"broken")
+    with pytest.raises(DataError, match="delete .*shop-12"):
+        reopened(place)
+
+
+def test_photos_for_a_person_become_a_page_and_a_picture(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.delenv("CI", raising=False)
+    assert run(place, "--photos", "3", "-o", str(place / "out")) == 0
+    page = (place / "out/demo.html").read_text(encoding="utf-8")
+    assert page.count("<section") == 3
+    assert page.count("the product</span>") == 3
+    assert "data-heat" in page
+    assert (place / "out/demo.png").stat().st_size > 10_000
+    assert opened == [(place / "out/demo.html").resolve().as_uri()]
+    assert "3 photos against 12 products" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("ci", [True, False])
+def test_without_a_terminal_or_with_ci_it_checks(
+    place: Path, ci: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: ci, raising=False)
+    monkeypatch.setenv("CI", "true") if ci else monkeypatch.delenv("CI", raising=False)
+    assert run(place, "--floor", "0", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["protocol"]["name"] == PROTOCOL
+
+
+def test_bad_use(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--record"]) == 2
+    assert "--bundle" in capsys.readouterr().err
+    assert main(["demo", "--bundle", str(place / "nothing")]) == 1
+    with pytest.raises(UsageError, match="two products"):
+        open_shop(Bundle.open(place / "bundle"), products=1, folder=place)
+
+
+def test_the_box_is_used_where_the_bundle_was_trained_on_boxes(place: Path) -> None:
+    info = read_info(place / "bundle")
+    assert trained_crop(info) == "none"
+    on_boxes = {"recipe": {"data": {"crop": "box"}}}
+    write_info(place / "bundle", info.model_copy(update={"training": on_boxes}))
+    shop = reopened(place)
+    assert shop.added == PRODUCTS  # a catalogue of its own
+    assert shop.box(int(shop.photos[0])) == shop.manifest[int(shop.photos[0])].box
+    result = check(shop, queries=4)
+    assert result["protocol"]["crop"].startswith("box")
+    shop.catalog.close()
+
+
+def test_the_check_agrees_with_evaluation(place: Path) -> None:
+    from hemline.data.protocol import Choices, match_items
+    from hemline.evaluation.model import open_encoder
+    from hemline.evaluation.run import evaluate
+
+    shop = reopened(place)
+    result = check(shop, queries=PRODUCTS)
+    manifest: Manifest = shop.manifest
+    shops = np.flatnonzero(manifest.column("domain") == "shop")
+    said = {"queries": "", "gallery": "", "items": ""}
+    protocol = match_items("demo", manifest, shop.photos, shops, Choices(), said)
+    outcome = evaluate(open_encoder(str(place / "bundle")), protocol)
+    for k in (1, 5):
+        assert result[f"recall@{k}"] == pytest.approx((outcome.ranks <= k).mean())
+    shop.catalog.close()
+
+
+def test_heat_of_a_padded_photo_covers_the_photo_only(place: Path) -> None:
+    shop = reopened(place)
+    info: BundleInfo = shop.info
+    padded = info.preprocessing.model_copy(update={"resize": "pad"})
+    shop.info = info.model_copy(update={"preprocessing": padded})
+    hit = Hit("a", "a", 1.0, 1, weights=np.array([1, 0, 0, 0], np.float32))
+    wide = _heat(shop, hit, np.zeros((50, 100, 3), np.uint8))
+    square = _heat(shop, hit, np.zeros((50, 50, 3), np.uint8))
+    assert wide is not None
+    assert square is not None
+    assert wide.shape == (32, 64)
+    assert square.shape == (2, 2)
+    shop.catalog.close()
