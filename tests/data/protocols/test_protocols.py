@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -162,3 +163,21 @@ def test_grocery_folds_refuse_another_fold_and_other_products(tmp_path: Path) ->
 def test_an_unknown_protocol_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Did you mean 'grocery'"):
         build("grocry", manifest([("a", "street", "")], tmp_path))
+
+
+SHARED = Path(os.environ.get("HEMLINE_SHARED", Path(__file__).parents[4] / "shared"))
+
+
+@pytest.mark.skipif(
+    not (SHARED / "data/grocery/classes.csv").is_file(),
+    reason="the optional grocery data isn't in HEMLINE_SHARED or ../shared",
+)
+def test_the_real_grocery_data_has_the_published_counts() -> None:
+    from hemline.data.readers import READERS
+
+    data, _ = READERS["grocery"].read(SHARED / "data/grocery")
+    seen = build("grocery", data)[0]
+    assert (len(seen.queries), len(seen.gallery), seen.unmatched) == (296, 81, 0)
+    parts = build("grocery-folds", data)
+    assert sum(len(part.queries) for part in parts) == 2936
+    assert all(part.unmatched == 0 for part in parts)
