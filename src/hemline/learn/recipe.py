@@ -49,6 +49,18 @@ class Carve(_Part):
     by: Literal["item", "photo"] = "item"
 
 
+class KeepOut(_Part):
+    """What a protocol measures with: its queries and the items it holds out, never trained on.
+
+    Attributes:
+        protocol: a protocol's registered name.
+        fold: of a protocol of several folds; None keeps out all of them.
+    """
+
+    protocol: str
+    fold: int | None = None
+
+
 class Normalisation(_Part):
     """Each domain's mean and standard deviation, of R, G, B in [0, 1]."""
 
@@ -62,8 +74,9 @@ class DataRecipe(_Part):
     """Which rows are read, and how.
 
     Attributes:
-        train, val: names of the splits.
+        train, val: names of the splits; ``val: null`` always carves.
         carve: how a validation part is cut where no row has the split ``val``.
+        keep_out: rows of a protocol that neither train nor validate.
         crop: ``box`` cuts to the row's box where it has one, ``none`` keeps the whole picture.
         normalisation: ``model`` (as the model says), ``computed`` from the training pictures, or
             the numbers.
@@ -75,8 +88,9 @@ class DataRecipe(_Part):
     """
 
     train: str = "train"
-    val: str = "val"
+    val: str | None = "val"
     carve: Carve = Carve()
+    keep_out: KeepOut | None = None
     crop: Literal["box", "none"] = "box"
     normalisation: Literal["model", "computed"] | Normalisation = "model"
     epoch: Literal["photos", "items"] = "photos"

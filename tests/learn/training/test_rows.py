@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from hemline.data.manifest import Manifest
+from hemline.data.protocol import Choices, Protocol
 from hemline.errors import DataError
-from hemline.learn.recipe import Carve, DataRecipe
+from hemline.learn.recipe import Carve, DataRecipe, KeepOut
+from hemline.learn.training import rows as rows_module
 from hemline.learn.training.rows import choose
 from hemline.types import Record
 
@@ -80,6 +82,43 @@ def test_without_a_validation_split_one_is_carved(by: str) -> None:
     again, other = choose(table, spec, 0), choose(table, spec, 1)
     assert (again.queries == parts.queries).all()
     assert not np.array_equal(other.queries, parts.queries)
+
+
+def test_without_a_name_for_it_validation_is_always_carved() -> None:
+    parts = choose(manifest(ROWS), DataRecipe(val=None), 0)
+    assert parts.carved.startswith("validation is carved")
+    assert {ROWS[row][2] for row in [*parts.queries, *parts.street]} <= {"train", ""}
+    assert not {f"v{n}" for n in range(3)} & (items(parts.street) | items(parts.queries))
+
+
+@pytest.mark.parametrize("fold", [0, None])
+def test_what_a_protocol_measures_with_is_kept_out(
+    fold: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = manifest(ROWS)
+
+    def folds(rows: Manifest, choices: Choices) -> tuple[Protocol, ...]:
+        wanted = range(2) if choices.fold is None else [choices.fold]
+        return tuple(
+            Protocol(
+                f"folds/{n}",
+                rows,
+                np.array([2 * n + 8]),
+                np.array([20]),
+                (frozenset({f"t{n}"}),),
+                {},
+                held_out=frozenset({f"t{n}"}),
+            )
+            for n in wanted
+        )
+
+    monkeypatch.setattr(rows_module, "PROTOCOLS", {"folds": folds})
+    spec = DataRecipe(keep_out=KeepOut(protocol="folds", fold=fold))
+    parts = choose(table, spec, 0)
+    out = {"t0"} if fold == 0 else {"t0", "t1"}
+    assert not out & items(np.concatenate([parts.street, parts.shop, parts.gallery]))
+    assert 8 not in parts.street  # a query, though of an item that is not held out
+    assert "t4" in items(parts.street)
 
 
 def test_roles_decide_where_the_domain_does_not() -> None:

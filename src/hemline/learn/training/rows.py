@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemline.data.manifest import Manifest
+from hemline.data.protocol import PROTOCOLS, Choices
 from hemline.errors import DataError
 from hemline.learn.recipe import DataRecipe
 
@@ -46,33 +47,35 @@ def choose(manifest: Manifest, spec: DataRecipe, seed: int) -> Parts:
     items, split = _strings(manifest, "item_id"), _strings(manifest, "split")
     domain, role = _strings(manifest, "domain"), _strings(manifest, "role")
     asks = np.where(role == "", domain == "street", role == "query")
+    usable = ~_kept_out(manifest, items, spec)
+    asks, answers = asks & usable, ~asks & usable
     trains = (split == spec.train) | (split == "")
     foreign = asks & (split != spec.train) & (split != "")
     trains &= ~(asks & (split == "") & np.isin(items, items[foreign]))
     carved = ""
-    if (split == spec.val).any():
+    if spec.val is not None and (asks & (split == spec.val)).any():
         queries = asks & (split == spec.val)
-        gallery = ~asks & ((split == spec.val) | (split == ""))
+        gallery = answers & ((split == spec.val) | (split == ""))
     else:
-        held = _carve(items, asks & trains, ~asks & trains, spec, seed)
+        held = _carve(items, asks & trains, answers & trains, spec, seed)
         queries = asks & trains & held
-        gallery = ~asks & trains
+        gallery = answers & trains
         if spec.carve.by == "item":
             trains &= ~np.isin(items, items[queries])
         else:
             trains &= ~queries
         carved = (
-            f"no row has the split {spec.val!r}: {int(queries.sum())} photos of "
-            f"{len(np.unique(items[queries]))} items were kept out of training to validate with "
-            f"(by {spec.carve.by}, seed {seed})"
+            (f"no photo has the split {spec.val!r}: " if spec.val else "validation is carved: ")
+            + f"{int(queries.sum())} photos of {len(np.unique(items[queries]))} items were kept "
+            f"out of training to validate with (by {spec.carve.by}, seed {seed})"
         )
-    shop_items = items[~asks & trains]
+    shop_items = items[answers & trains]
     street = asks & trains & np.isin(items, shop_items)
-    shop = ~asks & trains & np.isin(items, items[street])
+    shop = answers & trains & np.isin(items, items[street])
     if len(np.unique(items[street])) < 2:
         raise DataError(
             f"nothing to train on: {int((asks & trains).sum())} street photos and "
-            f"{int((~asks & trains).sum())} shop pictures have the split {spec.train!r} or none, "
+            f"{int((answers & trains).sum())} shop pictures have the split {spec.train!r} or none, "
             "and fewer than two items have both; training needs pairs of one item_id"
         )
     queries = queries & np.isin(items, items[gallery])
@@ -88,6 +91,19 @@ def choose(manifest: Manifest, spec: DataRecipe, seed: int) -> Parts:
         np.flatnonzero(gallery),
         carved,
     )
+
+
+def _kept_out(
+    manifest: Manifest, items: npt.NDArray[np.str_], spec: DataRecipe
+) -> npt.NDArray[np.bool_]:
+    """Mask of the rows that a protocol measures with."""
+    mask = np.zeros(len(items), dtype=bool)
+    if spec.keep_out is not None:
+        choices = Choices(fold=spec.keep_out.fold)
+        for protocol in PROTOCOLS[spec.keep_out.protocol](manifest, choices):
+            mask[protocol.queries] = True
+            mask |= np.isin(items, sorted(protocol.held_out))
+    return mask
 
 
 def _strings(manifest: Manifest, name: str) -> npt.NDArray[np.str_]:
