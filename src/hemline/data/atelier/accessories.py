@@ -1,4 +1,4 @@
-"""What is worn beside clothes: shoes, hats, bags, scarves, glasses, jewellery; and hand-held things."""
+"""What is worn beside clothes: shoes, hats, bags, scarves, glasses, jewellery, phones."""
 
 from __future__ import annotations
 
@@ -52,15 +52,17 @@ def draw_shoe(c: Canvas, at: Array, side: float, kind: str, color: RGB) -> None:
     c.fill(shift(foot * (0.93, 0.86), at[0], at[1]), color)
     light = darker(color, 1.25)
     if kind == "boot":
-        shaft = tube(np.array([at + (0, -120), at + (0, 8)]), (23, 20), False)
+        shaft = tube(np.array([shift(at, 0, -120), shift(at, 0, 8)]), (23, 20), False)
         c.fill(shaft, color)
-        c.line(np.array([at + (-8, -112), at + (-7, 4)]), light, 4)
+        c.line(np.array([shift(at, -8, -112), shift(at, -7, 4)]), light, 4)
     elif kind == "sneaker":
         for k in range(3):
-            c.line(np.array([at + (-9, 2 + 9 * k), at + (9, 4 + 9 * k)]), (240, 240, 240), 3)
+            c.line(
+                np.array([shift(at, -9, 2 + 9 * k), shift(at, 9, 4 + 9 * k)]), (240, 240, 240), 3
+            )
     elif kind == "sandal":
         c.fill(shift(foot * (0.7, 0.5), at[0] + toe * 0.3, at[1] + 14), (226, 184, 150))
-        c.line(np.array([at + (-18, 24), at + (18, 24)]), color, 7)
+        c.line(np.array([shift(at, -18, 24), shift(at, 18, 24)]), color, 7)
     else:
         c.fill(shift(ellipse(0, 0, 13, 8), at[0], at[1] + 2), (222, 180, 150))
     c.line(shift(spline([(-6, 30), (4, 42), (12, 36)], 3), at[0] + toe, at[1]), light, 2.5)
@@ -70,8 +72,12 @@ def add_shoes(figure: Figure, rng: np.random.Generator) -> None:
     kind = ("sneaker", "sneaker", "boot", "pump", "sandal")[int(rng.integers(5))]
     color = leather(rng) if rng.random() < 0.7 else _bright(rng)
     z = 24 if kind != "boot" or rng.random() < 0.6 else 31
-    for s in SIDES:
-        figure.add(z, lambda c, s=s: draw_shoe(c, figure.legs[s][2] + (0, 6), s, kind, color))
+
+    def draw(c: Canvas) -> None:
+        for s in SIDES:
+            draw_shoe(c, shift(figure.legs[s][2], 0, 6), s, kind, color)
+
+    figure.add(z, draw)
 
 
 def _bright(rng: np.random.Generator) -> RGB:
@@ -89,7 +95,7 @@ def draw_hat(c: Canvas, place: Array, kind: str, color: RGB) -> None:
     if kind in ("straw", "bucket"):
         wide = 96 if kind == "straw" else 70
         c.fill(at(ellipse(0, 44, wide, 19 if kind == "straw" else 22)), shade)
-        c.fill(at(ellipse(0, 40, wide, 16 if kind == "straw" else 16)), color)
+        c.fill(at(ellipse(0, 40, wide, 16)), color)
         crown = smooth(
             [(-47, 40), (-42, -4), (-20, -20), (20, -20), (42, -4), (47, 40), (0, 50)], 4
         )
@@ -121,12 +127,14 @@ def _add_hat(figure: Figure, rng: np.random.Generator) -> None:
 def draw_bag(c: Canvas, at: Array, kind: str, color: RGB, size: float = 1.0) -> None:
     """A bag whose handle is at `at`: tote, shopper, purse, backpack."""
     light, shade = darker(color, 1.16), darker(color, 0.68)
-    w, h = {"tote": (62, 118), "shopper": (70, 130), "purse": (52, 62)}.get(kind, (60, 100))
-    w, h = w * size, h * size
-    top = at + (0, 62 * size if kind != "purse" else 14 * size)
+    wide, high = {"tote": (62, 118), "shopper": (70, 130), "purse": (52, 62)}.get(kind, (60, 100))
+    w, h = wide * size, high * size
+    top = shift(at, 0, 62 * size if kind != "purse" else 14 * size)
     for s in (-1, 1):
         c.line(
-            spline(np.array([top + (s * 0.5 * w, 4), at + (s * 5, 8), at]), 5), shade, 5.5 * size
+            spline(np.array([shift(top, s * 0.5 * w, 4), shift(at, s * 5, 8), at]), 5),
+            shade,
+            5.5 * size,
         )
     body = np.array(
         [(-w * 0.9, 0), (w * 0.9, 0), (w, h), (0.9 * w, h + 8), (-0.9 * w, h + 8), (-w, h)]
@@ -135,7 +143,7 @@ def draw_bag(c: Canvas, at: Array, kind: str, color: RGB, size: float = 1.0) -> 
     cloth = Cloth.plain(color, 0.8)
     frame = np.array([[1.0, 0, top[0]], [0, 1, top[1]], [0, 0, 1]])
     c.drape([body + top], cloth, frame, folds=1, round_=0.7)
-    c.line(np.array([top + (-w * 0.86, 8), top + (w * 0.86, 8)]), light, 3)
+    c.line(np.array([shift(top, -w * 0.86, 8), shift(top, w * 0.86, 8)]), light, 3)
     if kind == "purse":
         flap = smooth(
             [(-w * 0.9, 0), (w * 0.9, 0), (w * 0.7, 0.55 * h), (0, 0.7 * h), (-w * 0.7, 0.55 * h)],
@@ -163,7 +171,7 @@ def add_bag(figure: Figure, rng: np.random.Generator, front: bool = False) -> No
         figure.add(66, across)
     else:
         hand = figure.arms[side][2]
-        figure.add(65, lambda c: draw_bag(c, hand + (side * 6, 14), kind, color))
+        figure.add(65, lambda c: draw_bag(c, shift(hand, side * 6, 14), kind, color))
 
 
 def _add_scarf(figure: Figure, rng: np.random.Generator) -> None:
@@ -177,7 +185,7 @@ def _add_scarf(figure: Figure, rng: np.random.Generator) -> None:
         c.drape([figure.body(loop)], cloth, figure.frame(), folds=9, round_=1.0)
         tail = np.array([(8, 196), (44, 192), (52, 372), (18, 378)])
         shape = figure.body(tail)
-        c.tint([shape + (4, 6)], 0.8, 6)
+        c.tint([shift(shape, 4, 6)], 0.8, 6)
         c.drape([shape], cloth, figure.frame(), folds=5, round_=0.8)
         for y in np.arange(212, 370, 34.0):
             c.line(figure.body(np.array([(12, y), (48, y)])), other, 8)
@@ -234,12 +242,12 @@ def _add_watch(figure: Figure, rng: np.random.Generator) -> None:
     way = (joints[2] - joints[1]) / np.hypot(*(joints[2] - joints[1]))
     at = joints[2] - way * 6
     band = tube(np.array([at, at + way * 11]), (14, 13), False)
-    figure.add(
-        64,
-        lambda c: (c.fill(band, color), c.fill(ellipse(at[0], at[1] + 4, 8, 8), (230, 226, 214)))[
-            0
-        ],
-    )
+
+    def draw(c: Canvas) -> None:
+        c.fill(band, color)
+        c.fill(ellipse(at[0], at[1] + 4, 8, 8), (230, 226, 214))
+
+    figure.add(64, draw)
 
 
 #: Accessories by name: how to add one, and how often it is worn when others are at full strength.

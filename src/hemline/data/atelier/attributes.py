@@ -190,7 +190,7 @@ _WOVEN = tuple(
 )
 _PRINTS = ("graphic-print", "lettering", "number-print", "chest-logo")
 _JERSEY = tuple(p for p in _WOVEN if p not in {"herringbone", "corduroy", "houndstooth"})
-_SHIRTING = tuple(p for p in _WOVEN if p not in {*_PRINTS, "corduroy", "zebra"}) + ("denim",)
+_SHIRTING = (*tuple(p for p in _WOVEN if p not in {*_PRINTS, "corduroy", "zebra"}), "denim")
 _KNIT = (
     "plain",
     "melange",

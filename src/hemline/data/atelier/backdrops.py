@@ -33,11 +33,11 @@ def shop_backdrop(rng: np.random.Generator, size: int) -> Array:
     if kind > 0.45:
         floor = int(rng.integers(18, 22))
         tile[floor:] = np.clip(tile[floor:] * rng.uniform(0.88, 0.98), 0, 255)
-    big = cv2.resize(tile.astype(np.uint8), (size, size), interpolation=cv2.INTER_CUBIC)
+    big: Array = cv2.resize(tile.astype(np.uint8), (size, size), interpolation=cv2.INTER_CUBIC)
     if kind > 0.85:
         light = rng.uniform(0.3, 0.8)
         x0, w = int(rng.uniform(0, 0.5) * size), int(rng.uniform(0.15, 0.35) * size)
-        pane = np.zeros((size, size), np.uint8)
+        pane: Array = np.zeros((size, size), np.uint8)
         corners = [(x0, 0), (x0 + w, 0), (x0 + w + size // 4, size), (x0 + size // 4, size)]
         cv2.fillConvexPoly(pane, np.array(corners, np.int32), (255,))
         pane = cv2.blur(pane, (15, 15))
@@ -66,7 +66,7 @@ def _fade(n: int, top: RGB, low: RGB) -> Array:
 def _wall(rng: np.random.Generator, busy: float) -> Array:
     n = 2 * _N
     color = _tone(rng, 90, 225, 16)
-    t = np.empty((n, n, 3), np.uint8)
+    t: Array = np.empty((n, n, 3), np.uint8)
     t[:] = color
     kind = rng.random()
     joint: RGB = (int(color[0] * 0.78), int(color[1] * 0.78), int(color[2] * 0.78))
@@ -143,14 +143,14 @@ def _foliage(rng: np.random.Generator, busy: float) -> Array:
 
 def _room(rng: np.random.Generator, busy: float) -> Array:
     n = 2 * _N
-    t = np.empty((n, n, 3), np.uint8)
+    t: Array = np.empty((n, n, 3), np.uint8)
     t[:] = _tone(rng, 130, 232, 14)
     floor = rng.uniform(0.72, 0.9)
     wood = _tone(rng, 80, 170, 6)
     _rect(t, 0, floor, 1, 1, (wood[0], int(wood[1] * 0.85), int(wood[2] * 0.7)))
     _rect(t, 0, floor - 0.015, 1, floor, (236, 234, 230))
     makers = (_door, _window, _frames, _shelf, _sofa, _wardrobe, _plant)
-    for _ in range(1 + int(round(4 * busy))):
+    for _ in range(1 + round(4 * busy)):
         makers[int(rng.integers(len(makers)))](t, rng, floor)
     return t
 

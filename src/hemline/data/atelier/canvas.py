@@ -6,6 +6,7 @@ A canvas keeps, beside the picture, where the product lies (`target`) and what w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import cv2
@@ -39,7 +40,8 @@ class Canvas:
     def scale(self) -> float:
         """Pixels per unit, near the picture's middle."""
         m = self.transform
-        return float(np.sqrt(abs(np.linalg.det(m[:2, :2]))) / abs(m[2, 2]))
+        area = m[0, 0] * m[1, 1] - m[0, 1] * m[1, 0]
+        return math.sqrt(abs(float(area))) / abs(float(m[2, 2]))
 
     # -- plain colour -------------------------------------------------------------------------
 
@@ -60,9 +62,11 @@ class Canvas:
         target: bool = False,
     ) -> None:
         """A stroke `width` figure units wide (never thinner than a faint pixel)."""
-        p = self.project(points)
         px = width * self.scale()
+        p = self.project(points)
         thick = max(1, round(px))
+        if px < 0.2:
+            return
         fixed = self._fixed(p)
         if px >= 0.75:
             cv2.polylines(self.image, [fixed], closed, _rgb(color), thick, cv2.LINE_AA, _SHIFT)
@@ -91,7 +95,7 @@ class Canvas:
         x0, y0, x1, y1 = self._window(np.concatenate(ps), 2 + blur)
         if x1 <= x0 or y1 <= y0:
             return
-        mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
+        mask: Array = np.zeros((y1 - y0, x1 - x0), np.uint8)
         for p in ps:
             cv2.fillPoly(mask, [self._fixed(p - (x0, y0))], (255,), cv2.LINE_AA, _SHIFT)
         if blur > 1:
@@ -223,7 +227,8 @@ class Canvas:
         points = np.concatenate(self.extent)
         whole = float(np.prod(np.ptp(points, axis=0)))
         x1, y1, x2, y2 = self.box()
-        return float(np.clip(1 - (x2 - x1) * (y2 - y1) / max(whole, 1e-6), 0, 1))
+        lost = 1.0 - float(x2 - x1) * float(y2 - y1) / max(whole, 1e-6)
+        return min(lost, 1.0) if lost > 1e-4 else 0.0
 
     def visibility(self, pixel: Array, toward: Array) -> float:
         """2 visible, 1 covered, 0 out of the frame, of a point at the product's edge."""
@@ -271,11 +276,13 @@ class Canvas:
 
     @staticmethod
     def _fixed(p: Array) -> Array:
-        return np.round(np.clip(p, -4000, 4000) * _ONE).astype(np.int32)
+        near: Array = np.minimum(np.maximum(p, -4000.0), 4000.0)
+        fixed: Array = np.rint(near * _ONE).astype(np.int32)
+        return fixed
 
 
 def _stretch(frame: Array) -> float:
-    return float(np.sqrt(abs(np.linalg.det(frame[:2, :2]))))
+    return math.sqrt(abs(float(frame[0, 0] * frame[1, 1] - frame[0, 1] * frame[1, 0])))
 
 
 def _rgb(color: Sequence[int]) -> tuple[int, int, int]:

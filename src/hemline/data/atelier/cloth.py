@@ -67,7 +67,8 @@ def _to_units(side: int, top: float) -> Array:
 @lru_cache(maxsize=256)
 def _strong(index: int, tenths: int) -> Array:
     base = _bank()[index].astype(np.float32)
-    return np.clip(128 + (base - 128) * (tenths / 10), 0, 255).astype(np.uint8)
+    deep: Array = np.clip(128 + (base - 128) * (tenths / 10), 0, 255).astype(np.uint8)
+    return deep
 
 
 def fold_map(index: int, strength: float) -> tuple[Array, Array]:
@@ -99,7 +100,8 @@ def _bank() -> Array:
         slope = 0.75 * slope / max(float(slope.std()), 1e-6) + 0.35 * light
         side = 9.0 * (0.5 - np.abs(x - 0.47) * 2.0)
         maps.append(128 + 11.0 * slope * (0.25 if k == 12 else 1.0) + side)
-    return np.clip(np.stack(maps), 40, 215).astype(np.uint8)
+    bank: Array = np.clip(np.stack(maps), 40, 215).astype(np.uint8)
+    return bank
 
 
 def _creases(

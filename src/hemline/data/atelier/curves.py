@@ -6,7 +6,9 @@ person is 1000 high; see `figure`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -56,14 +58,23 @@ def mirrored(right: Array) -> Array:
 
 def ellipse(cx: float, cy: float, rx: float, ry: float, n: int = 20, turn: float = 0.0) -> Array:
     """A closed ellipse, turned by `turn` radians."""
+    c, s = math.cos(turn), math.sin(turn)
+    spin = np.array([[rx * c, rx * s], [-ry * s, ry * c]])
+    out: Array = _circle(n) @ spin
+    out += (cx, cy)
+    return out
+
+
+@lru_cache(maxsize=32)
+def _circle(n: int) -> Array:
     t = np.linspace(0, 2 * np.pi, n, endpoint=False)
-    x, y = rx * np.cos(t), ry * np.sin(t)
-    c, s = np.cos(turn), np.sin(turn)
-    return np.stack([cx + c * x - s * y, cy + s * x + c * y], axis=1)
+    return np.stack([np.cos(t), np.sin(t)], axis=1)
 
 
 def shift(points: Array, dx: float, dy: float) -> Array:
-    return points + np.array((dx, dy))
+    """`points` (N,2), or one point (2,), moved."""
+    moved: Array = points + np.array((dx, dy))
+    return moved
 
 
 def tube(
@@ -75,9 +86,11 @@ def tube(
     """
     p = np.asarray(path, dtype=np.float64)
     w = np.asarray(widths, dtype=np.float64)[:, None]
-    step = np.gradient(p, axis=0)
+    step = np.empty_like(p)
+    step[1:-1] = p[2:] - p[:-2]
+    step[0], step[-1] = p[1] - p[0], p[-1] - p[-2]
     step /= np.maximum(np.hypot(step[:, 0], step[:, 1])[:, None], 1e-6)
-    normal = np.stack([-step[:, 1], step[:, 0]], axis=1)
+    normal = step[:, ::-1] * (-1.0, 1.0)
     one, two = p + normal * w, p - normal * w
     if not cap:
         return np.concatenate([one, two[::-1]])
@@ -86,7 +99,9 @@ def tube(
     return np.concatenate([one, two[::-1], arc])
 
 
-def affine(origin: Sequence[float], right: Sequence[float], down: Sequence[float]) -> Array:
+def affine(
+    origin: Sequence[float] | Array, right: Sequence[float] | Array, down: Sequence[float] | Array
+) -> Array:
     """The 3x3 matrix that takes (0,0), (1,0), (0,1) to origin, origin+right, origin+down."""
     return np.array(
         [[right[0], down[0], origin[0]], [right[1], down[1], origin[1]], [0.0, 0.0, 1.0]]

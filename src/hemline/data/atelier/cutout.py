@@ -1,4 +1,4 @@
-"""Cuts a garment out of a real photo: what differs from the picture's border, refined by GrabCut."""
+"""Cuts a garment out of a photo: what differs from the border's colours, refined by GrabCut."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def cut_out(photo: Array) -> Cutout | None:
     big = cv2.resize(piece, size, interpolation=cv2.INTER_CUBIC)
     big = cv2.GaussianBlur(big, (0, 0), 1.6)
     alpha = np.clip((big.astype(np.float32) - 118) * 4.2, 0, 255).astype(np.uint8)
-    contours, _ = cv2.findContours((alpha > 127).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1)
+    contours, _ = cv2.findContours(
+        (alpha > 127).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1
+    )
     if not contours:
         return None
     outline = max(contours, key=cv2.contourArea)[:, 0].astype(np.float64)
@@ -79,8 +81,12 @@ def _different(small: Array) -> Array:
     h, w = lab.shape[:2]
     rim = max(2, round(0.04 * min(h, w)))
     border = np.concatenate(
-        [lab[:rim].reshape(-1, 3), lab[-rim:].reshape(-1, 3), lab[:, :rim].reshape(-1, 3),
-         lab[:, -rim:].reshape(-1, 3)]
+        [
+            lab[:rim].reshape(-1, 3),
+            lab[-rim:].reshape(-1, 3),
+            lab[:, :rim].reshape(-1, 3),
+            lab[:, -rim:].reshape(-1, 3),
+        ]
     )
     criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 8, 1.0)
     start = (np.arange(len(border)) * 4 // len(border)).astype(np.int32)[:, None]
@@ -104,7 +110,7 @@ def _refined(small: Array, mask: Array) -> Array:
         return np.zeros(mask.shape, np.uint8)
     cv2.setRNGSeed(1)
     models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(small, mask, None, *models, 3, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(small, mask, (0, 0, 1, 1), models[0], models[1], 3, cv2.GC_INIT_WITH_MASK)
     found = np.isin(mask, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8) * 255
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
     return cv2.morphologyEx(cv2.morphologyEx(found, cv2.MORPH_OPEN, disk), cv2.MORPH_CLOSE, disk)
@@ -131,7 +137,9 @@ def _good(piece: Array) -> bool:
         return False
     rim = max(2, round(0.04 * min(h, w))) + 1
     inner = piece[rim:-rim, rim:-rim]
-    at_edge = sum(int((line > 0).sum()) for line in (inner[0], inner[-1], inner[:, 0], inner[:, -1]))
+    at_edge = sum(
+        int((line > 0).sum()) for line in (inner[0], inner[-1], inner[:, 0], inner[:, -1])
+    )
     contours, _ = cv2.findContours(piece, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     best = max(contours, key=cv2.contourArea)
     if at_edge > _EDGE * len(best):

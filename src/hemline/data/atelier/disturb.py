@@ -47,7 +47,7 @@ def lit(image: Array, rng: np.random.Generator, strength: float) -> tuple[Array,
 def _shadow_bars(image: Array, rng: np.random.Generator) -> Array:
     """The hard shadow of a window's frame or of leaves."""
     h, w = image.shape[:2]
-    mask = np.full((h, w), 128, np.uint8)
+    mask: Array = np.full((h, w), 128, np.uint8)
     for _ in range(int(rng.integers(1, 4))):
         x, wide, lean = (
             rng.uniform(-0.3, 1) * w,
@@ -107,9 +107,8 @@ def noisy(image: Array, rng: np.random.Generator, strength: float) -> tuple[Arra
     bank = _noise(side)
     y, x = (int(v) for v in rng.integers(0, 64, 2))
     part = bank[y : y + side, x : x + image.shape[1]]
-    return cv2.add(
-        image, cv2.multiply(part, sigma * 255 / 19, dtype=cv2.CV_16S), dtype=cv2.CV_8U
-    ), sigma
+    speckle = cv2.addWeighted(part, sigma * 255 / 19, part, 0.0, 0.0, dtype=cv2.CV_16S)
+    return cv2.add(image, speckle, dtype=cv2.CV_8U), sigma
 
 
 def compressed(image: Array, rng: np.random.Generator, strength: float) -> tuple[Array, float]:
@@ -119,4 +118,5 @@ def compressed(image: Array, rng: np.random.Generator, strength: float) -> tuple
         return image, 0.0
     _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     back = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert back is not None
     return np.ascontiguousarray(back[..., ::-1]), 1 - quality / 100

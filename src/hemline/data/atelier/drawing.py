@@ -79,7 +79,8 @@ def camera(
     rigid = np.array([[c, -s, -c * cx + s * cy], [s, c, -s * cx - c * cy], [0, 0, 1.0]])
     lens = np.array([[1.0, 0, 0], [0, 1, 0], [tilt[0] / size, tilt[1] / size, 1]])
     at = np.array([[1.0, 0, size * (0.5 + move[0])], [0, 1, size * (0.5 + move[1])], [0, 0, 1]])
-    return at @ lens @ rigid
+    whole: Array = at @ lens @ rigid
+    return whole
 
 
 def labelled(

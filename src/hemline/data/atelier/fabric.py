@@ -62,7 +62,7 @@ def darker(color: RGB, factor: float) -> RGB:
     )
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=256)
 def _fabric(
     pattern: str, category: str, palette: tuple[RGB, ...], key: tuple[float, ...]
 ) -> Fabric:

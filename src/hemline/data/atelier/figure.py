@@ -6,6 +6,7 @@ The figure faces the viewer: the wearer's left is at x > 0. `side` is +1 for the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -35,12 +36,22 @@ class Pose:
     chest: float = 1.0
     waist: float = 1.0
     hips: float = 1.0
-    amount: float = 0.0
+
+    def amount(self) -> float:
+        """How far the pose is from standing straight: a mean angle in radians."""
+        rest = rest_pose()
+        bends = [
+            abs(a - b)
+            for s in SIDES
+            for mine, other in ((self.arms, rest.arms), (self.legs, rest.legs))
+            for a, b in zip(mine[s], other[s], strict=True)
+        ]
+        return (sum(bends) + abs(self.yaw) + abs(self.lean) + abs(self.tilt)) / (len(bends) + 3)
 
 
 def rest_pose() -> Pose:
     """Standing straight, arms a little out: how a shop shows a garment alone."""
-    return Pose(arms={s: (0.2, 0.1) for s in SIDES}, legs={s: (0.05, 0.02) for s in SIDES})
+    return Pose(arms=dict.fromkeys(SIDES, (0.2, 0.1)), legs=dict.fromkeys(SIDES, (0.05, 0.02)))
 
 
 def random_pose(rng: np.random.Generator, strength: float) -> Pose:
@@ -59,7 +70,6 @@ def random_pose(rng: np.random.Generator, strength: float) -> Pose:
             0.02 + float(rng.uniform(-0.16, 0.1)) * strength,
         )
         pose.arms[s] = _arm(rng, strength)
-    pose.amount = strength
     return pose
 
 
@@ -101,16 +111,20 @@ class Figure:
         """Points (N,2) on the front of an upright body -> where they are in this pose."""
         p = np.asarray(points, dtype=np.float64).reshape(-1, 2)
         pose = self.pose
+        turn = math.sin(pose.yaw)
         x, y = p[:, 0], p[:, 1]
-        rise = (490.0 - y) / 290.0
-        up = np.clip(rise, 0, 1.15)
-        turn = np.sin(pose.yaw)
-        wide = 1.0 - 0.30 * turn * turn
-        front = 34.0 * turn * np.clip(1 - (x / 105.0) ** 2, 0, 1)
-        nx = x * wide + front + pose.hip * np.clip(1.3 - np.abs(rise), 0, 1)
-        nx = nx + np.sin(pose.lean) * 290.0 * up * np.abs(up) ** 0.3
-        ny = y + x * (pose.tilt * np.clip(rise, -0.6, 1.1))
-        return np.stack([nx, ny], axis=1)
+        rise = (490.0 - y) * (1 / 290.0)
+        up = np.minimum(np.maximum(rise, 0.0), 1.15)
+        out = np.empty_like(p)
+        nx = x * (1.0 - 0.30 * turn * turn)
+        if turn:
+            nx += (34.0 * turn) * np.maximum(1.0 - x * x * (1 / 11025.0), 0.0)
+        if pose.hip:
+            nx += pose.hip * np.minimum(np.maximum(1.3 - np.abs(rise), 0.0), 1.0)
+        nx += (math.sin(pose.lean) * 290.0) * up * (0.35 + 0.65 * up)
+        out[:, 0] = nx
+        out[:, 1] = y + x * pose.tilt * np.minimum(np.maximum(rise, -0.6), 1.1)
+        return out
 
     def frame(self, x: float = 0.0, y: float = 300.0) -> Array:
         """The affine map of the torso's cloth near (x, y): cloth units -> figure units.

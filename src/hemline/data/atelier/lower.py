@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
 from hemline.data.atelier.canvas import Canvas
-from hemline.data.atelier.curves import Array, spline
+from hemline.data.atelier.curves import Array, shift, spline
 from hemline.data.atelier.fabric import Fabric, darker, fabric_of
 from hemline.data.atelier.figure import CALF, HIP_X, SIDES, THIGH, Figure
 from hemline.data.atelier.product import Product
@@ -97,12 +98,18 @@ def _add_legs(figure: Figure, product: Product, z: float, target: bool) -> dict[
     order = SIDES if figure.pose.yaw >= 0 else SIDES[::-1]
     for k, s in enumerate(order):
         outline, hem, half = _leg(figure, product, s)
-        figure.add(
-            z + 0.01 * k,
-            lambda c, s=s, o=outline, h=hem, w=half: _draw_leg(
-                c, figure, product, fabric, s, o, h, w, target
-            ),
+        draw = partial(
+            _draw_leg,
+            figure=figure,
+            product=product,
+            fabric=fabric,
+            side=s,
+            outline=outline,
+            hem=hem,
+            half=half,
+            target=target,
         )
+        figure.add(z + 0.01 * k, draw)
         marks[f"{_name(s)}_hem"] = hem + np.array((s * half, 0.0))
         waist = _waist(product)
         if product.group == "lower":
@@ -134,16 +141,18 @@ def _draw_leg(
     back = hem - way * (14 if product.attributes["pattern"] == "denim" else 10)
     c.line(np.array([back - across, back + across]), fabric.stitch, 1.5, target=target)
     if shape == "pleated" or (product.category == "trousers" and product.latents["trim"] > 0.6):
-        crease = np.array([start + (side * 2, -70), start + way * 120, hem])
+        crease = np.array([shift(start, side * 2, -70), start + way * 120, hem])
         c.line(spline(crease, 4), darker(fabric.main.mean, 1.16), 2.2, target=target)
     if shape == "cargo" and product.attributes["length"] != "mini":
-        at = start + way * 190 + np.array((side * 26.0, 0))
+        deep = min(190.0, 0.5 * float(np.hypot(*(hem - start))))
+        at = start + way * deep + np.array((side * 26.0, 0))
         box = np.array([(-20, -30), (20, -30), (20, 34), (-20, 34)]) + at
         c.tint([box], 0.92)
         c.line(box, fabric.seam, 2.4, closed=True, target=target)
-        c.line(np.array([at + (-20, -14), at + (20, -14)]), fabric.seam, 2.4, target=target)
+        c.line(np.array([shift(at, -20, -14), shift(at, 20, -14)]), fabric.seam, 2.4, target=target)
     if product.attributes["pattern"] == "denim" and product.latents["wear"] > 0.7:
-        knee = start + way * (200 + 30 * product.latents["place"])
+        deep = min(200.0, 0.6 * float(np.hypot(*(hem - start))))
+        knee = start + way * (deep + 30 * product.latents["place"])
         for k in range(4):
             tear = np.array([(-18, k * 9 - 12), (0, k * 9 - 9), (18, k * 9 - 13)]) + knee
             c.line(tear, darker(fabric.main.mean, 1.7), 3.0, target=target)
@@ -241,7 +250,7 @@ def _draw_skirt(
 ) -> None:
     y, hem, x, end, swing = size
     shape, how = product.attributes["shape"], product.attributes["button"]
-    c.tint([closed + (0, 8)], 0.74, 8)
+    c.tint([shift(closed, 0, 8)], 0.74, 8)
     frame = figure.frame(0, 500)
     frame[0, 2] -= 0.5 * swing * 100
     deep = 0.6 if shape == "pencil" else 1.2

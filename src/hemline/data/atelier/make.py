@@ -7,6 +7,7 @@ not. The manifest is written last.
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -102,9 +103,7 @@ def make_dataset(
     plan = _Plan(
         str(out), seed, settings, shop_views, street_views, None if photos is None else str(photos)
     )
-    _draw_all(
-        plan, _shards(before, products), workers, progress, products
-    )
+    _draw_all(plan, _shards(before, products), workers, progress, products)
     rows = read_rows(manifest) if before else []
     for path in sorted((out / _JOURNAL).glob("*.jsonl")):
         rows += [row for row in _journal(path).values() if "path" in row]
@@ -181,7 +180,7 @@ def _brief(found: Any, wanted: Any) -> str:
 def _shards(first: int, products: int) -> list[tuple[int, int]]:
     """(start, stop) of the products that are still to draw, cut at shard borders."""
     cuts = [first, *range((first // SHARD + 1) * SHARD, products, SHARD), products]
-    return [(a, b) for a, b in zip(cuts, cuts[1:], strict=False) if a < b]
+    return [(a, b) for a, b in itertools.pairwise(cuts) if a < b]
 
 
 def _draw_all(

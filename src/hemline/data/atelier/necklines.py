@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hemline.data.atelier.canvas import Canvas
-from hemline.data.atelier.curves import Array, ellipse, mirrored, smooth, spline
+from hemline.data.atelier.curves import Array, ellipse, mirrored, shift, smooth, spline
 from hemline.data.atelier.fabric import Fabric, darker
 from hemline.data.atelier.figure import SIDES, Figure
 
@@ -102,7 +102,7 @@ def _piece(
     c: Canvas, figure: Figure, points: Array, fabric: Fabric, target: bool, gain: float = 1.06
 ) -> None:
     shape = figure.body(points)
-    c.tint([shape + (0, 6)], 0.82, 6)
+    c.tint([shift(shape, 0, 6)], 0.82, 6)
     c.drape([shape], fabric.trim, figure.frame(), folds=12, gain=gain, round_=0.6, target=target)
     c.line(shape, fabric.seam, 2.2, closed=True, target=target)
 
@@ -111,7 +111,7 @@ def _binding(c: Canvas, figure: Figure, neck: Neck, fabric: Fabric, target: bool
     half = neck_curve(neck)
     edge = figure.body(np.concatenate([half[::-1], half[1:] * (-1, 1)]))
     c.line(edge, darker(fabric.accent, 0.86), 9, target=target)
-    c.line(edge + (0, 5), fabric.seam, 1.6, target=target)
+    c.line(shift(edge, 0, 5), fabric.seam, 1.6, target=target)
 
 
 def _back_band(c: Canvas, figure: Figure, neck: Neck, fabric: Fabric, target: bool) -> None:

@@ -6,18 +6,21 @@ import cv2
 import numpy as np
 
 from hemline.data.atelier.accessories import add_bag, draw_phone
+from hemline.data.atelier.attributes import CATEGORIES
 from hemline.data.atelier.canvas import Canvas
-from hemline.data.atelier.curves import ellipse, smooth, spline, tube
+from hemline.data.atelier.curves import ellipse, shift, smooth, spline, tube
 from hemline.data.atelier.drawing import camera
 from hemline.data.atelier.fabric import darker
 from hemline.data.atelier.figure import SIDES, Figure, random_pose
 from hemline.data.atelier.outfit import other_product, wear
 from hemline.data.atelier.person import Look, add_body, add_hair, random_look
-from hemline.data.atelier.attributes import CATEGORIES
 
 __all__ = ["add_occluders", "draw_bystanders", "draw_foreground", "draw_mirror", "hold_phone"]
 
 RGB = tuple[int, int, int]
+
+#: Passers-by wear the first this many products of the catalogue, whose cloth is then at hand.
+_CROWD = 64
 
 
 def draw_bystanders(
@@ -30,13 +33,14 @@ def draw_bystanders(
         look = random_look(rng)
         add_body(figure, look)
         add_hair(figure, look)
-        first = other_product(rng, seed, tuple(CATEGORIES), but)
-        wear(figure, first, seed, rng, 0.3, target=False)
-        tall = float(rng.uniform(1.0, 2.0))
+        first = other_product(rng, seed, tuple(CATEGORIES), but, _CROWD)
+        wear(figure, first, seed, rng, 0.3, target=False, wardrobe=_CROWD)
+        tall = float(rng.uniform(0.72, 1.5))
+        head = float(rng.uniform(0.02, 0.24)) if tall > 0.85 else float(rng.uniform(0.12, 0.24))
         side = 1.0 if rng.random() < 0.5 else -1.0
-        middle = side * float(rng.uniform(0.2, 0.48))
-        low = float(rng.uniform(0.0, 0.35)) * tall
-        focus = (-500 * tall, 1000 - (1000 - 60) * tall + 330 * low, 500 * tall, 1060 + 330 * low)
+        middle = side * float(rng.uniform(0.22, 0.5))
+        high = 1000.0 / tall
+        focus = (-high / 2, -head * high, high / 2, (1 - head) * high)
         canvas.transform = camera(focus, size, move=(middle, 0.0))
         figure.draw(canvas)
     if count and rng.random() < 0.7:
@@ -76,7 +80,7 @@ def _hold(figure: Figure, rng: np.random.Generator, look: Look) -> None:
             )
         elif kind == 1:
             page = np.array([(-42, -54), (42, -58), (44, 54), (-40, 58)]) + at
-            c.tint([page + (6, 8)], 0.8, 8)
+            c.tint([shift(page, 6, 8)], 0.8, 8)
             c.fill(page, color)
             c.line(page, darker(color, 0.7), 3, closed=True)
             c.fill(
@@ -86,12 +90,12 @@ def _hold(figure: Figure, rng: np.random.Generator, look: Look) -> None:
             coat = (
                 smooth([(-76, -30), (0, -48), (80, -28), (86, 120), (20, 150), (-70, 128)], 4) + at
             )
-            c.tint([coat + (0, 8)], 0.75, 10)
+            c.tint([shift(coat, 0, 8)], 0.75, 10)
             c.fill(coat, darker(color, 0.7))
             for k in range(-1, 2):
                 fold = spline([(k * 36, -34), (k * 40 + 6, 40), (k * 38, 124)], 4) + at
                 c.line(fold, darker(color, 0.52), 5)
-        palm = at + (side * 6.0, 8.0)
+        palm = shift(at, side * 6.0, 8.0)
         arm = figure.arms[side][1]
         c.fill(
             tube(np.array([arm, (arm + palm) / 2 + (0, 8), palm]), (19, 16, 12)),
@@ -153,7 +157,7 @@ def hold_phone(figure: Figure, look: Look, rng: np.random.Generator) -> None:
     color: RGB = ((30, 30, 34), (232, 230, 226), (190, 60, 70), (70, 90, 130))[int(rng.integers(4))]
 
     def draw(c: Canvas) -> None:
-        at = hand + (0.0, -34.0 if high else -22.0)
+        at = shift(hand, 0.0, -34.0 if high else -22.0)
         draw_phone(c, at, float(side * 0.06), color, 1.0)
         for k in range(4):
             c.fill(ellipse(at[0] - side * 26, at[1] - 8 + 12 * k, 13, 5.5, 10), look.skin)

@@ -26,15 +26,19 @@ _LOWER = ("jeans", "trousers", "leggings", "shorts", "skirt")
 _TOPS = (*_INNER, *_INNER, "sweatshirt", "hoodie", "cardigan", "jacket", "blazer", "vest")
 
 #: Other garments come from the first this many products of the catalogue.
-_WARDROBE = 1 << 20
+WARDROBE = 1 << 20
 
 
 def other_product(
-    rng: np.random.Generator, seed: int, categories: tuple[str, ...], but: int
+    rng: np.random.Generator,
+    seed: int,
+    categories: tuple[str, ...],
+    but: int,
+    wardrobe: int = WARDROBE,
 ) -> Product:
-    """A random product of one of `categories`, never the product `but`."""
+    """A random product of one of `categories`, never the product `but` nor its twin."""
     while True:
-        index = int(rng.integers(_WARDROBE))
+        index = int(rng.integers(wardrobe))
         if index // 2 != but // 2 and category_of(seed, index) in categories:
             return draw_product(seed, index)
 
@@ -61,20 +65,24 @@ def wear(
     others: float,
     target: bool = True,
     garment: Callable[[], dict[str, Array]] | None = None,
+    wardrobe: int = WARDROBE,
+    without: tuple[str, ...] = (),
+    tidy: bool = False,
 ) -> tuple[dict[str, Array], list[str]]:
     """Dresses a figure in the product and in others.
 
     Returns the product's landmarks (figure units) and the names of the other things worn.
-    `garment` adds the product in another way (a photo of it).
+    `garment` adds the product in another way (a photo of it); `without` names accessories that
+    are not worn; with `tidy`, as in a shop, nothing long is worn over the product.
     """
     worn: list[str] = []
     group, category = product.group, product.category
     outer_z, inner_z, lower_z = 46.0, 40.0, 30.0
     inner: Product | None = None
     if group == "upper" and category in OUTER:
-        inner = other_product(rng, seed, _INNER, product.index)
-    lower = other_product(rng, seed, _LOWER, product.index) if group == "upper" else None
-    top = other_product(rng, seed, _TOPS, product.index) if group == "lower" else None
+        inner = other_product(rng, seed, _INNER, product.index, wardrobe)
+    lower = other_product(rng, seed, _LOWER, product.index, wardrobe) if group == "upper" else None
+    top = other_product(rng, seed, _TOPS, product.index, wardrobe) if group == "lower" else None
     if rng.random() < 0.3:
         lower_z = 42.0
     long_top = (product if group == "upper" else top or product).attributes.get("length") == "long"
@@ -98,20 +106,20 @@ def wear(
         z = outer_z if top.category in OUTER else inner_z
         add_top(figure, top, z, False)
         if top.category in OUTER:
-            inner = other_product(rng, seed, _INNER, product.index)
+            inner = other_product(rng, seed, _INNER, product.index, wardrobe)
     if inner is not None:
         worn.append(inner.category)
         add_top(figure, inner, 38.0, False)
     outer_over = (top is None or top.category not in OUTER) and category not in OUTER
-    if outer_over and rng.random() < 0.28 * others:
-        over = other_product(rng, seed, OUTER, product.index)
+    if outer_over and rng.random() < (0.16 if tidy else 0.28) * others:
+        over = other_product(rng, seed, OUTER[:3] if tidy else OUTER, product.index, wardrobe)
         worn.append(over.category)
         add_top(figure, over, outer_z, False, True)
     if rng.random() < 0.25 + 0.75 * others:
         worn.append("shoes")
         add_shoes(figure, rng)
     for name, (add, often) in EXTRAS.items():
-        if rng.random() < often * others:
+        if rng.random() < often * others and name not in without:
             worn.append(name)
             add(figure, rng)
     return marks, worn

@@ -66,6 +66,17 @@ def _limb(canvas: Canvas, path: Array, widths: tuple[float, ...], skin: RGB) -> 
     canvas.fill(tube(curve + normal, w * 0.74), skin)
 
 
+def _leg(canvas: Canvas, path: Array, side: int, skin: RGB) -> None:
+    foot = path[-1] + (4.0 * side, 24.0)
+    canvas.fill(ellipse(foot[0], foot[1], 19, 27, 14), darker(skin, 0.86))
+    canvas.fill(ellipse(foot[0] - 1, foot[1] - 2, 15, 23, 14), skin)
+    _limb(canvas, path, (47, 39, 28, 27, 15), skin)
+
+
+def _add_leg(figure: Figure, side: int, skin: RGB) -> None:
+    figure.add(20, lambda c: _leg(c, figure.legs[side], side, skin))
+
+
 def _hand(canvas: Canvas, path: Array, skin: RGB) -> None:
     way = path[-1] - path[-2]
     way = way / max(float(np.hypot(*way)), 1e-6)
@@ -81,7 +92,7 @@ def add_body(figure: Figure, look: Look, legs: bool = True, head: bool = True) -
     shade = darker(skin, 0.84)
     if legs:
         for s in SIDES:
-            figure.add(20, lambda c, s=s: _limb(c, figure.legs[s], (47, 39, 28, 27, 15), skin))
+            _add_leg(figure, s, skin)
     torso = mirrored(
         np.array(
             [
@@ -123,8 +134,18 @@ def add_body(figure: Figure, look: Look, legs: bool = True, head: bool = True) -
 def _head(c: Canvas, figure: Figure, look: Look) -> None:
     turn = 10 * np.sin(figure.pose.yaw)
     face = smooth(
-        [(0, 12), (36, 28), (47, 70), (40, 110), (18, 136), (0, 141), (-18, 136), (-40, 110)]
-        + [(-47, 70), (-36, 28)],
+        [
+            (0, 12),
+            (36, 28),
+            (47, 70),
+            (40, 110),
+            (18, 136),
+            (0, 141),
+            (-18, 136),
+            (-40, 110),
+            (-47, 70),
+            (-36, 28),
+        ],
         4,
     )
     c.fill(figure.body(face), darker(look.skin, 0.88))
@@ -156,8 +177,18 @@ def add_hair(figure: Figure, look: Look, forward: float = 0.0) -> None:
         low = {"long": 268.0, "curly": 205.0, "bob": 158.0, "tail": 150.0}[look.hair]
         wide = {"long": 62.0, "curly": 78.0, "bob": 60.0, "tail": 50.0}[look.hair]
         back = smooth(
-            [(0, 2), (wide * 0.8, 20), (wide, 80), (wide, low - 40), (wide * 0.6, low), (0, low)]
-            + [(-wide * 0.6, low), (-wide, low - 40), (-wide, 80), (-wide * 0.8, 20)],
+            [
+                (0, 2),
+                (wide * 0.8, 20),
+                (wide, 80),
+                (wide, low - 40),
+                (wide * 0.6, low),
+                (0, low),
+                (-wide * 0.6, low),
+                (-wide, low - 40),
+                (-wide, 80),
+                (-wide * 0.8, 20),
+            ],
             4,
         )
         figure.add(10, lambda c: c.fill(figure.body(back), darker(color, 0.8)))

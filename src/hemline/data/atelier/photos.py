@@ -1,8 +1,8 @@
 """Real garment photos as products: one photo gives both sides of a pair.
 
-A folder of photos, and its `images.csv` (columns `image` and `label`) where there is one. Each photo
-is a product: its garment is cut out, warped, lit and put into the same shop and street scenes as a
-drawn one. Photos carry the tags `category` and `color`; their landmarks are absent (0).
+A folder of photos, and its `images.csv` (columns `image` and `label`) where there is one. Each
+photo is a product: its garment is cut out, warped, lit and put into the same shop and street scenes
+as a drawn one. Photos carry the tags `category` and `color`; their landmarks are absent (0).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from hemline.data.atelier.attributes import nearest_color
 from hemline.data.atelier.canvas import Canvas
 from hemline.data.atelier.cloth import fold_map
-from hemline.data.atelier.curves import Array, apply
+from hemline.data.atelier.curves import Array, apply, shift
 from hemline.data.atelier.cutout import Cutout, cut_out
 from hemline.data.atelier.figure import SIDES, Figure
 from hemline.data.atelier.outfit import OUTER
@@ -69,11 +69,11 @@ class PhotoProduct:
         frame = self._frame(figure)
         self._follow(figure, frame)
         seed = mix(self.product.index, round(figure.pose.lean * 1e4), round(figure.pose.yaw * 1e4))
-        strength = 0.5 + 1.5 * figure.pose.amount
+        strength = 0.5 + 1.5 * figure.pose.amount()
         layer = 30.0 if self.product.group == "lower" else 40.0
         if self.product.category in OUTER:
             layer = 46.0
-        bent = _bent(self.cutout, seed, 0.25 + figure.pose.amount)
+        bent = _bent(self.cutout, seed, 0.25 + figure.pose.amount())
         figure.add(layer, lambda c: _paste(c, figure, bent, frame, seed, strength))
         outline = apply(frame, self.cutout.outline)
         low = outline[np.argmax(outline[:, 1])]
@@ -81,7 +81,7 @@ class PhotoProduct:
         return {"top": top, "bottom": low}
 
     def _frame(self, figure: Figure) -> Array:
-        """Photo pixels -> figure units: as high as such a garment is, and no narrower than the body."""
+        """Photo pixels -> figure units: as high as such a garment is, as wide as the body."""
         h, w = self.cutout.alpha.shape
         top, low = self.place
         scale = (low - top) / h
@@ -115,7 +115,9 @@ class PhotoProduct:
                     figure.pose.arms[s] = (angle, angle - 0.12)
                     figure.arms[s] = figure.limb(s, "arm")
             if self.product.category == "trousers":
-                part = outline[(outline[:, 1] > outline[:, 1].max() - 60) & ((outline[:, 0] - middle) * s > 0)]
+                part = outline[
+                    (outline[:, 1] > outline[:, 1].max() - 60) & ((outline[:, 0] - middle) * s > 0)
+                ]
                 if len(part):
                     joint = figure.legs[s][0]
                     foot = float(part[:, 0].mean())
@@ -177,8 +179,11 @@ def _open(folder: Path, seed: int) -> PhotoShelf:
         raise DataError(f"{folder} is not a folder of photos")
     table = folder / "images.csv"
     root = folder / "images" if (folder / "images").is_dir() else folder
-    files = {p.stem: p.relative_to(folder).as_posix() for p in sorted(root.iterdir())
-             if p.suffix.lower() in _SUFFIXES}
+    files = {
+        p.stem: p.relative_to(folder).as_posix()
+        for p in sorted(root.iterdir())
+        if p.suffix.lower() in _SUFFIXES
+    }
     entries: list[tuple[str, str]] = []
     if table.exists():
         with open(table, encoding="utf-8", newline="") as lines:
@@ -199,7 +204,7 @@ def _bent(cutout: Cutout, seed: int, strength: float) -> Cutout:
     """The cut-out with a soft warp, as cloth that hangs another way."""
     h, w = cutout.alpha.shape
     rng = np.random.Generator(np.random.PCG64(seed))
-    field = rng.normal(0, 0.011 * max(h, w) * strength, (5, 4, 2)).astype(np.float32)
+    field: Array = rng.normal(0, 0.011 * max(h, w) * strength, (5, 4, 2)).astype(np.float32)
     field = cv2.resize(field, (w, h), interpolation=cv2.INTER_CUBIC)
     y, x = np.mgrid[0:h, 0:w].astype(np.float32)
     mx, my = x + field[..., 0], y + field[..., 1]
@@ -224,7 +229,5 @@ def _paste(
     )
     image = cv2.multiply(cutout.image, cv2.merge([light, light, light]), scale=1 / 128)
     outline = apply(frame, cutout.outline)
-    c.tint([outline + (0, 8)], 0.75, 8)
+    c.tint([shift(outline, 0, 8)], 0.75, 8)
     c.stamp(image, cutout.alpha, frame, outline, target=True)
-
-

@@ -22,7 +22,7 @@ _WORDS = (
 )
 _FONTS = (cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX, cv2.FONT_HERSHEY_SCRIPT_COMPLEX)
 #: The middle of the chest, in tile pixels.
-_CX, _CY = TILE / 2, 66.0
+_CX, _CY = TILE / 2, 84.0
 
 
 def _poly(tile: Array, points: Array, color: RGB) -> None:
@@ -41,7 +41,7 @@ def _text(
 def _lettering(tile: Array, p: Palette, rng: np.random.Generator) -> None:
     font = int(_FONTS[int(rng.integers(len(_FONTS)))])
     words = rng.choice(_WORDS, size=int(rng.integers(1, 4)), replace=False)
-    gap = 30.0
+    gap = 27.0
     for k, word in enumerate(words):
         y = _CY + (k - (len(words) - 1) / 2) * gap
         color = p.second if k % 2 == 0 else p.third
@@ -62,7 +62,7 @@ def _number(tile: Array, p: Palette, rng: np.random.Generator) -> None:
 def _logo(tile: Array, p: Palette, rng: np.random.Generator) -> None:
     names = ["star", "heart", "diamond", "triangle", "circle", "drop", "leaf"]
     name = names[int(rng.integers(len(names)))]
-    at = np.array((_CX + 25.0, _CY - 12.0))
+    at = np.array((_CX + 23.0, _CY - 26.0))
     _poly(tile, shape(name, p.span(7, 12)) + at, p.second)
     if rng.random() < 0.5:
         _poly(tile, shape(name, 4.0) + at, p.third)

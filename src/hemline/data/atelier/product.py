@@ -161,16 +161,17 @@ def _twin(first: Product, seed: int, index: int) -> Product:
     changed = dict(first.attributes)
     latents = {**first.latents, "price": float(rng.random())}
     palette, print_seed = first.palette, first.print_seed
-    names = [
-        name
+    others = {
+        name: [v for v in getattr(cut, name) if v not in (changed[name], "sleeveless")]
         for name in ("button", "collar", "sleeve_length", "sleeve_shape", "shape", "length")
-        if len(set(getattr(cut, name))) > 1 and changed.get(name) not in (None, "none")
-    ]
+        if changed.get(name) not in (None, "none")
+    }
+    names = [name for name, values in others.items() if values]
     pattern = changed["pattern"]
     kind = str(rng.choice(["attribute", "attribute", "pattern", "second"]))
     if kind == "attribute" and names:
         name = names[int(rng.integers(len(names)))]
-        options = [v for v in getattr(cut, name) if v not in (changed[name], "sleeveless")]
+        options = others[name]
         changed[name] = options[int(rng.integers(len(options)))]
     elif kind == "second" and pattern in _PRINTED:
         print_seed = int(rng.integers(1 << 31))

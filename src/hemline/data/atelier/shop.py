@@ -9,7 +9,7 @@ import numpy as np
 from hemline.data.atelier.accessories import draw_bag, draw_hat, draw_shoe, leather
 from hemline.data.atelier.backdrops import shop_backdrop
 from hemline.data.atelier.canvas import Canvas
-from hemline.data.atelier.curves import Array, ellipse
+from hemline.data.atelier.curves import Array, ellipse, shift
 from hemline.data.atelier.drawing import Drawing, camera, labelled
 from hemline.data.atelier.fabric import darker, fabric_of
 from hemline.data.atelier.figure import SIDES, Figure, Pose, random_pose, rest_pose
@@ -19,7 +19,16 @@ from hemline.data.atelier.product import Product
 from hemline.data.atelier.seeds import generator
 from hemline.data.atelier.settings import AtelierSettings
 
-__all__ = ["Garment", "add_inside", "display_pose", "draw_laid", "draw_shop", "reach_of"]
+__all__ = [
+    "Garment",
+    "add_inside",
+    "breadth_of",
+    "display_pose",
+    "draw_laid",
+    "draw_shop",
+    "reach_of",
+    "span_of",
+]
 
 #: Adds the product to a figure in its own way, and returns its landmarks.
 Garment = Callable[[Figure], dict[str, Array]]
@@ -82,6 +91,8 @@ def _worn(
     marks, worn = wear(
         *(figure, product, seed, rng, settings.others),
         garment=None if garment is None else lambda: garment(figure),
+        without=("hat", "glasses", "watch") if headless else (),
+        tidy=True,
     )
     top, low = reach_of(product, marks)
     if rng.random() < 0.45:
@@ -94,7 +105,7 @@ def _worn(
     feet = np.mean([figure.legs[s][2] for s in SIDES], axis=0)
     canvas.tint([ellipse(feet[0], feet[1] + 48, 120, 16)], 0.72, 14)
     figure.draw(canvas)
-    disturbance = {"others": float(len(worn)), "pose": figure.pose.amount}
+    disturbance = {"others": float(len(worn)), "pose": figure.pose.amount()}
     return labelled(canvas, canvas.image, marks, canvas.transform, disturbance)
 
 
@@ -153,7 +164,8 @@ def draw_laid(
     return marks
 
 
-def _span(product: Product) -> tuple[float, float]:
+def span_of(product: Product) -> tuple[float, float]:
+    """The top and the bottom of a garment shown by itself, in figure units."""
     if "length" not in product.attributes:
         return {
             "upper": (110.0, 600.0),
@@ -167,7 +179,18 @@ def _span(product: Product) -> tuple[float, float]:
         return 140.0, {"mini": 650.0, "knee": 740.0, "midi": 840.0}.get(
             product.attributes.get("length", "regular"), 960.0
         )
-    return 110.0, {"knee": 740.0, "midi": 830.0}.get(product.attributes.get("length", "regular"), 620.0)
+    return 110.0, {"knee": 740.0, "midi": 830.0}.get(
+        product.attributes.get("length", "regular"), 620.0
+    )
+
+
+def breadth_of(product: Product) -> float:
+    """About how wide a garment lies, sleeves and flare included."""
+    a = product.attributes
+    if product.category == "skirt":
+        return 480.0 if a.get("shape") == "pencil" else 300.0 + 1.1 * (span_of(product)[1] - 380.0)
+    long = a.get("sleeve_length", "long") in ("long", "three-quarter") and product.group != "lower"
+    return 690.0 if long else 500.0
 
 
 def _alone(
@@ -177,9 +200,9 @@ def _alone(
     rng: np.random.Generator,
     garment: Garment | None,
 ) -> Drawing:
-    top, low = _span(product)
+    top, low = span_of(product)
     room = rng.uniform(30, 80)
-    height = max(low - top + 2 * room, 560.0)
+    height = max(low - top + 2 * room, breadth_of(product))
     middle = (top + low) / 2
     focus = (-height / 2, middle - height / 2, height / 2, middle + height / 2)
     transform = camera(focus, settings.size, turn=float(rng.normal(0, 0.02)))
@@ -226,8 +249,8 @@ def _flat_lay(
 def _lay(
     product: Product, size: int, rng: np.random.Generator, move: tuple[float, float], share: float
 ) -> Array:
-    top, low = _span(product)
-    height = max(low - top, 420.0) / share
+    top, low = span_of(product)
+    height = max(low - top, 0.85 * breadth_of(product)) / share
     middle = (top + low) / 2
     focus = (-height / 2, middle - height / 2, height / 2, middle + height / 2)
     return camera(focus, size, turn=float(rng.normal(0, 0.12)), move=move)
@@ -237,7 +260,7 @@ def _lay_thing(canvas: Canvas, name: str, at: Array, rng: np.random.Generator) -
     color = leather(rng)
     if name == "shoes":
         for s in SIDES:
-            draw_shoe(canvas, at + (s * 42.0, 0.0), s, "sneaker", color)
+            draw_shoe(canvas, shift(at, s * 42.0, 0.0), s, "sneaker", color)
     elif name == "bag":
         draw_bag(canvas, at, "purse", color, 1.5)
     else:

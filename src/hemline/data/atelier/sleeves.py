@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
 from hemline.data.atelier.canvas import Canvas
 from hemline.data.atelier.cloth import Cloth
-from hemline.data.atelier.curves import Array, affine, spline, tube
+from hemline.data.atelier.curves import Array, affine, shift, tube
 from hemline.data.atelier.fabric import Fabric, darker
 from hemline.data.atelier.figure import Figure
 
@@ -67,6 +68,9 @@ def add_sleeve(
     reach = _REACH[length] - (0.06 if shape == "rolled" and length == "long" else 0.0)
     path = _path(figure.arms[side], reach, ease, side)
     widths = _widths(shape, reach, ease, len(path))
+    drop = 0.85 * max(float(widths[0]) - 31.0 - 0.32 * ease, 0.0)
+    for k, part in enumerate((1.0, 0.7, 0.35)[: len(path) - 1]):
+        path[k] += (-0.5 * side * part * drop, part * drop)
     cloth = fabric.trim if contrast else fabric.main
     crossing = figure.crosses(side)
     bend = _bend(figure.arms[side])
@@ -79,12 +83,19 @@ def add_sleeve(
         parts.append((z - 0.8, path, widths))
     for k, (level, piece, wide) in enumerate(parts):
         last = k == len(parts) - 1
-        figure.add(
-            level,
-            lambda c, p=piece, w=wide, k=k, last=last: _draw(
-                c, p, w, cloth, fabric, side, k, shape, last, target
-            ),
+        draw = partial(
+            _draw,
+            path=piece,
+            widths=wide,
+            cloth=cloth,
+            fabric=fabric,
+            side=side,
+            part=k,
+            shape=shape,
+            last=last,
+            target=target,
         )
+        figure.add(level, draw)
     end: Array = path[-1]
     return end
 
@@ -137,7 +148,7 @@ def _draw(
     frame = limb_frame(path[0], path[-1], side * 130.0, 40.0 + 150.0 * part)
     outline = tube(path, widths)
     if part:
-        c.tint([outline + (0, 7)], 0.8, 7)
+        c.tint([shift(outline, 0, 7)], 0.8, 7)
     folds = 8 + (part + (side + 1)) % 4
     c.drape([outline], cloth, frame, folds=folds, gain=0.97, target=target)
     if not last:

@@ -22,7 +22,7 @@ from hemline.data.atelier.person import add_body, random_look
 from hemline.data.atelier.product import Product
 from hemline.data.atelier.seeds import generator
 from hemline.data.atelier.settings import AtelierSettings
-from hemline.data.atelier.shop import Garment, draw_laid, reach_of
+from hemline.data.atelier.shop import Garment, breadth_of, draw_laid, reach_of, span_of
 
 __all__ = ["draw_street"]
 
@@ -41,16 +41,10 @@ def draw_street(
     rng = generator(seed, product.index, view, "street")
     size = settings.size
     mirror = bool(rng.random() < settings.mirror)
-    record: dict[str, float] = {"mirror": float(mirror), "pose": settings.pose}
+    record: dict[str, float] = {"mirror": float(mirror)}
     canvas = Canvas(street_backdrop(rng, size, settings.clutter, indoors=mirror))
     crowd = draw_bystanders(canvas, size, rng, seed, settings.clutter, product.index)
-    if (
-        rng.random() >= max(settings.others, 0.0)
-        and not mirror
-        and rng.random() < 0.85 - 0.6 * (settings.others > 0)
-    ):
-        marks, transform, worn = _hung(canvas, product, settings, rng, record, garment)
-    elif settings.others <= 0:
+    if settings.others <= 0 or (not mirror and rng.random() < 0.25 * (1 - settings.others)):
         marks, transform, worn = _hung(canvas, product, settings, rng, record, garment)
     else:
         marks, transform, worn = _worn(
@@ -60,7 +54,7 @@ def draw_street(
     if mirror:
         draw_mirror(canvas, size, rng)
     record["others"] = float(worn)
-    record["clutter"] = float(crowd + things) + (settings.clutter > 0) * settings.clutter
+    record["clutter"] = float(crowd + things)
     image = canvas.image
     for name, disturb, strength in (
         ("light", lit, settings.light),
@@ -87,11 +81,14 @@ def _worn(
     look = random_look(rng)
     if mirror:
         hold_phone(figure, look, rng)
+    record["pose"] = figure.pose.amount()
     add_body(figure, look)
     held = add_occluders(figure, look, rng, settings.occlusion)
+    bag = ("bag",) if held else ()
     marks, worn = wear(
         *(figure, product, seed, rng, settings.others),
         garment=None if garment is None else lambda: garment(figure),
+        without=bag,
     )
     top, low = reach_of(product, marks)
     focus = _framing(top, low, rng, mirror)
@@ -120,8 +117,12 @@ def _camera(
     pose, crop = settings.pose, settings.crop
     middle = float(figure.body(np.array([(0.0, 400.0)]))[0, 0])
     top, low = span
-    zoom = 1.0 - 0.28 * crop * float(rng.random())
-    half = max((low - top) / 2 * zoom, 210.0)
+    if rng.random() < crop:
+        inner = low - top
+        part = float(rng.uniform(0.45, 0.85))
+        start = top + float(rng.uniform(0, 1 - part)) * inner
+        top, low = start, start + part * inner
+    half = max((low - top) / 2, 190.0)
     center = (top + low) / 2
     turn = float(np.clip(rng.normal(0, 0.13), -0.34, 0.34)) * pose
     tilt = tuple(float(v) for v in np.clip(rng.normal(0, 0.16, 2), -0.34, 0.34) * pose)
@@ -144,9 +145,10 @@ def _hung(
     from hemline.data.atelier.figure import rest_pose
 
     probe = rest_pose()
-    span = {"upper": (90.0, 600.0), "lower": (360.0, 960.0), "full": (110.0, 860.0)}[product.group]
+    top, low = span_of(product)
+    spare = max(breadth_of(product) - (low - top), 60.0) / 2
     figure = Figure(probe)
-    transform = _camera((span[0] - 40, span[1] + 60), figure, settings, rng, record)
+    transform = _camera((top - spare, low + spare), figure, settings, rng, record)
     canvas.transform = transform
     if product.group != "lower":
         hook = spline([(0, 168), (0, 128), (14, 112), (4, 96), (-12, 106)], 4)

@@ -41,13 +41,13 @@ class Palette:
 
 def blank(color: RGB) -> Array:
     tile = np.empty((TILE, TILE, 3), np.uint8)
-    tile[:] = color
+    cv2.rectangle(tile, (0, 0), (TILE, TILE), color, -1)
     return tile
 
 
 def lerp(base: Array, color: RGB | Array, alpha: Array) -> Array:
     """`base` (h,w,3) towards `color` by `alpha` (h,w) in 0..1."""
-    a = (np.clip(alpha, 0, 1) * 255).astype(np.uint8)
+    a = cv2.convertScaleAbs(np.maximum(alpha, 0.0), alpha=255.0)
     over = color if isinstance(color, np.ndarray) else blank(color)
     wide = cv2.merge([a, a, a])
     difference = cv2.subtract(over, base, dtype=cv2.CV_16S)
@@ -78,7 +78,8 @@ def grain() -> Array:
     rng = np.random.Generator(np.random.PCG64(7))
     noise = rng.normal(0, 1, (TILE, TILE)).astype(np.float32)
     threads = cv2.blur(noise, (1, 7)) + cv2.blur(noise[::-1], (7, 1))
-    return np.clip(threads * 1.6, -2.5, 2.5)
+    clipped: Array = np.clip(threads * 1.6, -2.5, 2.5)
+    return clipped
 
 
 @lru_cache(maxsize=1)

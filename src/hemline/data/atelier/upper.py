@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from hemline.data.atelier.canvas import Canvas
-from hemline.data.atelier.curves import Array, spline
+from hemline.data.atelier.curves import Array, shift, spline
 from hemline.data.atelier.fabric import Fabric, darker, fabric_of
 from hemline.data.atelier.figure import SIDES, Figure
 from hemline.data.atelier.necklines import Neck, add_collar, neck_curve, neck_of, shoulder_y
@@ -236,7 +236,7 @@ def _front(
 ) -> None:
     """The torso's front: cloth, seams, trims."""
     category, shape = product.category, product.attributes["shape"]
-    c.tint([panel + (0, 9) for panel in panels], 0.72, 9)
+    c.tint([shift(panel, 0, 9) for panel in panels], 0.72, 9)
     outlines = list(panels)
     if neck.form == "straps":
         for s in SIDES:
