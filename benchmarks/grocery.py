@@ -146,7 +146,7 @@ def run(
             outcomes.append(measure(encoder, protocol, model))
         results[model] = report(outcomes)
         if ours:
-            results[model]["against"] = compare(outcomes, ours)
+            results[model]["against"] = [compare(outcomes, ours)]
         print()
         table(results[model], print)
     return results

@@ -32,7 +32,8 @@ def test_json_is_one_object_with_shares(place: Path, capsys: pytest.CaptureFixtu
     assert 0 <= result["recall@1"] <= result["recall@5"] <= result["recall@20"] == 1.0
     assert result["queries"] == 24
     assert result["protocol"]["name"] == "default"
-    assert set(result["against"]["difference"]["recall@1"]) == {"value", "low", "high"}
+    (other,) = result["against"]
+    assert set(other["difference"]["recall@1"]) == {"value", "low", "high"}
     assert result["slices"]["clutter"]
     assert json.loads(out.read_text(encoding="utf-8")) == result
     assert sheet.read_text(encoding="utf-8").startswith("<!doctype html>")

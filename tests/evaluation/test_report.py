@@ -83,7 +83,7 @@ def test_folds_are_pooled_over_their_queries(shop: Manifest) -> None:
 def test_the_table_says_it_in_words(outcome: Outcome) -> None:
     lines: list[str] = []
     result = report([outcome])
-    result["against"] = compare([outcome], [outcome])
+    result["against"] = [compare([outcome], [outcome])]
     result["slices"] = {"clutter": by_column([outcome], "clutter")}
     table(result, lines.append)
     text = "\n".join(lines)

@@ -126,8 +126,8 @@ def _check_words(result: Mapping[str, Any]) -> None:
 def _show_words(result: Mapping[str, Any]) -> None:
     out(
         f"{len(result['photos'])} photos against {result['gallery_products']:,} products: "
-        f"the right one came first {result['found_first']} times, and in the first 20 "
-        f"{result['found_in_20']} times"
+        f"the right one came first for {result['found_first']}, and among the first 20 for "
+        f"{result['found_in_20']}"
     )
     out(f"page     {result['page']}")
     out(f"picture  {result['sheet']}")

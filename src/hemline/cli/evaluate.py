@@ -23,8 +23,10 @@ def evaluate(
     ] = "default",
     fold: Annotated[int | None, typer.Option(help="Only this fold, from 0.")] = None,
     against: Annotated[
-        str | None,
-        typer.Option(help="Another model, asked the same queries: the paired difference."),
+        list[str] | None,
+        typer.Option(
+            help="Another model, asked the same queries: the paired difference. May be repeated."
+        ),
     ] = None,
     crop: Annotated[
         str, typer.Option(help="none: whole pictures; query: photos cut to their box; box: both.")
@@ -89,8 +91,8 @@ def evaluate(
 
     ours = run(model)
     result = report(ours, seed=seed)
-    if against is not None:
-        result["against"] = compare(ours, run(against), seed=seed)
+    if against:
+        result["against"] = [compare(ours, run(other), seed=seed) for other in against]
     if slices:
         result["slices"] = {column: by_column(ours, column) for column in slices}
     if errors is not None:

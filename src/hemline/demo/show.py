@@ -74,7 +74,7 @@ def show(
     note = (
         f"{len(told)} photos, spread evenly over {len(shop.photos):,} drawn products and not "
         f"chosen. The model {info.name} had seen none of these products: it put the right one "
-        f"first {first} times, and among the first {DEPTH} {within} times."
+        f"first for {first} of {len(told)} photos, and among the first {DEPTH} for {within}."
     )
     page, sheet = folder / "demo.html", folder / "demo.png"
     write_page(page, rows, title, note)

@@ -199,17 +199,18 @@ def table(result: Mapping[str, Any], line: Callable[[str], None]) -> None:
         f"{result['gallery_products']} products ({result['gallery']} pictures), "
         f"protocol {protocol['name']}"
     )
-    other = result.get("against")
+    others = result.get("against", [])
     head = f"{'':12}{'':>8}  {'95 % interval':>15}"
-    line(head + (f"  {'against':>8}  {'difference, 95 % interval':>27}" if other else ""))
+    line(head)
     for name, (low, high) in result["intervals"].items():
-        text = f"{name:12}{result[name]:8.3f}  {f'{low:.3f} – {high:.3f}':>15}"
-        if other and name in other["difference"]:
-            d = other["difference"][name]
-            text += (
-                f"  {other[name]:8.3f}  {d['value']:+9.3f}  ({d['low']:+.3f} to {d['high']:+.3f})"
+        line(f"{name:12}{result[name]:8.3f}  {f'{low:.3f} – {high:.3f}':>15}")
+    for other in others:
+        line(f"less {other['model']}  {str(other['fingerprint'])[:12]}, on the same queries")
+        for name, d in other["difference"].items():
+            line(
+                f"{name:12}{d['value']:+8.3f}  {d['low']:+.3f} to {d['high']:+.3f}   "
+                f"(its own: {other[name]:.3f})"
             )
-        line(text)
     if "first_search" in result:
         before = ", ".join(f"{name} {v:.3f}" for name, v in result["first_search"].items())
         line(f"before re-ranking: {before}")

@@ -207,8 +207,9 @@ def _gallery(
     names, items = np.unique(
         np.asarray(manifest.column("item_id"), dtype=np.str_)[rows], return_inverse=True
     )
-    tags = [manifest[int(row)].tags for row in rows] if vocabulary else []
-    asked = vocabulary and any(manifest[int(row)].tags for row in protocol.queries)
+    worn = manifest.column("tags") if vocabulary else []
+    tags = [worn[row] for row in rows] if vocabulary else []
+    asked = vocabulary and any(worn[row] for row in protocol.queries)
     return _Gallery(
         rows,
         vectors,
