@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hemline.data._manifest_text import join_tags, split_tags
@@ -255,6 +255,7 @@ name = st.text("ab ;\\:,é", min_size=1).map(str.strip).filter(bool)
 value = st.text("ab=;\\,\"'é", min_size=1).map(str.strip).filter(bool)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(name, value).map("=".join)))
 def test_tags_survive_csv(tags: list[str]) -> None:
     assert split_tags(join_tags(tags)) == tags

@@ -218,6 +218,14 @@ def test_csv_wrong(listing: Path) -> None:
         read(listing, path="file", item_id="sku", domain="@shopp", images="pics")
 
 
+def test_csv_keeps_the_text_of_ids(tmp_path: Path) -> None:
+    """1.50 and 1.5 are two products, and 2024.10 is not 2024.1."""
+    plant(tmp_path, "a.jpg", "b.jpg")
+    (tmp_path / "m.csv").write_text("path,code,domain\na.jpg,1.50,shop\nb.jpg,1.5,shop\n")
+    manifest, _ = READERS["csv"].read(tmp_path / "m.csv", item_id="code")
+    assert manifest.column("item_id").tolist() == ["1.50", "1.5"]
+
+
 def test_csv_takes_a_manifest_as_it_is(listing: Path, tmp_path: Path) -> None:
     records = [Record("i", "pics/a.jpg", "1", "street", "c", Box(1, 1, 5, 5), ("a=b",))]
     made = Manifest.from_records(records, tmp_path)

@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from hemline.data._manifest_text import NUMBER, parse_landmarks, parse_tags
 from hemline.errors import DataError, nearest
 from hemline.types import DOMAINS, SPLITS
+
+#: Its published types lag behind what the functions take.
+pc: Any = pyarrow.compute
 
 BOX = ("x1", "y1", "x2", "y2")
 REQUIRED = ("path", "item_id", "domain")
@@ -145,15 +148,20 @@ def _rows(mask: Any) -> Rows:
     return np.flatnonzero(mask)
 
 
+def _blank(rows: int) -> Any:
+    """Empty text (rows,)."""
+    return pa.array([""] * rows, pa.string())
+
+
 def _text(table: Any, name: str, problems: Problems) -> Any:
     if name not in table.column_names:
-        return pa.array([""], pa.string()).take(pa.array(np.zeros(len(table), np.int64)))
+        return _blank(len(table))
     column = whole(table[name])
     try:
         return pc.fill_null(column.cast(pa.string()), "")
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         problems.general.append(f"the column {name!r} is {column.type}, not text")
-        return pa.array([""], pa.string()).take(pa.array(np.zeros(len(table), np.int64)))
+        return _blank(len(table))
 
 
 def _is_text(kind: Any) -> bool:

@@ -10,13 +10,16 @@ from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from hemline.data._manifest_check import SCHEMA, Problems
+from hemline.data._manifest_check import SCHEMA, Problems, whole
 from hemline.data._manifest_text import format_landmarks, format_tags, infer, to_text
 from hemline.errors import DataError
+
+#: Its published types lag behind what the functions take.
+pc: Any = pyarrow.compute
 
 #: What a folder's manifest is called.
 FILES = ("manifest.parquet", "manifest.csv")
@@ -25,6 +28,11 @@ SUFFIXES = (*_PARQUET, ".csv", ".tsv", ".txt")
 
 
 def locate(path: Path) -> Path:
+    """The manifest's file: ``path``, or the one in the folder ``path``.
+
+    Raises:
+        DataError: there is none, it is empty, or neither Parquet nor CSV.
+    """
     if path.is_dir():
         for name in FILES:
             if (path / name).is_file():
@@ -144,13 +152,12 @@ def _read_csv(file: Path, typed: bool) -> tuple[Any, Problems]:
         problems.add("rows with a wrong number of cells", sorted(told), told.__getitem__, True)
     columns: dict[str, Any] = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
-        column = column.combine_chunks()
-        if isinstance(column, pa.ChunkedArray):
-            column = (
-                pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], pa.string())
-            )
-        own = name.strip()
-        columns[own] = pc.utf8_trim_whitespace(column) if own in SCHEMA else infer(column)
+        own, text = name.strip(), whole(column)
+        if own in SCHEMA:
+            text = pc.utf8_trim_whitespace(text)
+        elif typed:
+            text = infer(text)
+        columns[own] = text
     return pa.table(columns), problems
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from hemline.data._manifest_check import SCHEMA, canonical
+from hemline.data._manifest_check import SCHEMA, canonical, whole
 from hemline.data._manifest_files import locate, read_table
 from hemline.data._manifest_text import infer, to_text
 from hemline.data.manifest import Manifest
@@ -54,7 +54,7 @@ def _typed(column: Any) -> Any:
     """Text that is all numbers becomes numbers, as when a manifest is read."""
     if not pa.types.is_string(column.type):
         return column
-    return infer(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)
+    return infer(whole(column))
 
 
 def _tags(columns: Mapping[str, Any]) -> Any:
