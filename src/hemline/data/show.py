@@ -10,11 +10,11 @@ import numpy as np
 
 from hemline.data.images import open_many
 from hemline.data.manifest import Manifest
+from hemline.data.sheets import contact_sheet
 from hemline.errors import DataError, ImageError, UsageError, nearest
-from hemline.types import ABSENT, DOMAINS, SPLITS, VISIBLE, Image, Record
+from hemline.types import DOMAINS, SPLITS, Image, Record
 
-_BOX, _SEEN, _HIDDEN = (230, 30, 60), (20, 200, 60), (250, 160, 0)
-_PAPER, _INK, _GREY = (255, 255, 255), (20, 20, 20), (110, 110, 110)
+_PAPER, _INK, _GREY = (250, 249, 247), (20, 20, 20), (110, 110, 110)
 _LINE, _SCALE, _GAP = 14, 0.4, 8
 
 
@@ -98,25 +98,9 @@ def _columns(cells: int, shape: float) -> int:
 
 def mark(picture: Image, record: Record, side: int) -> Image:
     """The picture (H, W, 3) fitted into (side, side, 3) with the record's box and landmarks."""
-    height, width = picture.shape[:2]
-    scale = side / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    fitted = np.ascontiguousarray(cv2.resize(picture, size, interpolation=method))
-    if record.box is not None:
-        x1, y1, x2, y2 = (round(v * scale) for v in record.box)
-        cv2.rectangle(fitted, (x1, y1), (x2, y2), _BOX, 1, cv2.LINE_AA)
-    if record.landmarks is not None:
-        for x, y, visibility in record.landmarks:
-            if visibility != ABSENT:
-                place = (round(float(x) * scale), round(float(y) * scale))
-                colour = _SEEN if visibility == VISIBLE else _HIDDEN
-                cv2.circle(fitted, place, 4, (255, 255, 255), -1, cv2.LINE_AA)
-                cv2.circle(fitted, place, 3, colour, -1, cv2.LINE_AA)
-    square = np.full((side, side, 3), 240, np.uint8)
-    top, left = (side - size[1]) // 2, (side - size[0]) // 2
-    square[top : top + size[1], left : left + size[0]] = fitted
-    return square
+    box = None if record.box is None else np.array(record.box)
+    square = contact_sheet([picture], 1, None, [box], [record.landmarks], cell=side, gap=0)
+    return np.asarray(square, np.uint8)
 
 
 def _cell(picture: Image, record: Record, side: int) -> Image:
