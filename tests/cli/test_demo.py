@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -202,3 +204,14 @@ def test_heat_of_a_padded_photo_covers_the_photo_only(place: Path) -> None:
     assert wide.shape == (32, 64)
     assert square.shape == (2, 2)
     shop.catalog.close()
+
+
+def test_the_demo_needs_no_torch(place: Path) -> None:
+    words = ["demo", "--check", "--floor", "0", "--products", str(PRODUCTS)]
+    words += ["--bundle", str(place / "bundle")]
+    script = (
+        "import sys; from hemline.cli import main; "
+        f"status = main({words!r}); "
+        "sys.exit(7 if {'torch', 'timm', 'onnx', 'lightning'} & set(sys.modules) else status)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -105,7 +105,7 @@ def _check_words(result: Mapping[str, Any]) -> None:
     )
     for name, (low, high) in result["intervals"].items():
         least = result["floor"].get(name)
-        promise = f"   at least {least:.3f} is promised" if least is not None else ""
+        promise = f"   at least {least:.3f} is needed" if least is not None else ""
         out(f"{name:10} {result[name]:.3f}  (95 %: {low:.3f} – {high:.3f}){promise}")
     latency, seconds = result["latency_ms"], result["seconds"]
     out(f"latency    p50 {latency['p50']:.1f} ms, p95 {latency['p95']:.1f} ms for one photo")
