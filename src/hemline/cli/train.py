@@ -45,11 +45,14 @@ def train(
         )
     from hemline.data.manifest import Manifest
     from hemline.learn import recipe as recipes
+    from hemline.learn.training.loop import is_first
     from hemline.learn.training.loop import train as train_run
 
     resolved = recipes.load(recipe, scale, settings or [])
     table = Manifest.read(manifest)
     result = train_run(resolved, table, run, say=say, progress=progress, bar=err.is_terminal)
+    if not is_first():
+        return
     best = result.get("best", {})
     figures = {k: v for k, v in best.get("figures", {}).items() if "recall@" in k or k == "mrr"}
     emit(

@@ -27,6 +27,7 @@ from hemline.learn import checkpoint
 from hemline.learn.model import MODELS, RetrievalModel
 from hemline.learn.recipe import Recipe
 from hemline.learn.training.batches import PairDataset, multi_hot
+from hemline.learn.training.fitting import fit
 from hemline.learn.training.module import Progress, StageTraining, best_name
 from hemline.learn.training.pictures import Pictures, channel_statistics
 from hemline.learn.training.rows import Parts, choose
@@ -78,7 +79,8 @@ def train(
     """
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
-    first = int(os.environ.get("LOCAL_RANK", "0")) == 0
+    first = is_first()
+    say = say if first else _quiet
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     with _locked(folder) if first else _unlocked():
         _refuse_another(folder, recipe, manifest)
@@ -92,6 +94,11 @@ def train(
         if state:
             say(f"going on after epoch {place.epoch} of stage {place.stage + 1}")
         return _train(recipe, manifest, folder, place, tensors, say, progress, bar, first)
+
+
+def is_first() -> bool:
+    """Whether this is the process that writes and speaks, where several train together."""
+    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
 
 
 def _train(
@@ -148,7 +155,7 @@ def _train(
             "landmarks" in MODELS[recipe.model.name].needs,
         )
 
-    def batches(stage: int, epoch: int) -> list[list[Pair]]:
+    def batches(stage: int, epoch: int, rank: int, world: int) -> list[list[Pair]]:
         sampler = PairSampler(
             items,
             parts.street,
@@ -157,8 +164,8 @@ def _train(
             by=recipe.data.epoch,
             repeats=recipe.data.repeats,
             seed=recipe.seed,
-            rank=int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))),
-            world=int(os.environ.get("WORLD_SIZE", "1")),
+            rank=rank,
+            world=world,
         )
         return sampler.epoch(stage, epoch)
 
@@ -177,8 +184,13 @@ def _train(
         module = StageTraining(
             model, stage, change, recipe, batches, dataset, validation, folder, place, tensors, say
         )
+        if stage.fits and not tensors:
+            with progress("Fitting to training pictures") as advance:
+                fit(model, shown, parts, items, tags, _device(recipe), advance)
+            module.fitted(_device(recipe))
         try:
-            _trainer(recipe, stage.epochs - place.epoch, change.clip, folder, bar).fit(module)
+            if not place.done:
+                _trainer(recipe, stage.epochs - place.epoch, change.clip, folder, bar).fit(module)
         except SystemExit:  # Lightning's answer to an interrupt
             raise KeyboardInterrupt from None
         if not place.done:
@@ -196,6 +208,16 @@ def _train(
         kept, _ = checkpoint.load(folder / "checkpoints" / checkpoint.LAST_FILE)
         checkpoint.save(folder / "checkpoints" / checkpoint.LAST_FILE, kept, place.state())
     return {**info, "resumed": resumed}
+
+
+def _device(recipe: Recipe) -> torch.device:
+    """Where the recipe computes; raises TrainingError if it wants what isn't there."""
+    on_gpu = torch.cuda.is_available() and recipe.accelerator != "cpu"
+    if recipe.accelerator == "gpu" and not on_gpu:
+        raise TrainingError(
+            "the recipe wants a GPU and there is none; accelerator=auto takes the CPU"
+        )
+    return torch.device("cuda" if on_gpu else "cpu")
 
 
 def _trainer(

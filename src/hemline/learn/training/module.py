@@ -63,7 +63,7 @@ class StageTraining(lightning.LightningModule):
         model: with the stage in force.
         stage, change: what is trained, and how.
         recipe: of the run.
-        batches: (stage, epoch) → the batches of pairs.
+        batches: (stage, epoch, rank, world) → the batches of pairs of one process.
         dataset: batches of pairs → a data set of raw batches.
         validation: run after an epoch.
         folder: of the run.
@@ -78,7 +78,7 @@ class StageTraining(lightning.LightningModule):
         stage: Stage,
         change: StageRecipe,
         recipe: Recipe,
-        batches: Callable[[int, int], list[list[Pair]]],
+        batches: Callable[[int, int, int, int], list[list[Pair]]],
         dataset: Callable[[list[list[Pair]]], PairDataset],
         validation: Validation,
         folder: Path,
@@ -96,13 +96,31 @@ class StageTraining(lightning.LightningModule):
         self._sums: dict[str, Tensor | float] = {}
         self._began = self._saved = time.monotonic()
 
+    def fitted(self, device: torch.device) -> None:
+        """Validates and keeps what the stage's `fit` gave, as epoch 0."""
+        self._began = time.monotonic()
+        self.model.to(device)
+        if self.ema is not None:
+            self.ema = WeightMean(self.model, self.recipe.ema)
+        figures = self.validation(self.model, device, self.model.reranks)
+        seconds = round(time.monotonic() - self._began, 2)
+        row = {"stage": self.stage.name, "epoch": 0, "lr": 0.0, "seconds": seconds, **figures}
+        self.place.history.append(row)
+        self.place.done = self.stage.epochs == 0
+        self._save_best(row)
+        if self.place.done:
+            self.save()
+        self.say(_line(row, self.stage.epochs, True))
+
     # ---- Lightning's hooks, in the order in which they are called
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return optimiser(self.model, self.stage, self.change)
 
     def train_dataloader(self) -> DataLoader[RawBatch | None]:
-        batches = self.batches(self.place.stage, self.place.epoch)
+        batches = self.batches(
+            self.place.stage, self.place.epoch, self.global_rank, self.trainer.world_size
+        )
         self.count = len(batches)
         return DataLoader(
             self.dataset(batches[self.place.batch :]),
@@ -203,6 +221,7 @@ class StageTraining(lightning.LightningModule):
         if better:
             self._save_best(row)
         self.save()
+        self.trainer.strategy.barrier()  # what the first process wrote is there for all
         if place.done:
             self.trainer.should_stop = True
         self.say(_line(row, self.stage.epochs, better))
@@ -295,5 +314,6 @@ def _line(row: dict[str, Any], epochs: int, better: bool) -> str:
     shown = [
         f"{name} {row[name]:.3f}" for name in ("recall@1", "recall@5", "recall@20") if name in row
     ]
-    words = [f"{row['stage']} {row['epoch']}/{epochs}", f"loss {row['loss.total']:.4f}", *shown]
+    loss = [f"loss {row['loss.total']:.4f}"] if "loss.total" in row else ["fitted"]
+    words = [f"{row['stage']} {row['epoch']}/{epochs}", *loss, *shown]
     return ", ".join(words) + f", {row['seconds']:.0f} s" + (", best so far" if better else "")
