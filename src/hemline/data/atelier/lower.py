@@ -192,6 +192,10 @@ def _draw_fly(c: Canvas, figure: Figure, product: Product, fabric: Fabric, targe
         for s in SIDES if how == "fly" else ():
             loop = np.array([(s * 40, y - 4), (s * 40, y + 22)])
             c.line(figure.body(loop), fabric.seam, 4, target=target)
+    if how == "side-zip":
+        zipper = figure.body(np.array([(0.74 * x, y + 2), (0.8 * x, y + 78)]))
+        c.line(zipper, darker(fabric.main.mean, 0.6), 7, target=target)
+        c.line(zipper, (182, 178, 170), 3, target=target)
     if product.category != "leggings":
         for s in SIDES:
             pocket = spline([(s * 36, y + 21), (s * 44, y + 48), (s * (x + 10), y + 62)], 4)
@@ -290,6 +294,10 @@ def _draw_skirt(
             at = place([(0, h - 4), (0, h), (0, h + 4)])[1]
             dot = at + np.array([(-5, 0), (0, -5), (5, 0), (0, 5)], float)
             c.fill(dot, product.palette[3], target=target)
+    elif how == "side-zip":
+        zipper = place([(0.74 * x, y + 2), (0.76 * x, y + 40), (0.8 * x, y + 80)])
+        c.line(zipper, darker(fabric.main.mean, 0.6), 7, target=target)
+        c.line(zipper, (182, 178, 170), 3, target=target)
     elif how == "elastic":
         for t in np.linspace(-0.92, 0.92, 15):
             c.line(place([(t * x, y), (t * x, y + 24)]), fabric.seam, 1.3, target=target)

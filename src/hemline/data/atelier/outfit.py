@@ -14,7 +14,7 @@ from hemline.data.atelier.accessories import EXTRAS, add_shoes
 from hemline.data.atelier.curves import Array
 from hemline.data.atelier.figure import Figure
 from hemline.data.atelier.lower import add_lower
-from hemline.data.atelier.product import Product, category_of, draw_product
+from hemline.data.atelier.product import Product, category_of, draw_product, split_of
 from hemline.data.atelier.upper import add_top
 
 __all__ = ["OUTER", "add_product", "other_product", "wear"]
@@ -22,11 +22,14 @@ __all__ = ["OUTER", "add_product", "other_product", "wear"]
 #: Categories that are worn over a top.
 OUTER = ("cardigan", "jacket", "blazer", "coat")
 _INNER = ("t-shirt", "shirt", "blouse", "tank-top", "sweater", "polo-shirt")
+_SHORT = ("mini", "short", "knee")
 _LOWER = ("jeans", "trousers", "leggings", "shorts", "skirt")
 _TOPS = (*_INNER, *_INNER, "sweatshirt", "hoodie", "cardigan", "jacket", "blazer", "vest")
 
 #: Other garments come from the first this many products of the catalogue.
 WARDROBE = 1 << 20
+#: ... or lie this near to the product.
+_NEAR = 150
 
 
 def other_product(
@@ -36,7 +39,19 @@ def other_product(
     but: int,
     wardrobe: int = WARDROBE,
 ) -> Product:
-    """A random product of one of `categories`, never the product `but` nor its twin."""
+    """A random product of one of `categories`, never the product `but` nor its twin.
+
+    Every other one stands near `but` in the catalogue and in the same split, so that the gallery
+    which holds the product often holds what is worn beside it, too.
+    """
+    near = wardrobe == WARDROBE and rng.random() < 0.5
+    low = max(0, but - _NEAR)
+    split = split_of(seed, but)
+    for _ in range(400 if near else 0):
+        index = int(rng.integers(low, but + _NEAR))
+        fits = index // 2 != but // 2 and category_of(seed, index) in categories
+        if fits and split_of(seed, index) == split:
+            return draw_product(seed, index)
     while True:
         index = int(rng.integers(wardrobe))
         if index // 2 != but // 2 and category_of(seed, index) in categories:
@@ -82,7 +97,11 @@ def wear(
     if group == "upper" and category in OUTER:
         inner = other_product(rng, seed, _INNER, product.index, wardrobe)
     lower = other_product(rng, seed, _LOWER, product.index, wardrobe) if group == "upper" else None
-    top = other_product(rng, seed, _TOPS, product.index, wardrobe) if group == "lower" else None
+    top = None
+    for _ in range(4 if group == "lower" else 0):
+        top = other_product(rng, seed, _TOPS, product.index, wardrobe)
+        if top.attributes["length"] != "long":
+            break
     if rng.random() < 0.3:
         lower_z = 42.0
     long_top = (product if group == "upper" else top or product).attributes.get("length") == "long"
@@ -110,9 +129,10 @@ def wear(
     if inner is not None:
         worn.append(inner.category)
         add_top(figure, inner, 38.0, False)
+    short = tidy or (group == "lower" and product.attributes.get("length") in _SHORT)
     outer_over = (top is None or top.category not in OUTER) and category not in OUTER
-    if outer_over and rng.random() < (0.16 if tidy else 0.28) * others:
-        over = other_product(rng, seed, OUTER[:3] if tidy else OUTER, product.index, wardrobe)
+    if outer_over and rng.random() < (0.1 if tidy else 0.25) * others:
+        over = other_product(rng, seed, OUTER[:3] if short else OUTER, product.index, wardrobe)
         worn.append(over.category)
         add_top(figure, over, outer_z, False, True)
     if rng.random() < 0.25 + 0.75 * others:

@@ -87,7 +87,7 @@ def _hand(canvas: Canvas, path: Array, skin: RGB) -> None:
 
 
 def add_body(figure: Figure, look: Look, legs: bool = True, head: bool = True) -> None:
-    """Adds skin: legs (z 20), arms (33 or 60), torso and neck (35), head (70)."""
+    """Adds skin: legs (z 20), arms (33 or 60), torso and neck (28), head (70)."""
     skin = look.skin
     shade = darker(skin, 0.84)
     if legs:
@@ -111,7 +111,7 @@ def add_body(figure: Figure, look: Look, legs: bool = True, head: bool = True) -
             bone = spline([(6 * s, 190), (34 * s, 183), (62 * s, 187)], 4)
             c.line(figure.body(bone), shade, 3)
 
-    figure.add(35, draw_torso)
+    figure.add(28, draw_torso)
     for s in SIDES:
         front = figure.crosses(s)
 

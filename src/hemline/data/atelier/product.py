@@ -31,6 +31,7 @@ _PRINTED = {
     *("tie-dye", "graphic-print", "lettering", "number-print", "fair-isle", "multi-stripe"),
     *("tartan", "color-block"),
 }
+_ONE_COLOR = {"plain", "melange", "denim", "corduroy", "rib-knit", "cable-knit", "quilted"}
 _CATEGORY_WEIGHTS = {"t-shirt": 3, "dress": 4, "skirt": 3, "trousers": 3, "jeans": 2, "shirt": 2}
 _LADDER = tuple(name for name in CATEGORIES for _ in range(_CATEGORY_WEIGHTS.get(name, 1)))
 _SPLITS = ("train",) * 7 + ("val",) + ("test",) * 2
@@ -102,8 +103,14 @@ def group_of(seed: int, index: int) -> str:
 def split_of(seed: int, index: int) -> str:
     """`train`, `val` or `test` (70, 10, 20 in 100), the same however many products there are."""
     decade, place = divmod(index // 2, len(_SPLITS))
+    return _decade(seed, decade)[place]
+
+
+@lru_cache(maxsize=4096)
+def _decade(seed: int, decade: int) -> tuple[str, ...]:
+    """The splits of ten pairs in a row: always seven, one and two, in a random order."""
     order = sorted(range(len(_SPLITS)), key=lambda k: mix(seed, decade, k, "split"))
-    return _SPLITS[order[place]]
+    return tuple(_SPLITS[k] for k in order)
 
 
 @lru_cache(maxsize=1024)
@@ -175,7 +182,7 @@ def _twin(first: Product, seed: int, index: int) -> Product:
         changed[name] = options[int(rng.integers(len(options)))]
     elif kind == "second" and pattern in _PRINTED:
         print_seed = int(rng.integers(1 << 31))
-    elif kind == "second" and pattern not in ("plain", "melange", "denim"):
+    elif kind == "second" and pattern not in _ONE_COLOR:
         palette = (palette[0], _companion(palette[0], rng), _companion(palette[0], rng), palette[3])
         latents["scale"] = (latents["scale"] + 0.5) % 1.0
     else:
