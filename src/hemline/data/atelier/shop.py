@@ -13,7 +13,7 @@ from hemline.data.atelier.curves import Array, ellipse, shift
 from hemline.data.atelier.drawing import Drawing, camera, labelled
 from hemline.data.atelier.fabric import darker, fabric_of
 from hemline.data.atelier.figure import SIDES, Figure, Pose, random_pose, rest_pose
-from hemline.data.atelier.outfit import add_product, other_product, wear
+from hemline.data.atelier.outfit import OUTER, add_product, other_product, wear
 from hemline.data.atelier.person import add_body, add_hair, random_look
 from hemline.data.atelier.product import Product
 from hemline.data.atelier.seeds import generator
@@ -134,7 +134,8 @@ def add_inside(figure: Figure, product: Product) -> None:
     if product.group == "lower" or product.attributes.get("collar") in ("off-shoulder", "straps"):
         return
     dark = darker(fabric_of(product).main.mean, 0.5)
-    open_low = product.category in ("blazer", "coat", "cardigan", "jacket", "vest")
+    deep = ("lapel", "peak-lapel", "shawl")
+    open_low = product.category in (*OUTER, "vest") or product.attributes.get("collar") in deep
     low = 380.0 if open_low else 250.0
     half = [(0, 176), (22, 174), (40, 168), (60, 186), (66, 240), (40, low), (0, low)]
     back = np.array(half + [(-x, y) for x, y in half[::-1]], float)
