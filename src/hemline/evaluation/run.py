@@ -87,20 +87,22 @@ def evaluate(
     protocol: Protocol,
     *,
     rerank: bool = True,
-    rerank_top: int = 256,
+    rerank_top: int | None = None,
     cache: Path | None = None,
     workers: int = 2,
     advance: Advance | None = None,
 ) -> Outcome:
     """Embeds both sides and ranks every query; never holds a queries × gallery matrix.
 
-    A picture that can't be read is left out of the gallery, or counted as a miss; ``skipped``
+    ``rerank_top`` is how many pictures are ordered anew: by default as the bundle is served, 256
+    for a checkpoint. A picture that can't be read is left out of the gallery, or counted as a miss; ``skipped``
     names it.
 
     Raises:
         DataError: a whole side can't be read.
         UsageError: the embeddings aren't finite.
     """
+    depth = _served_top(encoder) if rerank_top is None else rerank_top
     manifest = protocol.manifest
     total = len(protocol.gallery) + len(protocol.queries)
     seconds = {"gallery": 0.0, "queries": 0.0, "ranking": 0.0}
@@ -156,7 +158,7 @@ def evaluate(
                 best = product_distances(far, gallery.items, len(gallery.names))
                 first[places] = product_ranks(best, right)
                 for row, query in enumerate(inside):
-                    far[row] = _reranked(encoder, local[query], far[row], gallery, rerank_top)
+                    far[row] = _reranked(encoder, local[query], far[row], gallery, depth)
             best = product_distances(far, gallery.items, len(gallery.names))
             ranks[places] = product_ranks(best, right)
             for row, place in enumerate(places):
@@ -174,6 +176,11 @@ def evaluate(
         protocol, encoder.name, encoder.fingerprint, ranks, first, precision, ndcg, top, skipped,
         seconds,
     )  # fmt: skip
+
+
+def _served_top(encoder: Encoder) -> int:
+    bundle = getattr(encoder, "bundle", None)
+    return 256 if bundle is None else int(bundle.info.rerank_top)
 
 
 def _gallery(
