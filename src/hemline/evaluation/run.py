@@ -95,8 +95,8 @@ def evaluate(
     """Embeds both sides and ranks every query; never holds a queries × gallery matrix.
 
     ``rerank_top`` is how many pictures are ordered anew: by default as the bundle is served, 256
-    for a checkpoint. A picture that can't be read is left out of the gallery, or counted as a miss; ``skipped``
-    names it.
+    for a checkpoint. A picture that can't be read is left out of the gallery, or counted as a
+    miss; ``skipped`` names it.
 
     Raises:
         DataError: a whole side can't be read.
