@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -83,6 +86,29 @@ def test_interrupted_goes_on_and_ends_the_same(
     monkeypatch.setattr(make_module, "_write_picture", counted)
     make_dataset(cut, 5, 2, SMALL, workers=1)
     assert len(drawn) == len(set(drawn)) == 15
+    assert fingerprint(cut) == fingerprint(whole)
+
+
+def test_a_killed_process_goes_on(tmp_path: Path) -> None:
+    """A real kill at any moment: what is there is kept, and the end is the same."""
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    make_dataset(whole, 24, 6, SMALL, workers=1)
+    code = (
+        "from pathlib import Path\n"
+        "from hemline.data.atelier import AtelierSettings, make_dataset\n"
+        f"make_dataset(Path({str(cut)!r}), 24, 6, AtelierSettings(size=64), workers=1)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code])
+    deadline = time.monotonic() + 60
+    while len(list(cut.rglob("*.jpg"))) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    kept = {p.name: p.stat().st_mtime_ns for p in cut.rglob("*.jpg")}
+    assert len(kept) >= 4
+    make_dataset(cut, 24, 6, SMALL, workers=1)
+    again = [p for p in cut.rglob("*.jpg") if kept.get(p.name) not in (None, p.stat().st_mtime_ns)]
+    assert len(again) <= 1  # the one between its place and its journal
     assert fingerprint(cut) == fingerprint(whole)
 
 

@@ -12,8 +12,10 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -206,7 +208,7 @@ def _draw_all(
             cv2.setNumThreads(threads)
         return
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_single_thread)
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_prepare_worker)
     try:
         waiting: set[Future[int]] = {pool.submit(_run_shard, plan, a, b) for a, b in shards}
         while waiting:
@@ -215,12 +217,19 @@ def _draw_all(
                 done += future.result()
                 if progress is not None:
                     progress(done, products)
+    except BrokenProcessPool as error:
+        raise DataError(
+            "a worker process was ended from outside (out of memory?): "
+            "run the same command again to go on, with fewer workers"
+        ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _single_thread() -> None:
+def _prepare_worker() -> None:
+    """One core for each worker; an interrupt is the parent's to handle."""
     cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _run_shard(plan: _Plan, start: int, stop: int) -> int:

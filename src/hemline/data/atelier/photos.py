@@ -196,7 +196,9 @@ def _open(folder: Path, seed: int) -> PhotoShelf:
     if not entries:
         raise DataError(f"{folder} holds no garment photo ({', '.join(_SUFFIXES)})")
     entries.sort(key=lambda entry: mix(seed, entry[0], "order"))
-    note = "\n".join(f"{name},{label}" for name, label in sorted(entries))
+    note = "\n".join(
+        f"{name},{label},{(folder / name).stat().st_size}" for name, label in sorted(entries)
+    )
     return PhotoShelf(folder, tuple(entries), hashlib.sha256(note.encode()).hexdigest()[:16], seed)
 
 
