@@ -18,6 +18,7 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
 import hemline
 from hemline.data.manifest import Manifest
@@ -263,10 +264,16 @@ def _trainer(
 class _Bar(TQDMProgressBar):
     """Lightning's bar, on standard error."""
 
-    def init_train_tqdm(self) -> Any:
-        bar = super().init_train_tqdm()
-        bar.fp = sys.stderr
-        return bar
+    def init_train_tqdm(self) -> Tqdm:
+        return Tqdm(
+            desc="Training",
+            disable=self.is_disabled,
+            leave=False,
+            dynamic_ncols=True,
+            file=sys.stderr,
+            smoothing=0,
+            bar_format=self.BAR_FORMAT,
+        )
 
 
 def _pictures(recipe: Recipe, manifest: Manifest, spec: Preprocessing) -> tuple[Pictures, Pictures]:
