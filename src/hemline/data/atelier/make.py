@@ -129,7 +129,9 @@ def make_dataset(
 def _check(
     products: int, seed: int, shop_views: int, street_views: int, workers: int | None, format: str
 ) -> None:
-    numbers = {"products": products, "shop views": shop_views, "street views": street_views}
+    if street_views < 0:
+        raise UsageError(f"the number of street views must be 0 or more, not {street_views}")
+    numbers = {"products": products, "shop views": shop_views}
     for name, value in numbers.items():
         if value < 1:
             raise UsageError(f"the number of {name} must be at least 1, not {value}")
