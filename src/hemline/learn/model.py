@@ -7,7 +7,7 @@ tests take every one of them in by themselves.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
@@ -64,6 +64,8 @@ class Stage:
         epochs, lr, lr_step, lr_decay, momentum, weight_decay: of the stage's SGD by default;
             ``lr`` is multiplied by ``lr_decay`` every ``lr_step`` epochs.
         margin: of the ranking loss.
+        fits: the model's `fit` is called with the training pictures before the first epoch, for
+            what is computed in closed form (a whitening, a PCA); such a stage may have no epochs.
         options: what else the model's ``loss`` wants to know of the stage.
     """
 
@@ -77,6 +79,7 @@ class Stage:
     weight_decay: float = 0.0
     margin: float = 0.3
     optimizer: str = "sgd"
+    fits: bool = False
     options: dict[str, Any] = field(default_factory=dict)
 
     def learns(self, name: str) -> bool:
@@ -86,6 +89,14 @@ class Stage:
     def reaches(self, module: str) -> bool:
         """Whether the module of that name, or a part of it, learns."""
         return self.learns(module) or any(p.startswith(f"{module}.") for p in self.trains)
+
+
+class Fitting(NamedTuple):
+    """Pictures that a model is fitted to: images (B, 3, H, W), items (B,), tags (B, T)."""
+
+    images: Tensor
+    items: Tensor
+    tags: Tensor
 
 
 @dataclass(slots=True)
@@ -171,6 +182,14 @@ class RetrievalModel(nn.Module, ABC):
     def distances(self, street: StreetOutput, shop: ShopOutput) -> Tensor:
         """(B, M) distances that training ranks by: Euclidean unless the model says otherwise."""
         return torch.cdist(street.embedding, shop.embedding)
+
+    def fit(self, street: Iterable[Fitting], shop: Iterable[Fitting]) -> None:
+        """Computes in closed form what a stage with ``fits`` is for, from pictures as they are.
+
+        Args:
+            street, shop: every training picture of the domain once, in batches.
+        """
+        raise TypeError(f"{type(self).__name__} has nothing to fit")
 
     @abstractmethod
     def stages(self) -> tuple[Stage, ...]:

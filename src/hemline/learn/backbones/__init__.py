@@ -39,4 +39,4 @@ def build_trunk(config: BackboneConfig, size: int) -> Trunk:
             load_weights(nn.ModuleDict(dict(units)), weights)
     else:
         units, cut = timm_units(config.name, size, weights, config.pretrained, config.pad_type)
-    return cut_units(config.name, units, config.cut or cut, config.end, size)
+    return cut_units(config.name, units, config.cut or cut, config.end, size, config.taps)

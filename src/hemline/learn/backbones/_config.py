@@ -18,6 +18,8 @@ class BackboneConfig(ModelConfig):
         pretrained: start from timm's own weights (downloads them).
         cut: the last shared stage (``block3``, ``conv4``, ``blocks.4`` …); None for its own.
         end: the last stage of the branch, dropping what follows; None for all.
+        taps: stages whose features are joined, channel beside channel on the last one's grid, in
+            place of the last stage's alone; the cut itself or later ones.
         pad_type: ``same`` for weights that come from TensorFlow (timm's EfficientNet family).
         freeze_bn: batch normalisation stays in evaluation mode while training (its scale and bias
             still learn); needed where it is folded into the convolutions.
@@ -28,6 +30,7 @@ class BackboneConfig(ModelConfig):
     pretrained: bool = False
     cut: str | None = None
     end: str | None = None
+    taps: tuple[str, ...] = ()
     pad_type: str | None = None
     freeze_bn: bool = False
 

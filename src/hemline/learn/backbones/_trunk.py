@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from hemline.errors import UsageError, nearest
 
@@ -25,19 +26,60 @@ class Trunk:
         upper: features → (B, C, H, W); the pattern of subnetworks II and III.
         channels: C.
         grid: (H, W) of the last features at the size it was built for.
+        blocks: channels of each tapped stage, adding up to C.
     """
 
     shared: nn.Module
     upper: nn.Module
     channels: int
     grid: tuple[int, int]
+    blocks: tuple[int, ...]
 
     def branch(self) -> nn.Module:
         """A copy of the upper part with weights of its own, which start the same."""
         return copy.deepcopy(self.upper)
 
 
-def cut_units(name: str, units: Units, cut: str, end: str | None, size: int) -> Trunk:
+class Tapped(nn.Module):
+    """A chain whose features at several stages are joined on the last stage's grid.
+
+    Args:
+        units: what runs, in order.
+        cut: the stage whose features come in.
+        taps: the stages that are joined, among them perhaps ``cut``.
+    """
+
+    def __init__(self, units: Units, cut: str, taps: Sequence[str]) -> None:
+        super().__init__()
+        self.units = _chain(units)
+        self.names = tuple(name for name, _ in units)
+        self.cut, self.taps = cut, tuple(taps)
+
+    def layers(self, features: Tensor) -> list[Tensor]:
+        """(B, C, H, W) of the cut → (B, C_i, H', W') of each tapped stage, averaged to one grid."""
+        found = [features] if self.cut in self.taps else []
+        for name, unit in zip(self.names, self.units, strict=True):
+            features = unit(features)
+            if name in self.taps:
+                found.append(features)
+        height, width = found[-1].shape[-2:]
+        return [functional.adaptive_avg_pool2d(layer, (height, width)) for layer in found]
+
+    @torch.no_grad()
+    def channels(self, features: Tensor) -> tuple[int, ...]:
+        """C_i of each tapped stage."""
+        training = self.training
+        found = tuple(layer.shape[1] for layer in self.eval().layers(features))
+        self.train(training)
+        return found
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.cat(self.layers(features), dim=1)
+
+
+def cut_units(
+    name: str, units: Units, cut: str, end: str | None, size: int, taps: Sequence[str] = ()
+) -> Trunk:
     """Cuts after the unit ``cut`` and drops what follows the unit ``end``.
 
     Args:
@@ -46,6 +88,7 @@ def cut_units(name: str, units: Units, cut: str, end: str | None, size: int) -> 
         cut: the last shared unit.
         end: the last unit of the branch; None for the last of all.
         size: side of the input in pixels.
+        taps: stages whose features are joined, from ``cut`` on; none for the last stage's alone.
 
     Raises:
         UsageError: no such unit, nothing left for the branch, or ``size`` is too small.
@@ -61,9 +104,20 @@ def cut_units(name: str, units: Units, cut: str, end: str | None, size: int) -> 
             f"{name} cut after {cut!r} leaves nothing for the branches up to {names[last - 1]!r}; "
             f"its stages are {', '.join(names)}"
         )
-    shared, upper = _chain(units[:first]), _chain(units[first:last])
+    within = names[first - 1 : last]
+    for tap in taps:
+        if tap not in within:
+            raise UsageError(f"{name} has no stage {tap!r} to tap. {nearest(tap, within)}")
+    shared: nn.Module = _chain(units[:first])
+    upper: nn.Module = _chain(units[first:last])
+    blocks: tuple[int, ...] = ()
+    if taps:
+        last = first - 1 + max(within.index(tap) for tap in taps) + 1
+        upper = Tapped(units[first:last], cut, taps)
     try:
         features = run_once(nn.Sequential(shared, upper), size)
+        if isinstance(upper, Tapped):
+            blocks = tuple(layer.shape[1] for layer in upper.eval().layers(run_once(shared, size)))
     except RuntimeError as error:
         raise UsageError(f"{name} can't read pictures of {size} px: {error}") from None
     if features.ndim != 4:
@@ -71,7 +125,7 @@ def cut_units(name: str, units: Units, cut: str, end: str | None, size: int) -> 
             f"{name} ends in a tensor of shape {tuple(features.shape)}; (B, C, H, W) is needed"
         )
     _, channels, height, width = features.shape
-    return Trunk(shared, upper, channels, (height, width))
+    return Trunk(shared, upper, channels, (height, width), blocks or (channels,))
 
 
 def run_once(module: nn.Module, size: int) -> Tensor:

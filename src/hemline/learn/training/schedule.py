@@ -52,7 +52,7 @@ def planned(
         change = StageRecipe(**values)
         given = {name: values[name] for name in _FIELDS if values.get(name) is not None}
         stage = replace(stage, **given, options={**stage.options, **change.options})
-        if not change.skip and stage.epochs > 0:
+        if not change.skip and (stage.epochs > 0 or stage.fits):
             plan.append((stage, change))
     if not plan:
         raise UsageError("the recipe leaves out every stage; nothing would be trained")

@@ -1,0 +1,226 @@
+"""YFit: a Y whose trunk is frozen and whose branches are fitted in closed form. Ours, no paper's.
+
+For data with few products: gradient training learns those products and finds no other one. Here the
+trunk stays as ImageNet left it, the features of several layers are joined, and each domain's branch
+is one linear map, computed at once from the training pictures (`hemline.learn.layers.fitted`).
+
+==================== ===========================================================================
+of the Y             here
+==================== ===========================================================================
+subnetwork I         ``trunk``, frozen, tapped at several stages
+subnetworks II, III  ``shop``, ``street``: `hemline.learn.layers.fitted.FittedMap`
+pooling              evenly over locations of several views; shop pictures on white: over what is
+                     not white
+==================== ===========================================================================
+
+Differs from the YNet paper: all of the above. A shopper's photo shows the product somewhere in the
+middle, a shop's picture shows it alone: the views and the white background say so without labels.
+Epochs given to the stage train the maps on from their fit, by InfoNCE across the domains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor
+from torch.nn import functional
+
+from hemline.data.preprocess import Preprocessing, Triple
+from hemline.learn.backbones import BackboneConfig, build_trunk
+from hemline.learn.layers.fitted import FittedConfig, FittedMap, fit_maps
+from hemline.learn.losses.infonce import infonce_loss
+from hemline.learn.model import (
+    Batch,
+    Fitting,
+    ModelConfig,
+    ModelSpec,
+    RetrievalModel,
+    ShopOutput,
+    Stage,
+    StreetOutput,
+)
+
+FIT = "Fit"
+#: A pixel whose darkest channel is at least this bright, of 255, is white background.
+WHITE = 244
+#: What a white location still weighs beside a covered one.
+FLOOR = 1e-3
+
+
+class YFitConfig(ModelConfig):
+    """Of YFit.
+
+    Attributes:
+        backbone: frozen; its ``taps`` are the layers that are joined.
+        size: side of the pictures in pixels.
+        resize: ``stretch`` or ``pad``.
+        street_mean, street_std, shop_mean, shop_std: of each domain, RGB in [0, 1].
+        street_views, shop_views: zooms that are averaged: 1 is the whole picture, above 1 its
+            middle (2 the middle half of each side), below 1 the picture on a border of white.
+        foreground: shop pictures are pooled over what is not white.
+        fitted: how the maps are fitted.
+        temperature: of the loss, where epochs are given.
+    """
+
+    backbone: BackboneConfig = BackboneConfig()
+    size: int = Field(default=224, ge=8, le=2048)
+    resize: str = Field(default="stretch", pattern="^(stretch|pad)$")
+    street_mean: Triple = (0.5, 0.5, 0.5)
+    street_std: Triple = (0.5, 0.5, 0.5)
+    shop_mean: Triple = (0.5, 0.5, 0.5)
+    shop_std: Triple = (0.5, 0.5, 0.5)
+    street_views: tuple[float, ...] = (1.0,)
+    shop_views: tuple[float, ...] = (1.0,)
+    foreground: bool = False
+    fitted: FittedConfig = FittedConfig()
+    temperature: float = Field(default=0.05, gt=0)
+
+    @field_validator("street_views", "shop_views")
+    @classmethod
+    def _sensible(cls, views: tuple[float, ...]) -> tuple[float, ...]:
+        if not views or not all(0.25 <= zoom <= 4 for zoom in views):
+            raise ValueError("views are one or more zooms from 0.25 to 4")
+        return views
+
+
+class YFit(RetrievalModel):
+    """A frozen trunk, and a fitted map for each domain.
+
+    Args:
+        config: of the network.
+        tags: T, which it doesn't read.
+    """
+
+    def __init__(self, config: YFitConfig, tags: int) -> None:
+        super().__init__()
+        self.config = config
+        self.tag_count = tags
+        self.freeze_bn = True
+        self.stage = FIT
+        self.preprocessing = Preprocessing(
+            size=config.size,
+            resize=config.resize,
+            street_mean=config.street_mean,
+            street_std=config.street_std,
+            shop_mean=config.shop_mean,
+            shop_std=config.shop_std,
+        )
+        trunk = build_trunk(config.backbone, config.size)
+        self.trunk = torch.nn.Sequential(trunk.shared, trunk.upper)
+        self.blocks = trunk.blocks
+        self.grid = trunk.grid
+        self.embedding_dim = config.fitted.rank
+        self.street = FittedMap(trunk.channels, config.fitted.rank)  # III
+        self.shop = FittedMap(trunk.channels, config.fitted.rank)  # II
+
+    def stages(self) -> tuple[Stage, ...]:
+        """One: the maps are fitted; then, if epochs are given, they learn on."""
+        return (Stage(FIT, ("street", "shop"), epochs=0, lr=1e-4, optimizer="adamw", fits=True),)
+
+    def street_features(self, images: Tensor) -> Tensor:
+        """(B, 3, S, S) → (B, C), before the map."""
+        views = [self.trunk(zoomed(images, zoom, 0.0)) for zoom in self.config.street_views]
+        return torch.stack([view.mean(dim=(2, 3)) for view in views]).mean(dim=0).float()
+
+    def shop_features(self, images: Tensor) -> Tensor:
+        """(B, 3, S, S) → (B, C), before the map."""
+        mean = images.new_tensor(self.preprocessing.shop_mean).view(1, 3, 1, 1)
+        std = images.new_tensor(self.preprocessing.shop_std).view(1, 3, 1, 1)
+        white = (1.0 - mean) / std  # (1, 3, 1, 1)
+        pooled = []
+        for zoom in self.config.shop_views:
+            view = zoomed(images - white, zoom, 0.0) + white
+            features = self.trunk(view)
+            if self.config.foreground:
+                weights = covered(view * std + mean, (features.shape[2], features.shape[3]))
+                pooled.append((features * weights).sum(dim=(2, 3)))
+            else:
+                pooled.append(features.mean(dim=(2, 3)))
+        return torch.stack(pooled).mean(dim=0).float()
+
+    def encode_street(self, images: Tensor) -> StreetOutput:
+        mapped = self.street(self.street_features(images).unsqueeze(2))[:, :, 0]
+        return StreetOutput(functional.normalize(mapped, dim=1))
+
+    def encode_shop(self, images: Tensor, tags: Tensor) -> ShopOutput:
+        mapped = self.shop(self.shop_features(images).unsqueeze(2))[:, :, 0]
+        norm = torch.linalg.vector_norm(mapped, dim=1)
+        return ShopOutput(functional.normalize(mapped, dim=1), norm)
+
+    @torch.no_grad()
+    def fit(self, street: Iterable[Fitting], shop: Iterable[Fitting]) -> None:
+        photos = [(self.street_features(part.images).cpu(), part.items.cpu()) for part in street]
+        products = [(self.shop_features(part.images).cpu(), part.items.cpu()) for part in shop]
+        maps = fit_maps(
+            torch.cat([features for features, _ in photos]),
+            torch.cat([items for _, items in photos]),
+            torch.cat([features for features, _ in products]),
+            torch.cat([items for _, items in products]),
+            self.blocks,
+            self.config.fitted,
+        )
+        self.street.put(maps.street_weight, maps.street_bias)
+        self.shop.put(maps.shop_weight, maps.shop_bias)
+
+    def loss(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
+        street = self.encode_street(batch.street)
+        shop = self.encode_shop(batch.shop, batch.tags)
+        with torch.autocast(batch.street.device.type, enabled=False):
+            distances = self.distances(street, shop)
+            loss = infonce_loss(
+                distances, batch.street_items, batch.shop_items, self.config.temperature
+            )
+        return {"infonce": loss.detach(), "total": loss}
+
+
+def zoomed(images: Tensor, zoom: float, border: float) -> Tensor:
+    """(B, 3, S, S) at a zoom: its middle enlarged, or the whole made smaller on a border."""
+    size = images.shape[-1]
+    if zoom > 1:
+        side = max(1, round(size / zoom))
+        start = (size - side) // 2
+        images = images[:, :, start : start + side, start : start + side]
+    if zoom < 1:
+        side = max(1, round(size * zoom))
+        start = (size - side) // 2
+        small = functional.interpolate(images, (side, side), mode="bilinear", align_corners=False)
+        end = size - side - start
+        return functional.pad(small, (start, end, start, end), value=border)
+    if zoom == 1:
+        return images
+    return functional.interpolate(images, (size, size), mode="bilinear", align_corners=False)
+
+
+def covered(images: Tensor, grid: tuple[int, int]) -> Tensor:
+    """How much of each location is not white: (B, 3, S, S) in [0, 1] → (B, 1, H, W), sum 1."""
+    shown = (images.amin(dim=1, keepdim=True) < WHITE / 255).float()
+    weights = functional.adaptive_avg_pool2d(shown, grid) + FLOOR
+    return weights / weights.sum(dim=(2, 3), keepdim=True)
+
+
+def _build(config: YFitConfig, tag_vocabulary: Sequence[str]) -> YFit:
+    return YFit(config, len(tag_vocabulary))
+
+
+MODELS = {
+    "yfit": ModelSpec(
+        name="yfit",
+        paper="none (ours); within-class covariance normalisation: Hatch et al., Interspeech 2006",
+        year=2026,
+        link="https://www.isca-archive.org/interspeech_2006/hatch06_interspeech.html",
+        config=YFitConfig,
+        build=_build,
+        needs=("items",),
+        summary="A frozen trunk with a linear map for each domain, fitted in closed form.",
+        tiny={
+            "backbone": {"name": "test_efficientnet"},
+            "size": 64,
+            "street_views": (1.0, 1.5),
+            "shop_views": (1.0, 0.5),
+            "foreground": True,
+            "fitted": {"rank": 6},
+        },
+    )
+}
