@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hemline.errors import UsageError
-from hemline.learn.model import MODELS, Batch, RetrievalModel, Stage
+from hemline.learn.model import MODELS, Batch, Fitting, RetrievalModel, Stage
 
 VOCABULARY = ("category=shirt", "category=skirt", "colour=red", "collar=polo")
 B, M, T = 4, 6, len(VOCABULARY)
@@ -50,7 +50,7 @@ def make_batch(model: RetrievalModel, seed: int = 1) -> Batch:
 
 
 def learn(model: RetrievalModel, stage: Stage, batch: Batch, steps: int) -> tuple[float, float]:
-    """The loss of the first and of the last step."""
+    """The loss of the first and of the last step; what is fitted is fitted after the first."""
     optimizer = torch.optim.Adam(model.begin_stage(stage), lr=2e-3)
     model.train()
     losses = []
@@ -61,6 +61,12 @@ def learn(model: RetrievalModel, stage: Stage, batch: Batch, steps: int) -> tupl
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
+        if step == 0 and stage.fits:
+            model.eval().fit(
+                [Fitting(batch.street, batch.street_items, batch.tags[:B])],
+                [Fitting(batch.shop, batch.shop_items, batch.tags)],
+            )
+            model.train()
     return losses[0], losses[-1]
 
 
