@@ -26,6 +26,9 @@ from hemline.data.atelier.shop import Garment, breadth_of, draw_laid, reach_of, 
 
 __all__ = ["draw_street"]
 
+#: How often a picture is taken anew before it is left as it is.
+ATTEMPTS = 12
+
 
 def draw_street(
     product: Product,
@@ -36,9 +39,33 @@ def draw_street(
 ) -> Drawing:
     """The street picture `view` of a product; the same arguments give the same picture.
 
-    `garment` draws the product in another way (a photo of it).
+    `garment` draws the product in another way (a photo of it). A picture in which next to nothing
+    of the product is seen is nobody's photo of it, and is taken anew.
     """
-    rng = generator(seed, product.index, view, "street")
+    drawing = _draw(product, settings, seed, view, garment, 0)
+    for attempt in range(1, ATTEMPTS):
+        if _seen(drawing, settings.size):
+            break
+        drawing = _draw(product, settings, seed, view, garment, attempt)
+    return drawing
+
+
+def _seen(drawing: Drawing, size: int) -> bool:
+    x1, y1, x2, y2 = drawing.box
+    hidden = max(drawing.disturbance.get("occlusion", 0.0), drawing.disturbance.get("crop", 0.0))
+    return min(x2 - x1, y2 - y1) >= 0.08 * size and hidden <= 0.85
+
+
+def _draw(
+    product: Product,
+    settings: AtelierSettings,
+    seed: int,
+    view: int,
+    garment: Garment | None,
+    attempt: int,
+) -> Drawing:
+    again = (attempt,) if attempt else ()
+    rng = generator(seed, product.index, view, "street", *again)
     size = settings.size
     mirror = bool(rng.random() < settings.mirror)
     record: dict[str, float] = {"mirror": float(mirror)}
