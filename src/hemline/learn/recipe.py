@@ -77,7 +77,8 @@ class DataRecipe(_Part):
         train, val: names of the splits; ``val: null`` always carves.
         carve: how a validation part is cut where no row has the split ``val``.
         keep_out: rows of a protocol that neither train nor validate.
-        crop: ``box`` cuts to the row's box where it has one, ``none`` keeps the whole picture.
+        crop: ``none`` keeps the whole picture, ``box`` cuts to the row's box where it has one (then
+            whoever searches must give a box too).
         normalisation: ``model`` (as the model says), ``computed`` from the training pictures, or
             the numbers.
         epoch: an epoch visits every street ``photos`` row once, or every one of the ``items`` once.
@@ -91,7 +92,7 @@ class DataRecipe(_Part):
     val: str | None = "val"
     carve: Carve = Carve()
     keep_out: KeepOut | None = None
-    crop: Literal["box", "none"] = "box"
+    crop: Literal["box", "none"] = "none"
     normalisation: Literal["model", "computed"] | Normalisation = "model"
     epoch: Literal["photos", "items"] = "photos"
     repeats: int = Field(default=1, ge=1)

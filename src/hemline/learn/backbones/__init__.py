@@ -29,14 +29,17 @@ def build_trunk(config: BackboneConfig, size: int) -> Trunk:
     weights = None if config.weights is None else Path(config.weights).expanduser()
     units: Units
     if config.name in _OWN:
-        if config.pretrained or config.pad_type is not None:
+        if config.pretrained or config.pad_type is not None or config.output_stride is not None:
             raise UsageError(
-                f"pretrained and pad_type are timm's; {config.name} knows only weights"
+                "pretrained, pad_type and output_stride are timm's; "
+                f"{config.name} knows only weights"
             )
         make, cut = _OWN[config.name]
         units = make()
         if weights is not None:
             load_weights(nn.ModuleDict(dict(units)), weights)
     else:
-        units, cut = timm_units(config.name, size, weights, config.pretrained, config.pad_type)
+        extra = {"pad_type": config.pad_type, "output_stride": config.output_stride}
+        extra = {name: value for name, value in extra.items() if value is not None}
+        units, cut = timm_units(config.name, size, weights, config.pretrained, extra)
     return cut_units(config.name, units, config.cut or cut, config.end, size, config.taps)

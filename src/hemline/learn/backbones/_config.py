@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import model_validator
 
@@ -21,6 +21,8 @@ class BackboneConfig(ModelConfig):
         taps: stages whose features are joined, channel beside channel on the last one's grid, in
             place of the last stage's alone; the cut itself or later ones.
         pad_type: ``same`` for weights that come from TensorFlow (timm's EfficientNet family).
+        output_stride: pixels of the picture to a location of the last features, where timm can
+            keep them finer (8, 16 or 32, by dilation); None for the network's own.
         freeze_bn: batch normalisation stays in evaluation mode while training (its scale and bias
             still learn); needed where it is folded into the convolutions.
     """
@@ -32,6 +34,7 @@ class BackboneConfig(ModelConfig):
     end: str | None = None
     taps: tuple[str, ...] = ()
     pad_type: str | None = None
+    output_stride: Literal[8, 16, 32] | None = None
     freeze_bn: bool = False
 
     @model_validator(mode="before")

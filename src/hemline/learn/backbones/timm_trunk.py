@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import timm
@@ -28,7 +29,7 @@ def timm_units(
     size: int,
     weights: Path | None = None,
     pretrained: bool = False,
-    pad_type: str | None = None,
+    extra: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[Units, str]:
     """The chain of a timm network's feature part, and the stage it is cut after by default.
 
@@ -37,7 +38,7 @@ def timm_units(
         size: side of the input in pixels.
         weights: a safetensors or .pth file; its class head is ignored, all else must fit.
         pretrained: take timm's own weights (downloads them).
-        pad_type: the padding of the EfficientNet family (``same`` for weights from TensorFlow).
+        extra: what else ``timm.create_model`` is told (``pad_type``, ``output_stride``).
 
     Returns:
         The units, and the name of the last-but-one stage of timm's ``feature_info``.
@@ -50,7 +51,6 @@ def timm_units(
     known = timm.list_models()
     if name.split(".")[0] not in known:
         raise UsageError(f"no backbone {name!r}. {nearest(name, [*known, 'nin', 'vgg_cnn_s'])}")
-    extra: dict[str, Any] = {} if pad_type is None else {"pad_type": pad_type}
     try:
         model = timm.create_model(name, pretrained=pretrained, **extra)
     except (TypeError, RuntimeError) as error:
