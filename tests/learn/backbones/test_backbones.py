@@ -146,3 +146,39 @@ def test_a_bare_name_is_a_backbone() -> None:
     assert BackboneConfig.model_validate("vgg_cnn_s").name == "vgg_cnn_s"
     with pytest.raises(ValidationError):
         BackboneConfig.model_validate({"nam": "nin"})
+
+
+def test_taps_join_layers_on_the_last_ones_grid() -> None:
+    config = BackboneConfig(
+        name="test_efficientnet", cut="blocks.0", taps=("blocks.0", "blocks.2", "blocks.1")
+    )
+    trunk = build_trunk(config, 64)
+    trunk.shared.eval()
+    trunk.upper.eval()
+    plain = build_trunk(BackboneConfig(name="test_efficientnet", cut="blocks.0"), 64)
+    assert len(trunk.blocks) == 3
+    assert trunk.channels == sum(trunk.blocks)
+    assert plain.blocks == (plain.channels,)
+    with torch.no_grad():
+        low = trunk.shared(torch.rand(2, 3, 64, 64))
+        joined = trunk.upper(low)
+        layers = trunk.upper.layers(low)
+    assert joined.shape == (2, trunk.channels, *trunk.grid)
+    side = low.shape[2] // trunk.grid[0]
+    averaged = low.unflatten(2, (-1, side)).unflatten(4, (-1, side)).mean(dim=(3, 5))
+    torch.testing.assert_close(joined[:, : trunk.blocks[0]], averaged)
+    torch.testing.assert_close(torch.cat(layers, dim=1), joined)
+
+
+def test_a_tap_below_the_cut_is_refused() -> None:
+    config = BackboneConfig(name="test_efficientnet", cut="blocks.1", taps=("blocks.0",))
+    with pytest.raises(UsageError, match=r"no stage 'blocks.0' to tap"):
+        build_trunk(config, 64)
+
+
+def test_output_stride_keeps_the_last_features_fine() -> None:
+    names = {"name": "mobilenetv2_050"}
+    assert build_trunk(BackboneConfig(**names), 64).grid == (2, 2)
+    assert build_trunk(BackboneConfig(**names, output_stride=16), 64).grid == (4, 4)
+    with pytest.raises(UsageError, match="are timm's"):
+        build_trunk(BackboneConfig(name="nin", output_stride=16), 224)

@@ -239,3 +239,28 @@ def test_two_processes_in_one_folder_are_refused(tmp_path: Path, manifest: Manif
     (tmp_path / "run").mkdir()
     with loop._locked(tmp_path / "run"), pytest.raises(TrainingError, match="another process"):
         train(recipe(), manifest, tmp_path / "run")
+
+
+def test_a_stage_that_fits_may_have_no_epochs(manifest: Manifest, tmp_path: Path) -> None:
+    words = {
+        "name": "fitted",
+        "model": {
+            "name": "yfit",
+            "config": {
+                "backbone": {"name": "test_efficientnet"},
+                "size": 32,
+                "fitted": {"rank": 8},
+            },
+        },
+        "batch_size": 6,
+        "threads": 1,
+    }
+    result = train(parse(words), manifest, tmp_path / "run")
+    assert result["finished"]
+    assert result["best"]["epoch"] == 0
+    model = checkpoint.load_run(tmp_path / "run").model
+    assert float(model.state_dict()["street.bias"].abs().sum()) > 0
+    again = train(parse(words), manifest, tmp_path / "run")
+    assert again["resumed"]
+    on = train(parse({**words, "stages": {"Fit": {"epochs": 2}}}), manifest, tmp_path / "on")
+    assert on["epochs"] == 3  # the fit itself, validated as epoch 0, and two more

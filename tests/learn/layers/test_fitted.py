@@ -1,0 +1,105 @@
+"""The fitted map against a slow reference, and what it is for: finding products never seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from hemline.errors import DataError
+from hemline.learn.layers.fitted import FittedConfig, FittedMap, fit_maps
+
+BLOCKS = (3, 5)
+
+
+def pairs(items: int, photos: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Photos vary in two loud directions that say nothing of the item; the domains are shifted."""
+    draw = torch.Generator().manual_seed(seed)
+    item = torch.randn(items, 8, generator=draw)
+    item[:, :2] = 0
+    noise = torch.zeros(items, photos, 8)
+    noise[:, :, :2] = 6 * torch.randn(items, photos, 2, generator=draw)
+    noise[:, :, 2:] = 0.3 * torch.randn(items, photos, 6, generator=draw)
+    street = (item[:, None] + noise + 4.0).flatten(0, 1)
+    loud = torch.cat([6 * torch.randn(items, 2, generator=draw), torch.zeros(items, 6)], dim=1)
+    shop = 2.0 * item + loud - 1.0
+    return street, torch.arange(items).repeat_interleave(photos), shop, torch.arange(items)
+
+
+def slow(
+    street: Tensor, street_items: Tensor, shop: Tensor, config: FittedConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """The text of the docstring, with loops and a symmetric square root."""
+    scale = np.concatenate([[n**-0.5] * n for n in BLOCKS])
+    x, y = street.double().numpy(), shop.double().numpy()
+    x = (x - x.mean(0)) / (x.std(0) + 1e-6) * scale
+    y = (y - y.mean(0)) / (y.std(0) + 1e-6) * scale
+    means = np.stack([x[street_items.numpy() == i].mean(0) for i in range(len(y))])
+    spread = np.zeros((8, 8))
+    for row, item in zip(x, street_items.tolist(), strict=True):
+        spread += np.outer(row - means[item], row - means[item]) / len(x)
+    for i in range(len(y)):
+        spread += config.shift * np.outer(means[i] - y[i], means[i] - y[i]) / len(y)
+    spread += config.shrinkage * np.trace(spread) / 8 * np.eye(8)
+    values, vectors = np.linalg.eigh(spread)
+    root = vectors @ np.diag(values**-0.5) @ vectors.T
+    centres = np.concatenate([means, y]) @ root
+    _, _, directions = np.linalg.svd(centres - centres.mean(0), full_matrices=False)
+    axes = directions[: config.rank]
+    return x @ root @ axes.T, y @ root @ axes.T
+
+
+@pytest.mark.parametrize("rank", [3, 8])
+def test_it_is_what_its_text_says(rank: int) -> None:
+    street, street_items, shop, shop_items = pairs(12, 5)
+    config = FittedConfig(rank=rank)
+    maps = fit_maps(street, street_items, shop, shop_items, BLOCKS, config)
+    photos = street @ maps.street_weight.T + maps.street_bias
+    products = shop @ maps.shop_weight.T + maps.shop_bias
+    x, y = slow(street, street_items, shop, config)
+    # Axes may be turned or mirrored between two square roots; inner products may not.
+    np.testing.assert_allclose((photos @ products.T).numpy(), x @ y.T, atol=2e-4)
+    np.testing.assert_allclose((photos @ photos.T).numpy(), x @ x.T, atol=2e-4)
+
+
+def test_it_finds_items_that_it_was_not_fitted_to() -> None:
+    street, street_items, shop, shop_items = pairs(60, 4)
+    seen = 40
+    photos = street_items < seen
+    maps = fit_maps(
+        street[photos],
+        street_items[photos],
+        shop[:seen],
+        shop_items[:seen],
+        BLOCKS,
+        FittedConfig(shrinkage=0.05),
+    )
+
+    def found(queries: Tensor, gallery: Tensor) -> float:
+        queries = torch.nn.functional.normalize(queries[~photos], dim=1)
+        gallery = torch.nn.functional.normalize(gallery, dim=1)
+        best = (queries @ gallery.T).argmax(dim=1)
+        return float((best == street_items[~photos]).float().mean())
+
+    plain = found(street - street[photos].mean(dim=0), shop - shop[:seen].mean(dim=0))
+    fitted = found(
+        street @ maps.street_weight.T + maps.street_bias, shop @ maps.shop_weight.T + maps.shop_bias
+    )
+    assert fitted > 0.85
+    assert plain < 0.5
+
+
+def test_one_item_is_too_few() -> None:
+    street, street_items, shop, shop_items = pairs(3, 2)
+    with pytest.raises(DataError, match="1 items have both"):
+        fit_maps(street[:2], street_items[:2], shop, shop_items, BLOCKS, FittedConfig())
+
+
+def test_a_map_takes_fewer_dimensions_than_it_has_and_leaves_the_rest_zero() -> None:
+    layer = FittedMap(8, 6)
+    layer.put(torch.ones(4, 8), torch.ones(4))
+    out = layer(torch.ones(2, 8, 3))
+    assert out.shape == (2, 6, 3)
+    assert (out[:, :4] == 9).all()
+    assert (out[:, 4:] == 0).all()

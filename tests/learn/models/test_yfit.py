@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from hemline.errors import UsageError
+from hemline.learn.model import MODELS, Fitting
+from hemline.learn.models.yfit import FLOOR, covered, zoomed
+
+
+def test_zooms_show_the_middle_or_set_it_on_a_border() -> None:
+    picture = torch.zeros(1, 3, 16, 16)
+    picture[:, :, 4:12, 4:12] = 1.0
+    torch.testing.assert_close(zoomed(picture, 1.0, 9.0), picture)
+    torch.testing.assert_close(zoomed(picture, 2.0, 9.0), torch.ones(1, 3, 16, 16))
+    small = zoomed(picture, 0.5, 9.0)
+    assert (small[:, :, :4] == 9.0).all()
+    assert (small[:, :, :, 12:] == 9.0).all()
+    torch.testing.assert_close(small[:, :, 6:10, 6:10], torch.ones(1, 3, 4, 4))
+
+
+def test_weights_lie_on_what_is_not_white() -> None:
+    picture = torch.ones(1, 3, 8, 8)
+    picture[:, 2, :4, :4] = 0.5  # one dark channel is enough
+    weights = covered(picture, (2, 2))
+    total = 1 + 4 * FLOOR
+    expected = torch.tensor([[1 + FLOOR, FLOOR], [FLOOR, FLOOR]]) / total
+    torch.testing.assert_close(weights[0, 0], expected)
+    even = covered(torch.ones(2, 3, 8, 8), (2, 2))
+    torch.testing.assert_close(even, torch.full((2, 1, 2, 2), 0.25))
+
+
+def test_fitting_brings_photos_to_their_products() -> None:
+    torch.manual_seed(0)
+    spec = MODELS["yfit"]
+    model = spec.build(spec.configure(spec.tiny), ()).eval()
+    items = torch.arange(8)
+    products = torch.rand(8, 3, 1, 1) + 0.2 * torch.rand(8, 3, 64, 64)
+    photos = torch.cat([0.6 * products + 0.1 * torch.rand(8, 3, 64, 64) for _ in range(3)])
+    none = torch.zeros(24, 0)
+
+    def hits() -> float:
+        street = model.encode_street(photos).embedding
+        shop = model.encode_shop(products, none[:8]).embedding
+        return float(((street @ shop.T).argmax(dim=1) == items.repeat(3)).float().mean())
+
+    with torch.no_grad():
+        before = hits()
+        model.fit(
+            [
+                Fitting(photos[:12], items.repeat(3)[:12], none[:12]),
+                Fitting(photos[12:], items.repeat(3)[12:], none[12:]),
+            ],
+            [Fitting(products, items, none[:8])],
+        )
+        assert hits() > max(before, 0.9)
+
+
+@pytest.mark.parametrize("views", [(), (0.1,), (9.0,)])
+def test_views_that_make_no_sense(views: tuple[float, ...]) -> None:
+    with pytest.raises(UsageError, match="zooms from"):
+        MODELS["yfit"].configure({"street_views": views})
