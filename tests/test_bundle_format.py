@@ -69,3 +69,25 @@ def test_a_folder_without_bundle_and_a_bundle_without_graph(bundle: Path, tmp_pa
     (bundle / "shop.onnx").unlink()
     with pytest.raises(BundleError, match="lacks shop.onnx"):
         read_info(bundle)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1]", "names no format_version"),
+        ("{}", "names no format_version"),
+        ("", "can't be read"),
+    ],
+)
+def test_what_is_no_description_is_refused(bundle: Path, text: str, message: str) -> None:
+    (bundle / "bundle.json").write_text(text)
+    with pytest.raises(BundleError, match=message):
+        read_info(bundle)
+
+
+def test_a_graph_outside_the_folder_is_refused(bundle: Path) -> None:
+    raw = json.loads((bundle / "bundle.json").read_text())
+    raw["graphs"]["street"] = "../street.onnx"
+    (bundle / "bundle.json").write_text(json.dumps(raw))
+    with pytest.raises(BundleError, match="a graph is a file of the bundle's folder"):
+        read_info(bundle)

@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hemline.data.preprocess import Preprocessing
 from hemline.errors import BundleError
+from hemline.files import write_whole
 
 FORMAT_VERSION = 1
 INFO_FILE = "bundle.json"
@@ -94,7 +95,7 @@ def fingerprint(folder: Path, info: BundleInfo) -> str:
 def write_info(folder: Path, info: BundleInfo) -> BundleInfo:
     """Writes ``bundle.json`` with its fingerprint; the last file to be written of a bundle."""
     info = info.model_copy(update={"fingerprint": fingerprint(folder, info)})
-    (folder / INFO_FILE).write_text(info.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    write_whole(folder / INFO_FILE, info.model_dump_json(indent=2) + "\n")
     return info
 
 
@@ -114,7 +115,9 @@ def read_info(folder: Path) -> BundleInfo:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BundleError(f"{path} can't be read: {error}") from None
-    version = raw.get("format_version") if isinstance(raw, dict) else None
+    if not isinstance(raw, dict) or "format_version" not in raw:
+        raise BundleError(f"{path} is not a bundle's description: it names no format_version")
+    version = raw["format_version"]
     if version != FORMAT_VERSION:
         raise BundleError(
             f"{folder} is a bundle of format version {version}, "
@@ -126,6 +129,9 @@ def read_info(folder: Path) -> BundleInfo:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise BundleError(f"{path}: {where}: {first['msg']}") from None
+    for name in info.graphs.values():
+        if Path(name).name != name:
+            raise BundleError(f"{path}: a graph is a file of the bundle's folder, not {name!r}")
     missing = [name for name in info.graphs.values() if not (folder / name).is_file()]
     if missing:
         raise BundleError(f"the bundle {folder} lacks {', '.join(missing)}; copy it whole")

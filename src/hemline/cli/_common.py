@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -43,12 +45,34 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
+def _finite(value: Any) -> Any:
+    """The same with None for NaN and the infinities, which JSON doesn't have."""
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset | np.ndarray):
+        return [
+            _finite(inner) for inner in (value.tolist() if isinstance(value, np.ndarray) else value)
+        ]
+    return value
+
+
+def to_json(result: Mapping[str, Any], indent: int | None = None) -> str:
+    """``result`` as one JSON object, readable by every strict parser and writable as UTF-8."""
+    text = json.dumps(
+        _finite(result), default=_plain, ensure_ascii=False, indent=indent, allow_nan=False
+    )
+    # A file's name may hold bytes that are no UTF-8; Python has them as lone surrogates.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def emit(
     result: Mapping[str, Any], as_json: bool, words: Callable[[Mapping[str, Any]], None]
 ) -> None:
     """Prints ``result`` as one JSON object, or lets ``words`` tell it to a person."""
     if as_json:
-        sys.stdout.write(json.dumps(result, default=_plain, ensure_ascii=False) + "\n")
+        sys.stdout.write(to_json(result) + "\n")
         sys.stdout.flush()
     else:
         words(result)
@@ -93,3 +117,32 @@ def progress(what: str) -> Iterator[Advance]:
             say(f"{what}: {done} of {total}")
 
     yield advance
+
+
+@contextmanager
+def natives_hushed() -> Iterator[None]:
+    """Mutes what C libraries print about damaged pictures; Python's own words still come out."""
+    try:
+        hushable = sys.stderr.fileno() == 2
+    except (OSError, ValueError, AttributeError):
+        hushable = False
+    if not hushable:
+        yield
+        return
+    python = sys.stderr
+    python.flush()
+    kept = os.dup(2)
+    stream = os.fdopen(
+        os.dup(2), "w", buffering=1, encoding=python.encoding, errors="backslashreplace"
+    )
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
+    sys.stderr = stream
+    try:
+        yield
+    finally:
+        sys.stderr = python
+        stream.close()
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from hemline.cli._common import JsonOption, emit, out, progress, say
+from hemline.cli._common import JsonOption, emit, natives_hushed, out, progress, say, to_json
 from hemline.cli._protocol import protocol
-from hemline.errors import DataError, HemlineError, UsageError
+from hemline.errors import DataError, UsageError
+from hemline.files import write_whole
 
 app = typer.Typer(
     help="Make, read, check and show the table of pictures (the manifest) that all else takes.",
@@ -193,11 +191,11 @@ def check(
     from hemline.data.manifest import Manifest
 
     table = Manifest.read(manifest)
-    with _natives_hushed(), progress("opening pictures") as advance:
+    with natives_hushed(), progress("opening pictures") as advance:
         report = check_manifest(table, workers, progress=advance)
     result = report.to_json()
     if output is not None:
-        _write_json(output, result)
+        write_whole(output, to_json(result, indent=1) + "\n")
     if strict and report.broken_count:
         first = report.broken[0]
         raise DataError(
@@ -228,7 +226,7 @@ def show(
 
     table = Manifest.read(manifest)
     chosen = pick(table, domain, split, tuple(item or ()), count, seed)
-    with _natives_hushed():
+    with natives_hushed():
         skipped = write_sheet(chosen, output, side)
     for line in skipped:
         say(f"left out: {line}")
@@ -324,47 +322,6 @@ def _tell_check(result: Mapping[str, Any]) -> None:
         out(f"tags that every row has: {', '.join(result['constant_tags'])}")
     if not any(counts.values()) and not result["constant_tags"]:
         out("nothing is wrong")
-
-
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    import json
-
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", "utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise HemlineError(f"{path} can't be written: {error.strerror}") from None
-
-
-@contextmanager
-def _natives_hushed() -> Iterator[None]:
-    """Mutes what C libraries print about damaged pictures; Python's own words still come out."""
-    try:
-        hushable = sys.stderr.fileno() == 2
-    except (OSError, ValueError, AttributeError):
-        hushable = False
-    if not hushable:
-        yield
-        return
-    python = sys.stderr
-    python.flush()
-    kept = os.dup(2)
-    stream = os.fdopen(
-        os.dup(2), "w", buffering=1, encoding=python.encoding, errors="backslashreplace"
-    )
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    os.close(null)
-    sys.stderr = stream
-    try:
-        yield
-    finally:
-        sys.stderr = python
-        stream.close()
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 app.command("protocol")(protocol)

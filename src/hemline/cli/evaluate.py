@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from hemline.cli._common import JsonOption, emit, out, progress, say
+from hemline.cli._common import JsonOption, emit, natives_hushed, out, progress, say, to_json
 from hemline.errors import UsageError
+from hemline.files import write_whole
 
 
 def evaluate(
@@ -50,7 +51,7 @@ def evaluate(
     cache: Annotated[
         Path | None, typer.Option(help="Keep the embeddings there; a second run reads them.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap and of holdout's choice.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap and of holdout's choice.")] = 0,
     share: Annotated[float, typer.Option(help="Of the products that holdout keeps out.")] = 0.2,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of one run.")] = None,
     output: Annotated[
@@ -89,10 +90,11 @@ def evaluate(
                 found.append(measure(encoder, part, rerank=rerank, cache=cache, advance=advance))
         return found
 
-    ours = run(model)
-    result = report(ours, seed=seed)
-    if against:
-        result["against"] = [compare(ours, run(other), seed=seed) for other in against]
+    with natives_hushed():
+        ours = run(model)
+        result = report(ours, seed=seed)
+        if against:
+            result["against"] = [compare(ours, run(other), seed=seed) for other in against]
     if slices:
         result["slices"] = {column: by_column(ours, column) for column in slices}
     if errors is not None:
@@ -116,10 +118,7 @@ def _write_errors(outcomes: list[Any], path: Path) -> None:
 
 
 def _write_json(result: Mapping[str, Any], path: Path) -> None:
-    import json as text
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_whole(path, to_json(result, indent=2) + "\n")
 
 
 COMMANDS: Mapping[str, Callable[..., Any]] = {"evaluate": evaluate}

@@ -12,6 +12,7 @@ from hemline.data.images import open_many
 from hemline.data.manifest import Manifest
 from hemline.data.sheets import contact_sheet
 from hemline.errors import DataError, ImageError, UsageError, nearest
+from hemline.files import write_whole
 from hemline.types import DOMAINS, SPLITS, Image, Record
 
 _PAPER, _INK, _GREY = (250, 249, 247), (20, 20, 20), (110, 110, 110)
@@ -151,6 +152,5 @@ def write_sheet(manifest: Manifest, path: Path, side: int = 224) -> list[str]:
         raise UsageError(f"a sheet is .png or .jpg, not {path.name!r}")
     sheet, skipped = draw_sheet(manifest, side)
     _, data = cv2.imencode(path.suffix.lower(), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data.tobytes())
+    write_whole(path, data.tobytes())
     return skipped

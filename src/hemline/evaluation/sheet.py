@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from hemline.data.images import encode_jpeg
+from hemline.files import write_whole
 from hemline.types import FloatArray, Image
 
 _PAPER, _INK, _FAINT = (250, 250, 248), (32, 33, 36), (120, 120, 124)
@@ -89,8 +90,7 @@ def write_sheet(path: Path, rows: Sequence[Row], title: str, note: str = "") -> 
     done, data = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
     if not done:
         raise OSError(f"the sheet {path} can't be encoded")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data.tobytes())
+    write_whole(path, data.tobytes())
 
 
 def write_page(path: Path, rows: Sequence[Row], title: str, note: str = "") -> None:
@@ -99,8 +99,7 @@ def write_page(path: Path, rows: Sequence[Row], title: str, note: str = "") -> N
     page = Template(template).substitute(
         title=html.escape(title), note=html.escape(note), rows="\n".join(map(_row_html, rows))
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    write_whole(path, page)
 
 
 def _row_html(row: Row) -> str:

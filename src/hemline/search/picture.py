@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import numpy as np
 
 from hemline.data.images import open_image
 from hemline.errors import ImageError
+from hemline.files import write_whole
 from hemline.search.catalog import Catalog
 from hemline.search.engine import Photo
 from hemline.types import Box, Image, SearchResult
@@ -35,16 +34,7 @@ def draw_results(
     done, data = cv2.imencode(path.suffix, cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
     if not done:
         raise ImageError(f"{path} can't be drawn; name a .png or .jpg file")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(bytes(data))
-        Path(partial).chmod(0o644)
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
+    write_whole(path, data.tobytes())
     return path
 
 
