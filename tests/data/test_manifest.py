@@ -141,8 +141,8 @@ WRONG = [
     ("path,item_id,domain,tags\na,1,shop,=red\n", r"tags \['=red'\]"),
     ("path,item_id,domain,tags\na,1,shop,colour=\n", "neither part empty"),
     ("path,item_id,domain\na,1,shop\nb,2\n", "row 2: 2 cells, where the header has 3"),
-    ("path,item_id\na,1\n", "'domain' is missing .*found: path, item_id"),
-    ("path,item_id,Domain\na,1,shop\n", "Did you mean 'Domain'"),
+    ("path,item_id\na,1\n", "lacks the columns domain .found: path, item_id"),
+    ("path,item_id,Domain\na,1,shop\n", "did you mean 'Domain' for 'domain'"),
     ("path,item_id,domain,path\na,1,shop,b\n", "'path' stands in the header twice"),
     ("path,item_id,domain\n", "no rows"),
     ("", "is empty"),
@@ -171,7 +171,8 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     assert "row 6: item_id is empty" in text  # numbered as in the file, after the skipped row 4
     assert "33 more; in all" in text
     assert "50 wrong domain" in text
-    assert len(text.splitlines()) == 22
+    assert text.count("; ") >= 20
+    assert "\n" not in text
 
 
 @pytest.mark.parametrize(

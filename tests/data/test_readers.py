@@ -208,7 +208,7 @@ def test_csv_mapped(listing: Path) -> None:
 
 def test_csv_wrong(listing: Path) -> None:
     read = READERS["csv"].read
-    with pytest.raises(DataError, match="'path' is missing"):
+    with pytest.raises(DataError, match="lacks the columns path"):
         read(listing)
     with pytest.raises(UsageError, match="no column 'skw'. Did you mean 'sku'"):
         read(listing, item_id="skw")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from hemline.data._manifest_text import NUMBER, parse_landmarks, parse_tags
-from hemline.errors import DataError, nearest
+from hemline.errors import DataError
 from hemline.types import DOMAINS, SPLITS
 
 #: Its published types lag behind what the functions take.
@@ -86,7 +87,7 @@ class Problems:
         if total == 1:
             raise DataError(f"{self.where}: {lines[0]}")
         head = f"{self.where}: {total:,} problems (rows count from 1, without the header)"
-        raise DataError("\n  ".join([head, *lines]))
+        raise DataError(f"{head}: {'; '.join(lines)}")
 
 
 def canonical(table: Any, where: str, early: Problems | None = None) -> Any:
@@ -104,13 +105,7 @@ def canonical(table: Any, where: str, early: Problems | None = None) -> Any:
     if doubled:
         problems.general.append(f"the column {doubled[0]!r} stands there twice")
         problems.stop()
-    for name in REQUIRED:
-        if name not in names:
-            others = [n for n in names if n not in SCHEMA]
-            problems.general.append(
-                f"the column {name!r} is missing (needed: {', '.join(REQUIRED)}; found: "
-                f"{', '.join(names) or 'none'})" + (f". {nearest(name, others)}" if others else "")
-            )
+    _check_names(names, problems)
     if len(table) == 0 and not problems.counts:
         problems.general.append("there are no rows; a manifest has a row for each picture")
     if problems.general or len(table) == 0:
@@ -129,6 +124,20 @@ def canonical(table: Any, where: str, early: Problems | None = None) -> Any:
         if name and name not in SCHEMA and not name.startswith("__index_level_"):
             columns[name] = table[name]
     return pa.table(columns)
+
+
+def _check_names(names: Sequence[str], problems: Problems) -> None:
+    missing = [name for name in REQUIRED if name not in names]
+    if not missing:
+        return
+    others = [name for name in names if name not in SCHEMA]
+    close = {name: get_close_matches(name, others, n=1, cutoff=0.5) for name in missing}
+    guess = ", ".join(f"{found[0]!r} for {name!r}" for name, found in close.items() if found)
+    problems.general.append(
+        f"lacks the columns {', '.join(missing)} (found: {', '.join(names) or 'none'})"
+        + (f"; did you mean {guess}?" if guess else "")
+        + "; 'hemline data read csv' maps other names"
+    )
 
 
 def whole(column: Any) -> Any:
