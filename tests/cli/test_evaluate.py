@@ -54,6 +54,8 @@ def test_a_person_gets_a_table(place: Path, capsys: pytest.CaptureFixture[str]) 
         (["--crop", "tight"], "--crop is none, query or box"),
         (["--unmatched", "skip"], "--unmatched is miss or drop"),
         (["--errors", "a.pdf"], ".png or .html"),
+        (["--fold", "1"], "'default' has no folds"),
+        (["--seed", "-1"], "'--seed'"),
         (["--slices", "cluter"], "Did you mean 'clutter'"),
     ],
 )

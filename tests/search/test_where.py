@@ -93,6 +93,9 @@ def test_means_what_sqlite_means(text: str) -> None:
         "tags = 'floral'",
         "price is 5",
         "title like 5",
+        "price < 1e999999",
+        "price < nan",
+        "title = 'open",
         "case when price = 1 then 1 end",
         "(" * 1900 + "price = 1" + ")" * 1900,
         "price = 1 or " * 500 + "price = 1",
@@ -111,3 +114,12 @@ def test_an_unknown_column_names_the_known_ones() -> None:
 
 def test_a_long_chain_is_fine() -> None:
     assert found(" or ".join(f"price = {i}" for i in range(200))) == [0, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("price <", "something is missing"), ("title = 'a", "a quotation mark isn't closed")],
+)
+def test_what_is_wrong_is_said_plainly(text: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        Where.parse(text, EXTRA)

@@ -18,7 +18,7 @@ def protocol(
         str, typer.Option(help="default, atelier, grocery, grocery-folds or holdout.")
     ] = "default",
     fold: Annotated[int | None, typer.Option(help="Only this fold, from 0.")] = None,
-    seed: Annotated[int, typer.Option(help="Of holdout's choice of products.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of holdout's choice of products.")] = 0,
     share: Annotated[float, typer.Option(help="Of the products that holdout keeps out.")] = 0.2,
     train_out: Annotated[
         Path | None,

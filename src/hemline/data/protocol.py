@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemline.data.manifest import Manifest
-from hemline.errors import DataError
+from hemline.errors import DataError, UsageError
 from hemline.registry import Registry
 
 Rows = npt.NDArray[np.int64]
@@ -93,10 +93,16 @@ def build(name: str, manifest: Manifest, choices: Choices | None = None) -> tupl
     """The named protocol over ``manifest``: one, or one for each fold.
 
     Raises:
-        UsageError: no protocol of that name, or no such fold.
+        UsageError: no protocol of that name, no such fold, or a negative seed.
         DataError: the manifest hasn't the rows it needs.
     """
-    return PROTOCOLS[name](manifest, choices or Choices())
+    chosen = choices or Choices()
+    if chosen.seed < 0:
+        raise UsageError(f"a seed is 0 or more, not {chosen.seed}")
+    built = PROTOCOLS[name](manifest, chosen)
+    if chosen.fold is not None and all(part.name == name for part in built):
+        raise UsageError(f"protocol {name!r} has no folds; leave the fold out")
+    return built
 
 
 _CROPS: dict[Crop, str] = {

@@ -14,6 +14,9 @@ from hemline.errors import UsageError
 from hemline.search.bundle import Bundle
 from hemline.types import Domain, FloatArray, Image
 
+#: Threads that are asked of ONNX Runtime; each costs memory even where there is no core for it.
+MAX_THREADS = 256
+
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 
 
@@ -33,8 +36,10 @@ class BundleEncoder:
             threads: for one run of a graph; None leaves it to ONNX Runtime.
             batch: pictures to a run.
         """
-        if batch < 1 or (threads is not None and threads < 1):
-            raise UsageError(f"batch and threads are at least 1, not {batch} and {threads}")
+        if batch < 1:
+            raise UsageError(f"batch is at least 1, not {batch}")
+        if threads is not None and not 1 <= threads <= MAX_THREADS:
+            raise UsageError(f"threads are from 1 to {MAX_THREADS}, not {threads}")
         self.bundle = bundle
         self.unknown_tags: Counter[str] = Counter()
         self._threads = threads

@@ -9,6 +9,7 @@ rows whose condition is true are found.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -65,6 +66,10 @@ class Where:
             test = reader.condition(trees[0])
         except (SqlglotError, RecursionError) as error:
             reason = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines()[0]
+            if reason.startswith("Required keyword"):
+                reason = "something is missing" + reason[reason.rfind(". Line") :].rstrip(".")
+            elif reason.startswith("Error tokenizing"):
+                reason = "a quotation mark isn't closed"
             raise UsageError(f"the condition {text!r} can't be read: {reason}") from None
         return cls(text, frozenset(reader.used), test)
 
@@ -188,7 +193,7 @@ def _constant(node: exp.Expr) -> Scalar:
     from sqlglot import exp
 
     if isinstance(node, exp.Literal):
-        return node.name if node.is_string else float(node.name)
+        return node.name if node.is_string else _number(node.name)
     if isinstance(node, exp.Neg):
         inner = _constant(node.this)
         if isinstance(inner, float):
@@ -198,6 +203,16 @@ def _constant(node: exp.Expr) -> Scalar:
     if isinstance(node, exp.Paren):
         return _constant(node.this)
     raise _unreadable(node)
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise UsageError(f"{text!r} is no number that a condition can compare with")
+    return number
 
 
 def _negate(value: Truth) -> Truth:

@@ -181,3 +181,11 @@ def test_the_real_grocery_data_has_the_published_counts() -> None:
     parts = build("grocery-folds", data)
     assert sum(len(part.queries) for part in parts) == 2936
     assert all(part.unmatched == 0 for part in parts)
+
+
+def test_a_fold_of_a_protocol_without_folds_and_a_negative_seed(tmp_path: Path) -> None:
+    rows = manifest([("a", "street", "test"), ("a", "shop", "test")], tmp_path)
+    with pytest.raises(UsageError, match="'default' has no folds"):
+        build("default", rows, Choices(fold=0))
+    with pytest.raises(UsageError, match="seed is 0 or more"):
+        build("holdout", rows, Choices(seed=-1))
