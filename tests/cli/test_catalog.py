@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +99,19 @@ def test_a_manifest_without_any_picture_fails(
         (["add", "shop", "nothing.csv"], 1, "nothing.csv"),
         (["add", "shop", "products.csv", "--crop", "face"], 2, "crop is none or box"),
         (["add", "shop", "products.csv", "--batch", "0"], 2, "at least 1"),
-        (["add", "shop", "products.csv", "--threads", "0"], 2, "at least 1"),
+        (["add", "shop", "products.csv", "--threads", "0"], 2, "from 1 to 256"),
         (["remove", "shop", "no-such"], 1, "has none of these products: no-such"),
+        (["add", "shop", "products.csv", "--threads", "999999"], 2, "from 1 to 256"),
+        (["add", "shop", "other.csv"], 1, "lacks the columns path, item_id, domain (found: sku)"),
+        (["add", "shop", "bad.csv"], 1, "2 problems"),
+        (["add", "shop", "latin.csv"], 1, "not UTF-8"),
+        (["add", "shop", "empty.csv"], 1, "is empty"),
+        (["add", "shop", "header.csv"], 1, "there are no rows"),
+        (["add", "shop", "street.csv"], 2, "none of the 1 rows is for a catalogue"),
+        (["add", "shop", "products.csv", "--skipped", "0.jpg/s.csv"], 1, "0.jpg is a file"),
+        (["stats", "products.csv"], 1, "products.csv is a file; a catalogue is a folder"),
+        (["create", "new", "--bundle", "products.csv"], 1, "no bundle 'products.csv'"),
+        (["create", "products.csv/new"], 1, "products.csv is a file, where a folder is needed"),
         (["show", "shop", "no-such"], 1, "has none of these products: no-such"),
         (["remove", "shop"], 2, "ITEM"),
     ],
@@ -106,6 +119,12 @@ def test_a_manifest_without_any_picture_fails(
 def test_mistakes_get_one_line(
     shop: Path, capsys: pytest.CaptureFixture[str], args: list[str], code: int, words: str
 ) -> None:
+    (shop / "other.csv").write_text("sku\na\n")
+    (shop / "bad.csv").write_text("path,item_id,domain\na.jpg,,shop\nb.jpg,b,home\n")
+    (shop / "latin.csv").write_bytes("path,item_id,domain\né.jpg,a,shop\n".encode("latin-1"))
+    (shop / "empty.csv").write_text("")
+    (shop / "header.csv").write_text("path,item_id,domain\n")
+    (shop / "street.csv").write_text("path,item_id,domain\n0.jpg,a,street\n")
     assert main(["catalog", "create", "shop"]) == 0
     capsys.readouterr()
     assert main(["catalog", *args]) == code
@@ -113,3 +132,33 @@ def test_mistakes_get_one_line(
     assert words in told.err
     assert told.err.count("\n") == 1
     assert told.out == ""
+
+
+def test_a_price_that_is_no_number_is_null_in_the_json(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shop / "nan.csv").write_text("path,item_id,domain,price\n0.jpg,a,shop,nan\n1.jpg,b,shop,2\n")
+    assert main(["catalog", "create", "shop"]) == 0
+    run(capsys, "catalog", "add", "shop", "nan.csv")
+    assert run(capsys, "catalog", "show", "shop", "a")["rows"][0].get("price") is None
+    for where, items in (("price < 9", {"b"}), ("price <> 9", {"b"}), ("price is null", {"a"})):
+        hits = run(capsys, "search", "shop", "0.jpg", "--where", where)["hits"]
+        assert {hit["item_id"] for hit in hits} == items
+
+
+@pytest.mark.parametrize("broken", ["bundle", "meta"])
+def test_a_catalogue_that_is_not_whole(
+    shop: Path, capsys: pytest.CaptureFixture[str], broken: str
+) -> None:
+    assert main(["catalog", "create", "shop"]) == 0
+    if broken == "bundle":
+        shutil.rmtree(shop / "shop/bundle")
+    else:
+        with sqlite3.connect(shop / "shop/catalog.sqlite") as db:
+            db.execute("DELETE FROM meta WHERE name = 'dim'")
+    capsys.readouterr()
+    assert main(["catalog", "stats", "shop"]) == 1
+    words = {"bundle": "has lost its folder 'bundle'", "meta": "its description is incomplete"}
+    told = capsys.readouterr().err
+    assert words[broken] in told
+    assert told.count("\n") == 1

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import hemline.search.bundle as module
 from helpers.tiny_bundle import make_tiny_bundle
 from hemline.bundle import INFO_FILE, read_info, write_info
+from hemline.data.preprocess import Preprocessing
 from hemline.errors import BundleError, UsageError
 from hemline.search.bundle import Bundle, shipped
 
@@ -90,3 +92,19 @@ def test_a_shipped_bundle_is_found_by_its_name(
     make_tiny_bundle(tmp_path / "bundles" / "other", seed=1)
     with pytest.raises(BundleError, match="several are shipped"):
         Bundle.default()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"embedding_dim": 9}, r"embedding \(B, 8\)"),
+        ({"vocabulary": ("a=b",)}, r"tags \(B, 3\)"),
+        ({"preprocessing": Preprocessing(size=32)}, r"images \(B, 3, 16, 16\)"),
+    ],
+)
+def test_a_graph_of_other_shapes_than_described_is_refused(
+    folder: Path, change: dict[str, Any], words: str
+) -> None:
+    write_info(folder, read_info(folder).model_copy(update=change))
+    with pytest.raises(BundleError, match=words):
+        Bundle.open(folder).session("shop")

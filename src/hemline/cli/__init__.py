@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -61,7 +63,27 @@ def build() -> typer.Typer:
     return app
 
 
+def _says(error: OSError) -> str:
+    """What the operating system refused, in words that say what to do."""
+    where = os.fsdecode(error.filename2 or error.filename or "")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            "the disk is full; what was acknowledged is kept. "
+            "Free some room, then run the same command again"
+        )
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        path = Path(where)
+        file = next((p for p in (path, *path.parents) if p.is_file()), path)
+        return f"{file} is a file, where a folder is needed; name another place"
+    if error.errno == errno.EISDIR:
+        return f"{where} is a folder, where a file is needed; name a file"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{where} can't be read or written ({error.strerror}); check who may use it"
+    return f"{error.strerror}: {where}" if where else f"{error.strerror}"
+
+
 def _fail(message: str, kind: str, code: int, as_json: bool) -> int:
+    message = " ".join(message.encode("utf-8", "backslashreplace").decode("utf-8").split("\n"))
     if as_json:
         print(json.dumps({"error": message, "kind": kind}))
     err.print(f"hemline: {message}", markup=False, highlight=False, soft_wrap=True)
@@ -112,17 +134,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = f"this command needs {error.name}: pip install 'hemline[learn]'"
         return _fail(message, "MissingExtra", 1, as_json)
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            message = (
-                "the disk is full; what was acknowledged is kept. "
-                "Free some room, then run the same command again"
-            )
-        elif error.errno is not None:
-            where = f": {error.filename}" if error.filename else ""
-            message = f"{error.strerror}{where}"
-        else:
+        if error.errno is None:
             raise
-        return _fail(message, type(error).__name__, 1, as_json)
+        if error.errno == errno.EPIPE:  # who read our output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        return _fail(_says(error), type(error).__name__, 1, as_json)
+    except MemoryError:
+        return _fail("there isn't enough memory for this", "MemoryError", 1, as_json)
 
 
 def run() -> None:

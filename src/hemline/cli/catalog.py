@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hemline.cli._common import JsonOption, emit, out, progress, say
+from hemline.cli._common import JsonOption, emit, natives_hushed, out, progress, say
 
 _Folder = Annotated[Path, typer.Argument(metavar="CATALOG", help="The catalogue's folder.")]
 _SHOWN = 10  # skipped pictures told to a person
@@ -78,9 +78,9 @@ def add(
     from hemline.errors import CatalogError, UsageError
     from hemline.search.catalog import Catalog
 
-    if threads is not None and threads < 1:
-        raise UsageError(f"--threads is at least 1, not {threads}")
-    with Catalog.open(catalog) as opened, progress("catalog add") as advance:
+    if crop not in ("none", "box"):
+        raise UsageError(f"--crop is none or box, not {crop!r}")
+    with Catalog.open(catalog) as opened, natives_hushed(), progress("catalog add") as advance:
         opened.encoder(threads)
         report = opened.add(Manifest.read(manifest), crop=crop, batch=batch, advance=advance)
         counts = opened.store.counts()

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hemline.cli._common import JsonOption, emit, say
+from hemline.cli._common import JsonOption, emit, natives_hushed, say
 
 
 def search(
@@ -52,16 +52,14 @@ def search(
     from hemline.search.engine import Engine
     from hemline.types import Box
 
-    if box and whole:
+    if box is not None and whole:
         raise UsageError("--box and --whole contradict each other; give one of them")
-    if box and len(photos) > 1:
+    if box is not None and len(photos) > 1:
         raise UsageError("--box is of one photo; search one photo at a time with it")
-    if threads is not None and threads < 1:
-        raise UsageError(f"--threads is at least 1, not {threads}")
     if show is not None and show.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise UsageError(f"--show draws a .png or .jpg file, not {show.name}")
-    used = Box.parse(box) if box else None
-    with Catalog.open(catalog) as opened:
+    used = Box.parse(box) if box is not None else None
+    with Catalog.open(catalog) as opened, natives_hushed():
         engine = Engine(opened, threads=threads, rerank=rerank)
         answers = [engine.search(photo, k, used, where) for photo in photos]
         if show is not None:

@@ -139,7 +139,30 @@ class Bundle:
                 f"the {role} graph {path} lacks {', '.join(sorted(lacking))}; "
                 "it wasn't written by 'hemline export'"
             )
+        self._check_shapes(role, path, session)
         return session
+
+    def _check_shapes(self, role: str, path: Path, session: ort.InferenceSession) -> None:
+        """What the graph fixes must be what ``bundle.json`` says; free sides are strings there."""
+        side, dim = self.info.preprocessing.size, self.info.embedding_dim
+        said = {
+            "images": (None, 3, side, side),
+            "tags": (None, len(self.info.vocabulary)),
+            "embedding": (None, dim),
+            "contexts": (None, dim),
+        }
+        for port in (*session.get_inputs(), *session.get_outputs()):
+            want = said.get(port.name, port.shape)
+            clash = len(want) != len(port.shape) or any(
+                isinstance(have, int) and wanted is not None and have != wanted
+                for have, wanted in zip(port.shape, want, strict=True)
+            )
+            if clash:
+                shape = ", ".join(str(s) for s in port.shape)
+                raise BundleError(
+                    f"the {role} graph {path} has {port.name} ({shape}), not what {INFO_FILE} "
+                    "says; export the bundle again"
+                )
 
     def copy_to(self, folder: str | os.PathLike[str]) -> Bundle:
         """Copies the whole bundle to a new ``folder``; it appears there at once or not at all.

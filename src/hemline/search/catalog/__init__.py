@@ -102,8 +102,15 @@ class Catalog:
         path = Path(folder)
         spec = _spec(path)
         if spec is None:
+            if path.exists() and not path.is_dir():
+                raise CatalogError(f"{path} is a file; a catalogue is a folder")
             what = "has no catalogue" if path.is_dir() else "isn't there"
             raise CatalogError(f"{path} {what}; 'hemline catalog create {path}' makes one")
+        if not (path / "bundle").is_dir():
+            raise CatalogError(
+                f"the catalogue {path} has lost its folder 'bundle'; copy the catalogue whole, or "
+                "create it anew"
+            )
         store = spec.open(path)
         try:
             bundle = Bundle.open(path / "bundle")

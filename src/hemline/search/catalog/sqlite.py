@@ -67,8 +67,12 @@ class SqliteStore:
                 f"{folder} is a catalogue of format version {version}, this hemline reads "
                 f"{FORMAT_VERSION}; create it again with this hemline"
             )
-        self.fingerprint: str = meta["fingerprint"]
-        self.dim = int(meta["dim"])
+        try:
+            self.fingerprint: str = meta["fingerprint"]
+            self.dim = int(meta["dim"])
+        except (KeyError, ValueError):
+            self._db.close()
+            raise CatalogError(f"{path} is damaged: its description is incomplete") from None
         self._index = FlatIndex(self.dim)
 
     @classmethod
