@@ -1,0 +1,144 @@
+"""The arrows of docs/architecture.md, read from the imports; and that torch stays in its room."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "src" / "hemline"
+
+#: Modules of the foundation; whatever lies above may import them.
+_BASE = {"__init__", "types", "errors", "registry", "files"}
+_FORMAT = {"encoding", "bundle"}
+#: room → the rooms it may import besides itself and the foundation.
+ALLOWED: dict[str, set[str]] = {
+    **{name: set() for name in _BASE},
+    **{name: {"data", *_FORMAT} for name in _FORMAT},
+    "data": set(),
+    "learn": {"data", *_FORMAT},
+    "search": {"data", *_FORMAT},
+    "evaluation": {"data", "search", "learn", *_FORMAT},
+    "demo": {"data", "search", "evaluation", *_FORMAT},
+    "service": {"data", "search", "evaluation", *_FORMAT},
+    "cli": {"data", "learn", "search", "evaluation", "demo", "service", *_FORMAT},
+    "__main__": {"cli"},
+}
+#: What `pip install hemline[learn]` adds.
+HEAVY = {
+    "torch", "torchvision", "timm", "lightning", "onnx", "onnxscript", "safetensors", "yaml",
+    "tensorboard",
+}  # fmt: skip
+#: Whoever imports these rooms of ours, or the heavy libraries, does so inside a function.
+LAZY_ROOMS = {"learn"}
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room(module: str) -> str:
+    """``hemline.data.manifest`` → ``data``; ``hemline`` → ``__init__``."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+def name_of(file: Path) -> str:
+    parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def imports(file: Path) -> Iterator[tuple[str, bool]]:
+    """(module, whether it is imported as the file is); those for the type checker are left out."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+
+    def walk(node: ast.AST, at_once: bool) -> Iterator[tuple[str, bool]]:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            return
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, at_once) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file.name} imports by dots; name the whole module"
+            for alias in node.names:
+                inside = PACKAGE.parent / Path(*str(node.module).split("."), alias.name)
+                is_module = inside.is_dir() or inside.with_suffix(".py").is_file()
+                yield f"{node.module}.{alias.name}" if is_module else str(node.module), at_once
+        inner = at_once and not isinstance(
+            node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+        )
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child, inner)
+
+    yield from walk(tree, True)
+
+
+def test_every_room_is_known() -> None:
+    assert {room(name_of(file)) for file in FILES} <= set(ALLOWED)
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_arrows_point_one_way(file: Path) -> None:
+    own = room(name_of(file))
+    wrong = [
+        module
+        for module, _ in imports(file)
+        if module.split(".")[0] == "hemline" and room(module) not in {own, *_BASE, *ALLOWED[own]}
+    ]
+    assert not wrong, f"{name_of(file)} may not import {', '.join(wrong)}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_torch_lives_in_learn_alone(file: Path) -> None:
+    own = room(name_of(file))
+    if own == "learn":
+        return
+    found = list(imports(file))
+    heavy = [(m, once) for m, once in found if m.split(".")[0] in HEAVY]
+    # `hemline models` asks whether torch is there and builds models on its meta device.
+    allowed = own == "cli"
+    assert not [m for m, once in heavy if once or not allowed]
+    eager = [m for m, once in found if m.startswith("hemline.") and room(m) in LAZY_ROOMS and once]
+    assert not eager, f"{name_of(file)} imports {', '.join(eager)} outside a function"
+
+
+def test_the_test_sees_an_arrow_that_turns_round(tmp_path: Path) -> None:
+    file = tmp_path / "bad.py"
+    file.write_text(
+        "from hemline import cli\nimport torch.nn\n"
+        "def f():\n    from hemline.learn.model import MODELS\n"
+    )
+    found = list(imports(file))
+    assert found == [("hemline.cli", True), ("torch.nn", True), ("hemline.learn.model", False)]
+    assert room("hemline.cli") not in {*_BASE, *ALLOWED["search"]}
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        "hemline.search, hemline.search.engine, hemline.search.catalog.sqlite",
+        "hemline.evaluation.run, hemline.evaluation.model, hemline.evaluation.report",
+        "hemline.demo.check, hemline.demo.show, hemline.data.atelier.make",
+    ],
+)
+def test_importing_pulls_in_no_torch(modules: str) -> None:
+    script = f"import sys, {modules}; print(*{sorted(HEAVY)!r} & sys.modules.keys())"
+    script = script.replace(f"{sorted(HEAVY)!r}", f"set({sorted(HEAVY)!r})")
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""
+
+
+def test_help_loads_no_engine() -> None:
+    script = (
+        "import sys; from hemline.cli import main; main(['--help']); "
+        "print(*sorted({'cv2', 'faiss', 'onnxruntime', 'pyarrow', 'torch'} & set(sys.modules)), "
+        "file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.strip() == ""
+    assert "catalog" in done.stdout
