@@ -33,6 +33,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         (DataError("two\nlines"), 1, "two lines"),
         (OSError(28, "No space left on device"), 1, "the disk is full"),
         (PermissionError(13, "Permission denied", "shut"), 1, "shut can't be read or written"),
+        (PermissionError(13, "Permission denied", "shut/.x.csv.1a2b"), 1, "hemline: shut can't"),
         (OSError(30, "Read-only file system", "shut"), 1, "check who may use it"),
         (IsADirectoryError(21, "Is a directory", "rough", None, "x"), 1, "x is a folder"),
         (OSError(5, "Input/output error", "disk"), 1, "Input/output error: disk"),
@@ -57,7 +58,7 @@ def test_one_line_and_one_object(
     assert told.err.count("\n") == 1
     assert main(["models", "--json"]) == code
     told = capsys.readouterr()
-    assert words in json.loads(told.out)["error"]
+    assert words.removeprefix("hemline: ") in json.loads(told.out)["error"]
     assert told.err.count("\n") == 1
 
 

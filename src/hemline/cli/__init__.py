@@ -78,7 +78,10 @@ def _says(error: OSError) -> str:
     if error.errno == errno.EISDIR:
         return f"{where} is a folder, where a file is needed; name a file"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{where} can't be read or written ({error.strerror}); check who may use it"
+        path = Path(where)
+        if path.name.startswith(".") and not path.exists():  # a half-written file of ours
+            path = path.parent
+        return f"{path} can't be read or written ({error.strerror}); check who may use it"
     return f"{error.strerror}: {where}" if where else f"{error.strerror}"
 
 

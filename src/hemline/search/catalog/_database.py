@@ -77,6 +77,10 @@ def clear(folder: Path) -> Iterator[None]:
                 f"{folder} can't be written: no room on the disk, or it fails ({error}). What was "
                 "acknowledged is kept; free some room, then run the same command again"
             ) from error
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CANTOPEN:
+            raise CatalogError(
+                f"{folder / FILE} can't be opened; check who may read and write it"
+            ) from error
         raise CatalogError(f"{folder}: {error}") from error
     except sqlite3.DatabaseError as error:
         raise CatalogError(f"{folder / FILE} isn't a catalogue, or is damaged: {error}") from error
