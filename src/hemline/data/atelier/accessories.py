@@ -75,7 +75,9 @@ def add_shoes(figure: Figure, rng: np.random.Generator) -> None:
 
     def draw(c: Canvas) -> None:
         for s in SIDES:
-            draw_shoe(c, shift(figure.legs[s][2], 0, 6), s, kind, color)
+            at = shift(figure.legs[s][2], 0, 6)
+            if c.sees(at[None], 135):
+                draw_shoe(c, at, s, kind, color)
 
     figure.add(z, draw)
 

@@ -53,7 +53,7 @@ def _rect(t: Array, x0: float, y0: float, x1: float, y1: float, color: RGB) -> N
 
 def _tone(rng: np.random.Generator, low: float = 60, high: float = 225, vivid: float = 26) -> RGB:
     base = rng.uniform(low, high)
-    r, g, b = (int(np.clip(base + v, 8, 250)) for v in rng.normal(0, vivid, 3))
+    r, g, b = (int(min(max(base + v, 8), 250)) for v in rng.normal(0, vivid, 3).tolist())
     return (r, g, b)
 
 
@@ -285,7 +285,7 @@ def street_backdrop(
     makers = _INDOORS if indoors else _STREETS
     t = makers[int(rng.integers(len(makers)))](rng, clutter)
     if rng.random() < 0.5:
-        t = np.ascontiguousarray(t[:, ::-1])
+        t = cv2.flip(t, 1)
     n = t.shape[0]
     cut = rng.uniform(0.6, 1.0)
     x0 = int(rng.uniform(0, 1 - cut) * n)

@@ -59,6 +59,7 @@ class Cloth:
         return tile, _to_units(tile.shape[0], self.top)
 
 
+@lru_cache(maxsize=64)
 def _to_units(side: int, top: float) -> Array:
     step = UNITS / side
     return np.array([[step, 0, -UNITS / 2 + step / 2], [0, step, top + step / 2], [0, 0, 1.0]])

@@ -18,36 +18,57 @@ __all__ = ["Array", "affine", "apply", "ellipse", "mirrored", "shift", "smooth",
 
 Array = NDArray[Any]
 
-_BASIS: dict[int, Array] = {}
-
 
 def _basis(steps: int) -> Array:
-    if steps not in _BASIS:
-        t = np.linspace(0, 1, steps, endpoint=False)
-        t2, t3 = t * t, t * t * t
-        _BASIS[steps] = 0.5 * np.stack(
-            [-t3 + 2 * t2 - t, 3 * t3 - 5 * t2 + 2, -3 * t3 + 4 * t2 + t, t3 - t2], axis=1
-        )
-    return _BASIS[steps]
+    t = np.linspace(0, 1, steps, endpoint=False)
+    t2, t3 = t * t, t * t * t
+    return 0.5 * np.stack(
+        [-t3 + 2 * t2 - t, 3 * t3 - 5 * t2 + 2, -3 * t3 + 4 * t2 + t, t3 - t2], axis=1
+    )
+
+
+@lru_cache(maxsize=128)
+def _spline_matrix(n: int, steps: int) -> Array:
+    """((n-1)*steps+1, n): what each of `n` points gives to each place of an open curve."""
+    padded = np.zeros((n + 2, n))
+    padded[1:-1] = np.eye(n)
+    padded[0, :2], padded[-1, -2:] = (2, -1), (-1, 2)
+    windows = np.stack([padded[:-3], padded[1:-2], padded[2:-1], padded[3:]], axis=1)
+    curve = np.einsum("sk,nkd->nsd", _basis(steps), windows).reshape(-1, n)
+    return np.concatenate([curve, padded[-2:-1]])
+
+
+@lru_cache(maxsize=128)
+def _smooth_matrix(n: int, steps: int) -> Array:
+    """(n*steps, n): the same for a closed curve."""
+    one = np.eye(n)
+    windows = np.stack([np.roll(one, 1, 0), one, np.roll(one, -1, 0), np.roll(one, -2, 0)], axis=1)
+    curve: Array = np.einsum("sk,nkd->nsd", _basis(steps), windows).reshape(-1, n)
+    return curve
 
 
 def spline(points: Sequence[Sequence[float]] | Array, steps: int = 6) -> Array:
-    """An open Catmull-Rom curve through `points` (N,2) -> ((N-1)*steps+1, 2)."""
+    """An open Catmull-Rom curve through `points` (N,2) -> ((N-1)*steps+1, 2).
+
+    Many curves at once: (K,N,2) -> (K, (N-1)*steps+1, 2).
+    """
     p = np.asarray(points, dtype=np.float64)
-    if len(p) < 3:
+    n = p.shape[-2]
+    if n < 3:
         return p
-    padded = np.concatenate([2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]])
-    windows = np.stack([padded[:-3], padded[1:-2], padded[2:-1], padded[3:]], axis=1)
-    curve = np.einsum("sk,nkd->nsd", _basis(steps), windows).reshape(-1, 2)
-    return np.concatenate([curve, p[-1:]])
+    curve: Array = _spline_matrix(n, steps) @ p
+    return curve
 
 
 def smooth(points: Sequence[Sequence[float]] | Array, steps: int = 6) -> Array:
     """A closed Catmull-Rom curve through `points`."""
     p = np.asarray(points, dtype=np.float64)
-    windows = np.stack([np.roll(p, 1, 0), p, np.roll(p, -1, 0), np.roll(p, -2, 0)], axis=1)
-    curve: Array = np.einsum("sk,nkd->nsd", _basis(steps), windows).reshape(-1, 2)
+    curve: Array = _smooth_matrix(len(p), steps) @ p
     return curve
+
+
+_QUARTER = np.array((-1.0, 1.0))
+_ARC = np.stack([f(np.linspace(0, np.pi, 7)[1:-1]) for f in (np.cos, np.sin)], axis=1)
 
 
 def mirrored(right: Array) -> Array:
@@ -73,7 +94,8 @@ def _circle(n: int) -> Array:
 
 def shift(points: Array, dx: float, dy: float) -> Array:
     """`points` (N,2), or one point (2,), moved."""
-    moved: Array = points + np.array((dx, dy))
+    move = (dx, dy)
+    moved: Array = points + move
     return moved
 
 
@@ -89,14 +111,15 @@ def tube(
     step = np.empty_like(p)
     step[1:-1] = p[2:] - p[:-2]
     step[0], step[-1] = p[1] - p[0], p[-1] - p[-2]
-    step /= np.maximum(np.hypot(step[:, 0], step[:, 1])[:, None], 1e-6)
-    normal = step[:, ::-1] * (-1.0, 1.0)
-    one, two = p + normal * w, p - normal * w
-    if not cap:
-        return np.concatenate([one, two[::-1]])
-    angle = np.linspace(0, np.pi, 7)[1:-1, None]
-    arc = p[:1] - normal[:1] * w[:1] * np.cos(angle) - step[:1] * w[:1] * np.sin(angle)
-    return np.concatenate([one, two[::-1], arc])
+    step *= w / np.maximum(np.hypot(step[:, :1], step[:, 1:]), 1e-6)
+    normal = step[:, ::-1] * _QUARTER
+    n = len(p)
+    out = np.empty((2 * n + (len(_ARC) if cap else 0), 2))
+    np.add(p, normal, out=out[:n])
+    np.subtract(p[::-1], normal[::-1], out=out[n : 2 * n])
+    if cap:
+        np.subtract(p[0], _ARC @ np.array((normal[0], step[0])), out=out[2 * n :])
+    return out
 
 
 def affine(

@@ -37,7 +37,7 @@ def lit(image: Array, rng: np.random.Generator, strength: float) -> tuple[Array,
     gain = cv2.resize(
         np.clip(128 * field, 0, 255).astype(np.uint8), (w, h), interpolation=cv2.INTER_LINEAR
     )
-    out = cv2.multiply(out, cv2.merge([gain, gain, gain]), scale=1 / 128)
+    cv2.multiply(out, cv2.merge([gain, gain, gain]), out, 1 / 128)
     if rng.random() < 0.22 * strength:
         out = _shadow_bars(out, rng)
     change = abs(float(curve.mean()) - 0.5) + 0.25 * slope
@@ -113,10 +113,11 @@ def noisy(image: Array, rng: np.random.Generator, strength: float) -> tuple[Arra
 
 def compressed(image: Array, rng: np.random.Generator, strength: float) -> tuple[Array, float]:
     """JPEG at a low quality; 1 - quality/100."""
-    quality = int(np.clip(92 - rng.exponential(34) * strength, 18, 92))
+    quality = int(min(max(92 - rng.exponential(34) * strength, 18), 92))
     if strength <= 0 or quality > 88:
         return image, 0.0
-    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    swapped = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(".jpg", swapped, [cv2.IMWRITE_JPEG_QUALITY, quality])
     back = cv2.imdecode(data, cv2.IMREAD_COLOR)
     assert back is not None
-    return np.ascontiguousarray(back[..., ::-1]), 1 - quality / 100
+    return cv2.cvtColor(back, cv2.COLOR_BGR2RGB), 1 - quality / 100

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 
 from hemline.data.atelier.canvas import Canvas
@@ -106,7 +107,7 @@ def labelled(
             if seen:
                 points[k] = (pixel[0], pixel[1], seen)
     if flip:
-        image = np.ascontiguousarray(image[:, ::-1])
+        image = cv2.flip(image, 1)
         box = np.array((size - box[2], box[1], size - box[0], box[3]), np.float32)
         points[:, 0] = np.where(points[:, 2] > 0, np.maximum(size - points[:, 0], 0), 0)
         points[:, 0] = np.minimum(points[:, 0], np.nextafter(np.float32(size), np.float32(0)))

@@ -54,6 +54,7 @@ class Fabric:
     accent: RGB
 
 
+@lru_cache(maxsize=4096)
 def darker(color: RGB, factor: float) -> RGB:
     return (
         int(min(255, color[0] * factor)),
@@ -62,7 +63,7 @@ def darker(color: RGB, factor: float) -> RGB:
     )
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=384)
 def _fabric(
     pattern: str, category: str, palette: tuple[RGB, ...], key: tuple[float, ...]
 ) -> Fabric:
@@ -98,7 +99,7 @@ def fabric_of(product: Product) -> Fabric:
 def _woven(tile: Array) -> Array:
     """The tile with a faint grain of threads."""
     gain = _grain_gain()
-    return cv2.multiply(tile, gain, scale=1 / 128)
+    return cv2.multiply(tile, gain, tile, 1 / 128)
 
 
 @lru_cache(maxsize=1)

@@ -7,7 +7,7 @@ The figure faces the viewer: the wearer's left is at x > 0. `side` is +1 for the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +18,8 @@ from hemline.data.atelier.curves import Array, affine
 __all__ = ["SIDES", "Figure", "Pose", "random_pose", "rest_pose"]
 
 SIDES = (1, -1)
+#: Up to so many points are reckoned faster one by one.
+_FEW = 20
 UPPER_ARM, FOREARM, THIGH, CALF = 158.0, 150.0, 228.0, 222.0
 SHOULDER_X, SHOULDER_Y = 84.0, 222.0
 HIP_X, HIP_Y = 45.0, 492.0
@@ -39,7 +41,7 @@ class Pose:
 
     def amount(self) -> float:
         """How far the pose is from standing straight: a mean angle in radians."""
-        rest = rest_pose()
+        rest = _REST
         bends = [
             abs(a - b)
             for s in SIDES
@@ -54,11 +56,14 @@ def rest_pose() -> Pose:
     return Pose(arms=dict.fromkeys(SIDES, (0.2, 0.1)), legs=dict.fromkeys(SIDES, (0.05, 0.02)))
 
 
+_REST = rest_pose()
+
+
 def random_pose(rng: np.random.Generator, strength: float) -> Pose:
     """A pose from near rest (0) to lively (1)."""
     pose = rest_pose()
     pose.chest, pose.waist, pose.hips = (
-        float(v) for v in np.clip(rng.normal(1, 0.035, 3), 0.92, 1.1)
+        min(max(v, 0.92), 1.1) for v in rng.normal(1, 0.035, 3).tolist()
     )
     pose.yaw = float(rng.uniform(-0.75, 0.75)) * strength
     pose.lean = float(rng.normal(0, 0.09)) * strength
@@ -96,6 +101,7 @@ class Figure:
     def __init__(self, pose: Pose) -> None:
         self.pose = pose
         self.layers: list[tuple[float, Callable[[Canvas], None]]] = []
+        self._frames: dict[tuple[float, ...], Array] = {}
         self.arms = {s: self.limb(s, "arm") for s in SIDES}
         self.legs = {s: self.limb(s, "leg") for s in SIDES}
 
@@ -109,31 +115,80 @@ class Figure:
 
     def body(self, points: Array) -> Array:
         """Points (N,2) on the front of an upright body -> where they are in this pose."""
-        p = np.asarray(points, dtype=np.float64).reshape(-1, 2)
+        p = np.asarray(points, dtype=np.float64)
         pose = self.pose
-        turn = math.sin(pose.yaw)
-        x, y = p[:, 0], p[:, 1]
-        rise = (490.0 - y) * (1 / 290.0)
-        up = np.minimum(np.maximum(rise, 0.0), 1.15)
+        if not (pose.yaw or pose.lean or pose.tilt or pose.hip):
+            return p.copy()
+        turn, lean, hip, tilt = math.sin(pose.yaw), math.sin(pose.lean), pose.hip, pose.tilt
+        narrow, bulge, lean = 1.0 - 0.30 * turn * turn, 34.0 * turn, lean * 290.0
+        if len(p) <= _FEW:
+            few = []
+            for x, y in p.tolist():
+                rise = (490.0 - y) * (1 / 290.0)
+                up = 0.0 if rise < 0.0 else 1.15 if rise > 1.15 else rise
+                front = 1.0 - x * x * (1 / 11025.0)
+                nx = x * narrow
+                if front > 0.0:
+                    nx += bulge * front
+                near = 1.3 - abs(rise)
+                if near > 0.0:
+                    nx += hip * (1.0 if near > 1.0 else near)
+                nx += lean * up * (0.35 + 0.65 * up)
+                few.append(
+                    (nx, y + x * tilt * (-0.6 if rise < -0.6 else 1.1 if rise > 1.1 else rise))
+                )
+            return np.array(few)
+        xs, ys = p[:, 0], p[:, 1]
+        rises = 490.0 - ys
+        rises *= 1 / 290.0
+        ups = np.minimum(np.maximum(rises, 0.0), 1.15)
         out = np.empty_like(p)
-        nx = x * (1.0 - 0.30 * turn * turn)
+        nxs = xs * narrow
         if turn:
-            nx += (34.0 * turn) * np.maximum(1.0 - x * x * (1 / 11025.0), 0.0)
-        if pose.hip:
-            nx += pose.hip * np.minimum(np.maximum(1.3 - np.abs(rise), 0.0), 1.0)
-        nx += (math.sin(pose.lean) * 290.0) * up * (0.35 + 0.65 * up)
-        out[:, 0] = nx
-        out[:, 1] = y + x * pose.tilt * np.minimum(np.maximum(rise, -0.6), 1.1)
+            part = xs * xs
+            part *= -1 / 11025.0
+            part += 1.0
+            np.maximum(part, 0.0, out=part)
+            part *= bulge
+            nxs += part
+        if hip:
+            part = np.abs(rises)
+            np.subtract(1.3, part, out=part)
+            np.minimum(np.maximum(part, 0.0, out=part), 1.0, out=part)
+            part *= hip
+            nxs += part
+        part = 0.65 * ups
+        part += 0.35
+        ups *= lean
+        part *= ups
+        np.add(nxs, part, out=out[:, 0])
+        np.minimum(np.maximum(rises, -0.6, out=rises), 1.1, out=rises)
+        rises *= xs
+        rises *= tilt
+        np.add(ys, rises, out=out[:, 1])
         return out
+
+    def bodies(self, shapes: Sequence[Array]) -> list[Array]:
+        """`body` of several shapes at once."""
+        whole = self.body(np.concatenate(shapes))
+        parts, start = [], 0
+        for shape in shapes:
+            parts.append(whole[start : start + len(shape)])
+            start += len(shape)
+        return parts
 
     def frame(self, x: float = 0.0, y: float = 300.0) -> Array:
         """The affine map of the torso's cloth near (x, y): cloth units -> figure units.
 
         A cloth's origin is the middle of the neckline, (0, 170) on the body.
         """
-        o, r, d = self.body(np.array([(x, y), (x + 40, y), (x, y + 40)]))
-        right, down = (r - o) / 40, (d - o) / 40
-        return affine(o - right * x - down * (y - 170.0), right, down)
+        pose = self.pose
+        key = (x, y, pose.yaw, pose.lean, pose.tilt, pose.hip)
+        if key not in self._frames:
+            o, r, d = self.body(np.array([(x, y), (x + 40, y), (x, y + 40)]))
+            right, down = (r - o) / 40, (d - o) / 40
+            self._frames[key] = affine(o - right * x - down * (y - 170.0), right, down)
+        return self._frames[key].copy()
 
     def limb(self, side: int, kind: str) -> Array:
         """The three joints (3,2) of an arm or a leg."""
@@ -145,7 +200,7 @@ class Figure:
             angles, lengths = self.pose.legs[side], (THIGH, CALF)
         joints = [start]
         for angle, length in zip(angles, lengths, strict=True):
-            joints.append(joints[-1] + length * np.array((side * np.sin(angle), np.cos(angle))))
+            joints.append(joints[-1] + (length * side * math.sin(angle), length * math.cos(angle)))
         return np.array(joints)
 
     def crosses(self, side: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 
@@ -40,6 +41,11 @@ _FLARE: Mapping[str, float] = {
 }
 
 
+_SEVEN, _EIGHT = np.linspace(0, 1, 7), np.linspace(0, 1, 9)
+_NINE = np.linspace(-0.9, 0.9, 9).tolist()
+_FIFTEEN = np.linspace(-0.92, 0.92, 15).tolist()
+
+
 def add_lower(figure: Figure, product: Product, z: float, target: bool) -> dict[str, Array]:
     """Adds a lower garment (or a jumpsuit's legs) at layer `z`; returns its landmarks."""
     if product.category == "skirt":
@@ -67,14 +73,16 @@ def _leg(figure: Figure, product: Product, side: int) -> tuple[Array, Array, flo
     if short:
         knee = max(knee, 44) + (10 if kind == "wide-leg" else 0)
     joints = figure.legs[side]
-    t = np.linspace(0.10, end, 7 if short else 9)
+    t = 0.10 + (_SEVEN if short else _EIGHT) * (end - 0.10)
     split = THIGH / (THIGH + CALF)
     first = np.minimum(t / split, 1)[:, None]
-    second = np.clip((t - split) / (1 - split), 0, 1)[:, None]
+    second = np.minimum(np.maximum((t - split) / (1 - split), 0), 1)[:, None]
     path = joints[0] + (joints[1] - joints[0]) * first + (joints[2] - joints[1]) * second
     widths = np.interp(t, (0.0, split, 1.0), (crotch, knee, ankle)) + 3 * product.latents["ease"]
-    way = np.gradient(path, axis=0)
-    way /= np.hypot(way[:, 0], way[:, 1])[:, None]
+    way = np.empty_like(path)
+    way[1:-1] = (path[2:] - path[:-2]) / 2
+    way[0], way[-1] = path[1] - path[0], path[-1] - path[-2]
+    way /= np.hypot(way[:, :1], way[:, 1:])
     out = np.stack([way[:, 1], -way[:, 0]], 1) * side
     outer, inner = path + out * widths[:, None], path - out * widths[:, None] * 0.94
     hips, loose = figure.pose.hips, 1.5 if kind in ("skinny", "slim") else 5.0
@@ -136,7 +144,7 @@ def _draw_leg(
     deep = 0.7 if shape == "skinny" else 1.1
     folds = 8 + (product.print_seed + side + 1) % 4 if shape == "skinny" else 4 + (side + 1)
     c.drape([outline], fabric.main, frame, folds=folds, strength=deep, round_=0.85, target=target)
-    way = (hem - start) / np.hypot(*(hem - start))
+    way = (hem - start) / math.hypot(*(hem - start))
     across = np.array((way[1], -way[0])) * half
     back = hem - way * (14 if product.attributes["pattern"] == "denim" else 10)
     c.line(np.array([back - across, back + across]), fabric.stitch, 1.5, target=target)
@@ -144,14 +152,14 @@ def _draw_leg(
         crease = np.array([shift(start, side * 2, -70), start + way * 120, hem])
         c.line(spline(crease, 4), darker(fabric.main.mean, 1.16), 2.2, target=target)
     if shape == "cargo" and product.attributes["length"] != "mini":
-        deep = min(190.0, 0.5 * float(np.hypot(*(hem - start))))
+        deep = min(190.0, 0.5 * math.hypot(*(hem - start)))
         at = start + way * deep + np.array((side * 26.0, 0))
         box = np.array([(-20, -30), (20, -30), (20, 34), (-20, 34)]) + at
         c.tint([box], 0.92)
         c.line(box, fabric.seam, 2.4, closed=True, target=target)
         c.line(np.array([shift(at, -20, -14), shift(at, 20, -14)]), fabric.seam, 2.4, target=target)
     if product.attributes["pattern"] == "denim" and product.latents["wear"] > 0.7:
-        deep = min(200.0, 0.6 * float(np.hypot(*(hem - start))))
+        deep = min(200.0, 0.6 * math.hypot(*(hem - start)))
         knee = start + way * (deep + 30 * product.latents["place"])
         for k in range(4):
             tear = np.array([(-18, k * 9 - 12), (0, k * 9 - 9), (18, k * 9 - 13)]) + knee
@@ -170,9 +178,8 @@ def _draw_fly(c: Canvas, figure: Figure, product: Product, fabric: Fabric, targe
     c.drape([band], fabric.main, figure.frame(), folds=12, gain=0.92, round_=0.6, target=target)
     c.line(band[2:], fabric.seam, 2.2, target=target)
     if elastic:
-        for t in np.linspace(-0.92, 0.92, 15):
-            tuck = figure.body(np.array([(t * x, y), (t * x, y + 26)]))
-            c.line(tuck, fabric.seam, 1.3, target=target)
+        tucks = figure.body(np.array([(t * x, y + d) for t in _FIFTEEN for d in (0, 26)]))
+        c.lines(tucks.reshape(-1, 2, 2), fabric.seam, 1.3, target=target)
     if how == "drawstring":
         for s in SIDES:
             cord = spline([(s * 3, y + 10), (s * 16, y + 40), (s * 11, y + 74)], 4)
@@ -267,24 +274,29 @@ def _draw_skirt(
         target=target,
     )
 
-    def place(points: list[tuple[float, float]]) -> Array:
-        at = figure.body(spline(points, 4))
+    def place_all(paths: list[list[tuple[float, float]]]) -> Array:
+        curves = spline(np.array(paths), 4)
+        at = figure.body(curves.reshape(-1, 2))
         at[:, 0] += swing * np.maximum(at[:, 1] - 500, 0)
+        return at.reshape(curves.shape)
+
+    def place(points: list[tuple[float, float]]) -> Array:
+        at: Array = place_all([points])[0]
         return at
 
     if shape in ("pleated", "skater", "a-line"):
-        for t in np.linspace(-0.9, 0.9, {"pleated": 13, "skater": 7, "a-line": 3}[shape]):
+        folds = []
+        count = {"pleated": 13, "skater": 7, "a-line": 3}[shape]
+        for t in np.linspace(-0.9, 0.9, count).tolist():
             mid = ((0.35 * x + 0.62 * end) * t, 0.45 * y + 0.55 * hem)
-            fold = place([(x * t, y + 22), mid, (end * t, hem)])
-            c.line(fold, fabric.seam, 2.8 if shape == "pleated" else 1.9, target=target)
+            folds.append([(x * t, y + 22), mid, (end * t, hem)])
+        c.lines(place_all(folds), fabric.seam, 2.8 if shape == "pleated" else 1.9, target=target)
     if shape == "tiered":
         for k in (0.36, 0.68):
             w, h = x + (end - x) * (0.25 + 0.75 * k), y + k * (hem - y)
             c.line(place([(-w, h - 4), (0, h + 4), (w, h - 4)]), fabric.seam, 3.4, target=target)
-            for u in np.linspace(-0.9, 0.9, 9):
-                c.line(
-                    place([(u * w, h + 4), (u * w * 1.03, h + 26)]), fabric.seam, 1.6, target=target
-                )
+            tucks = [[(u * w, h + 4), (u * w * 1.03, h + 26)] for u in _NINE]
+            c.lines(place_all(tucks), fabric.seam, 1.6, target=target)
     band = figure.body(np.array([(-x, y - 2), (x, y - 2), (x + 3, y + 19), (-x - 3, y + 19)]))
     c.drape([band], fabric.main, figure.frame(), folds=12, gain=0.9, round_=0.6, target=target)
     c.line(band[2:], fabric.seam, 2.2, target=target)
@@ -299,8 +311,8 @@ def _draw_skirt(
         c.line(zipper, darker(fabric.main.mean, 0.6), 7, target=target)
         c.line(zipper, (182, 178, 170), 3, target=target)
     elif how == "elastic":
-        for t in np.linspace(-0.92, 0.92, 15):
-            c.line(place([(t * x, y), (t * x, y + 24)]), fabric.seam, 1.3, target=target)
+        tucks = [[(t * x, y), (t * x, y + 24)] for t in _FIFTEEN]
+        c.lines(place_all(tucks), fabric.seam, 1.3, target=target)
     c.line(
         place([(-end * 0.98, hem - 9), (0, hem - 6), (end * 0.98, hem - 9)]),
         fabric.stitch,

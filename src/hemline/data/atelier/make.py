@@ -306,13 +306,12 @@ def _row(path: str, product: Product, domain: str, split: str, drawing: Drawing)
 
 
 def _write_picture(path: Path, drawing: Drawing) -> None:
-    fine, data = cv2.imencode(
-        ".jpg", drawing.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
-    )
+    swapped = cv2.cvtColor(drawing.image, cv2.COLOR_RGB2BGR)
+    fine, data = cv2.imencode(".jpg", swapped, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not fine:
         raise DataError(f"{path} could not be encoded as JPEG")
     rough = path.with_name(f".{path.name}.tmp")
-    rough.write_bytes(data.tobytes())
+    rough.write_bytes(data.data)
     os.replace(rough, path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -17,20 +18,26 @@ RGB = tuple[int, int, int]
 _AA = cv2.LINE_AA
 
 
-def _poly(tile: Array, points: Array, color: RGB) -> None:
-    cv2.fillPoly(tile, [np.round(points * 16).astype(np.int32)], color, _AA, 4)
+def _polys(tile: Array, shapes: Array, color: RGB | list[RGB]) -> None:
+    """Fills shapes (K,N,2) one after the other; one colour, or one for each."""
+    fixed = np.round(shapes * 16).astype(np.int32)
+    colors = color if isinstance(color, list) else [color] * len(fixed)
+    for points, one in zip(fixed, colors, strict=True):
+        cv2.fillPoly(tile, [points], one, _AA, 4)
 
 
 def _scatter(rng: np.random.Generator, step: float, jitter: float) -> Array:
     """Places (N,2) on a staggered grid, each moved by up to `jitter` steps."""
     rows = np.arange(-0.5, TILE / step + 1)
-    places = [(c + 0.5 * (int(r + 1) % 2), r) for r in rows for c in rows]
-    spots = (np.array(places) + rng.uniform(-jitter, jitter, (len(places), 2))) * step
+    odd = 0.5 * ((rows + 1).astype(int) % 2)
+    places = np.stack(np.broadcast_arrays(rows + odd[:, None], rows[:, None]), 2).reshape(-1, 2)
+    spots: Array = (places + rng.uniform(-jitter, jitter, places.shape)) * step
     return spots
 
 
+@lru_cache(maxsize=64)
 def shape(name: str, size: float) -> Array:
-    """The outline (N,2) of a small figure about the origin."""
+    """The outline (N,2) of a small figure about the origin; not to be written to."""
     t = np.linspace(0, 2 * np.pi, 10 if name == "star" else 22, endpoint=False) - np.pi / 2
     if name == "star":
         r = np.where(np.arange(10) % 2 == 0, 1.0, 0.42) * size
@@ -52,38 +59,52 @@ def shape(name: str, size: float) -> Array:
     return ellipse(0, 0, size, size, 14)
 
 
-def _turned(points: Array, angle: float, at: Array) -> Array:
+def _turned(points: Array, angle: Array | float, at: Array) -> Array:
+    """`points` (N,2) turned by each of the angles (K,) and moved to each place (K,2) -> (K,N,2)."""
     c, s = np.cos(angle), np.sin(angle)
-    turned: Array = points @ np.array([[c, s], [-s, c]]) + at
+    spin = np.stack([np.stack([c, s], -1), np.stack([-s, c], -1)], -2)
+    turned: Array = points @ spin + at[:, None]
     return turned
+
+
+def _toward(angle: Array) -> Array:
+    return np.stack([np.cos(angle), np.sin(angle)], -1)
 
 
 def _polka(p: Palette, rng: np.random.Generator) -> Array:
     step = p.span(20, 52)
     tile = blank(p.main)
-    for x, y in _scatter(rng, step, 0.0):
+    for x, y in _scatter(rng, step, 0.0).tolist():
         cv2.circle(tile, (round(x * 16), round(y * 16)), round(step * 4.3), p.second, -1, _AA, 4)
     return tile
 
 
 def _micro(p: Palette, rng: np.random.Generator) -> Array:
     step = p.span(9, 14)
-    u = np.mod(GRID_X, step) - step / 2
-    odd = np.mod(np.floor(GRID_X / step), 2) * step / 2
-    v = np.mod(GRID_Y + odd, step) - step / 2
-    return lerp(blank(p.main), p.second, 0.24 * step + 0.5 - np.hypot(u, v))
+    line = GRID_X[0]
+    u = np.mod(line, step) - step / 2
+    odd = np.mod(np.floor(line / step), 2)
+    even, moved = (np.mod(line + k * step / 2, step) - step / 2 for k in (0, 1))
+    v = np.where(odd[None, :] > 0, moved[:, None], even[:, None])
+    return lerp(blank(p.main), p.second, 0.24 * step + 0.5 - np.hypot(u[None, :], v))
 
 
-def _flower(
-    tile: Array, at: Array, size: float, petals: int, angle: float, one: RGB, two: RGB
-) -> None:
-    for k in range(petals):
-        a = angle + 2 * np.pi * k / petals
-        center = at + 0.58 * size * np.array((np.cos(a), np.sin(a)))
-        _poly(tile, ellipse(center[0], center[1], 0.52 * size, 0.34 * size, 12, a), one)
-    cv2.circle(
-        tile, (round(at[0] * 16), round(at[1] * 16)), max(8, round(size * 4.2)), two, -1, _AA, 4
-    )
+def _petals(at: Array, size: Array, petals: int, angle: Array) -> Array:
+    """The petals (K,P,12,2) of flowers at (K,2)."""
+    a = angle[:, None] + 2 * np.pi * np.arange(petals) / petals
+    center = at[:, None] + (0.58 * size)[:, None, None] * _toward(a)
+    one = ellipse(0, 0, 0.52, 0.34, 12)
+    scaled = one * size[:, None, None]
+    c, s = np.cos(a), np.sin(a)
+    spin = np.stack([np.stack([c, s], -1), np.stack([-s, c], -1)], -2)
+    out: Array = scaled[:, None] @ spin + center[:, :, None]
+    return out
+
+
+def _flower(tile: Array, petals: Array, at: Array, size: float, one: RGB, two: RGB) -> None:
+    _polys(tile, petals, one)
+    x, y = at.tolist()
+    cv2.circle(tile, (round(x * 16), round(y * 16)), max(8, round(size * 4.2)), two, -1, _AA, 4)
 
 
 def _floral(p: Palette, rng: np.random.Generator) -> Array:
@@ -91,25 +112,33 @@ def _floral(p: Palette, rng: np.random.Generator) -> Array:
     tile = blank(p.main)
     green = (70, 110, 70) if sum(p.main) > 240 else (120, 160, 110)
     inner = (246, 214, 90) if rng.random() < 0.5 else p.main
-    petals = int(rng.integers(4, 8))
-    for at in _scatter(rng, step, 0.3):
-        angle = rng.uniform(0, 6.28)
-        for turn in (0.5, 2.4):
-            move = at + 0.42 * step * np.array((np.cos(angle + turn), np.sin(angle + turn)))
-            _poly(tile, _turned(shape("leaf", 0.24 * step), angle + turn + 1.57, move), green)
-        first = rng.random() < 0.6
-        color = p.second if first else p.third
-        size = (0.36 if first else 0.26) * step * rng.uniform(0.85, 1.15)
-        _flower(tile, at, size, petals, angle, color, inner)
+    count = int(rng.integers(4, 8))
+    places = _scatter(rng, step, 0.3)
+    chance = rng.random((len(places), 3))
+    angle, first = 6.28 * chance[:, 0], chance[:, 1] < 0.6
+    size = np.where(first, 0.36, 0.26) * step * (0.85 + 0.3 * chance[:, 2])
+    petals = _petals(places, size, count, angle)
+    blade = shape("leaf", 0.24 * step)
+    leaves = [
+        _turned(blade, angle + turn + 1.57, places + 0.42 * step * _toward(angle + turn))
+        for turn in (0.5, 2.4)
+    ]
+    for k, at in enumerate(places):
+        _polys(tile, np.stack([leaves[0][k], leaves[1][k]]), green)
+        color = p.second if first[k] else p.third
+        _flower(tile, petals[k], at, float(size[k]), color, inner)
     return tile
 
 
 def _ditsy(p: Palette, rng: np.random.Generator) -> Array:
     step = p.span(15, 24)
     tile = blank(p.main)
-    for at in _scatter(rng, step, 0.36):
-        color = p.second if rng.random() < 0.65 else p.third
-        _flower(tile, at, 0.27 * step, 4, rng.uniform(0, 1.5), color, (244, 224, 130))
+    places = _scatter(rng, step, 0.36)
+    chance = rng.random((len(places), 2))
+    petals = _petals(places, np.full(len(places), 0.27 * step), 4, 1.5 * chance[:, 1])
+    for k, at in enumerate(places):
+        color = p.second if chance[k, 0] < 0.65 else p.third
+        _flower(tile, petals[k], at, 0.27 * step, color, (244, 224, 130))
     return tile
 
 
@@ -117,28 +146,33 @@ def _leaf(p: Palette, rng: np.random.Generator) -> Array:
     step = p.span(34, 62)
     tile = blank(p.main)
     blade = shape("leaf", 0.34 * step)
-    for at in _scatter(rng, step, 0.3):
-        angle = rng.uniform(0, 6.28)
-        color = p.second if rng.random() < 0.6 else p.third
-        for k in range(3):
-            turn = angle + (k - 1) * 0.75
-            move = at + 0.3 * step * np.array((np.sin(turn), -np.cos(turn)))
-            _poly(tile, _turned(blade, turn, move), color)
+    places = _scatter(rng, step, 0.3)
+    chance = rng.random((len(places), 2))
+    blades = []
+    for k in range(3):
+        turn = 6.28 * chance[:, 0] + (k - 1) * 0.75
+        move = places + 0.3 * step * np.stack([np.sin(turn), -np.cos(turn)], 1)
+        blades.append(_turned(blade, turn, move))
+    for three, kind in zip(np.stack(blades, 1), chance[:, 1], strict=True):
+        _polys(tile, three, p.second if kind < 0.6 else p.third)
     return tile
 
 
 def _paisley(p: Palette, rng: np.random.Generator) -> Array:
     step = p.span(38, 66)
     tile = blank(p.main)
-    for at in _scatter(rng, step, 0.12):
-        angle = rng.uniform(0, 6.28)
-        for size, color in ((0.42, p.second), (0.33, p.main), (0.25, p.third), (0.13, p.second)):
-            _poly(tile, _turned(shape("drop", size * step), angle, at), color)
-        for k in range(5):
-            a = angle + 1.2 * k
-            x, y = at + 0.5 * step * np.array((np.cos(a), np.sin(a)))
+    places = _scatter(rng, step, 0.12)
+    angle = 6.28 * rng.random(len(places))
+    drops = np.stack([_turned(shape("drop", f * step), angle, places) for f in _DROPS], 1)
+    dots = places[:, None] + 0.5 * step * _toward(angle[:, None] + 1.2 * np.arange(5))
+    for four, five in zip(drops, dots.tolist(), strict=True):
+        _polys(tile, four, [p.second, p.main, p.third, p.second])
+        for x, y in five:
             cv2.circle(tile, (round(x * 16), round(y * 16)), 30, p.second, -1, _AA, 4)
     return tile
+
+
+_DROPS = (0.42, 0.33, 0.25, 0.13)
 
 
 def _soft_noise(rng: np.random.Generator, cells: float) -> Array:
@@ -162,15 +196,21 @@ def _leopard(p: Palette, rng: np.random.Generator) -> Array:
     base = lerp(blank(p.main), p.second, 0.25 * clouds())
     dark = (34, 26, 24) if sum(p.main) > 200 else (190, 170, 140)
     inner = p.second
-    for at in _scatter(rng, step, 0.22):
+    spots, sizes, rings = [], [], []
+    for x, y in _scatter(rng, step, 0.22).tolist():
         size = 0.34 * step * rng.uniform(0.7, 1.15)
-        outline = ellipse(at[0], at[1], size, 0.78 * size, 11, rng.uniform(0, 3.1))
-        outline = outline + rng.normal(0, 0.13 * size, outline.shape)
-        _poly(base, outline, inner)
-        start = int(rng.integers(11))
-        ring = np.round(np.roll(outline, start, 0)[: int(rng.integers(6, 10))] * 16)
-        thick = max(2, round(0.2 * size))
-        cv2.polylines(base, [ring.astype(np.int32)], False, dark, thick, _AA, 4)
+        outline = ellipse(x, y, size, 0.78 * size, 11, rng.uniform(0, 3.1))
+        outline += rng.standard_normal((11, 2)) * (0.13 * size)
+        spots.append(outline)
+        sizes.append(size)
+        start = 11 - int(rng.integers(11))
+        rings.append((start, start + int(rng.integers(6, 10))))
+    fixed = np.round(np.array(spots) * 16).astype(np.int32)
+    twice = np.concatenate([fixed, fixed], axis=1)
+    for k, (start, end) in enumerate(rings):
+        cv2.fillPoly(base, [fixed[k]], inner, _AA, 4)
+        thick = max(2, round(0.2 * sizes[k]))
+        cv2.polylines(base, [twice[k, start:end]], False, dark, thick, _AA, 4)
     return base
 
 
@@ -186,11 +226,16 @@ def _geometric(p: Palette, rng: np.random.Generator) -> Array:
     tile = blank(p.main)
     name = str(rng.choice(["triangle", "diamond", "drop", "circle"]))
     ring = bool(rng.random() < 0.5)
-    for k, at in enumerate(_scatter(rng, step, 0.0)):
-        turn = np.pi if name == "triangle" and k % 2 else 0.0
-        _poly(tile, _turned(shape(name, 0.42 * step), turn, at), p.second if k % 3 else p.third)
-        if ring:
-            _poly(tile, _turned(shape(name, 0.24 * step), turn, at), p.main)
+    places = _scatter(rng, step, 0.0)
+    odd = np.arange(len(places)) % 2
+    turn = np.pi * odd if name == "triangle" else np.zeros(len(places))
+    colors = [p.second if k % 3 else p.third for k in range(len(places))]
+    outer, inner = (_turned(shape(name, f * step), turn, places) for f in (0.42, 0.24))
+    if ring:
+        both = [c for color in colors for c in (color, p.main)]
+        _polys(tile, np.stack([outer, inner], 1).reshape(-1, *outer.shape[1:]), both)
+    else:
+        _polys(tile, outer, colors)
     return tile
 
 
@@ -198,10 +243,11 @@ def _sprinkled(name: str) -> Callable[[Palette, np.random.Generator], Array]:
     def draw(p: Palette, rng: np.random.Generator) -> Array:
         step = p.span(22, 50)
         tile = blank(p.main)
-        outline = shape(name, 0.3 * step)
-        for k, at in enumerate(_scatter(rng, step, 0.06)):
-            turn = rng.uniform(-0.5, 0.5) if name == "star" else 0.0
-            _poly(tile, _turned(outline, turn, at), p.third if k % 5 == 2 else p.second)
+        places = _scatter(rng, step, 0.06)
+        n = len(places)
+        turn = rng.random(n) - 0.5 if name == "star" else np.zeros(n)
+        colors = [p.third if k % 5 == 2 else p.second for k in range(n)]
+        _polys(tile, _turned(shape(name, 0.3 * step), turn, places), colors)
         return tile
 
     return draw

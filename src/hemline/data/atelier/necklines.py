@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -70,8 +71,12 @@ def neck_of(collar: str, category: str, depth: float) -> Neck:
     return Neck(collar, half, low, form)
 
 
+@lru_cache(maxsize=256)
 def neck_curve(neck: Neck) -> Array:
-    """The wearer's-left half of the front edge, from the middle to the shoulder (N,2)."""
+    """The wearer's-left half of the front edge, from the middle to the shoulder (N,2).
+
+    Not to be written to.
+    """
     x, y0, low = neck.half, shoulder_y(neck.half), neck.low
     if neck.form == "v":
         return np.array([(0, low), (0.5 * x, (low + y0) / 2 + 4), (x, y0)], float)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -60,10 +62,17 @@ def random_look(rng: np.random.Generator, mannequin: bool = False) -> Look:
 
 def _limb(canvas: Canvas, path: Array, widths: tuple[float, ...], skin: RGB) -> None:
     curve = spline(path, 5)
-    w = np.interp(np.linspace(0, 1, len(curve)), np.linspace(0, 1, len(widths)), widths)
+    w = _taper(len(curve), widths)
     canvas.fill(tube(curve, w), darker(skin, 0.84))
     normal = np.array((-2.2, -0.6))
     canvas.fill(tube(curve + normal, w * 0.74), skin)
+
+
+@lru_cache(maxsize=64)
+def _taper(n: int, widths: tuple[float, ...]) -> Array:
+    """Widths at `n` places of a limb, from those at a few."""
+    taper: Array = np.interp(np.linspace(0, 1, n), np.linspace(0, 1, len(widths)), widths)
+    return taper
 
 
 def _leg(canvas: Canvas, path: Array, side: int, skin: RGB) -> None:
@@ -74,12 +83,17 @@ def _leg(canvas: Canvas, path: Array, side: int, skin: RGB) -> None:
 
 
 def _add_leg(figure: Figure, side: int, skin: RGB) -> None:
-    figure.add(20, lambda c: _leg(c, figure.legs[side], side, skin))
+    def draw(c: Canvas) -> None:
+        path = figure.legs[side]
+        if c.sees(path, 90):
+            _leg(c, path, side, skin)
+
+    figure.add(20, draw)
 
 
 def _hand(canvas: Canvas, path: Array, skin: RGB) -> None:
     way = path[-1] - path[-2]
-    way = way / max(float(np.hypot(*way)), 1e-6)
+    way = way / max(math.hypot(*way), 1e-6)
     turn = float(np.arctan2(way[1], way[0]))
     center = path[-1] + way * 20
     canvas.fill(ellipse(center[0], center[1], 29, 13.5, 16, turn), darker(skin, 0.84))
@@ -131,40 +145,39 @@ def add_body(figure: Figure, look: Look, legs: bool = True, head: bool = True) -
         figure.add(70, lambda c: _head(c, figure, look))
 
 
+_HEAD = np.array([(-55, 10), (55, 10), (0, 70), (-55, 143), (55, 143)], float)
+_HALF_FACE = ((0, 12), (36, 28), (47, 70), (40, 110), (18, 136), (0, 141))
+_FACE = smooth([*_HALF_FACE, *((-x, y) for x, y in _HALF_FACE[-2:0:-1])], 4)
+_BRIGHT = _FACE * (0.86, 0.95)
+
+
 def _head(c: Canvas, figure: Figure, look: Look) -> None:
-    turn = 10 * np.sin(figure.pose.yaw)
-    face = smooth(
-        [
-            (0, 12),
-            (36, 28),
-            (47, 70),
-            (40, 110),
-            (18, 136),
-            (0, 141),
-            (-18, 136),
-            (-40, 110),
-            (-47, 70),
-            (-36, 28),
-        ],
-        4,
-    )
-    c.fill(figure.body(face), darker(look.skin, 0.88))
-    c.fill(figure.body(face * (0.86, 0.95) + (turn - 3, 2)), look.skin)
+    if not c.sees(figure.body(_HEAD), 25):
+        return
+    turn = 10 * math.sin(figure.pose.yaw)
+    face, bright = figure.bodies([_FACE, _BRIGHT + np.array((turn - 3, 2))])
+    c.fill(face, darker(look.skin, 0.88))
+    c.fill(bright, look.skin)
     if look.mannequin:
         return
     dim = darker(look.skin, 0.62)
-    for s in SIDES:
-        c.line(figure.body(np.array([(s * 11 + turn, 67), (s * 25 + turn, 65)])), dim, 3.5)
-        eye = ellipse(s * 18 + turn, 76, 5.5, 3.2, 10)
-        c.fill(figure.body(eye), darker(look.skin, 0.42))
-        c.fill(figure.body(ellipse(s * 47, 78, 6, 12, 10)), darker(look.skin, 0.86))
-    c.line(figure.body(np.array([(turn + 1, 80), (turn + 5, 97), (turn - 3, 99)])), dim, 2.2)
+    brows = [np.array([(s * 11 + turn, 67), (s * 25 + turn, 65)]) for s in SIDES]
+    eyes = [ellipse(s * 18 + turn, 76, 5.5, 3.2, 10) for s in SIDES]
+    ears = [ellipse(s * 47, 78, 6, 12, 10) for s in SIDES]
+    nose = np.array([(turn + 1, 80), (turn + 5, 97), (turn - 3, 99)])
+    mouth = ellipse(turn, 116, 12, 4.2, 12)
+    *sides, nose, mouth = figure.bodies([*brows, *eyes, *ears, nose, mouth])
+    for k in range(2):
+        c.line(sides[k], dim, 3.5)
+        c.fill(sides[2 + k], darker(look.skin, 0.42))
+        c.fill(sides[4 + k], darker(look.skin, 0.86))
+    c.line(nose, dim, 2.2)
     lips = (
         int(0.55 * look.skin[0] + 80),
         int(0.5 * look.skin[1] + 25),
         int(0.5 * look.skin[2] + 25),
     )
-    c.fill(figure.body(ellipse(turn, 116, 12, 4.2, 12)), lips)
+    c.fill(mouth, lips)
 
 
 def add_hair(figure: Figure, look: Look, forward: float = 0.0) -> None:

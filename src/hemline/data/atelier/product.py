@@ -88,6 +88,7 @@ class Product:
         return round(low + (high - low) * self.latents["price"]) - 0.05
 
 
+@lru_cache(maxsize=16384)
 def category_of(seed: int, index: int) -> str:
     """The category of a product, without drawing the rest of it."""
     if index % 2 and _is_twin(seed, index):
@@ -206,8 +207,8 @@ def _shade(rgb: RGB, rng: np.random.Generator) -> RGB:
     """A shade near `rgb`: the same colour name, another dye."""
     h, s, v = colorsys.rgb_to_hsv(*(c / 255 for c in rgb))
     h = (h + rng.normal(0, 0.010)) % 1.0
-    s = float(np.clip(s * (1 + rng.normal(0, 0.10)), 0, 1))
-    v = float(np.clip(v * (1 + rng.normal(0, 0.06)) + rng.normal(0, 0.01), 0.09, 0.97))
+    s = min(max(s * (1 + rng.normal(0, 0.10)), 0.0), 1.0)
+    v = min(max(v * (1 + rng.normal(0, 0.06)) + rng.normal(0, 0.01), 0.09), 0.97)
     r, g, b = colorsys.hsv_to_rgb(h, s, v)
     return (round(r * 255), round(g * 255), round(b * 255))
 
@@ -223,7 +224,7 @@ def _companion(main: RGB, rng: np.random.Generator) -> RGB:
     if choice < 0.6:
         factor = 1.75 if light < 110 else 0.52
         lift = 28 if light < 110 else 0
-        r, g, b = (int(np.clip(c * factor + lift, 12, 248)) for c in main)
+        r, g, b = (int(min(max(c * factor + lift, 12), 248)) for c in main)
         return (r, g, b)
     names = list(COLORS.values())
     for _ in range(12):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -43,7 +44,7 @@ _WHOLE = ("puff", "bell", "flutter", "bishop")
 
 def limb_frame(start: Array, end: Array, u: float, v: float) -> Array:
     """The frame of cloth along a limb: its (u, v) lies at `start`, its y runs to `end`."""
-    way = (end - start) / max(float(np.hypot(*(end - start))), 1e-6)
+    way = (end - start) / max(math.hypot(*(end - start)), 1e-6)
     right = np.array((way[1], -way[0]))
     if right[0] < 0:
         right = -right
@@ -101,15 +102,23 @@ def add_sleeve(
 
 
 def _path(joints: Array, reach: float, ease: float, side: int) -> Array:
+    path: Array = _along(reach) @ joints
+    path[0] += (side * 0.1 * ease, 2 + 0.45 * ease)
+    return path
+
+
+@lru_cache(maxsize=32)
+def _along(reach: float) -> Array:
+    """(n,3): what each joint of an arm gives to each place of a sleeve's middle line."""
+    joints = np.eye(3)
     dense = np.concatenate(
         [np.linspace(joints[0], joints[1], 9)[:-1], np.linspace(joints[1], joints[2], 9)]
     )
     if reach < 1.0:
         n = max(3, round(16 * reach) + 1)
         dense = np.stack([_at(dense, reach * t) for t in np.linspace(0, 1, n)])
-    rounded = dense.copy()
+    rounded: Array = dense.copy()
     rounded[1:-1] = 0.25 * dense[:-2] + 0.5 * dense[1:-1] + 0.25 * dense[2:]
-    rounded[0] += (side * 0.1 * ease, 2 + 0.45 * ease)
     return rounded
 
 
@@ -121,11 +130,16 @@ def _at(dense: Array, t: float) -> Array:
 
 
 def _widths(shape: str, reach: float, ease: float, n: int) -> Array:
+    wide: Array = _cut(shape, reach, n) + 0.32 * ease
+    return wide
+
+
+@lru_cache(maxsize=128)
+def _cut(shape: str, reach: float, n: int) -> Array:
     stops = _WIDTHS.get(shape, _WIDTHS["regular"])
     end = 1.0 if shape in _WHOLE else max(reach, 0.3)
-    t = np.linspace(0, end, n)
-    wide = np.interp(t, np.linspace(0, 1, 5), stops) + 0.32 * ease
-    return wide
+    cut: Array = np.interp(np.linspace(0, end, n), np.linspace(0, 1, 5), stops)
+    return cut
 
 
 def _bend(joints: Array) -> float:
@@ -155,7 +169,7 @@ def _draw(
         return
     n = len(path)
     if shape in ("rolled", "cuffed", "puff", "bishop"):
-        step = float(np.hypot(*(path[-1] - path[-2])))
+        step = math.hypot(*(path[-1] - path[-2]))
         deep = 26.0 if shape == "rolled" else 18.0
         k = max(0, n - 1 - max(1, round(deep / max(step, 1e-6))))
         band = tube(path[k:], np.full(n - k, widths[-1] + (4 if shape == "rolled" else 1)), False)
@@ -163,7 +177,7 @@ def _draw(
         c.line(band, fabric.seam, 2.0, closed=True, target=target)
     else:
         way = path[-1] - path[-2]
-        across = np.array((-way[1], way[0])) / max(float(np.hypot(*way)), 1e-6) * widths[-1]
-        back = way / max(float(np.hypot(*way)), 1e-6) * 9
+        across = np.array((-way[1], way[0])) / max(math.hypot(*way), 1e-6) * widths[-1]
+        back = way / max(math.hypot(*way), 1e-6) * 9
         hem = np.array([path[-1] - across - back, path[-1] + across - back])
         c.line(hem, darker(fabric.seam, 1.05), 2.0, target=target)

@@ -151,7 +151,7 @@ def _camera(
         top, low = start, start + part * inner
     half = max((low - top) / 2, 190.0)
     center = (top + low) / 2
-    turn = float(np.clip(rng.normal(0, 0.13), -0.34, 0.34)) * pose
+    turn = min(max(float(rng.normal(0, 0.13)), -0.34), 0.34) * pose
     tilt = tuple(float(v) for v in np.clip(rng.normal(0, 0.16, 2), -0.34, 0.34) * pose)
     spread = 0.05 * pose + 0.2 * crop
     move = tuple(float(v) for v in rng.uniform(-spread, spread, 2))

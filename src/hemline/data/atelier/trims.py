@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hemline.data.atelier.canvas import Canvas
-from hemline.data.atelier.curves import Array, ellipse, spline
+from hemline.data.atelier.curves import Array, ellipse
 from hemline.data.atelier.fabric import Fabric, darker
 from hemline.data.atelier.figure import SIDES, Figure
 from hemline.data.atelier.product import Product
@@ -36,10 +36,14 @@ def _buttons(
     target: bool,
 ) -> None:
     color = product.palette[3]
-    for y in ys:
-        for x in xs:
-            c.fill(figure.body(ellipse(x + 1, y + 2, r, r, 10)), darker(color, 0.45), target=target)
-            c.fill(figure.body(ellipse(x, y, r, r, 10)), color, target=target)
+    at = np.array([(x, y) for y in ys.tolist() for x in xs]).reshape(-1, 1, 2)
+    button = ellipse(0, 0, r, r, 10)
+    rings = np.stack([button + (at + np.array((1, 2))), button + at], axis=1)
+    if rings.size:
+        placed = figure.body(rings.reshape(-1, 2)).reshape(-1, 2, 10, 2)
+        for low, high in placed:
+            c.fill(low, darker(color, 0.45), target=target)
+            c.fill(high, color, target=target)
 
 
 def fasten(
@@ -161,6 +165,7 @@ def rib_hem(
     c.line(
         figure.body(np.array([(-half, top), (half, top)], float)), fabric.seam, 2.2, target=target
     )
-    for x in np.arange(-half + 8, half - 4, 13.0):
-        rib = figure.body(spline([(x, top + 3), (x, hem - 3)]))
-        c.line(rib, fabric.seam, 1.2, target=target)
+    ribs = [[(x, top + 3), (x, hem - 3)] for x in np.arange(-half + 8, half - 4, 13.0).tolist()]
+    if ribs:
+        placed = figure.body(np.array(ribs).reshape(-1, 2))
+        c.lines(placed.reshape(-1, 2, 2), fabric.seam, 1.2, target=target)

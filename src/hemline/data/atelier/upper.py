@@ -51,6 +51,7 @@ _HEMS: Mapping[str, float] = {
     "midi": 806,
 }
 _SKIRT_HEMS: Mapping[str, float] = {"mini": 620, "knee": 716, "midi": 808, "maxi": 925}
+_NINE = np.linspace(-0.9, 0.9, 9).tolist()
 _RIBBED = ("sweater", "sweatshirt", "hoodie", "cardigan")
 
 
@@ -306,17 +307,20 @@ def _skirt_lines(
         c.line(figure.body(seam), fabric.seam, 3, target=target)
     if shape in ("pleated", "skater", "a-line"):
         count = {"pleated": 11, "skater": 7, "a-line": 4}[shape]
-        for t in np.linspace(-0.88, 0.88, count):
+        folds = []
+        for t in np.linspace(-0.88, 0.88, count).tolist():
             top, low = (at * t * 0.95, 398.0), (end * t, hem - 2)
             mid = ((0.45 * at + 0.5 * end) * t * 0.98, 0.45 * 398 + 0.55 * hem)
-            fold = figure.body(spline([top, mid, low], 4))
-            c.line(fold, fabric.seam, 2.6 if shape == "pleated" else 1.8, target=target)
+            folds.append([top, mid, low])
+        curves = spline(np.array(folds), 4)
+        placed = figure.body(curves.reshape(-1, 2)).reshape(curves.shape)
+        c.lines(placed, fabric.seam, 2.6 if shape == "pleated" else 1.8, target=target)
     if shape == "tiered":
         for k in (0.36, 0.68):
             y = 400 + k * (hem - 400)
             x = at + (end - at) * k
             line = figure.body(spline([(-x, y - 4), (0, y + 4), (x, y - 4)], 4))
             c.line(line, fabric.seam, 3.4, target=target)
-            for u in np.linspace(-0.9, 0.9, 9):
-                tuck = figure.body(np.array([(u * x, y + 4), (u * x * 1.03, y + 26)]))
-                c.line(tuck, fabric.seam, 1.6, target=target)
+            tucks = [(u * x * f, y + d) for u in _NINE for f, d in ((1.0, 4), (1.03, 26))]
+            pairs = figure.body(np.array(tucks)).reshape(-1, 2, 2)
+            c.lines(pairs, fabric.seam, 1.6, target=target)
