@@ -10,15 +10,13 @@ import numpy as np
 import pytest
 
 from helpers.tiny_bundle import make_tiny_bundle
-from hemline.bundle import BundleInfo, read_info, write_info
+from hemline.bundle import read_info, write_info
 from hemline.cli import main
 from hemline.data.manifest import Manifest
 from hemline.demo.check import MARGIN, PROTOCOL, check, floors_of
 from hemline.demo.shop import Shop, open_shop, trained_crop
-from hemline.demo.show import _heat
 from hemline.errors import DataError, UsageError
 from hemline.search.bundle import Bundle
-from hemline.types import Hit
 
 PRODUCTS = 12
 
@@ -188,21 +186,6 @@ def test_the_check_agrees_with_evaluation(place: Path) -> None:
     outcome = evaluate(open_encoder(str(place / "bundle")), protocol)
     for k in (1, 5):
         assert result[f"recall@{k}"] == pytest.approx((outcome.ranks <= k).mean())
-    shop.catalog.close()
-
-
-def test_heat_of_a_padded_photo_covers_the_photo_only(place: Path) -> None:
-    shop = reopened(place)
-    info: BundleInfo = shop.info
-    padded = info.preprocessing.model_copy(update={"resize": "pad"})
-    shop.info = info.model_copy(update={"preprocessing": padded})
-    hit = Hit("a", "a", 1.0, 1, weights=np.array([1, 0, 0, 0], np.float32))
-    wide = _heat(shop, hit, np.zeros((50, 100, 3), np.uint8))
-    square = _heat(shop, hit, np.zeros((50, 50, 3), np.uint8))
-    assert wide is not None
-    assert square is not None
-    assert wide.shape == (32, 64)
-    assert square.shape == (2, 2)
     shop.catalog.close()
 
 

@@ -73,6 +73,8 @@ def test_a_table_and_a_drawing_for_people(shop: Path, capsys: pytest.CaptureFixt
     assert "price 3.5" in told.out
     assert "drawn in hits.png" in told.err
     assert cv2.imread(str(shop / "hits.png")).std() > 10
+    assert main(["search", "shop", "3.jpg", "--show", "hits.html"]) == 0
+    assert "data-heat" in (shop / "hits.html").read_text(encoding="utf-8")
     assert main(["search", "shop", "3.jpg", "--where", "price < 0"]) == 0
     assert "no product is found" in capsys.readouterr().out
 
@@ -98,7 +100,7 @@ def test_a_table_and_a_drawing_for_people(shop: Path, capsys: pytest.CaptureFixt
         (["shop", "3.jpg", "--show", "products.csv/x.png"], 1, "products.csv is a file"),
         (["products.csv", "3.jpg"], 1, "a catalogue is a folder"),
         (["shop", "3.jpg", "--threads", "0"], 2, "from 1 to 256"),
-        (["shop", "3.jpg", "--show", "hits.txt"], 2, ".png or .jpg"),
+        (["shop", "3.jpg", "--show", "hits.txt"], 2, ".html, .png or .jpg"),
     ],
 )
 def test_mistakes_get_one_line(

@@ -33,7 +33,8 @@ def search(
         bool, typer.Option(help="Look again at the first hits, where the model can.")
     ] = True,
     show: Annotated[
-        Path | None, typer.Option(help="Draw the photos and their hits: a .png or .jpg file.")
+        Path | None,
+        typer.Option(help="Draw the photos and their hits: an .html, .png or .jpg file."),
     ] = None,
     threads: Annotated[
         int | None, typer.Option(help="Threads of the street tower; all cores by default.")
@@ -56,16 +57,18 @@ def search(
         raise UsageError("--box and --whole contradict each other; give one of them")
     if box is not None and len(photos) > 1:
         raise UsageError("--box is of one photo; search one photo at a time with it")
-    if show is not None and show.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise UsageError(f"--show draws a .png or .jpg file, not {show.name}")
+    if show is not None and show.suffix.lower() not in (".html", ".png", ".jpg", ".jpeg"):
+        raise UsageError(f"--show draws an .html, .png or .jpg file, not {show.name}")
     used = Box.parse(box) if box is not None else None
     with Catalog.open(catalog) as opened, natives_hushed():
         engine = Engine(opened, threads=threads, rerank=rerank)
         answers = [engine.search(photo, k, used, where) for photo in photos]
         if show is not None:
+            from hemline.evaluation.answers import write_answers
             from hemline.search.picture import draw_results
 
-            draw_results(show, opened, list(zip(photos, answers, strict=True)))
+            draw = write_answers if show.suffix.lower() == ".html" else draw_results
+            draw(show, opened, list(zip(photos, answers, strict=True)))
             say(f"drawn in {show}")
     results = [
         {
@@ -120,7 +123,9 @@ def _stored(hit: Mapping[str, Any]) -> str:
     names = [name for name in hit if name not in _KNOWN]
     names.sort(key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
     shown = [
-        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+        f"{name} {value:g}"
+        if isinstance(value, float)
+        else f"{name} {value}".removeprefix("title ")
         for name, value in ((name, hit[name]) for name in names)
     ]
     return ", ".join([*shown, *hit["tags"]])

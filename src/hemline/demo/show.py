@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
 from hemline.data.images import crop, open_image
 from hemline.demo.shop import Shop
+from hemline.evaluation.answers import heat_of, note_of, picture_of, price_of
 from hemline.evaluation.sheet import Row, Tile, write_page, write_sheet
-from hemline.search.catalog import Row as CatalogRow
 from hemline.search.engine import Engine
-from hemline.types import FloatArray, Hit, Image
+from hemline.types import Hit, Image
 
 #: Hits that are looked through for the verdict, and hits that are shown.
 DEPTH, SHOWN = 20, 6
@@ -99,53 +96,21 @@ def _tiles(shop: Shop, hits: Sequence[Hit], right: str, photo: Image) -> list[Ti
     if not any(hit.item_id == right for hit in shown):
         shown = shown[:-1] + [hit for hit in hits if hit.item_id == right]
     stored = shop.catalog.store.get([hit.image_id for hit in shown])
-    tiles = []
-    for hit in shown:
-        picture = _picture(shop, stored.get(hit.image_id))
-        if picture is not None:
-            words = [_price(hit.columns), f"score {hit.score:.3f}"]
-            tiles.append(
-                Tile(
-                    picture,
-                    str(hit.columns.get("title") or hit.item_id),
-                    ", ".join(word for word in words if word),
-                    hit.item_id == right,
-                    _heat(shop, hit, photo),
-                    hit.rank,
-                )
-            )
+    tiles = [
+        Tile(
+            picture_of(shop.catalog, stored.get(hit.image_id)),
+            str(hit.columns.get("title") or hit.item_id),
+            note_of(hit),
+            hit.item_id == right,
+            heat_of(shop.info, hit, photo),
+            hit.rank,
+        )
+        for hit in shown
+    ]
     if not any(tile.right for tile in tiles):
         for row in shop.catalog.store.items([right])[:1]:
-            picture = _picture(shop, row)
-            if picture is not None:
-                title = str(row.columns.get("title") or right)
-                note = f"{_price(row.columns)}, not found".removeprefix(", ")
-                tiles.append(Tile(picture, title, note, right=True, lost=True))
+            picture = picture_of(shop.catalog, row)
+            title = str(row.columns.get("title") or right)
+            note = f"{price_of(row.columns)}, not found".removeprefix(", ")
+            tiles.append(Tile(picture, title, note, right=True, lost=True))
     return tiles
-
-
-def _picture(shop: Shop, row: CatalogRow | None) -> Image | None:
-    path = None if row is None else shop.catalog.picture(row)
-    return None if path is None else open_image(path)
-
-
-def _price(columns: Mapping[str, Any]) -> str:
-    price = columns.get("price")
-    return f"{price:,.2f}" if isinstance(price, int | float) else ""
-
-
-def _heat(shop: Shop, hit: Hit, photo: Image) -> FloatArray | None:
-    """(rows, columns) of where the photo was looked at for this hit, over the photo's own shape."""
-    info = shop.info
-    if hit.weights is None or info.grid is None:
-        return None
-    grid = np.asarray(hit.weights, np.float32).reshape(info.grid)
-    height, width = photo.shape[:2]
-    if info.preprocessing.resize != "pad" or height == width:
-        return grid
-    side = 64  # the photo stood centred in a square: cut the square's part that is the photo
-    square = cv2.resize(grid, (side, side), interpolation=cv2.INTER_LINEAR)
-    rows = max(1, round(side * height / max(height, width)))
-    columns = max(1, round(side * width / max(height, width)))
-    top, left = (side - rows) // 2, (side - columns) // 2
-    return np.asarray(square[top : top + rows, left : left + columns], np.float32)

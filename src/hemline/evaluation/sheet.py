@@ -46,11 +46,15 @@ class Tile:
 
 @dataclass(slots=True)
 class Row:
-    """A query's photo, its hits (best first) and what came of it in a few words."""
+    """A query's photo, its hits (best first) and what came of it in a few words.
+
+    ``judged``: whether it is known which product is right.
+    """
 
     photo: Tile
     hits: list[Tile] = field(default_factory=list)
     verdict: str = ""
+    judged: bool = True
 
 
 def write_sheet(path: Path, rows: Sequence[Row], title: str, note: str = "") -> None:
@@ -107,6 +111,7 @@ def _row_html(row: Row) -> str:
     looks = any(tile.heat is not None for tile in row.hits)
     hint = '<span class="hint">point at a hit to see where it looked</span>' if looks else ""
     found = "found" if any(tile.right and not tile.lost for tile in row.hits) else "missed"
+    found = found if row.judged else "asked"
     return (
         f'<section class="{found}"><figure class="photo"><div class="frame">'
         f'<img src="{_jpeg(row.photo.image)}" alt="street photo"><div class="heat"></div></div>'
