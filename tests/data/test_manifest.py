@@ -142,6 +142,8 @@ WRONG = [
     ("path,item_id,domain,tags\na,1,shop,colour=\n", "neither part empty"),
     ("path,item_id,domain\na,1,shop\nb,2\n", "row 2: 2 cells, where the header has 3"),
     ("path,item_id\na,1\n", "lacks the columns domain .found: path, item_id"),
+    ('path,item_id,domain\na,"1\x1b[31m",shop\n', "item_id '1.x1b.31m' has control characters"),
+    ("path,item_id,domain\na\x00,1,shop\n", "path 'a.x00' has control characters"),
     ("path,item_id,Domain\na,1,shop\n", "did you mean 'Domain' for 'domain'"),
     ("path,item_id,domain,path\na,1,shop,b\n", "'path' stands in the header twice"),
     ("path,item_id,domain\n", "no rows"),

@@ -330,3 +330,21 @@ def test_oml_reads_typed_columns(tmp_path: Path) -> None:
     pq.write_table(pa.table(columns), tmp_path / "df.parquet")
     manifest, _ = READERS["oml"].read(tmp_path / "df.parquet")
     assert manifest.column("role").tolist() == ["query", "gallery"]
+
+
+def test_folder_leaves_out_names_that_no_manifest_holds_and_loops(tmp_path: Path) -> None:
+    (tmp_path / "item/shop").mkdir(parents=True)
+    (tmp_path / "item/shop/a\u202f1.jpg").write_bytes(b"x")  # as some systems name screenshots
+    (tmp_path / "item/shop/b\x1b.jpg").write_bytes(b"x")
+    (tmp_path / "item/shop/again").symlink_to(tmp_path)
+    try:
+        (tmp_path / os.fsdecode(b"c\xff.jpg")).write_bytes(b"x")
+        strange = 2
+    except OSError:  # a file system that takes UTF-8 only
+        strange = 1
+    manifest, report = READERS["folder"].read(tmp_path)
+    assert manifest.column("path").tolist() == ["item/shop/a\u202f1.jpg"]
+    assert any(f"{strange} pictures are left out" in note for note in report.notes)
+    (tmp_path / "item/shop/a\u202f1.jpg").unlink()
+    with pytest.raises(DataError, match="aren't plain UTF-8"):
+        READERS["folder"].read(tmp_path)

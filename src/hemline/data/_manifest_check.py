@@ -352,6 +352,15 @@ def _check_words(columns: dict[str, Any], problems: Problems) -> None:
     for name in ("path", "item_id"):
         blank = pc.equal(pc.utf8_trim_whitespace(columns[name]), "")
         problems.add(f"empty {name}", _rows(blank), lambda row, name=name: f"{name} is empty")  # type: ignore[misc]
+    for name in ("path", "item_id", "image_id", "category"):
+        column = columns[name]
+        problems.add(
+            f"control characters in {name}",
+            _rows(pc.match_substring_regex(column, r"[\x00-\x1f\x7f]")),
+            lambda row, name=name, column=column: (  # type: ignore[misc]
+                f"{name} {column[row].as_py()!r} has control characters"
+            ),
+        )
     allowed: dict[str, Sequence[str]] = {
         "domain": DOMAINS,
         "split": (*SPLITS, ""),

@@ -39,23 +39,58 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
         raise DataError(f"{root} is a file; this format is a folder of pictures")
     rows: list[dict[str, Any]] = []
     layouts: Counter[str] = Counter()
+    unnamed: list[str] = []
     for path in _pictures(root):
+        if not _writable(path):
+            unnamed.append(path)
+            continue
         layout, domain, item = _place(PurePosixPath(path), plain)
         layouts[layout] += 1
         rows.append({"path": path, "item_id": item, "domain": domain, "split": split})
+    if unnamed:
+        first = unnamed[0].encode("utf-8", "backslashreplace").decode()
+        note = (
+            f"{len(unnamed):,} pictures are left out, as their names aren't plain UTF-8: {first!r}"
+        )
+    if not rows and unnamed:
+        raise DataError(f"{root}: {note}; rename them")
     if not rows:
         raise DataError(f"{root} holds no pictures ({', '.join(sorted(PICTURES))})")
     notes = [f"{count:,} pictures laid out as {layout}" for layout, count in layouts.most_common()]
     domains = Counter(row["domain"] for row in rows)
     if len(domains) == 1:
         notes.append(f"all are {next(iter(domains))} pictures; no folder says otherwise")
+    if unnamed:
+        notes.append(note)
     return keep_present(records_manifest(rows, root), tuple(notes))
 
 
+def _writable(path: str) -> bool:
+    """Whether a manifest can hold the name: UTF-8 without control characters."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return not any(ord(letter) < 32 or ord(letter) == 127 for letter in path)
+
+
+def _stop(error: OSError) -> None:
+    raise error  # a folder that can't be read must not be left out in silence
+
+
 def _pictures(root: Path) -> Iterator[str]:
-    """The pictures below ``root``, as ``a/b.jpg``, sorted; hidden files and folders left out."""
-    for folder, inner, files in os.walk(root, followlinks=True):
-        inner[:] = sorted(name for name in inner if not name.startswith("."))
+    """The pictures below ``root``, as ``a/b.jpg``, sorted; hidden files and folders left out.
+
+    Links to folders are followed, but no folder into itself.
+    """
+    for folder, inner, files in os.walk(root, followlinks=True, onerror=_stop):
+        above = {os.path.realpath(p) for p in (Path(folder), *Path(folder).parents)}
+        inner[:] = sorted(
+            name
+            for name in inner
+            if not name.startswith(".")
+            and os.path.realpath(os.path.join(folder, name)) not in above
+        )
         below = Path(folder).relative_to(root)
         for name in sorted(files):
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in PICTURES:
