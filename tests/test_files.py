@@ -10,8 +10,10 @@ from hemline.files import write_whole
 def test_writes_bytes_and_text_and_the_folders_above(tmp_path: Path) -> None:
     write_whole(tmp_path / "a/b/c.bin", b"\0\1")
     write_whole(tmp_path / "t.txt", "é\n")
+    write_whole(tmp_path / "u.txt", "\udcff")
     assert (tmp_path / "a/b/c.bin").read_bytes() == b"\0\1"
     assert (tmp_path / "t.txt").read_bytes() == b"\xc3\xa9\n"
+    assert (tmp_path / "u.txt").read_bytes() == b"\\udcff"
 
 
 def test_what_was_there_outlives_a_write_that_fails(

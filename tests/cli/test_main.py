@@ -13,7 +13,7 @@ import pytest
 
 import hemline.cli as cli
 from hemline.cli import main
-from hemline.cli._common import natives_hushed, to_json
+from hemline.cli._common import natives_hushed, out, say, to_json
 from hemline.errors import DataError
 
 
@@ -118,3 +118,24 @@ def test_hushing_does_nothing_where_errors_are_caught(capsys: pytest.CaptureFixt
     with natives_hushed():
         print("word", file=sys.stderr)
     assert capsys.readouterr().err == "word\n"
+
+
+def test_nothing_in_the_data_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    out("a\x1b[31mb\tc")
+    say("a\x9b31mb")
+    told = capsys.readouterr()
+    assert told.out == "a\ufffd[31mb\tc\n"
+    assert told.err == "a\ufffd31mb\n"
+
+
+def test_an_interrupt_inside_a_command_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(path: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hemline.data.manifest.Manifest.read", interrupted)
+    assert main(["data", "check", "m.csv", "--json"]) == 130
+    told = capsys.readouterr()
+    assert json.loads(told.out)["kind"] == "Interrupted"
+    assert told.err.strip() == "hemline: interrupted; the same command goes on where it stopped"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 import typer
 
 from hemline import __version__
-from hemline.cli._common import err
+from hemline.cli._common import say
 from hemline.errors import HemlineError
 from hemline.registry import Registry
 
@@ -21,6 +22,9 @@ from hemline.registry import Registry
 COMMANDS: Registry[Callable[..., Any] | typer.Typer] = Registry(
     "hemline.cli", "COMMANDS", "command"
 )
+
+#: Exit status of a command that was interrupted by the keyboard.
+INTERRUPTED = 130
 
 #: The root of the command line's own errors. Newer Typers carry a click of their own, older ones
 #: use the package click; `typer.BadParameter` is of the right family in both.
@@ -89,8 +93,13 @@ def _fail(message: str, kind: str, code: int, as_json: bool) -> int:
     message = " ".join(message.encode("utf-8", "backslashreplace").decode("utf-8").split("\n"))
     if as_json:
         print(json.dumps({"error": message, "kind": kind}))
-    err.print(f"hemline: {message}", markup=False, highlight=False, soft_wrap=True)
+    say(f"hemline: {message}")
     return code
+
+
+def _interrupted(as_json: bool) -> int:
+    words = "interrupted; the same command goes on where it stopped"
+    return _fail(words, "Interrupted", INTERRUPTED, as_json)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -104,17 +113,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = typer.main.get_command(build()).main(
             args=args, prog_name="hemline", standalone_mode=False
         )
+        if code == INTERRUPTED:  # newer Typers give it back where older ones raise Abort
+            raise KeyboardInterrupt
         return int(code) if isinstance(code, int) else 0
     except HemlineError as error:
         return _fail(str(error), type(error).__name__, error.exit_code, as_json)
     except typer.Abort:
-        return _fail(
-            "interrupted; the same command goes on where it stopped", "Interrupted", 130, as_json
-        )
+        return _interrupted(as_json)
     except KeyboardInterrupt:
-        return _fail(
-            "interrupted; the same command goes on where it stopped", "Interrupted", 130, as_json
-        )
+        return _interrupted(as_json)
     except _CLICK_ERROR as error:
         message = str(getattr(error, "format_message", error.__str__)())
         if type(error).__name__ == "NoArgsIsHelpError":
@@ -149,4 +156,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run() -> None:
     """The console script."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name need not be UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main())

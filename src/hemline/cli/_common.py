@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -78,14 +79,22 @@ def emit(
         words(result)
 
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def printable(text: str) -> str:
+    """The same without what could steer a terminal: data comes from anywhere."""
+    return _CONTROL.sub("\ufffd", text)
+
+
 def out(text: str) -> None:
     """One plain line for a person, on standard output."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(printable(text) + "\n")
 
 
 def say(text: str) -> None:
     """One line about what is going on, on standard error."""
-    err.print(text, markup=False, highlight=False, soft_wrap=True)
+    err.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

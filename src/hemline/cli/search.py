@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hemline.cli._common import JsonOption, emit, natives_hushed, say
+from hemline.cli._common import JsonOption, emit, natives_hushed, printable, say
 
 
 def search(
@@ -102,7 +102,7 @@ def _tell(result: Mapping[str, Any]) -> None:
 
     console = Console()
     for one in result.get("results", [result]):
-        title = Text(f"{one['photo']}  ({one['timings_ms']['total']:.0f} ms)")
+        title = Text(printable(f"{one['photo']}  ({one['timings_ms']['total']:.0f} ms)"))
         table = Table(title=title, title_justify="left", expand=True)
         table.add_column("rank", justify="right", no_wrap=True)
         table.add_column("item_id", no_wrap=True)
@@ -111,7 +111,7 @@ def _tell(result: Mapping[str, Any]) -> None:
         table.add_column("stored", no_wrap=True, overflow="ellipsis", ratio=1)
         for hit in one["hits"]:
             cells = (hit["rank"], hit["item_id"], f"{hit['score']:.3f}", hit["category"])
-            table.add_row(*(Text(str(cell)) for cell in (*cells, _stored(hit))))
+            table.add_row(*(Text(printable(str(cell))) for cell in (*cells, _stored(hit))))
         if one["hits"]:
             console.print(table)
         else:
