@@ -177,6 +177,21 @@ def restore(model: RetrievalModel, tensors: Mapping[str, Tensor], prefix: str = 
         raise TrainingError(f"the checkpoint does not fit the model: {line[:300]}") from None
 
 
+def take_over(model: RetrievalModel, folder: Path) -> int:
+    """Copies the weights of a run that the model has too, by name and shape; how many tensors.
+
+    Raises:
+        TrainingError: no run there, or nothing of it fits.
+    """
+    known = load_run(folder).model.state_dict()
+    own = model.state_dict()
+    fits = {k: v for k, v in known.items() if k in own and own[k].shape == v.shape and v.ndim}
+    if not fits:
+        raise TrainingError(f"nothing of the run {folder} fits this model; start from another run")
+    model.load_state_dict({**own, **fits})
+    return len(fits)
+
+
 def weights_fingerprint(model: RetrievalModel, vocabulary: Sequence[str]) -> str:
     """Hash of all weights, the preprocessing and the vocabulary."""
     digest = hashlib.sha256()

@@ -156,6 +156,8 @@ class Recipe(_Part):
         summary: one line.
         model, data: see there.
         batch_size: B, distinct items in a batch, each with a street and a shop picture.
+        start: the folder of a finished run to start from: weights of the same name and shape are
+            taken over, the others stay as the model makes them; None starts anew.
         stages: stage name → what is changed of it; ``all`` changes every stage.
         ema: decay of a running mean of the weights, which is then what is validated and kept; 0
             keeps the weights themselves.
@@ -175,6 +177,7 @@ class Recipe(_Part):
     model: ModelRecipe
     data: DataRecipe = DataRecipe()
     batch_size: int = Field(default=32, ge=2)
+    start: str | None = None
     stages: dict[str, StageRecipe] = Field(default_factory=dict)
     ema: float = Field(default=0.0, ge=0, lt=1)
     early_stop: EarlyStop = EarlyStop()

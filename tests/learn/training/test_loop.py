@@ -264,3 +264,16 @@ def test_a_stage_that_fits_may_have_no_epochs(manifest: Manifest, tmp_path: Path
     assert again["resumed"]
     on = train(parse({**words, "stages": {"Fit": {"epochs": 2}}}), manifest, tmp_path / "on")
     assert on["epochs"] == 3  # the fit itself, validated as epoch 0, and two more
+
+
+def test_a_run_starts_from_another_ones_weights(
+    manifest: Manifest, whole: Path, tmp_path: Path
+) -> None:
+    first = {"all": {"epochs": 1, "lr": 1e-9}, "YNet": {"skip": True}, "TagYNet": {"skip": True}}
+    train(recipe(start=str(whole), stages=first, ema=0), manifest, tmp_path / "on")
+    known = checkpoint.load_run(whole).model.state_dict()
+    own = checkpoint.load_run(tmp_path / "on").model.state_dict()
+    for name in ("shared.conv_stem.weight", "tag_attention.weight", "context_attention.v"):
+        torch.testing.assert_close(own[name], known[name], msg=name)
+    with pytest.raises(TrainingError, match="is no run"):
+        train(recipe(start=str(tmp_path / "none")), manifest, tmp_path / "off")

@@ -120,6 +120,9 @@ def _train(
     learning = np.concatenate([parts.street, parts.shop])
     vocabulary = manifest.select(learning).tag_vocabulary()
     model = checkpoint.build(recipe, vocabulary)
+    if recipe.start is not None and not resumed:
+        count = checkpoint.take_over(model, Path(recipe.start))
+        say(f"{count} of {len(model.state_dict())} tensors start from the run {recipe.start}")
     plan = planned(model.stages(), recipe.stages)
     pictures, shown = _pictures(recipe, manifest, model.preprocessing)
     with progress("Reading training pictures") as advance:
