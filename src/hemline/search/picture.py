@@ -68,7 +68,9 @@ def _row(catalog: Catalog, photo: Photo, answer: SearchResult, hits: int) -> lis
             picture = np.full((8, 8, 3), 235, np.uint8) if copy is None else open_image(copy)
         except ImageError:  # a lost copy must not hide the other hits
             picture = np.full((8, 8, 3), 235, np.uint8)
-        cells.append(_cell(picture, f"{hit.rank}. {hit.item_id}", f"{hit.score:.3f}"))
+        title = str(hit.columns.get("title") or "")
+        below = f"{hit.item_id}  {hit.score:.3f}" if title else f"{hit.score:.3f}"
+        cells.append(_cell(picture, f"{hit.rank}. {title or hit.item_id}", below))
     return cells
 
 
