@@ -123,7 +123,13 @@ def _add_hat(figure: Figure, rng: np.random.Generator) -> None:
     place = np.array([[*(x - o)], [*(y - o)]]).T
     whole = np.eye(3)
     whole[:2, :2], whole[:2, 2] = place, o
-    figure.add(74, lambda c: draw_hat(c, whole, kind, color))
+    crown = figure.body(np.array([(-100.0, -40.0), (100.0, 70.0)]))
+
+    def draw(c: Canvas) -> None:
+        if c.sees(crown, 30):
+            draw_hat(c, whole, kind, color)
+
+    figure.add(74, draw)
 
 
 def draw_bag(c: Canvas, at: Array, kind: str, color: RGB, size: float = 1.0) -> None:

@@ -138,6 +138,8 @@ def _draw_leg(
     half: float,
     target: bool,
 ) -> None:
+    if not target and not c.sees(outline, 60):
+        return
     shape = product.attributes["shape"]
     start = figure.legs[side][0]
     frame = limb_frame(start, hem, side * HIP_X, 110.0)

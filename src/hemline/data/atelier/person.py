@@ -118,6 +118,8 @@ def add_body(figure: Figure, look: Look, legs: bool = True, head: bool = True) -
     torso[:, 0] *= figure.pose.chest
 
     def draw_torso(c: Canvas) -> None:
+        if not c.sees(figure.body(torso), 15):
+            return
         c.fill(figure.body(torso), skin)
         neck = np.array([(-23, 128), (23, 128), (24, 150), (10, 163), (-10, 163), (-24, 150)])
         c.fill(figure.body(neck), shade)
@@ -207,6 +209,8 @@ def add_hair(figure: Figure, look: Look, forward: float = 0.0) -> None:
         figure.add(10, lambda c: c.fill(figure.body(back), darker(color, 0.8)))
 
     def cap(c: Canvas) -> None:
+        if not c.sees(figure.body(_HEAD), 70):
+            return
         hairline = 46 if look.hair != "curly" else 40
         top = [(-51, 84), (-52, 50), (-36, 14), (0, 0), (36, 14), (52, 50), (51, 84)]
         inner = [(43, 66), (32 + turn, hairline), (turn + 8, hairline - 10), (-34 + turn, 50)]
