@@ -19,7 +19,9 @@ def write_whole(path: Path, data: bytes | str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     rough = path.with_name(f".{path.name[:80]}.{uuid4().hex[:8]}")
     try:
-        rough.write_bytes(data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data)
+        rough.write_bytes(
+            data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
+        )
         os.replace(rough, path)
     except BaseException:
         with contextlib.suppress(OSError):
