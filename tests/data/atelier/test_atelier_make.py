@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -110,6 +111,33 @@ def test_a_killed_process_goes_on(tmp_path: Path) -> None:
     again = [p for p in cut.rglob("*.jpg") if kept.get(p.name) not in (None, p.stat().st_mtime_ns)]
     assert len(again) <= 1  # the one between its place and its journal
     assert fingerprint(cut) == fingerprint(whole)
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="process groups are POSIX")
+def test_workers_end_when_only_their_parent_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "draw.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from hemline.data.atelier import AtelierSettings, make_dataset\n"
+        "if __name__ == '__main__':\n"
+        f"    out, settings = Path({str(tmp_path / 'cut')!r}), AtelierSettings(size=64)\n"
+        "    make_dataset(out, 400, 6, settings, workers=2)\n"
+    )
+    process = subprocess.Popen([sys.executable, str(script)], start_new_session=True)
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.rglob("*.jpg"))) < 4 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    ended = False
+    deadline = time.monotonic() + 20
+    while not ended and time.monotonic() < deadline:
+        try:
+            os.killpg(process.pid, 0)
+            time.sleep(0.05)
+        except ProcessLookupError:
+            ended = True
+    assert ended
 
 
 def test_workers_do_not_change_a_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
