@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,15 @@ def test_model_settings_are_checked_by_the_model() -> None:
     recipe = recipes.load("ynet", "smoke", ["model.config.projecton=3"])
     with pytest.raises(UsageError, match="Did you mean 'projection'"):
         build(recipe, ())
+
+
+def test_a_written_recipe_reads_as_the_same() -> None:
+    from hemline.learn.model import MODELS
+
+    recipe = recipes.load("ctxynet_atelier")
+    again = recipes.parse(json.loads(json.dumps(recipe.resolved())))
+    assert again == recipe
+    spec = MODELS["ctxynet"]
+    stages = spec.build(spec.configure(spec.tiny), ("a=b",)).stages()
+    assert planned(stages, again.stages) == planned(stages, recipe.stages)
+    assert planned(stages, again.stages)[0][1].schedule == "cosine"

@@ -182,7 +182,7 @@ def _info(
         precision_loss=loss,
         training={
             "model": run.recipe.model.name,
-            "recipe": run.recipe.model_dump(mode="json"),
+            "recipe": run.recipe.resolved(),
             "stage": run.state["stage"],
             "epoch": run.state["epoch"],
             "data": data,

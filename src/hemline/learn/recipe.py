@@ -190,6 +190,16 @@ class Recipe(_Part):
     tensorboard: bool = False
     checkpoint_minutes: float = Field(default=10.0, ge=0)
 
+    def resolved(self) -> dict[str, Any]:
+        """All values, to be written: reading them again gives this recipe. Of a stage only what is
+        set, since what isn't is the published stage's, or ``all``'s."""
+        values = self.model_dump(mode="json")
+        values["stages"] = {
+            name: change.model_dump(mode="json", exclude_unset=True)
+            for name, change in self.stages.items()
+        }
+        return values
+
     def deciding(self) -> dict[str, Any]:
         """What decides the result: the recipe less what only changes how fast it is reached."""
         values = self.model_dump(mode="json")

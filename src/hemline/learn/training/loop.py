@@ -140,7 +140,7 @@ def _train(
         raise DataError("no picture of the validation split can be read")
     info = _info(recipe, manifest, parts, model, vocabulary, [stage.name for stage, _ in plan])
     if first:
-        checkpoint.write_json(folder / checkpoint.RECIPE_FILE, recipe.model_dump(mode="json"))
+        checkpoint.write_json(folder / checkpoint.RECIPE_FILE, recipe.resolved())
         checkpoint.write_json(folder / checkpoint.RUN_FILE, info)
     say(
         f"{recipe.name}: {len(parts.street)} photos of {info['data']['train_items']} items "
