@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 
 from hemline.cli._common import progress, say
+from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
-from hemline.data.protocol import build
+from hemline.data.protocol import Protocol, build
 from hemline.evaluation.bootstrap import cluster_interval, paired_difference
 from hemline.evaluation.report import machine
 from hemline.evaluation.run import Outcome, evaluate
@@ -81,6 +82,37 @@ def told(per_query: np.ndarray[Any, Any], items: list[str]) -> dict[str, Any]:
     }
 
 
+def looks(encoder: CheckpointEncoder, protocol: Protocol, count: int = 60) -> dict[str, float]:
+    """Where tag attention lies on the first ``count`` shop pictures of the gallery.
+
+    Returns:
+        locations: exp(entropy), 1 for a single location, L for none preferred; of: L;
+        in_box: share of the weights inside the product's box; box: share of locations inside it.
+    """
+    spread, inside, area, total = [], [], [], 0
+    for row in protocol.gallery[:count].tolist():
+        record = protocol.manifest[row]
+        image = open_image(protocol.manifest.file(row))
+        found = encoder.encode_shop([image], [record.tags]).weights
+        if found is None or record.box is None:
+            continue
+        weights, total = found[0], found.shape[1]
+        side = round(total**0.5)
+        y = (np.arange(side) + 0.5) * image.shape[0] / side
+        x = (np.arange(side) + 0.5) * image.shape[1] / side
+        box = record.box
+        held = ((y > box.y1) & (y < box.y2))[:, None] & ((x > box.x1) & (x < box.x2))[None, :]
+        spread.append(float(np.exp(-(weights * np.log(weights + 1e-12)).sum())))
+        inside.append(float(weights[held.ravel()].sum()))
+        area.append(float(held.mean()))
+    return {
+        "locations": float(np.mean(spread)),
+        "of": float(total),
+        "in_box": float(np.mean(inside)),
+        "box": float(np.mean(area)),
+    }
+
+
 def span(cell: dict[str, Any], how: str) -> str:
     """``value (low to high)``."""
     return f"{cell['value']:{how}} ({cell['low']:{how}} to {cell['high']:{how}})"
@@ -99,6 +131,7 @@ def main() -> None:
     manifest = Manifest.read(args.manifest)
     (protocol,) = build("atelier", manifest)
     found: dict[str, list[Outcome]] = {model: [] for model in MODELS}
+    seen: dict[str, list[dict[str, float]]] = {}
     for seed in args.seeds:
         for model in ("base", *MODELS):
             base = args.runs / f"base-{seed}"
@@ -108,8 +141,13 @@ def main() -> None:
             if model == "base":
                 continue
             with progress(f"{model}, seed {seed}") as advance:
-                found[model].append(evaluate(CheckpointEncoder(folder), protocol, advance=advance))
+                encoder = CheckpointEncoder(folder)
+                found[model].append(evaluate(encoder, protocol, advance=advance))
+                if model != "ynet":
+                    seen.setdefault(model, []).append(looks(encoder, protocol))
     items = found["ynet"][0].items
+    for model, row in seen.items():
+        print(f"{model:8} tag attention: {row[0]}")
     rows: dict[str, Any] = {}
     for model in MODELS:
         for k in KS:
@@ -132,6 +170,7 @@ def main() -> None:
         "seeds": args.seeds,
         "machine": machine(),
         "models": rows,
+        "tag_attention": seen,
     }
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,56 @@
+"""The documentation names every model, reader, protocol, store and command, and is not stale."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = {path: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").rglob("*.md"))}
+WORDS = "\n".join(PAGES.values()) + (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def registries() -> list[tuple[str, str]]:
+    from hemline.data.protocols import PROTOCOLS
+    from hemline.data.readers import READERS
+    from hemline.learn.model import MODELS
+    from hemline.search.catalog import STORES
+
+    return [
+        (registry.kind, name)
+        for registry in (MODELS, READERS, PROTOCOLS, STORES)
+        for name in registry
+    ]
+
+
+def test_the_command_reference_is_what_the_commands_say() -> None:
+    spec = importlib.util.spec_from_file_location("generate_cli", ROOT / "docs" / "generate_cli.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert PAGES[ROOT / "docs" / "cli.md"] == module.render(), "run: make docs"
+
+
+@pytest.mark.parametrize(("kind", "name"), registries())
+def test_every_registered_thing_stands_in_the_docs(kind: str, name: str) -> None:
+    assert re.search(rf"`{re.escape(name)}`", WORDS), f"no page of docs names the {kind} `{name}`"
+
+
+def test_every_recipe_stands_in_the_docs() -> None:
+    recipes = sorted((ROOT / "src" / "hemline" / "recipes").glob("*.yaml"))
+    assert recipes
+    unnamed = [recipe.stem for recipe in recipes if f"`{recipe.stem}`" not in WORDS]
+    assert not unnamed
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    broken = []
+    for page, text in [*PAGES.items(), (ROOT / "README.md", (ROOT / "README.md").read_text())]:
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+            if "://" not in target and not (page.parent / target).exists():
+                broken.append(f"{page.name}: {target}")
+    assert not broken
