@@ -32,6 +32,7 @@ from hemline.learn.training.fitting import fit
 from hemline.learn.training.module import Progress, StageTraining, best_name
 from hemline.learn.training.pictures import Pictures, channel_statistics
 from hemline.learn.training.rows import Parts, choose
+from hemline.learn.training.same import refuse_another
 from hemline.learn.training.sampler import Pair, PairSampler
 from hemline.learn.training.schedule import begin, planned
 from hemline.learn.training.validation import Validation
@@ -84,7 +85,7 @@ def train(
     say = say if first else _quiet
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     with _locked(folder) if first else _unlocked():
-        _refuse_another(folder, recipe, manifest)
+        refuse_another(folder, recipe, manifest)
         last = folder / "checkpoints" / checkpoint.LAST_FILE
         tensors, state = checkpoint.load(last) if last.is_file() else ({}, {})
         place = Progress(**state)
@@ -353,36 +354,6 @@ def _info(
         "machine": {"device": device, "cpus": os.cpu_count(), "threads": torch.get_num_threads()},
         "finished": False,
     }
-
-
-def _refuse_another(folder: Path, recipe: Recipe, manifest: Manifest) -> None:
-    written, told = folder / checkpoint.RECIPE_FILE, folder / checkpoint.RUN_FILE
-    if not written.is_file() or not told.is_file():
-        return
-    old = Recipe.model_validate_json(written.read_text(encoding="utf-8"))
-    before, now = _flat(old.deciding()), _flat(recipe.deciding())
-    different = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
-    if different:
-        name = different[0]
-        raise TrainingError(
-            f"{folder} is a run of another recipe: {name} was {before.get(name)!r}, now "
-            f"{now.get(name)!r}"
-            + (f", and {len(different) - 1} more" if len(different) > 1 else "")
-            + "; name another folder"
-        )
-    data = json.loads(told.read_text(encoding="utf-8"))["data"]["fingerprint"]
-    if data != manifest.fingerprint():
-        raise TrainingError(f"{folder} is a run on other data; name another folder")
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat.update(_flat(value, f"{prefix}{name}."))
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
 
 
 @contextmanager
