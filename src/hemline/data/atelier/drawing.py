@@ -10,20 +10,9 @@ import numpy as np
 
 from hemline.data.atelier.canvas import Canvas
 from hemline.data.atelier.curves import Array, apply
+from hemline.types import LANDMARKS
 
 __all__ = ["DISTURBANCES", "LANDMARKS", "Drawing", "camera", "labelled"]
-
-#: DeepFashion's eight landmarks, in order; left and right are the wearer's.
-LANDMARKS = (
-    "left_collar",
-    "right_collar",
-    "left_sleeve",
-    "right_sleeve",
-    "left_waistline",
-    "right_waistline",
-    "left_hem",
-    "right_hem",
-)
 
 #: What every drawing records, 0 when absent.
 DISTURBANCES = (
