@@ -1,6 +1,6 @@
-"""What every encoder does, be it a checkpoint in PyTorch or a served bundle.
+"""What every encoder and every detector does, be it a checkpoint in PyTorch or a served bundle.
 
-Evaluation, the catalogue and the engine speak to this protocol only.
+Evaluation, the catalogue and the engine speak to these protocols only.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from hemline.types import FloatArray, Image
+from hemline.types import Detection, FloatArray, Image
 
 
 class StreetEncoding(NamedTuple):
@@ -53,4 +53,15 @@ class Encoder(Protocol):
 
     def rerank(self, local: FloatArray, contexts: FloatArray) -> RerankResult:
         """local (C, L), contexts (K, C) = embedding × norm of each candidate."""
+        ...
+
+
+class Detector(Protocol):
+    """Finds the garments on upright (H, W, 3) uint8 RGB pictures of any size."""
+
+    @property
+    def name(self) -> str: ...
+
+    def detect(self, images: Sequence[Image]) -> list[tuple[Detection, ...]]:
+        """For each picture its garments, best score first; boxes lie within the picture."""
         ...

@@ -119,6 +119,14 @@ class Record:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Detection(NamedTuple):
+    """One garment that was found on a picture: where, what kind, and how sure (0-1)."""
+
+    box: Box
+    category: str
+    score: float
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """One product that was found.
