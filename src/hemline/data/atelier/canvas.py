@@ -1,7 +1,8 @@
 """The canvas: draws shapes of cloth and of plain colour in a figure's coordinates.
 
 A canvas keeps, beside the picture, where the product lies (`target`) and what was drawn over it
-(`cover`), so that boxes, visibility and occlusion are facts of the drawing and not estimates.
+(`cover`), so that boxes, visibility and occlusion are facts of the drawing and not estimates. Of
+every other garment its `ledger` keeps the same.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from hemline.data.atelier.cloth import Cloth, fold_map
 from hemline.data.atelier.curves import Array
+from hemline.data.atelier.ledger import Ledger
 
 __all__ = ["Canvas"]
 
@@ -39,6 +41,7 @@ class Canvas:
         self.target = np.zeros((h, w), np.uint8)
         self.cover = np.zeros((h, w), np.uint8)
         self.extent: list[Array] = []
+        self.ledger = Ledger(h, w)
         self._marked = False
 
     @property
@@ -89,6 +92,7 @@ class Canvas:
             cv2.fillPoly(self.cover, [fixed], (1,), cv2.LINE_8, _SHIFT)
         elif self._marked:
             cv2.fillPoly(self.cover, [fixed], (2,), cv2.LINE_8, _SHIFT)
+        self.ledger.fill(p, fixed)
 
     def line(
         self,
@@ -127,6 +131,7 @@ class Canvas:
                 self._faint(stroke, self._window(xs, ys, 2), closed, color, share)
             if self._marked and not target:
                 cv2.polylines(self.cover, [stroke], closed, (2,), thick, cv2.LINE_8, _SHIFT)
+            self.ledger.line(stroke, closed, thick)
 
     def _faint(
         self,
@@ -183,6 +188,7 @@ class Canvas:
         ps = [self.project(o) for o in outlines]
         if target:
             self.extent += ps
+        self.ledger.reach(ps)
         x0, y0, x1, y1 = self._around(ps, 2)
         if x1 <= x0 or y1 <= y0:
             return
@@ -241,6 +247,7 @@ class Canvas:
             self.mark(mask, x0, y0, target)
         if target:
             self.extent.append(p)
+        self.ledger.reach([p])
 
     def paste(self, over: Array, mask: Array, x0: int, y0: int) -> None:
         """Blends `over` (h,w,3) through `mask` (h,w) uint8 at pixel (x0, y0)."""
@@ -258,10 +265,13 @@ class Canvas:
 
     def mark(self, mask: Array, x0: int, y0: int, target: bool) -> None:
         """Notes a pasted mask as the product, or as something in front of it."""
-        if not target and not self._marked:
+        if not (target or self._marked or self.ledger.began):
             return
         h, w = mask.shape
         _, inside = cv2.threshold(mask, _INSIDE, 1, cv2.THRESH_BINARY)
+        self.ledger.paste(inside, x0, y0)
+        if not (target or self._marked):
+            return
         cover = self.cover[y0 : y0 + h, x0 : x0 + w]
         if target:
             self._marked = True

@@ -10,6 +10,7 @@ import numpy as np
 
 from hemline.data.atelier.canvas import Canvas
 from hemline.data.atelier.curves import Array, apply
+from hemline.data.garments import Garment
 from hemline.types import LANDMARKS
 
 __all__ = ["DISTURBANCES", "LANDMARKS", "Drawing", "camera", "labelled"]
@@ -42,12 +43,14 @@ class Drawing:
     out of the frame (then x = y = 0). `disturbance` holds, for each of `DISTURBANCES`: `others` and
     `clutter` are counts of things, `occlusion` and `crop` shares of the product, `turn` radians,
     `scale` the product's height over the picture's, `mirror` 0 or 1, the others as `disturb` says.
+    `garments` are all that are seen in the picture, the product first.
     """
 
     image: Array
     box: Array
     landmarks: Array
     disturbance: Mapping[str, float] = field(default_factory=dict)
+    garments: tuple[Garment, ...] = ()
 
 
 def camera(
@@ -104,4 +107,4 @@ def labelled(
     record["occlusion"] = canvas.hidden()
     record["crop"] = canvas.outside()
     record["scale"] = float(box[3] - box[1]) / size
-    return Drawing(image, box, points, record)
+    return Drawing(image, box, points, record, canvas.ledger.garments(flip))

@@ -7,13 +7,15 @@ The figure faces the viewer: the wearer's left is at x > 0. `side` is +1 for the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from hemline.data.atelier.canvas import Canvas
 from hemline.data.atelier.curves import Array, affine
+from hemline.data.atelier.ledger import Worn
 
 __all__ = ["SIDES", "Figure", "Pose", "random_pose", "rest_pose"]
 
@@ -96,22 +98,36 @@ def _arm(rng: np.random.Generator, strength: float) -> tuple[float, float]:
 
 
 class Figure:
-    """A pose, and the layers of a person from back to front."""
+    """A pose, and the layers of a person from back to front.
 
-    def __init__(self, pose: Pose) -> None:
+    `role` is what its garments but the product are in the picture: `worn` beside the product,
+    `beside` it, or a `bystander`'s.
+    """
+
+    def __init__(self, pose: Pose, role: str = "worn") -> None:
         self.pose = pose
-        self.layers: list[tuple[float, Callable[[Canvas], None]]] = []
+        self.role = role
+        self.layers: list[tuple[float, Callable[[Canvas], None], Worn | None]] = []
+        self._worn: Worn | None = None
         self._frames: dict[tuple[float, ...], Array] = {}
         self.arms = {s: self.limb(s, "arm") for s in SIDES}
         self.legs = {s: self.limb(s, "leg") for s in SIDES}
 
     def add(self, z: float, draw: Callable[[Canvas], None]) -> None:
         """Adds a layer; a larger `z` is nearer to the viewer."""
-        self.layers.append((z, draw))
+        self.layers.append((z, draw, self._worn))
+
+    @contextmanager
+    def wearing(self, category: str, product: bool = False) -> Iterator[None]:
+        """All layers added within are one garment, which the picture's labels then hold."""
+        self._worn = Worn(category, "product" if product else self.role)
+        yield
+        self._worn = None
 
     def draw(self, canvas: Canvas) -> None:
-        for _, layer in sorted(self.layers, key=lambda item: item[0]):
-            layer(canvas)
+        for _, layer, worn in sorted(self.layers, key=lambda item: item[0]):
+            with canvas.ledger.drawing(worn):
+                layer(canvas)
 
     def body(self, points: Array) -> Array:
         """Points (N,2) on the front of an upright body -> where they are in this pose."""

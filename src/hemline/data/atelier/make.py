@@ -31,6 +31,7 @@ from hemline.data.atelier.settings import AtelierSettings
 from hemline.data.atelier.shop import Garment, draw_shop
 from hemline.data.atelier.street import draw_street
 from hemline.data.atelier.table import read_rows, write_rows
+from hemline.data.garments import COLUMN, to_text
 from hemline.errors import DataError, UsageError
 
 __all__ = ["SHARD", "make_dataset"]
@@ -313,6 +314,7 @@ def _row(path: str, product: Product, domain: str, split: str, drawing: Drawing)
         "price": product.price,
         "group": product.group,
         **{name: round(drawing.disturbance.get(name, 0.0), 4) for name in DISTURBANCES},
+        COLUMN: to_text(drawing.garments),
     }
 
 

@@ -29,7 +29,7 @@ def draw_bystanders(
     """Other people behind, mostly out of focus; returns how many."""
     count = int(rng.random() < 0.55 * clutter) + int(rng.random() < 0.3 * clutter)
     for _ in range(count):
-        figure = Figure(random_pose(rng, 0.7))
+        figure = Figure(random_pose(rng, 0.7), "bystander")
         look = random_look(rng)
         add_body(figure, look)
         add_hair(figure, look)
@@ -54,7 +54,8 @@ def add_occluders(figure: Figure, look: Look, rng: np.random.Generator, strength
     count = 0
     add_hair(figure, look, float(rng.uniform(0.3, 1.0)) if rng.random() < 0.6 * strength else 0.0)
     if rng.random() < 0.38 * strength:
-        add_bag(figure, rng, front=True)
+        with figure.wearing("bag"):
+            add_bag(figure, rng, front=True)
         count += 1
     if rng.random() < 0.3 * strength:
         _hold(figure, rng, look)

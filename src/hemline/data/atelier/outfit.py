@@ -108,38 +108,48 @@ def wear(
     if long_top or category in ("hoodie", "sweatshirt"):
         lower_z = 30.0
     unfastened = category in OUTER and rng.random() < 0.25
-    if garment is not None:
-        marks = garment()
-    elif group == "lower":
-        marks = add_lower(figure, product, lower_z, target)
-    else:
-        z = outer_z if category in OUTER else inner_z
-        marks = add_top(figure, product, z, target, unfastened)
-        if category == "jumpsuit":
-            marks |= add_lower(figure, product, 30, target)
+    with figure.wearing(category, target):
+        if garment is not None:
+            marks = garment()
+        elif group == "lower":
+            marks = add_lower(figure, product, lower_z, target)
+        else:
+            z = outer_z if category in OUTER else inner_z
+            marks = add_top(figure, product, z, target, unfastened)
+            if category == "jumpsuit":
+                marks |= add_lower(figure, product, 30, target)
     if lower is not None:
         worn.append(lower.category)
-        add_lower(figure, lower, lower_z if category not in OUTER else 30.0, False)
+        with figure.wearing(lower.category):
+            add_lower(figure, lower, lower_z if category not in OUTER else 30.0, False)
     if top is not None:
         worn.append(top.category)
         z = outer_z if top.category in OUTER else inner_z
-        add_top(figure, top, z, False)
+        with figure.wearing(top.category):
+            add_top(figure, top, z, False)
         if top.category in OUTER:
             inner = other_product(rng, seed, _INNER, product.index, wardrobe)
     if inner is not None:
         worn.append(inner.category)
-        add_top(figure, inner, 38.0, False)
+        with figure.wearing(inner.category):
+            add_top(figure, inner, 38.0, False)
     short = tidy or (group == "lower" and product.attributes.get("length") in _SHORT)
     outer_over = (top is None or top.category not in OUTER) and category not in OUTER
     if outer_over and rng.random() < (0.1 if tidy else 0.25) * others:
         over = other_product(rng, seed, OUTER[:3] if short else OUTER, product.index, wardrobe)
         worn.append(over.category)
-        add_top(figure, over, outer_z, False, True)
+        with figure.wearing(over.category):
+            add_top(figure, over, outer_z, False, True)
     if rng.random() < 0.25 + 0.75 * others:
         worn.append("shoes")
-        add_shoes(figure, rng)
+        with figure.wearing("footwear"):
+            add_shoes(figure, rng)
     for name, (add, often) in EXTRAS.items():
         if rng.random() < often * others and name not in without:
             worn.append(name)
-            add(figure, rng)
+            if name == "bag":
+                with figure.wearing("bag"):
+                    add(figure, rng)
+            else:
+                add(figure, rng)
     return marks, worn

@@ -13,6 +13,7 @@ from hemline.data.atelier.curves import Array, ellipse, shift
 from hemline.data.atelier.drawing import Drawing, camera, labelled
 from hemline.data.atelier.fabric import darker, fabric_of
 from hemline.data.atelier.figure import SIDES, Figure, Pose, random_pose, rest_pose
+from hemline.data.atelier.ledger import Worn
 from hemline.data.atelier.outfit import OUTER, add_product, other_product, wear
 from hemline.data.atelier.person import add_body, add_hair, random_look
 from hemline.data.atelier.product import Product
@@ -153,13 +154,14 @@ def draw_laid(
     garment: Garment | None = None,
 ) -> dict[str, Array]:
     """Draws one garment by itself, laid or hung, under `transform`; returns its landmarks."""
-    figure = Figure(display_pose(rng))
-    if garment is not None and target:
-        marks = garment(figure)
-    else:
-        marks = add_product(figure, product, target)
-        if target:
-            add_inside(figure, product)
+    figure = Figure(display_pose(rng), "beside")
+    with figure.wearing(product.category, target):
+        if garment is not None and target:
+            marks = garment(figure)
+        else:
+            marks = add_product(figure, product, target)
+            if target:
+                add_inside(figure, product)
     canvas.transform = transform
     figure.draw(canvas)
     return marks
@@ -260,10 +262,12 @@ def _lay(
 def _lay_thing(canvas: Canvas, name: str, at: Array, rng: np.random.Generator) -> None:
     color = leather(rng)
     if name == "shoes":
-        for s in SIDES:
-            draw_shoe(canvas, shift(at, s * 42.0, 0.0), s, "sneaker", color)
+        with canvas.ledger.drawing(Worn("footwear", "beside")):
+            for s in SIDES:
+                draw_shoe(canvas, shift(at, s * 42.0, 0.0), s, "sneaker", color)
     elif name == "bag":
-        draw_bag(canvas, at, "purse", color, 1.5)
+        with canvas.ledger.drawing(Worn("bag", "beside")):
+            draw_bag(canvas, at, "purse", color, 1.5)
     else:
         draw_hat(
             canvas,

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hemline.data.atelier.drawing import DISTURBANCES
+from hemline.data.garments import COLUMN
 
 __all__ = ["read_rows", "write_rows"]
 
@@ -25,6 +26,7 @@ def _schema(photos: bool) -> pa.Schema:
     if photos:
         columns.append(("source", pa.string()))
     columns += [(name, pa.float32()) for name in DISTURBANCES]
+    columns.append((COLUMN, pa.string()))
     return pa.schema([pa.field(name, kind) for name, kind in columns])
 
 

@@ -1,0 +1,178 @@
+"""All garments of a picture: the words for them, and the manifest's optional column of them.
+
+A row of a manifest is one garment, its box the one that is searched. The column ``garments`` holds
+all that are seen on the row's picture, that one among them, as JSON text:
+
+    [{"category": "shirt", "role": "product", "box": [12.5, 30, 140, 200.25],
+      "visible": 0.93, "inside": 1}]
+
+``box`` is xyxy in pixels of the upright picture, hidden parts included and cut at the frame;
+``visible`` the share of the garment's pixels within the frame that nothing hides; ``inside`` the
+share of its own box that lies within the frame; ``role`` what it is in the picture (``product``,
+``worn`` with it, laid ``beside`` it, a ``bystander``'s; may be left out, as may the shares).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from hemline.errors import DataError
+from hemline.types import Box, Record
+
+__all__ = [
+    "COLUMN",
+    "GROUPS",
+    "KINDS",
+    "Garment",
+    "from_text",
+    "garments_of",
+    "group_of",
+    "kind_of",
+    "to_text",
+]
+
+#: The column's name.
+COLUMN = "garments"
+#: Where on the body; the last two are no clothes, but what a search must not take for some.
+GROUPS = ("upper", "lower", "full", "footwear", "bag")
+#: The kinds of garment that are told apart, and the group of each.
+KINDS: Mapping[str, str] = MappingProxyType(
+    {
+        "t-shirt": "upper",
+        "shirt": "upper",
+        "blouse": "upper",
+        "polo-shirt": "upper",
+        "tank-top": "upper",
+        "sweater": "upper",
+        "sweatshirt": "upper",
+        "hoodie": "upper",
+        "vest": "upper",
+        "cardigan": "upper",
+        "jacket": "upper",
+        "blazer": "upper",
+        "coat": "upper",
+        "jeans": "lower",
+        "trousers": "lower",
+        "leggings": "lower",
+        "shorts": "lower",
+        "skirt": "lower",
+        "dress": "full",
+        "jumpsuit": "full",
+        "footwear": "footwear",
+        "bag": "bag",
+    }
+)
+_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("tee", "tshirt", "longsleeve", "long sleeve", "jersey"), "t-shirt"),
+        **dict.fromkeys(("polo", "poloshirt"), "polo-shirt"),
+        **dict.fromkeys(("undershirt", "tank", "camisole", "body", "bodysuit"), "tank-top"),
+        **dict.fromkeys(("top", "crop top", "cropped top", "tunic"), "blouse"),
+        **dict.fromkeys(("pullover", "jumper", "knitwear", "turtleneck", "knit"), "sweater"),
+        **dict.fromkeys(("hoody", "hooded sweatshirt"), "hoodie"),
+        **dict.fromkeys(("waistcoat", "gilet"), "vest"),
+        **dict.fromkeys(
+            ("outerwear", "outwear", "anorak", "bomber", "windbreaker", "puffer"), "jacket"
+        ),
+        **dict.fromkeys(("overcoat", "trench coat", "trench", "parka", "raincoat"), "coat"),
+        **dict.fromkeys(("suit jacket", "sport coat"), "blazer"),
+        **dict.fromkeys(("denim", "jean"), "jeans"),
+        **dict.fromkeys(
+            ("pant", "pants", "chinos", "slacks", "joggers", "sweatpants", "trouser"), "trousers"
+        ),
+        **dict.fromkeys(("tights", "legging"), "leggings"),
+        **dict.fromkeys(("short", "bermuda"), "shorts"),
+        **dict.fromkeys(("gown", "sundress", "kaftan", "robe"), "dress"),
+        **dict.fromkeys(("romper", "overall", "overalls", "playsuit", "dungarees"), "jumpsuit"),
+        **dict.fromkeys(
+            ("shoe", "boot", "sneaker", "sandal", "pump", "loafer", "trainer", "heel"), "footwear"
+        ),
+        **dict.fromkeys(("handbag", "backpack", "purse", "tote", "clutch", "rucksack"), "bag"),
+    }
+)
+
+
+class Garment(NamedTuple):
+    """One garment of a picture; the shares are 0-1 (see the module)."""
+
+    category: str
+    box: Box
+    visible: float = 1.0
+    inside: float = 1.0
+    role: str = ""
+
+
+def kind_of(category: str) -> str:
+    """The kind in `KINDS` that a shop's word for a category means; empty where it means none.
+
+    Case, plural and the last word of several are seen through: ``Men's Denim Jackets`` is a jacket.
+    """
+    plain = " ".join(category.lower().replace("_", " ").replace("/", " ").split())
+    parts = plain.replace("-", " ").split()
+    tries = [plain, plain.replace(" ", "-"), " ".join(parts), *(parts[-1:])]
+    for word in tries:
+        for form in (word, word.removesuffix("s"), word.removesuffix("es")):
+            if form in KINDS:
+                return form
+            if form in _WORDS:
+                return _WORDS[form]
+    return ""
+
+
+def group_of(category: str) -> str:
+    """The group in `GROUPS` of a shop's word for a category, or of a group's own name; or empty."""
+    return category if category in GROUPS else KINDS.get(kind_of(category), "")
+
+
+def to_text(garments: Iterable[Garment]) -> str:
+    """The column's cell."""
+    rows = [
+        {
+            "category": garment.category,
+            "role": garment.role,
+            "box": [round(float(v), 2) for v in garment.box],
+            "visible": round(garment.visible, 4),
+            "inside": round(garment.inside, 4),
+        }
+        for garment in garments
+    ]
+    return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+
+
+def from_text(text: str, where: str = "garments") -> tuple[Garment, ...]:
+    """The garments of a cell.
+
+    Raises:
+        DataError: it isn't as the module says; ``where`` names the row in the message.
+    """
+    try:
+        rows: list[dict[str, Any]] = json.loads(text)
+        return tuple(_garment(row) for row in rows)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataError(
+            f"{where}: the column {COLUMN!r} holds {text[:60]!r}, not a JSON list of garments, "
+            f"each with category and box ({error})"
+        ) from None
+
+
+def _garment(row: Mapping[str, Any]) -> Garment:
+    x1, y1, x2, y2 = (float(v) for v in row["box"])
+    if not (x1 < x2 and y1 < y2):
+        raise ValueError(f"the box {row['box']} has no area")
+    shares = float(row.get("visible", 1.0)), float(row.get("inside", 1.0))
+    if not all(0.0 <= share <= 1.0 for share in shares):
+        raise ValueError("a share is from 0 to 1")
+    return Garment(str(row["category"]), Box(x1, y1, x2, y2), *shares, str(row.get("role", "")))
+
+
+def garments_of(record: Record) -> tuple[Garment, ...] | None:
+    """All garments of a record's picture, or None where the manifest doesn't tell them.
+
+    Raises:
+        DataError: the column can't be read.
+    """
+    text = record.extra.get(COLUMN)
+    return None if text is None or text == "" else from_text(str(text), record.image_id)
