@@ -23,6 +23,7 @@ CONDITIONS = [
     "not (price >= 20) or item_id in ('item1', 'item2')",
     "category = 'no such'",
 ]
+FACETS = ["category", "tags", "tags.colour", "item_id"]
 
 
 def make_row(rng: np.random.Generator, image: int) -> Row:
@@ -59,6 +60,8 @@ def assert_agree(store: Store, exact: Store, rng: np.random.Generator) -> None:
         k = int(rng.integers(1, 40))
         got, want = store.search(query, k, where), exact.search(query, k, where)
         np.testing.assert_allclose(got.similarity, want.similarity, atol=1e-5)
+        facets = [*FACETS, *exact.columns()]
+        assert store.facets(facets, where, 4) == exact.facets(facets, where, 4)
         names = [[r.image_id for r in s.take(n.ids) if r] for s, n in ((store, got), (exact, want))]
         assert names[0] == names[1]
 
@@ -135,7 +138,7 @@ def test_a_removed_id_is_none_and_never_comes_again(name: str, tmp_path: Path) -
     row = make_row(rng, 0)
     store.add([row])
     before = store.search(row.embedding, 1).ids
-    store.add([row])
+    store.add([dataclasses.replace(make_row(rng, 0), item_id=row.item_id)])
     after = store.search(row.embedding, 1).ids
     assert before.tolist() != after.tolist()
     assert store.take(before) == [None]

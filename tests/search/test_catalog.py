@@ -89,7 +89,7 @@ def test_adds_and_keeps_copies(catalog: Catalog, tmp_path: Path) -> None:
     assert max(open_image(path).shape) == 640
     image = open_image(tmp_path / "data" / "0.jpg")
     coded = catalog.encoder().encode_shop([image], [["colour=red"]])
-    np.testing.assert_allclose(stored.embedding, coded.embedding[0], atol=1e-6)
+    np.testing.assert_allclose(stored.embedding, coded.embedding[0], atol=5e-4)  # float16
     assert stored.norm == pytest.approx(float(coded.norm[0]), rel=1e-5)
 
 

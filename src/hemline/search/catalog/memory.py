@@ -10,7 +10,24 @@ from pathlib import Path
 import numpy as np
 
 from hemline.errors import CatalogError
-from hemline.search.catalog._protocol import Counts, Ids, Neighbours, Row, StoreSpec, ranked
+from hemline.search.catalog._facets import count_rows
+from hemline.search.catalog._protocol import (
+    NO_NEIGHBOURS,
+    Advance,
+    CheckReport,
+    CompactReport,
+    Counts,
+    Facet,
+    Ids,
+    Neighbours,
+    Row,
+    StoreSpec,
+    Vectors,
+    ranked,
+    rounded,
+    silent,
+    similarities,
+)
 from hemline.search.where import Where
 from hemline.types import FloatArray
 
@@ -21,6 +38,7 @@ class MemoryStore:
     def __init__(self, fingerprint: str, dim: int) -> None:
         self.fingerprint = fingerprint
         self.dim = dim
+        self.revision = 0
         self._rows: dict[int, Row] = {}
         self._ids: dict[str, int] = {}
         self._next = 1
@@ -36,15 +54,17 @@ class MemoryStore:
             self._lock.release()
 
     def add(self, rows: Sequence[Row]) -> None:
-        for row in rows:
-            if row.embedding.shape != (self.dim,):
-                raise CatalogError(f"a vector of {row.embedding.shape}, not ({self.dim},)")
+        latest = {row.image_id: rounded(row, self.dim) for row in rows}
         with self._lock:
-            for row in rows:
-                self._rows.pop(self._ids.pop(row.image_id, 0), None)
-                self._rows[self._next] = row
-                self._ids[row.image_id] = self._next
-                self._next += 1
+            for row in latest.values():
+                id_ = self._ids.get(row.image_id)
+                if id_ is None or not _same_vector(row, self._rows[id_]):
+                    if id_ is not None:
+                        del self._rows[id_]
+                    id_ = self._ids[row.image_id] = self._next
+                    self._next += 1
+                self._rows[id_] = row
+            self.revision += 1
 
     def remove(self, item_ids: Collection[str]) -> dict[str, int]:
         wanted, removed = set(item_ids), dict[str, int]()
@@ -53,6 +73,7 @@ class MemoryStore:
                 if row.item_id in wanted:
                     removed[row.item_id] = removed.get(row.item_id, 0) + 1
                     del self._rows[id_], self._ids[row.image_id]
+            self.revision += 1
         return removed
 
     def get(self, image_ids: Collection[str]) -> dict[str, Row]:
@@ -62,6 +83,19 @@ class MemoryStore:
     def take(self, ids: Ids) -> list[Row | None]:
         with self._lock:
             return [self._rows.get(int(i)) for i in ids]
+
+    def vectors(self, ids: Ids) -> Vectors:
+        gone = Row("", "", np.zeros(self.dim, np.float32), float("nan"))
+        rows = [row or gone for row in self.take(ids)]
+        embedding = np.array([row.embedding for row in rows], np.float32)
+        norm = np.array([row.norm for row in rows], np.float32)
+        return Vectors(embedding.reshape(len(rows), self.dim), norm)
+
+    def item_codes(self, ids: Ids) -> Ids:
+        codes: dict[str, int] = {}
+        rows = self.take(ids)
+        found = [-1 if row is None else codes.setdefault(row.item_id, len(codes)) for row in rows]
+        return np.array(found, np.int64)
 
     def rows(self) -> Iterator[Row]:
         with self._lock:
@@ -90,14 +124,43 @@ class MemoryStore:
                 if where is None or where.matches(row.values())
             ]
         if not found or k < 1:
-            return Neighbours(np.zeros(0, np.int64), np.zeros(0, np.float32))
+            return NO_NEIGHBOURS
         ids = np.array([id_ for id_, _ in found], np.int64)
-        similarity = np.stack([embedding for _, embedding in found]) @ query.astype(np.float32)
-        nearest = ranked(ids, similarity)
+        embedding = np.stack([embedding for _, embedding in found])
+        nearest = ranked(ids, similarities(query, embedding))
         return Neighbours(nearest.ids[:k], nearest.similarity[:k])
+
+    search_exact = search
+
+    def search_many(
+        self, queries: FloatArray, k: int, where: Where | None = None
+    ) -> list[Neighbours]:
+        return [self.search(query, k, where) for query in queries]
+
+    def facets(
+        self, columns: Sequence[str], where: Where | None = None, limit: int = 50
+    ) -> dict[str, Facet]:
+        rows = [row for row in self.rows() if where is None or where.matches(row.values())]
+        return count_rows(rows, columns, self.columns(), limit)
+
+    def save(self) -> None:
+        pass
+
+    def compact(self, advance: Advance = silent) -> CompactReport:
+        return CompactReport()
+
+    def verify(self, repair: bool = False, advance: Advance = silent) -> CheckReport:
+        return CheckReport(self.counts().pictures)
+
+    def backup(self, folder: Path, advance: Advance = silent) -> None:
+        raise CatalogError("the memory store keeps nothing on disk that could be copied")
 
     def close(self) -> None:
         pass
+
+
+def _same_vector(row: Row, old: Row) -> bool:
+    return row.norm == old.norm and bool(np.array_equal(row.embedding, old.embedding))
 
 
 def _open(folder: Path) -> MemoryStore:

@@ -29,9 +29,24 @@ from hemline.search.catalog._database import (
     to_row,
     to_values,
 )
+from hemline.search.catalog._facets import count_rows
 from hemline.search.catalog._index import FlatIndex
 from hemline.search.catalog._lock import WriterLock
-from hemline.search.catalog._protocol import Counts, Ids, Neighbours, Row, StoreSpec
+from hemline.search.catalog._protocol import (
+    Advance,
+    CheckReport,
+    CompactReport,
+    Counts,
+    Facet,
+    Ids,
+    Neighbours,
+    Problem,
+    Row,
+    StoreSpec,
+    Vectors,
+    rounded,
+    silent,
+)
 from hemline.search.where import Where
 from hemline.types import FloatArray
 
@@ -127,10 +142,7 @@ class SqliteStore:
         return int(found[0])
 
     def add(self, rows: Sequence[Row]) -> None:
-        latest = {row.image_id: row for row in rows}  # the last of a batch wins
-        for row in latest.values():
-            if row.embedding.shape != (self.dim,):
-                raise CatalogError(f"a vector of {row.embedding.shape}, not ({self.dim},)")
+        latest = {row.image_id: rounded(row, self.dim) for row in rows}  # the last of a batch wins
         with self._commit() as revision:
             for chunk in _chunks(list(latest)):
                 self._delete("image_id", chunk, revision)
@@ -268,6 +280,61 @@ class SqliteStore:
             self._catch_up()
             allowed = None if where is None else self._allowed(where)
             return self._index.search(query, k, allowed)
+
+    search_exact = search
+
+    def search_many(
+        self, queries: FloatArray, k: int, where: Where | None = None
+    ) -> list[Neighbours]:
+        return [self.search(query, k, where) for query in queries]
+
+    @property
+    def revision(self) -> int:
+        with self._lock, clear(self._folder):
+            return self._revision()
+
+    def vectors(self, ids: Ids) -> Vectors:
+        rows = self.take(ids)
+        empty = np.zeros(self.dim, np.float32)
+        embedding = np.array([empty if row is None else row.embedding for row in rows], np.float32)
+        norm = np.array([np.nan if row is None else row.norm for row in rows], np.float32)
+        return Vectors(embedding.reshape(len(rows), self.dim), norm)
+
+    def item_codes(self, ids: Ids) -> Ids:
+        codes: dict[str, int] = {}
+        rows = self.take(ids)
+        found = [-1 if row is None else codes.setdefault(row.item_id, len(codes)) for row in rows]
+        return np.array(found, np.int64)
+
+    def facets(
+        self, columns: Sequence[str], where: Where | None = None, limit: int = 50
+    ) -> dict[str, Facet]:
+        rows = [row for row in self.rows() if where is None or where.matches(row.values())]
+        return count_rows(rows, columns, self.columns(), limit)
+
+    def save(self) -> None:
+        pass
+
+    def compact(self, advance: Advance = silent) -> CompactReport:
+        with self.writing(), self._lock, clear(self._folder):
+            self._db.execute("VACUUM")
+        return CompactReport()
+
+    def verify(self, repair: bool = False, advance: Advance = silent) -> CheckReport:
+        with clear(self._folder):
+            found = self._query("PRAGMA integrity_check")
+        wrong = [text for (text,) in found if text != "ok"]
+        return CheckReport(
+            self.counts().pictures, tuple(Problem("database", FILE, text) for text in wrong)
+        )
+
+    def backup(self, folder: Path, advance: Advance = silent) -> None:
+        with self._lock, clear(folder):
+            target = sqlite3.connect(folder / FILE)
+            try:
+                self._db.backup(target)
+            finally:
+                target.close()
 
     def close(self) -> None:
         with self._lock:
