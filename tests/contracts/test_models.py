@@ -33,7 +33,9 @@ def _one_thread():
 def build(name: str, seed: int = 0) -> RetrievalModel:
     torch.manual_seed(seed)
     spec = MODELS[name]
-    return spec.build(spec.configure(spec.tiny), VOCABULARY)
+    model = spec.build(spec.configure(spec.tiny), VOCABULARY)
+    model.expect_items(torch.arange(M))
+    return model
 
 
 def make_batch(model: RetrievalModel, seed: int = 1) -> Batch:
@@ -160,9 +162,10 @@ def test_overfits_one_batch(name: str) -> None:
     stages = model.stages()
     first, last = learn(model, stages[0], batch, 25)
     assert last < 0.35 * first
-    for stage in stages[1:]:
-        _, last = learn(model, stage, batch, 15)
-        assert last < 0.35 * first
+    for stage in stages[1:]:  # a later stage may have other losses, or start at none
+        untrained, _ = learn(build(name), stage, batch, 1)
+        _, last = learn(model, stage, batch, 25)
+        assert last < 0.35 * max(first, untrained), stage.name
 
 
 @every_model

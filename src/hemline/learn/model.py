@@ -53,6 +53,18 @@ class RerankOutput(NamedTuple):
     weights: Tensor
 
 
+class Prediction(NamedTuple):
+    """What a model says of (B, 3, H, W) pictures besides their embedding, where it learns it.
+
+    Attributes:
+        attributes: (B, T) scores of the tags, higher is likelier, or None.
+        landmarks: (B, 8, 2) x, y in the square's pixels, or None.
+    """
+
+    attributes: Tensor | None = None
+    landmarks: Tensor | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One stage of training (YNet → TagYNet → CtxYNet).
@@ -66,6 +78,9 @@ class Stage:
         margin: of the ranking loss.
         fits: the model's `fit` is called with the training pictures before the first epoch, for
             what is computed in closed form (a whitening, a PCA); such a stage may have no epochs.
+        metric: the validation figure that chooses its epoch, where it isn't the recipe's: a stage
+            that pre-trains attributes is judged by ``attribute_map``. Of a figure whose name ends
+            in ``error`` less is better.
         options: what else the model's ``loss`` wants to know of the stage.
     """
 
@@ -80,6 +95,7 @@ class Stage:
     margin: float = 0.3
     optimizer: str = "sgd"
     fits: bool = False
+    metric: str = ""
     options: dict[str, Any] = field(default_factory=dict)
 
     def learns(self, name: str) -> bool:
@@ -190,6 +206,18 @@ class RetrievalModel(nn.Module, ABC):
             street, shop: every training picture of the domain once, in batches.
         """
         raise TypeError(f"{type(self).__name__} has nothing to fit")
+
+    def predict(self, images: Tensor, street: bool) -> Prediction:
+        """What it says of pictures besides their embedding; nothing unless the model learns it.
+
+        Args:
+            images: (B, 3, H, W), normalised.
+            street: whether they are photos of the street domain.
+        """
+        return Prediction()
+
+    def expect_items(self, items: Tensor) -> None:
+        """Told once, before the first stage, which (N,) item numbers training will show."""
 
     @abstractmethod
     def stages(self) -> tuple[Stage, ...]:

@@ -136,7 +136,8 @@ def _train(
     tags = multi_hot(manifest.column("tags"), vocabulary)
     with progress("Reading validation pictures") as advance:
         shown.fill([*parts.queries.tolist(), *parts.gallery.tolist()], advance)
-    validation = Validation(shown, parts, items, tags, model.preprocessing)
+    model.expect_items(torch.from_numpy(items[learning]))
+    validation = Validation(shown, parts, items, tags, model.preprocessing, vocabulary)
     if not len(validation.queries):
         raise DataError("no picture of the validation split can be read")
     info = _info(recipe, manifest, parts, model, vocabulary, [stage.name for stage, _ in plan])

@@ -6,6 +6,7 @@ training which was killed goes on with the same numbers (on the CPU).
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -211,8 +212,9 @@ class StageTraining(lightning.LightningModule):
             **{f"loss.{name}": value for name, value in losses.items()},
             **figures,
         }
-        better = bool(figures) and key(row, self.recipe) > max(
-            (key(r, self.recipe) for r in self._own_rows()), default=(-1.0, -1.0)
+        better = bool(figures) and key(row, self.recipe, self.stage) > max(
+            (key(r, self.recipe, self.stage) for r in self._own_rows()),
+            default=(-math.inf, -math.inf),
         )
         place.history.append(row)
         place.epoch += 1
@@ -288,13 +290,16 @@ class StageTraining(lightning.LightningModule):
         patience, rows = self.recipe.early_stop.patience, self._own_rows()
         if not patience or not rows:
             return False
-        best = max(rows, key=lambda row: key(row, self.recipe))
+        best = max(rows, key=lambda row: key(row, self.recipe, self.stage))
         return self.place.epoch - int(best["epoch"]) >= patience
 
 
-def key(row: dict[str, Any], recipe: Recipe) -> tuple[float, float]:
-    """What a better epoch has more of."""
-    return float(row[recipe.early_stop.metric]), float(row["mrr"])
+def key(row: dict[str, Any], recipe: Recipe, stage: Stage) -> tuple[float, float]:
+    """What a better epoch has more of: the stage's own figure where there is one, else the
+    recipe's."""
+    metric = stage.metric if stage.metric in row else recipe.early_stop.metric
+    sign = -1.0 if metric.endswith("error") else 1.0
+    return sign * float(row[metric]), float(row["mrr"])
 
 
 def best_name(number: int, stage: str) -> str:
@@ -311,9 +316,8 @@ def write_metrics(path: Path, history: list[dict[str, Any]]) -> None:
 
 
 def _line(row: dict[str, Any], epochs: int, better: bool) -> str:
-    shown = [
-        f"{name} {row[name]:.3f}" for name in ("recall@1", "recall@5", "recall@20") if name in row
-    ]
+    names = ("recall@1", "recall@5", "recall@20", "attribute_map", "landmark_error")
+    shown = [f"{name} {row[name]:.3f}" for name in names if name in row]
     loss = [f"loss {row['loss.total']:.4f}"] if "loss.total" in row else ["fitted"]
     words = [f"{row['stage']} {row['epoch']}/{epochs}", *loss, *shown]
     return ", ".join(words) + f", {row['seconds']:.0f} s" + (", best so far" if better else "")

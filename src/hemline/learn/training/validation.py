@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from hemline.data.preprocess import Preprocessing
+from hemline.learn.losses.multilabel import name_numbers
 from hemline.learn.model import RetrievalModel
 from hemline.learn.training.batches import normalise
+from hemline.learn.training.labels import Labels
 from hemline.learn.training.pictures import Pictures
 from hemline.learn.training.rows import Parts, Rows
 
@@ -30,6 +32,7 @@ class Validation:
         pictures, parts: what is asked and searched.
         items: (N,) item number of every manifest row.
         tags: (N, T) multi-hot of every row.
+        vocabulary: the T tags, for models that predict them.
     """
 
     def __init__(
@@ -39,9 +42,11 @@ class Validation:
         items: Rows,
         tags: npt.NDArray[np.uint8],
         spec: Preprocessing,
+        vocabulary: Sequence[str] = (),
         batch_size: int = 64,
     ) -> None:
         self.pictures, self.items, self.tags = pictures, items, tags
+        self.names = name_numbers(vocabulary)
         self.spec, self.batch_size = spec, batch_size
         self.gallery = np.array([r for r in parts.gallery if pictures[r] is not None], np.int64)
         answers = np.unique(items[self.gallery])
@@ -53,12 +58,14 @@ class Validation:
     def __call__(
         self, model: RetrievalModel, device: torch.device, rerank: bool = False
     ) -> dict[str, float]:
-        """``recall@k`` and ``mrr`` in [0, 1]; with ``first_recall@k`` before re-ranking."""
+        """``recall@k`` and ``mrr`` in [0, 1]; with ``first_recall@k`` before re-ranking; and, of a
+        model that predicts tags or landmarks, the figures of `Labels`."""
         was = [(module, module.training) for module in model.modules()]
         model.eval()
         try:
             street, local = self._street(model, device)
             shop, contexts = self._shop(model, device)
+            labels = self._labels(model, device)
             items = torch.from_numpy(self.items[self.gallery]).to(device)
             wanted = torch.from_numpy(self.items[self.queries]).to(device)
             result: dict[str, float] = {}
@@ -69,10 +76,29 @@ class Validation:
                 result.update(summary(second))
             else:
                 result.update(summary(ranks(street, shop, wanted, items)))
-            return result
+            return result | labels
         finally:
             for module, training in was:
                 module.training = training
+
+    def _labels(self, model: RetrievalModel, device: torch.device) -> dict[str, float]:
+        """How well it predicts the tags and landmarks of queries and gallery, if it does."""
+        if type(model).predict is RetrievalModel.predict:
+            return {}
+        found = Labels(self.names, self.spec.size)
+        for rows, street in ((self.queries, True), (self.gallery, False)):
+            for start in range(0, len(rows), self.batch_size):
+                part = rows[start : start + self.batch_size].tolist()
+                images = normalise(
+                    self._squares(part).to(device), self.spec, "street" if street else "shop"
+                )
+                points = np.stack([self.pictures.landmarks(row) for row in part])
+                found.add(
+                    model.predict(images, street),
+                    torch.from_numpy(self.tags[part]),
+                    torch.from_numpy(points),
+                )
+        return found.figures()
 
     def _squares(self, rows: Sequence[int]) -> Tensor:
         found = [self.pictures[row] for row in rows]

@@ -1,0 +1,93 @@
+"""How well a model predicts tags and landmarks of the validation split.
+
+AHBN (https://arxiv.org/abs/2010.13357), section IV-C: mean average precision of the attributes, and
+the normalised error of the landmarks.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from hemline.learn.losses.heatmap import visible
+from hemline.learn.losses.multilabel import known_values
+from hemline.learn.model import Prediction
+
+Scores = npt.NDArray[np.float64]
+
+
+class Labels:
+    """Collects predictions and labels, batch by batch.
+
+    Args:
+        names: (T,) the number of each tag's name, see `hemline.learn.losses.multilabel`.
+        side: of the square in pixels, which landmark errors are divided by.
+    """
+
+    def __init__(self, names: Tensor, side: int) -> None:
+        self.names, self.side = names, side
+        self._scores: list[Tensor] = []
+        self._tags: list[Tensor] = []
+        self._errors: list[Tensor] = []
+
+    def add(self, predicted: Prediction, tags: Tensor, landmarks: Tensor) -> None:
+        """tags (B, T) multi-hot, landmarks (B, 8, 3) in the square's pixels."""
+        if predicted.attributes is not None:
+            self._scores.append(predicted.attributes.float().cpu())
+            self._tags.append(tags.float())
+        if predicted.landmarks is not None:
+            gap = (predicted.landmarks.float().cpu() - landmarks[..., :2]).norm(dim=2) / self.side
+            self._errors.append(gap[visible(landmarks) > 0])
+
+    def figures(self) -> dict[str, float]:
+        """What there is of it:
+
+        - ``attribute_map``: mean over tags of the average precision among the rows that have a
+          value of the tag's name; tags that no such row has are left out.
+        - ``attribute_accuracy``: of all known names of all rows, the share whose likeliest value is
+          one that the row has.
+        - ``landmark_error``: mean distance of visible landmarks, as a share of the side.
+        """
+        found: dict[str, float] = {}
+        if self._scores:
+            scores, tags = torch.cat(self._scores), torch.cat(self._tags)
+            known = known_values(tags, self.names)
+            each = [
+                average_precision(scores[rows, tag].numpy(), tags[rows, tag].numpy() > 0)
+                for tag in range(tags.shape[1])
+                for rows in [known[:, tag] > 0]
+                if bool(tags[rows, tag].any())
+            ]
+            if each:
+                found["attribute_map"] = float(np.mean(each))
+                found["attribute_accuracy"] = self._accuracy(scores, tags, known)
+        errors = torch.cat(self._errors) if self._errors else torch.empty(0)
+        if len(errors):
+            found["landmark_error"] = float(errors.mean())
+        return found
+
+    def _accuracy(self, scores: Tensor, tags: Tensor, known: Tensor) -> float:
+        right = total = 0
+        for name in range(int(self.names.max()) + 1):
+            columns = self.names == name
+            rows = known[:, columns].any(dim=1)
+            best = scores[rows][:, columns].argmax(dim=1, keepdim=True)
+            right += int(tags[rows][:, columns].gather(1, best).sum())
+            total += int(rows.sum())
+        return right / max(total, 1)
+
+
+def average_precision(scores: npt.NDArray[np.float32], wanted: npt.NDArray[np.bool_]) -> float:
+    """Mean of the precision at each wanted row, in the order of falling scores; equal scores come
+    in the order told against the model.
+
+    Args:
+        scores: (N,).
+        wanted: (N,), at least one of them.
+    """
+    order = np.lexsort((wanted, -scores))
+    hits = wanted[order]
+    precision: Scores = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    return float(precision[hits].mean())
