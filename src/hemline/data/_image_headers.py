@@ -67,7 +67,27 @@ def read_header(data: bytes) -> Header:
 
 def _jpeg(data: bytes) -> Header:
     size: tuple[int, int] | None = None
-    orientation = 1
+    orientation = at = 1
+    for marker, at, length in _segments(data):
+        if marker in _JPEG_SIZE:
+            height, width = struct.unpack_from(">HH", data, at + 3)
+            size = size or (width, height)
+        elif marker == 0xE1 and data[at + 2 : at + 8] == b"Exif\0\0":
+            orientation = exif_orientation(data[at + 8 : at + length])
+    if size is None:
+        raise ImageError("is a damaged JPEG: it states no size")
+    if data.find(b"\xff\xd9", at + length) < 0:
+        raise ImageError("is a truncated JPEG: its end is missing")
+    return Header("JPEG", *size, orientation)
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, place and length of a JPEG's segments, up to the one that begins the picture.
+
+    Raises:
+        ImageError: it is damaged.
+        IndexError, struct.error: it ends too early.
+    """
     at = 2
     while True:
         if data[at] != 0xFF:
@@ -83,19 +103,24 @@ def _jpeg(data: bytes) -> Header:
         (length,) = struct.unpack_from(">H", data, at)
         if length < 2:
             raise ImageError("is a damaged JPEG: a segment is too short")
-        if marker in _JPEG_SIZE:
-            height, width = struct.unpack_from(">HH", data, at + 3)
-            size = size or (width, height)
-        elif marker == 0xE1 and data[at + 2 : at + 8] == b"Exif\0\0":
-            orientation = exif_orientation(data[at + 8 : at + length])
-        at += length
+        yield marker, at, length
         if marker == 0xDA:
-            break
-    if size is None:
-        raise ImageError("is a damaged JPEG: it states no size")
-    if data.find(b"\xff\xd9", at) < 0:
-        raise ImageError("is a truncated JPEG: its end is missing")
-    return Header("JPEG", *size, orientation)
+            return
+        at += length
+
+
+def jpeg_size(head: bytes) -> tuple[int, int] | None:
+    """Width and height as stored, from a JPEG's first bytes; None where they don't say."""
+    if head[:3] != b"\xff\xd8\xff":
+        return None
+    try:
+        for marker, at, _ in _segments(head):
+            if marker in _JPEG_SIZE:
+                height, width = struct.unpack_from(">HH", head, at + 3)
+                return width, height
+    except (ImageError, IndexError, struct.error):
+        return None
+    return None
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -116,7 +116,7 @@ def canonical(table: Any, where: str, early: Problems | None = None) -> Any:
     columns["tags"] = _tags(table, problems)
     columns.update(_boxes(table, problems))
     columns["landmarks"] = _landmarks(table, problems)
-    columns["image_id"] = _image_ids(columns["image_id"], columns["path"])
+    columns["image_id"] = image_ids(columns["image_id"], columns["path"])
     _check_words(columns, problems)
     _check_unique(columns["image_id"], problems)
     problems.stop()
@@ -331,7 +331,7 @@ def _landmarks(table: Any, problems: Problems) -> Any:
     return column
 
 
-def _image_ids(given: Any, path: Any) -> Any:
+def image_ids(given: Any, path: Any) -> Any:
     """Where ``given`` is empty: the path, and ``path#2``, ``path#3`` for its further rows."""
     missing = pc.equal(given, "").to_numpy(zero_copy_only=False)
     if not missing.any():

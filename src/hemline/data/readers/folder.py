@@ -12,22 +12,23 @@ of its own, named by the file without suffix; so ``street/17.jpg`` and ``shop/17
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hemline.data.manifest import Manifest
 from hemline.data.readers._base import (
-    PICTURES,
+    LINKS,
     Options,
     ReaderSpec,
     ReadReport,
     choice,
+    follows,
     keep_present,
     records_manifest,
 )
+from hemline.data.readers._files import PICTURES, find_pictures, links_note
 from hemline.errors import DataError
 from hemline.types import DOMAINS, SPLITS
 
@@ -40,7 +41,8 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
     rows: list[dict[str, Any]] = []
     layouts: Counter[str] = Counter()
     unnamed: list[str] = []
-    for path in _pictures(root):
+    follow, left = follows(options), list[str]()
+    for path in find_pictures(root, follow, left):
         if not _writable(path):
             unnamed.append(path)
             continue
@@ -62,7 +64,8 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
         notes.append(f"all are {next(iter(domains))} pictures; no folder says otherwise")
     if unnamed:
         notes.append(note)
-    return keep_present(records_manifest(rows, root), tuple(notes))
+    notes += links_note(left)
+    return keep_present(records_manifest(rows, root), tuple(notes), not follow)
 
 
 def _writable(path: str) -> bool:
@@ -72,29 +75,6 @@ def _writable(path: str) -> bool:
     except UnicodeEncodeError:
         return False
     return not any(ord(letter) < 32 or ord(letter) == 127 for letter in path)
-
-
-def _stop(error: OSError) -> None:
-    raise error  # a folder that can't be read must not be left out in silence
-
-
-def _pictures(root: Path) -> Iterator[str]:
-    """The pictures below ``root``, as ``a/b.jpg``, sorted; hidden files and folders left out.
-
-    Links to folders are followed, but no folder into itself.
-    """
-    for folder, inner, files in os.walk(root, followlinks=True, onerror=_stop):
-        above = {os.path.realpath(p) for p in (Path(folder), *Path(folder).parents)}
-        inner[:] = sorted(
-            name
-            for name in inner
-            if not name.startswith(".")
-            and os.path.realpath(os.path.join(folder, name)) not in above
-        )
-        below = Path(folder).relative_to(root)
-        for name in sorted(files):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in PICTURES:
-                yield (below / name).as_posix()
 
 
 def _place(path: PurePosixPath, plain: str) -> tuple[str, str, str]:
@@ -120,6 +100,7 @@ READERS: Mapping[str, ReaderSpec] = {
         options={
             "split": "train, val or test for all rows; default empty",
             "domain": "street or shop where no folder says which; default shop",
+            **LINKS,
         },
     )
 }

@@ -22,14 +22,18 @@ from typing import Any, NamedTuple
 
 from hemline.data.manifest import Manifest
 from hemline.data.readers._base import (
+    LINKS,
     Options,
     ReaderSpec,
     ReadReport,
+    follows,
     keep_present,
     records_manifest,
 )
 from hemline.errors import DataError
 from hemline.types import SPLITS
+
+PUBLISHED = {"products": 81, "train": 2_640, "val": 296, "test": 2_485}
 
 
 class _Class(NamedTuple):
@@ -56,7 +60,12 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
     notes = [f"photos listed by {', '.join(f'{split}.txt' for split in listed)}"]
     if without:
         notes.append(f"{without} of {len(classes)} products have no description file")
-    return keep_present(records_manifest(rows, root), tuple(notes))
+    counted = {
+        "products": len(classes),
+        **{split: sum(row["split"] == split for row in rows) for split in listed},
+    }
+    published = {name: (PUBLISHED[name], here) for name, here in counted.items()}
+    return keep_present(records_manifest(rows, root), tuple(notes), not follows(options), published)
 
 
 def _row(path: str, kind: _Class, domain: str, split: str, description: str = "") -> dict[str, Any]:
@@ -119,5 +128,6 @@ READERS: Mapping[str, ReaderSpec] = {
         "folder `dataset`",
         licence="MIT (M. Klasson and others)",
         reader=_read,
+        options=LINKS,
     )
 }
