@@ -51,6 +51,7 @@ def plain(row: Row) -> dict:
 def assert_agree(store: Store, exact: Store, rng: np.random.Generator) -> None:
     assert store.counts() == exact.counts()
     assert [plain(r) for r in store.rows()] == [plain(r) for r in exact.rows()]
+    assert list(store.row_keys()) == list(exact.row_keys())
     assert set(exact.columns()) <= set(store.columns())
     assert store.pictures() == exact.pictures()
     for text in [None, *CONDITIONS]:
@@ -99,6 +100,24 @@ def test_agrees_with_the_exact_store(name: str, seed: int, tmp_path: Path) -> No
             plain(r) for r in exact.items(["item1", "item2"])
         ]
     store.close()
+
+
+def test_pictures_leave_in_the_commit_that_brings_others(name: str, tmp_path: Path) -> None:
+    store = STORES[name].create(tmp_path, "print", DIM)
+    rng = np.random.default_rng(0)
+    rows = [dataclasses.replace(make_row(rng, n), image_id=f"image{n}") for n in range(5)]
+    store.add(rows[:4])
+    before = store.revision
+    store.add([rows[4]], ["image1", "image3", "no such"])
+    assert store.revision == before + 1
+    assert [row.image_id for row in store.rows()] == ["image0", "image2", "image4"]
+    assert [tuple(key) for key in store.row_keys()] == [
+        (row.image_id, row.item_id, row.source, row.picture) for row in store.rows()
+    ]
+    store.add([], ["image0"])
+    assert store.get(["image0"]) == {}
+    found = store.take(store.search(rows[0].embedding, 9).ids)
+    assert {row.image_id for row in found if row} == {"image2", "image4"}
 
 
 def test_an_empty_store_answers(name: str, tmp_path: Path) -> None:

@@ -65,6 +65,15 @@ class Row:
         return {**self.shown(), "image_id": self.image_id, "item_id": self.item_id}
 
 
+class Key(NamedTuple):
+    """What tells whether a row is there and up to date, without its vector and columns."""
+
+    image_id: str
+    item_id: str
+    source: str
+    picture: str
+
+
 class Neighbours(NamedTuple):
     """ids (n,) of rows and their similarity (n,) = dot product with the query, falling."""
 
@@ -195,8 +204,10 @@ class Store(Protocol):
         """
         ...
 
-    def add(self, rows: Sequence[Row]) -> None:
+    def add(self, rows: Sequence[Row], gone: Collection[str] = ()) -> None:
         """Stores all of them, durably when it returns; a row of a known image_id replaces it.
+
+        In the same commit the rows of the image_ids ``gone`` are removed, those that are there.
 
         A row whose vector and norm (as they are kept) are those stored keeps its id: only its
         columns are written, so a changed price costs no vector. Of several rows with one image_id
@@ -222,6 +233,10 @@ class Store(Protocol):
 
     def rows(self) -> Iterator[Row]:
         """Every row, in the order they were stored."""
+        ...
+
+    def row_keys(self) -> Iterator[Key]:
+        """The key of every row, in the order they were stored; reads no vector and no column."""
         ...
 
     def items(self, item_ids: Collection[str]) -> list[Row]:

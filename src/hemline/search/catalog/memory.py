@@ -19,6 +19,7 @@ from hemline.search.catalog._protocol import (
     Counts,
     Facet,
     Ids,
+    Key,
     Neighbours,
     Row,
     StoreSpec,
@@ -53,9 +54,13 @@ class MemoryStore:
         finally:
             self._lock.release()
 
-    def add(self, rows: Sequence[Row]) -> None:
+    def add(self, rows: Sequence[Row], gone: Collection[str] = ()) -> None:
         latest = {row.image_id: rounded(row, self.dim) for row in rows}
         with self._lock:
+            for image_id in gone:
+                id_ = self._ids.pop(image_id, None)
+                if id_ is not None:
+                    del self._rows[id_]
             for row in latest.values():
                 id_ = self._ids.get(row.image_id)
                 if id_ is None or not _same_vector(row, self._rows[id_]):
@@ -101,6 +106,9 @@ class MemoryStore:
         with self._lock:
             rows = list(self._rows.values())
         return iter(rows)
+
+    def row_keys(self) -> Iterator[Key]:
+        return (Key(r.image_id, r.item_id, r.source, r.picture) for r in self.rows())
 
     def items(self, item_ids: Collection[str]) -> list[Row]:
         wanted = set(item_ids)

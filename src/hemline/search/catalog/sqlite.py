@@ -39,6 +39,7 @@ from hemline.search.catalog._protocol import (
     Counts,
     Facet,
     Ids,
+    Key,
     Neighbours,
     Problem,
     Row,
@@ -141,10 +142,10 @@ class SqliteStore:
         found = self._db.execute("SELECT value FROM meta WHERE name = 'revision'").fetchone()
         return int(found[0])
 
-    def add(self, rows: Sequence[Row]) -> None:
+    def add(self, rows: Sequence[Row], gone: Collection[str] = ()) -> None:
         latest = {row.image_id: rounded(row, self.dim) for row in rows}  # the last of a batch wins
         with self._commit() as revision:
-            for chunk in _chunks(list(latest)):
+            for chunk in _chunks(dict.fromkeys([*latest, *gone])):
                 self._delete("image_id", chunk, revision)
             self._db.executemany(
                 f"INSERT INTO pictures ({FIELDS}, revision) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
@@ -202,6 +203,16 @@ class SqliteStore:
         while found := self._query(sql, (last,)):
             last = found[-1][0]
             yield from (to_row(values[1:]) for values in found)
+
+    def row_keys(self) -> Iterator[Key]:
+        last = 0
+        sql = (
+            "SELECT id, image_id, item_id, source, picture FROM pictures WHERE id > ? "
+            f"ORDER BY id LIMIT {_READ}"
+        )
+        while found := self._query(sql, (last,)):
+            last = found[-1][0]
+            yield from (Key(*values) for _, *values in found)
 
     def items(self, item_ids: Collection[str]) -> list[Row]:
         return [
