@@ -10,6 +10,7 @@ import typer
 
 from hemline.cli._common import JsonOption, emit, natives_hushed, out, progress, say, to_json
 from hemline.cli._protocol import protocol
+from hemline.cli._tags import tags
 from hemline.errors import DataError, UsageError
 from hemline.files import write_whole
 
@@ -325,5 +326,6 @@ def _tell_check(result: Mapping[str, Any]) -> None:
 
 
 app.command("protocol")(protocol)
+app.command("tags")(tags)
 
 COMMANDS: Mapping[str, typer.Typer] = {"data": app}

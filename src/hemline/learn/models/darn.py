@@ -1,0 +1,409 @@
+"""DARN: the Dual Attribute-aware Ranking Network, and the ladder that leads to it.
+
+"Cross-domain Image Retrieval with a Dual Attribute-aware Ranking Network"
+Junshi Huang, Rogerio Feris, Qiang Chen, Shuicheng Yan. ICCV 2015.
+https://arxiv.org/abs/1505.07922
+
+============================ ====================================================================
+paper                        here
+============================ ====================================================================
+Section 4.1, Figure 4        `SubNetwork`: NIN of five convolutions, FC1, FC2, attribute branches
+"tree-structured layers"     `hemline.learn.layers.attribute_tree.AttributeTree`
+cross-entropy, missing = 0   `hemline.learn.losses.attributes.attribute_loss`
+Eq. 1                        `Darn.loss` (`hemline.learn.losses.triplet.triplet_loss`)
+3 × 3 × f_n local features   `hemline.learn.layers.windows.max_windows`
+Section 4.3, l2 and PCA      `SubNetwork.joined`, `hemline.learn.layers.principal.Principal`
+Section 5.1, AN, ARN, DARN   ``ladder``; "with Conv5", "with Conv4-5": ``local``
+============================ ====================================================================
+
+Differs from the paper:
+
+- Embeddings have unit length after the PCA too, as every embedding here has; the paper compares
+  the reduced vectors as they are.
+- Without ImageNet weights both networks start alike from random ones, or from ``weights``.
+- Silent in the paper: the widths of Conv4 and Conv5 (512 and 1,024), what lies between Conv5 and
+  FC1 (its 3×3 windows), FC2 and the branches' hidden layer, dropout, learning rate and epochs. The
+  margin compares distances of the vector that is searched with: each part of unit length.
+- "The scale of gradients … as 1": both losses weigh 1, each picture's cross-entropy as much as
+  each triplet.
+- The third image of a triplet is drawn from the batch, whose items are drawn anew each epoch.
+- A street photo without tags of its own takes its item's, as the paper's photos have them.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hemline.data.preprocess import Preprocessing, Triple
+from hemline.errors import UsageError
+from hemline.learn.backbones._trunk import run_once
+from hemline.learn.backbones.nin_five import MLPCONVS, WIDTHS, nin_five_units
+from hemline.learn.checkpoint import load
+from hemline.learn.layers.attribute_tree import AttributeTree, group_attributes
+from hemline.learn.layers.principal import Principal
+from hemline.learn.layers.windows import max_windows
+from hemline.learn.losses.attributes import attribute_loss
+from hemline.learn.losses.mining import Negatives, mine
+from hemline.learn.losses.triplet import triplet_loss
+from hemline.learn.model import (
+    Batch,
+    Fitting,
+    ModelConfig,
+    ModelSpec,
+    Prediction,
+    RetrievalModel,
+    ShopOutput,
+    Stage,
+    StreetOutput,
+)
+from hemline.types import Domain
+
+NETWORK, PCA = "Network", "PCA"
+#: Windows a side of the local features.
+GRID = 3
+
+Five = tuple[int, int, int, int, int]
+
+
+class DarnConfig(ModelConfig):
+    """Of the whole ladder; the defaults are the paper's last step, DARN with Conv4-5.
+
+    Attributes:
+        ladder: ``an`` (one network for both domains, attributes only), ``arn`` (one network,
+            attributes and ranking) or ``darn`` (two networks, attributes and ranking).
+        local: convolutions whose windows are joined to FC1; by default both for ``darn``, none
+            for the others.
+        attributes: names that get a branch; None for all that the data has.
+        size: side of the pictures in pixels.
+        resize: ``stretch`` or ``pad``, see `hemline.data.preprocess.Preprocessing`.
+        street_mean, street_std, shop_mean, shop_std: of each domain, RGB in [0, 1].
+        widths, mlpconvs, stem_kernel, stem_stride: of the convolutions, see
+            `hemline.learn.backbones.nin_five`.
+        batch_norm: normalise after every convolution and after FC1 and FC2; not in the paper.
+        fc1, fc2, branch: widths of the fully connected layers and of each branch's hidden one.
+        dropout: after FC1 and FC2, while training.
+        margin: of the ranking loss.
+        negatives, negatives_count: see `hemline.learn.losses.mining`; the paper draws one.
+        attribute_weight, ranking_weight: of the two losses.
+        dimensions: of the PCA, if the features have as many.
+        weights: a run's checkpoint of this network to start from (of any step of the ladder, with
+            any attributes), for each network.
+    """
+
+    ladder: Literal["an", "arn", "darn"] = "darn"
+    local: tuple[Literal["conv4", "conv5"], ...] = ("conv4", "conv5")
+    attributes: tuple[str, ...] | None = None
+    size: int = Field(default=224, ge=32, le=2048)
+    resize: Literal["stretch", "pad"] = "stretch"
+    street_mean: Triple = (0.5, 0.5, 0.5)
+    street_std: Triple = (0.5, 0.5, 0.5)
+    shop_mean: Triple = (0.5, 0.5, 0.5)
+    shop_std: Triple = (0.5, 0.5, 0.5)
+    widths: Five = WIDTHS
+    mlpconvs: Five = MLPCONVS
+    stem_kernel: int = Field(default=11, ge=3, le=11)
+    stem_stride: int = Field(default=4, ge=1, le=4)
+    batch_norm: bool = False
+    fc1: int = Field(default=4096, ge=1)
+    fc2: int = Field(default=4096, ge=1)
+    branch: int = Field(default=512, ge=1)
+    dropout: float = Field(default=0.5, ge=0, lt=1)
+    margin: float = Field(default=0.3, gt=0)
+    negatives: Negatives = "random"
+    negatives_count: int = Field(default=1, ge=1)
+    attribute_weight: float = Field(default=1.0, ge=0)
+    ranking_weight: float = Field(default=1.0, ge=0)
+    dimensions: int = Field(default=4096, ge=1)
+    weights: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _local_of_darn_only(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("ladder") in ("an", "arn"):
+            return {"local": ()} | value
+        return value
+
+
+class Responses(NamedTuple):
+    """Of a sub-network: conv4, conv5 (B, C, 3, 3), fc1 (B, F), attributes (B, V_a) each."""
+
+    conv4: Tensor
+    conv5: Tensor
+    fc1: Tensor
+    attributes: list[Tensor]
+
+
+class SubNetwork(nn.Module):
+    """NIN, FC1, FC2 and a branch for each attribute: Figure 4, one of its two halves.
+
+    Args:
+        config: of the network.
+        groups: attribute name → columns of the tag vocabulary.
+    """
+
+    def __init__(self, config: DarnConfig, groups: Mapping[str, Sequence[int]]) -> None:
+        super().__init__()
+        units = nin_five_units(
+            config.widths,
+            config.mlpconvs,
+            config.stem_kernel,
+            config.stem_stride,
+            config.batch_norm,
+        )
+        self.lower = nn.Sequential(*(unit for _, unit in units[:4]))  # Conv1 … Conv4
+        self.conv5 = units[4][1]
+        try:
+            run_once(nn.Sequential(self.lower, self.conv5), config.size)
+        except RuntimeError as error:
+            raise UsageError(f"DARN can't read pictures of {config.size} px: {error}") from None
+        self.fc1 = _connected(GRID * GRID * config.widths[4], config.fc1, config.batch_norm)
+        self.fc2 = _connected(config.fc1, config.fc2, config.batch_norm)
+        self.dropout = nn.Dropout(config.dropout)
+        self.tree = AttributeTree(config.fc2, config.branch, groups)
+        self.local = config.local
+        self.width = config.fc1 + GRID * GRID * sum(
+            config.widths[3 if name == "conv4" else 4] for name in self.local
+        )
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)
+
+    def forward(self, images: Tensor) -> Responses:
+        """(B, 3, S, S) → what the losses and the search read."""
+        conv4 = self.lower(images)
+        conv5 = max_windows(self.conv5(conv4), GRID)  # (B, C, 3, 3)
+        fc1 = self.fc1(conv5.flatten(1))
+        fc2 = self.fc2(self.dropout(fc1))
+        return Responses(max_windows(conv4, GRID), conv5, fc1, self.tree(self.dropout(fc2)))
+
+    def joined(self, responses: Responses) -> Tensor:
+        """Section 4.3: each part L2-normalised, then joined: (B, C) of unit length."""
+        parts = [responses.fc1, *(getattr(responses, name).flatten(1) for name in self.local)]
+        unit = [functional.normalize(part.float(), dim=1) for part in parts]
+        vector: Tensor = torch.cat(unit, dim=1) * len(unit) ** -0.5
+        return vector
+
+
+class Darn(RetrievalModel):
+    """AN, ARN or DARN.
+
+    Args:
+        config: of the network.
+        vocabulary: T tags, ``name=value``.
+
+    Raises:
+        UsageError: no tags, an attribute that the data lacks, or weights that don't fit.
+    """
+
+    stage_index: Tensor
+
+    def __init__(self, config: DarnConfig, vocabulary: Sequence[str]) -> None:
+        super().__init__()
+        if not vocabulary:
+            raise UsageError(
+                "darn learns attributes and the manifest has no tags; train ynet instead"
+            )
+        self.config = config
+        self.tag_count = len(vocabulary)
+        self.groups = group_attributes(vocabulary, config.attributes)
+        self.preprocessing = Preprocessing(
+            size=config.size,
+            resize=config.resize,
+            street_mean=config.street_mean,
+            street_std=config.street_std,
+            shop_mean=config.shop_mean,
+            shop_std=config.shop_std,
+        )
+        network = SubNetwork(config, self.groups)
+        both = config.ladder != "darn"
+        self.networks = nn.ModuleDict(
+            {"both": network} if both else {"street": network, "shop": copy.deepcopy(network)}
+        )
+        if config.weights is not None:
+            for name, own in self.networks.items():
+                _start(own, name, Path(config.weights).expanduser())
+        self.reduction = Principal(network.width, min(config.dimensions, network.width))
+        self.register_buffer("stage_index", torch.tensor(0))
+        self.register_load_state_dict_post_hook(_stage_from_state)  # type: ignore[no-untyped-call]
+        self.set_stage(PCA)
+
+    def set_stage(self, name: str) -> None:
+        """Before its stage the PCA isn't used: the embedding then is all the joined features."""
+        super().set_stage(name)
+        self.stage = name
+        self.stage_index.fill_((NETWORK, PCA).index(name))
+        self.embedding_dim = self.reduction.weight.shape[0 if name == PCA else 1]
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Section 4.3: the network learns; then the PCA is fitted to its features."""
+        margin = self.config.margin
+        return (
+            Stage(NETWORK, ("networks",), margin=margin, weight_decay=5e-4),
+            Stage(PCA, ("reduction",), epochs=0, margin=margin, fits=True),
+        )
+
+    def responses(self, images: Tensor, domain: Domain) -> Responses:
+        """(B, 3, S, S) of a domain → the responses of its sub-network."""
+        network = self.networks["both" if "both" in self.networks else domain]
+        found: Responses = network(images)
+        return found
+
+    def predict(self, images: Tensor, street: bool) -> Prediction:
+        """The chance of each tag among the values of its attribute; 0 of what has no branch."""
+        scores = self.responses(images, "street" if street else "shop").attributes
+        chances = scores[0].new_zeros((len(images), self.tag_count), dtype=torch.float32)
+        for columns, own in zip(self.groups.values(), scores, strict=True):
+            chances[:, list(columns)] = functional.softmax(own.float(), dim=1)
+        return Prediction(attributes=chances)
+
+    def _reduced(self, joined: Tensor) -> Tensor:
+        if self.stage == PCA:
+            joined = self.reduction(joined)
+        return joined
+
+    def _joined(self, responses: Responses) -> Tensor:
+        network = next(iter(self.networks.values()))
+        assert isinstance(network, SubNetwork)
+        return network.joined(responses)
+
+    def encode_street(self, images: Tensor) -> StreetOutput:
+        vector = self._reduced(self._joined(self.responses(images, "street")))
+        return StreetOutput(functional.normalize(vector, dim=1))
+
+    def encode_shop(self, images: Tensor, tags: Tensor) -> ShopOutput:
+        vector = self._reduced(self._joined(self.responses(images, "shop")))
+        norm = torch.linalg.vector_norm(vector, dim=1)
+        return ShopOutput(functional.normalize(vector, dim=1), norm)
+
+    def distances(self, street: StreetOutput, shop: ShopOutput) -> Tensor:
+        return torch.cdist(
+            street.embedding, shop.embedding, compute_mode="donot_use_mm_for_euclid_dist"
+        )
+
+    @torch.no_grad()
+    def fit(self, street: Iterable[Fitting], shop: Iterable[Fitting]) -> None:
+        """Section 4.3: the PCA of the joined features of both domains."""
+
+        def features() -> Iterable[Tensor]:
+            for part in street:
+                yield self._joined(self.responses(part.images, "street"))
+            for part in shop:
+                yield self._joined(self.responses(part.images, "shop"))
+
+        self.reduction.fit(features())
+
+    def loss(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
+        if stage.name != self.stage:
+            raise ValueError(f"stage {self.stage} is in force, not {stage.name}: call begin_stage")
+        config = self.config
+        street = self.responses(batch.street, "street")
+        shop = self.responses(batch.shop, "shop")
+        losses: dict[str, Tensor] = {}
+        total = batch.street.new_zeros(())
+        with torch.autocast(batch.street.device.type, enabled=False):
+            if self.stage == NETWORK:
+                tags = _street_tags(batch)
+                loss = attribute_loss(street.attributes, self._values(tags))
+                loss = loss + attribute_loss(shop.attributes, self._values(batch.tags))
+                losses["attributes"] = loss.detach()
+                total = total + config.attribute_weight * loss
+            if self.stage == PCA or config.ladder != "an":
+                loss = self._ranking(street, shop, batch, stage.margin)
+                losses["triplet"] = loss.detach()
+                total = total + config.ranking_weight * loss
+        return {**losses, "total": total}
+
+    def _ranking(self, street: Responses, shop: Responses, batch: Batch, margin: float) -> Tensor:
+        """Eq. 1."""
+        photo = functional.normalize(self._reduced(self._joined(street)), dim=1)
+        picture = functional.normalize(self._reduced(self._joined(shop)), dim=1)
+        ones = torch.ones(len(picture), device=picture.device)
+        distances = self.distances(StreetOutput(photo), ShopOutput(picture, ones))
+        triplets = mine(
+            self.config.negatives,
+            distances,
+            batch.street_items,
+            batch.shop_items,
+            self.config.negatives_count,
+        )
+        return triplet_loss(distances, triplets, margin)
+
+    def _values(self, tags: Tensor) -> list[Tensor]:
+        """(B, T) → (B, V_a) for each attribute."""
+        return [tags[:, list(columns)] for columns in self.groups.values()]
+
+
+def _connected(inputs: int, outputs: int, batch_norm: bool) -> nn.Sequential:
+    norm: list[nn.Module] = [nn.BatchNorm1d(outputs)] if batch_norm else []
+    return nn.Sequential(nn.Linear(inputs, outputs), *norm, nn.ReLU())
+
+
+def _street_tags(batch: Batch) -> Tensor:
+    """(B, T): a photo's own tags, or its item's where it has none."""
+    item = batch.tags[: len(batch.street)]
+    own = batch.street_tags
+    return item if own is None else torch.where(own.any(dim=1, keepdim=True), own, item)
+
+
+def _start(network: nn.Module, name: str, path: Path) -> None:
+    """Takes over all but the branches from the sub-network of a checkpoint: its own, or the one."""
+    if not path.is_file():
+        raise UsageError(f"no weights at {path}; give a run's checkpoint, a .safetensors file")
+    tensors, _ = load(path)
+    prefixes = [f"model.networks.{own}." for own in (name, "both", "street")] + [""]
+    prefix = next(p for p in prefixes if any(key.startswith(p) for key in tensors))
+    known = {key.removeprefix(prefix): value for key, value in tensors.items()}
+    own = {key: value for key, value in network.state_dict().items() if "tree." not in key}
+    for key, value in own.items():
+        if key not in known or known[key].shape != value.shape:
+            found = tuple(known[key].shape) if key in known else "none"
+            raise UsageError(
+                f"the weights {path.name} are of another network: {key} has shape {found}, "
+                f"not {tuple(value.shape)}"
+            )
+    network.load_state_dict({key: known[key] for key in own}, strict=False)
+
+
+def _stage_from_state(model: nn.Module, _: Any) -> None:
+    assert isinstance(model, Darn)
+    model.set_stage((NETWORK, PCA)[int(model.stage_index)])
+
+
+def _build(config: DarnConfig, tag_vocabulary: Sequence[str]) -> Darn:
+    return Darn(config, tag_vocabulary)
+
+
+MODELS = {
+    "darn": ModelSpec(
+        name="darn",
+        paper="Cross-domain Image Retrieval with a Dual Attribute-aware Ranking Network "
+        "(ICCV 2015)",
+        year=2015,
+        link="https://arxiv.org/abs/1505.07922",
+        config=DarnConfig,
+        build=_build,
+        needs=("items", "tags"),
+        summary="Two networks driven by attributes and a ranking loss; AN and ARN as its steps.",
+        tiny={
+            "size": 64,
+            "widths": (8, 12, 16, 16, 24),
+            "stem_kernel": 7,
+            "stem_stride": 2,
+            "fc1": 32,
+            "fc2": 24,
+            "branch": 16,
+            "dropout": 0.0,
+            "negatives_count": 4,
+            "dimensions": 16,
+        },
+    )
+}
