@@ -36,7 +36,7 @@ def timm_units(
     Args:
         name: timm's name of it.
         size: side of the input in pixels.
-        weights: a safetensors or .pth file; its class head is ignored, all else must fit.
+        weights: a safetensors or .pth file; what follows the features is ignored, all else must fit.
         pretrained: take timm's own weights (downloads them).
         extra: what else ``timm.create_model`` is told (``pad_type``, ``output_stride``).
 
@@ -56,7 +56,7 @@ def timm_units(
     except (TypeError, RuntimeError) as error:
         raise UsageError(f"timm can't build {name!r}: {error}") from None
     if weights is not None:
-        load_weights(model, weights, _classifiers(model))
+        load_weights(model, weights, (*_classifiers(model), *(f"{end}." for end in _ENDS)))
     units = _units(model)
     model.eval()
     chain = nn.Sequential(*(unit for _, unit in units)).eval()
@@ -80,7 +80,7 @@ def load_weights(model: nn.Module, path: Path, ignore: tuple[str, ...] = ()) -> 
     """
     if not path.is_file():
         raise UsageError(f"no weights at {path}; give the path of a .safetensors or .pth file")
-    state = _read(path)
+    state = read_weights(path)
     own = model.state_dict()
 
     def ours(keys: Mapping[str, Tensor]) -> set[str]:
@@ -101,7 +101,8 @@ def load_weights(model: nn.Module, path: Path, ignore: tuple[str, ...] = ()) -> 
     model.load_state_dict({key: state[key] for key in ours(state)}, strict=False)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors or .pth file; raises UsageError if it can't be read."""
     try:
         if path.suffix == ".safetensors":
             loaded: dict[str, Tensor] = load_file(path)

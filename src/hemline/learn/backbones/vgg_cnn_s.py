@@ -4,7 +4,7 @@ K. Chatfield, K. Simonyan, A. Vedaldi, A. Zisserman, "Return of the Devil in the
 Deep into Convolutional Nets", BMVC 2014, https://arxiv.org/abs/1405.3531
 
 A Caffe network: its pooling rounds **up** (6×6 maps of 512 channels at 224 px). The fully connected
-layers are left out: 6,512,320 parameters remain. The Y shares conv1 to conv4 and copies conv5 with
+layers are left out: 6,528,640 parameters remain. The Y shares conv1 to conv4 and copies conv5 with
 its pooling, like NIN's last block; the paper only says that the vector has the 512 dimensions of
 the last convolution. ``end="conv5"`` attends over 17×17 locations instead.
 """
