@@ -34,8 +34,9 @@ from hemline.data.readers import READERS
 from hemline.encoding import Encoder, RerankResult, ShopEncoding, StreetEncoding
 from hemline.evaluation.embed import embed
 from hemline.evaluation.model import open_encoder
-from hemline.evaluation.report import compare, report, table
+from hemline.evaluation.report import compare, report
 from hemline.evaluation.run import Outcome, evaluate
+from hemline.evaluation.telling import table
 from hemline.types import DOMAINS, Domain, FloatArray, Image
 
 ROOT = Path(__file__).resolve().parents[1]

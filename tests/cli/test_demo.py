@@ -173,7 +173,8 @@ def test_the_box_is_used_where_the_bundle_was_trained_on_boxes(place: Path) -> N
 
 
 def test_the_check_agrees_with_evaluation(place: Path) -> None:
-    from hemline.data.protocol import Choices, match_items
+    from hemline.data.matching import match_items
+    from hemline.data.protocol import Choices
     from hemline.evaluation.model import open_encoder
     from hemline.evaluation.run import evaluate
 

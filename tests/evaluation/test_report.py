@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,13 @@ import pytest
 
 from helpers.colour_shop import make_colour_shop
 from helpers.toy_encoder import ToyEncoder
+from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
-from hemline.data.protocol import Choices, build
+from hemline.data.protocol import Choices, Parts, Published, build
 from hemline.errors import UsageError
-from hemline.evaluation.report import by_column, compare, report, table
+from hemline.evaluation.report import by_column, compare, report
 from hemline.evaluation.run import Outcome, evaluate
+from hemline.evaluation.telling import table
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +108,62 @@ def test_a_skipped_picture_is_told(tmp_path: Path) -> None:
     lines: list[str] = []
     table(result, lines.append)
     assert any(line.startswith("skipped p03_1.png") for line in lines)
+
+
+def test_pictures_are_counted_as_papers_do(shop: Manifest, outcome: Outcome) -> None:
+    """Slowly: the place of the first right picture when every wrong one as near stands ahead."""
+    encoder = ToyEncoder(False)
+    (part,) = build("default", shop)
+    found = evaluate(encoder, part)
+    images = [open_image(shop.file(int(row))) for row in part.gallery]
+    gallery = encoder.encode_shop(images, [()] * len(images)).embedding
+    items = shop.column("item_id")
+    for place, row in enumerate(part.queries):
+        asked = encoder.encode_street([open_image(shop.file(int(row)))]).embedding[0]
+        far = np.linalg.norm(gallery - asked, axis=1)
+        right = np.array([items[g] in part.relevant[place] for g in part.gallery])
+        ahead = sum(1 for d, r in zip(far, right, strict=True) if not r and d < far[right].min())
+        assert abs(int(found.picture_ranks[place]) - ahead - 1) <= 1  # rounding of equal distances
+    assert set(report([outcome])["pictures"]) == {f"recall@{k}" for k in (1, 5, 20, 50)}
+
+
+@pytest.mark.parametrize("reranks", [False, True])
+def test_a_ladder_measures_what_its_smaller_gallery_would(shop: Manifest, reranks: bool) -> None:
+    (part,) = build("default", shop)
+    laddered = replace(part, ladder=(5, 9))
+    whole = evaluate(ToyEncoder(reranks), laddered)
+    for size in (5, 9):
+        alone = evaluate(ToyEncoder(reranks), replace(part, gallery=part.gallery[:size]))
+        assert whole.ladder[size].tolist() == alone.ranks.tolist()
+    steps = report([whole])["ladder"]
+    assert [step["gallery"] for step in steps] == [5, 9, len(part.gallery)]
+    lines: list[str] = []
+    table(report([whole]), lines.append)
+    assert any("pictures in the gallery" in line for line in lines)
+
+
+def test_categories_have_a_figure_each_and_a_mean(shop: Manifest) -> None:
+    (part,) = build("default", shop)
+    whole = Parts("set/all", "categories", {"queries": "of each"})
+    parts = [
+        replace(
+            part,
+            name=f"set/{n}",
+            queries=part.queries[s],
+            relevant=part.relevant[s],
+            parts=whole,
+            published=(Published("a paper", "a model", "recall@20", None, "lost"),),
+        )
+        for n, s in enumerate((slice(0, 4), slice(4, None)))
+    ]
+    result = report([evaluate(ToyEncoder(), one) for one in parts])
+    each = [one["recall@1"] for one in result["parts"]]
+    assert result["mean_of_parts"]["recall@1"] == pytest.approx(sum(each) / 2)
+    assert result["protocol"]["name"] == "set/all"
+    assert result["protocol"]["queries"] == "of each"
+    lines: list[str] = []
+    table(result, lines.append)
+    text = "\n".join(lines)
+    assert "mean of these" in text
+    assert "published, not measured here" in text
+    assert "not available" in text

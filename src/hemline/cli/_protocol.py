@@ -8,17 +8,25 @@ from typing import Annotated, Any
 
 import typer
 
+from hemline.cli._choices import Crop, Several, Unmatched, WithinCategory, choices
 from hemline.cli._common import JsonOption, emit, out
 from hemline.errors import UsageError
 
 
 def protocol(
-    manifest: Annotated[Path, typer.Argument(help="The whole manifest.")],
-    protocol: Annotated[
-        str, typer.Option(help="default, atelier, grocery, grocery-folds or holdout.")
-    ] = "default",
+    manifest: Annotated[
+        Path | None, typer.Argument(help="The whole manifest.", show_default=False)
+    ] = None,
+    protocol: Annotated[str, typer.Option(help="Its name; --list has all of them.")] = "default",
+    list_protocols: Annotated[
+        bool, typer.Option("--list", help="List the protocols with their own choices.")
+    ] = False,
+    crop: Crop = None,
+    within_category: WithinCategory = None,
+    several: Several = None,
+    unmatched: Unmatched = None,
     fold: Annotated[int | None, typer.Option(help="Only this fold, from 0.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of holdout's choice of products.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of every choice by lot.")] = 0,
     share: Annotated[float, typer.Option(help="Of the products that holdout keeps out.")] = 0.2,
     train_out: Annotated[
         Path | None,
@@ -28,24 +36,38 @@ def protocol(
 ) -> None:
     """Show a protocol's queries, gallery and choices, or write its training manifest.
 
+    Example: hemline data protocol --list
     Example: hemline data protocol grocery.csv --protocol grocery-folds --fold 0 --train-out f0.csv
     """
     from hemline.data.manifest import Manifest
-    from hemline.data.protocol import Choices, build
+    from hemline.data.protocol import PROTOCOLS, build
 
+    if list_protocols:
+        emit(
+            {"protocols": [_listed(name, PROTOCOLS[name]) for name in PROTOCOLS]}, json, _tell_list
+        )
+        return
+    if manifest is None:
+        raise UsageError("`hemline data protocol` needs MANIFEST; --list names the protocols")
     rows = Manifest.read(manifest)
-    parts = build(protocol, rows, Choices(fold=fold, seed=seed, share=share))
+    chosen = choices(crop, within_category, several, unmatched, fold, share, seed)
+    parts = build(protocol, rows, chosen)
     if train_out is not None and len(parts) > 1:
-        raise UsageError(f"{protocol} has {len(parts)} folds; say which one with --fold")
+        kind = "folds; say which one with --fold"
+        if parts[0].parts is not None and parts[0].parts.kind != "folds":
+            kind = "parts; name one of them, as " + parts[0].name
+        raise UsageError(f"{protocol} has {len(parts)} {kind}")
     result: dict[str, Any] = {
         "protocols": [
             {
                 "protocol": part.choices,
                 "queries": len(part.queries),
                 "gallery": len(part.gallery),
+                "ladder": list(part.ladder),
                 "unmatched": part.unmatched,
                 "held_out": sorted(part.held_out),
                 "training_rows": len(part.training()),
+                "published": [entry._asdict() for entry in part.published],
             }
             for part in parts
         ]
@@ -55,6 +77,30 @@ def protocol(
     emit(result, json, _words)
 
 
+def _listed(name: str, spec: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "queries": spec.queries,
+        "gallery": spec.gallery,
+        "products": spec.products,
+        "crop": spec.crop,
+        "within_category": spec.within_category,
+        "several": spec.several,
+        "unmatched": spec.unmatched,
+        "published": [entry._asdict() for entry in spec.published],
+    }
+
+
+def _tell_list(result: Mapping[str, Any]) -> None:
+    for one in result["protocols"]:
+        within = "within the category" if one["within_category"] else "all categories"
+        out(
+            f"{one['name']}: {one['queries']}; among {one['gallery']}; products: "
+            f"{one['products']}; crop {one['crop']}; {within}; a photo of several rows: each "
+            f"{one['several']}; no match: {one['unmatched']}"
+        )
+
+
 def _words(result: Mapping[str, Any]) -> None:
     for part in result["protocols"]:
         out(
@@ -62,6 +108,9 @@ def _words(result: Mapping[str, Any]) -> None:
             f"rows, {part['training_rows']} rows to train on, "
             f"{len(part['held_out'])} products held out"
         )
-        out("  " + "; ".join(f"{name}: {said}" for name, said in part["protocol"].items()))
+        if part["unmatched"]:
+            out(f"  {part['unmatched']} queries have no match in the gallery")
+        for name, said in part["protocol"].items():
+            out(f"  {name}: {said}")
     if "train_out" in result:
         out(f"written: {result['train_out']}")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hemline.cli._choices import Crop, Several, Unmatched, WithinCategory, choices
 from hemline.cli._common import JsonOption, emit, natives_hushed, out, progress, say, to_json
 from hemline.errors import UsageError
 from hemline.files import write_whole
@@ -20,7 +21,7 @@ def evaluate(
     ],
     manifest: Annotated[Path, typer.Argument(help="Whose photos ask and whose pictures answer.")],
     protocol: Annotated[
-        str, typer.Option(help="default, atelier, grocery, grocery-folds or holdout.")
+        str, typer.Option(help="Its name; `hemline data protocol --list` has all of them.")
     ] = "default",
     fold: Annotated[int | None, typer.Option(help="Only this fold, from 0.")] = None,
     against: Annotated[
@@ -29,15 +30,10 @@ def evaluate(
             help="Another model, asked the same queries: the paired difference. May be repeated."
         ),
     ] = None,
-    crop: Annotated[
-        str, typer.Option(help="none: whole pictures; query: photos cut to their box; box: both.")
-    ] = "none",
-    within_category: Annotated[
-        bool, typer.Option("--within-category", help="Search in the query's category only.")
-    ] = False,
-    unmatched: Annotated[
-        str, typer.Option(help="A query whose product isn't in the gallery: miss or drop.")
-    ] = "miss",
+    crop: Crop = None,
+    within_category: WithinCategory = None,
+    several: Several = None,
+    unmatched: Unmatched = None,
     rerank: Annotated[
         bool, typer.Option("--rerank/--no-rerank", help="Re-rank where the model does.")
     ] = True,
@@ -64,22 +60,20 @@ def evaluate(
     Example: hemline evaluate runs/tagynet data/manifest.parquet --against runs/ynet
     """
     from hemline.data.manifest import Manifest
-    from hemline.data.protocol import Choices, build
+    from hemline.data.protocol import build
     from hemline.evaluation.model import open_encoder
-    from hemline.evaluation.report import by_column, compare, report, table
+    from hemline.evaluation.report import by_column, compare, report
     from hemline.evaluation.run import Outcome
     from hemline.evaluation.run import evaluate as measure
+    from hemline.evaluation.telling import table
 
-    if crop not in ("none", "query", "box"):
-        raise UsageError(f"--crop is none, query or box, not {crop!r}")
-    if unmatched not in ("miss", "drop"):
-        raise UsageError(f"--unmatched is miss or drop, not {unmatched!r}")
     if errors is not None and errors.suffix.lower() not in (".png", ".html"):
         raise UsageError(f"--errors writes .png or .html, not {errors.name!r}")
     rows = Manifest.read(manifest)
-    chosen = Choices(crop, within_category, unmatched, fold, share, seed)  # type: ignore[arg-type]
+    chosen = choices(crop, within_category, several, unmatched, fold, share, seed)
     parts = build(protocol, rows, chosen)
-    for column in slices or ():
+    columns = tuple(dict.fromkeys([*(slices or ()), *parts[0].slices]))
+    for column in columns:
         rows.column(column)  # an unknown one fails before the work, not after
 
     def run(name: str) -> list[Outcome]:
@@ -95,8 +89,8 @@ def evaluate(
         result = report(ours, seed=seed)
         if against:
             result["against"] = [compare(ours, run(other), seed=seed) for other in against]
-    if slices:
-        result["slices"] = {column: by_column(ours, column) for column in slices}
+    if columns:
+        result["slices"] = {column: by_column(ours, column) for column in columns}
     if errors is not None:
         _write_errors(ours, errors)
         result["errors"] = str(errors)

@@ -2,30 +2,49 @@
 
 One `Protocol` is one measurement. Relevance is explicit, so one metric serves every data set, and
 every choice that changes a figure stands by name in ``choices`` and ends in the report's JSON.
+A `ProtocolSpec` names a protocol's own choices (as published); a person may choose otherwise, and
+then the report says so.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from hemline.data.manifest import Manifest
-from hemline.errors import DataError, UsageError
+from hemline.errors import UsageError
 from hemline.registry import Registry
 
 Rows = npt.NDArray[np.int64]
 Crop = Literal["none", "query", "box"]
 Unmatched = Literal["miss", "drop"]
+Several = Literal["row", "photo", "pair"]
+
+#: What each way to crop means, by name.
+CROPS: Mapping[Crop, str] = {
+    "none": "whole pictures",
+    "query": "the photos are cut to their box where a row has one",
+    "box": "both sides are cut to their box where a row has one",
+}
+#: What each way to count a photo of several rows means.
+SEVERAL: Mapping[Several, str] = {
+    "row": "each row is one query",
+    "photo": "rows of one photo and box are one query, any of their products is right",
+    "pair": "a row asks once for each pair that names its photo (column pairs)",
+}
+UNMATCHED: Mapping[Unmatched, str] = {
+    "miss": "counted as a miss",
+    "drop": "dropped, and their number given",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the person who measures may choose; a protocol keeps to it and says so.
+    """What the person who measures may choose; None is the protocol's own, as published.
 
     Attributes:
         crop: ``none`` (whole pictures, as they are searched and stored), ``query`` (query photos
@@ -35,15 +54,50 @@ class Choices:
             ``drop``-ped; their number is reported either way.
         fold: of a protocol of several folds, only this one (from 0); None means all.
         share: of the products that ``holdout`` keeps out, 0-1.
-        seed: of ``holdout``'s choice of products.
+        seed: of every choice by lot (products, pairs, galleries).
+        several: how a query photo with several rows counts: as `SEVERAL` says.
     """
 
-    crop: Crop = "none"
-    within_category: bool = False
-    unmatched: Unmatched = "miss"
+    crop: Crop | None = None
+    within_category: bool | None = None
+    unmatched: Unmatched | None = None
     fold: int | None = None
     share: float = 0.2
     seed: int = 0
+    several: Several | None = None
+
+
+class Published(NamedTuple):
+    """A figure that others published; nothing here was measured by hemline.
+
+    Attributes:
+        source: the paper, short.
+        model: in the paper's words.
+        metric: in ours (``recall@20``); papers count pictures, not products.
+        value: a share 0-1, or None where the figure isn't available.
+        note: what differs: gallery, crop, counting.
+    """
+
+    source: str
+    model: str
+    metric: str
+    value: float | None
+    note: str = ""
+
+
+class Parts(NamedTuple):
+    """What several protocols are together.
+
+    Attributes:
+        name: of the whole.
+        kind: ``folds`` (one measure, pooled over all queries) or ``categories`` (a figure each,
+            and their mean).
+        said: choices of the whole that replace those of its first part.
+    """
+
+    name: str
+    kind: Literal["folds", "categories"]
+    said: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +107,18 @@ class Protocol:
     Attributes:
         name: of the protocol; a fold is ``grocery-folds/0``.
         manifest: whose rows the two index arrays number.
-        queries: (Q,) rows that search. Every row counts as one query, so a photo of two garments
-            (``path`` and ``path#2``) asks twice, each with its own box and product.
+        queries: (Q,) rows that search, each one query; a row may come several times where each
+            pair counts.
         gallery: (G,) rows that are searched.
         relevant: for each query the item ids that are right; an empty set can't be found.
         choices: every choice by name.
         held_out: items that training must not see at all; empty where seen items are allowed.
-        crop, within_category: as in `Choices`.
+        crop, within_category: as in `Choices`, decided.
+        unmatched: how many queries have no right product in the gallery.
+        ladder: sizes of smaller galleries, each the first so many rows of ``gallery``.
+        parts: what this one is a part of, if it is.
+        slices: columns by which figures are told without being asked for.
+        published: figures to stand beside ours.
     """
 
     name: str
@@ -72,6 +131,10 @@ class Protocol:
     crop: Crop = "none"
     within_category: bool = False
     unmatched: int = field(default=0)
+    ladder: tuple[int, ...] = ()
+    parts: Parts | None = None
+    slices: tuple[str, ...] = ()
+    published: tuple[Published, ...] = ()
 
     def training(self) -> Manifest:
         """The rows a model may learn from: no query, and nothing of a held-out item."""
@@ -85,31 +148,77 @@ class Protocol:
 
 Builder = Callable[[Manifest, Choices], tuple[Protocol, ...]]
 
-#: name → (manifest, choices) → one protocol, or one for each fold.
-PROTOCOLS: Registry[Builder] = Registry("hemline.data.protocols", "PROTOCOLS", "protocol")
+
+@dataclass(frozen=True, slots=True)
+class ProtocolSpec:
+    """One protocol of the registry: what it asks, and its own choices.
+
+    Attributes:
+        build: makes it from a manifest and decided choices (none is None).
+        queries, gallery, products: one line each, for the list.
+        crop, within_category, several, unmatched: the protocol's own, as published.
+        slices, published: as in `Protocol`.
+    """
+
+    build: Builder
+    queries: str
+    gallery: str
+    products: str
+    crop: Crop = "none"
+    within_category: bool = False
+    several: Several = "row"
+    unmatched: Unmatched = "miss"
+    slices: tuple[str, ...] = ()
+    published: tuple[Published, ...] = ()
+
+    def decide(self, chosen: Choices) -> tuple[Choices, str]:
+        """``chosen`` with the protocol's own in place of every None, and what differs from it."""
+        own = {name: getattr(self, name) for name in _DECIDED}
+        given = {name: getattr(chosen, name) for name in _DECIDED}
+        differs = [
+            f"{name} is {_word(given[name])}, the protocol's own is {_word(own[name])}"
+            for name in _DECIDED
+            if given[name] is not None and given[name] != own[name]
+        ]
+        values = {name: own[name] if given[name] is None else given[name] for name in _DECIDED}
+        return replace(chosen, **values), "; ".join(differs)
+
+
+_DECIDED = ("crop", "within_category", "several", "unmatched")
+
+
+def _word(value: object) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+#: name → what it is; `build` makes it.
+PROTOCOLS: Registry[ProtocolSpec] = Registry("hemline.data.protocols", "PROTOCOLS", "protocol")
 
 
 def build(name: str, manifest: Manifest, choices: Choices | None = None) -> tuple[Protocol, ...]:
-    """The named protocol over ``manifest``: one, or one for each fold.
+    """The named protocol over ``manifest``: one, or one for each fold or category.
 
     Raises:
         UsageError: no protocol of that name, no such fold, or a negative seed.
         DataError: the manifest hasn't the rows it needs.
     """
-    chosen = choices or Choices()
+    spec = PROTOCOLS[name]
+    chosen, differs = spec.decide(choices or Choices())
     if chosen.seed < 0:
         raise UsageError(f"a seed is 0 or more, not {chosen.seed}")
-    built = PROTOCOLS[name](manifest, chosen)
-    if chosen.fold is not None and all(part.name == name for part in built):
+    built = spec.build(manifest, chosen)
+    if chosen.fold is not None and not any(p.parts and p.parts.kind == "folds" for p in built):
         raise UsageError(f"protocol {name!r} has no folds; leave the fold out")
-    return built
-
-
-_CROPS: dict[Crop, str] = {
-    "box": "box: both sides, where a row has one",
-    "query": "query: the photos only, where a row has a box",
-    "none": "none: whole pictures",
-}
+    there = tuple(column for column in spec.slices if column in manifest.names)
+    return tuple(
+        replace(
+            part,
+            choices=part.choices | ({"differs": differs} if differs else {}),
+            slices=there,
+            published=part.published or spec.published,
+        )
+        for part in built
+    )
 
 
 def roles(manifest: Manifest) -> npt.NDArray[np.str_]:
@@ -117,69 +226,3 @@ def roles(manifest: Manifest) -> npt.NDArray[np.str_]:
     role = np.asarray(manifest.column("role"), dtype=np.str_)
     domain = np.asarray(manifest.column("domain"), dtype=np.str_)
     return np.where(role != "", role, np.where(domain == "street", "query", "gallery"))
-
-
-def match_items(
-    name: str,
-    manifest: Manifest,
-    queries: Rows,
-    gallery: Rows,
-    chosen: Choices,
-    said: dict[str, str],
-    held_out: Iterable[str] = (),
-) -> Protocol:
-    """The common ending of every protocol: the right answer is the query's own item.
-
-    ``said`` names the protocol's own choices (which queries, which gallery, which items).
-
-    Raises:
-        DataError: no query or nothing to search in.
-    """
-    if len(queries) == 0 or len(gallery) == 0:
-        counts = Counter(
-            f"{len_} of split {split or 'none'}, {role}"
-            for (split, role), len_ in Counter(
-                zip(
-                    (str(s) for s in manifest.column("split")),
-                    (str(r) for r in roles(manifest)),
-                    strict=True,
-                )
-            ).items()
-        )
-        what = "query" if len(queries) == 0 else "gallery row"
-        raise DataError(
-            f"protocol {name!r} finds no {what} in the manifest ({said['queries']}; "
-            f"{said['gallery']}). Its rows are: {'; '.join(sorted(counts)) or 'none'}"
-        )
-    items = [str(item) for item in manifest.column("item_id")]
-    there = {items[row] for row in gallery}
-    found = np.fromiter((items[row] in there for row in queries), bool, len(queries))
-    unmatched = int((~found).sum())
-    if chosen.unmatched == "drop":
-        queries = queries[found]
-        if len(queries) == 0:
-            raise DataError(f"protocol {name!r}: no query's product is in the gallery")
-    return Protocol(
-        name=name,
-        manifest=manifest,
-        queries=np.asarray(queries, np.int64),
-        gallery=np.asarray(gallery, np.int64),
-        relevant=tuple(frozenset((items[row],)) for row in queries),
-        choices={
-            "name": name,
-            **said,
-            "relevance": "the query's own item, at product level",
-            "query": "each row is one query",
-            "crop": _CROPS[chosen.crop],
-            "within_category": "yes" if chosen.within_category else "no",
-            "unmatched": (
-                "counted as a miss"
-                if chosen.unmatched == "miss"
-                else "dropped, and their number given"
-            ),
-        },
-        held_out=frozenset(held_out),
-        crop=chosen.crop,
-        within_category=chosen.within_category,
-        unmatched=unmatched,
-    )

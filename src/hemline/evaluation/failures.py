@@ -48,13 +48,14 @@ def _row(outcome: Outcome, place: int, rank: int, hits: int) -> Row | None:
         photo = crop(photo, query.box)
     items = manifest.column("item_id")
     tiles = []
-    right = next((int(r) for r in outcome.protocol.gallery if items[r] == query.item_id), None)
+    answers = outcome.protocol.relevant[place]
+    right = next((int(r) for r in outcome.protocol.gallery if items[r] in answers), None)
     shown = [] if right is None else [(right, "the right one")]
     shown += [(int(r), f"{n}") for n, r in enumerate(outcome.top[place][:hits], 1) if r >= 0]
     for row, note in shown:
         picture = _picture(outcome, row)
         if picture is not None:
-            right_one = bool(items[row] == query.item_id)
+            right_one = bool(items[row] in answers)
             tiles.append(Tile(picture, str(items[row]), note, right_one, lost=row == right))
     verdict = "not in the gallery" if rank == NEVER else f"came as {rank}"
     return Row(Tile(photo, query.item_id), tiles, verdict)

@@ -80,6 +80,19 @@ def product_ranks(best: Floats, relevant: Sequence[frozenset[int]]) -> Ints:
     return ranks
 
 
+def picture_rank(distances: Floats, relevant: npt.NDArray[np.bool_]) -> int:
+    """Place of the first right picture among pictures, from 1, as papers count; `NEVER` without.
+
+    Args:
+        distances: (G,), inf for a picture that isn't searched.
+        relevant: (G,) whether each picture is right. Wrong ones at the same distance stand ahead.
+    """
+    nearest = distances[relevant].min(initial=np.inf)
+    if not np.isfinite(nearest):
+        return NEVER
+    return int(np.count_nonzero((distances <= nearest) & ~relevant)) + 1
+
+
 def average_precision(distances: Floats, relevant: npt.NDArray[np.bool_]) -> float:
     """Average precision of one query over pictures (0-1); 0 when nothing is relevant.
 

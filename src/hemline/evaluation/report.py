@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -39,14 +39,13 @@ def report(outcomes: Sequence[Outcome], *, seed: int = 0, level: float = 0.95) -
         for name, values in figures.items()
     }
     unmatched = sum(outcome.protocol.unmatched for outcome in outcomes)
+    searched = np.unique(np.concatenate([outcome.protocol.gallery for outcome in outcomes]))
     result: dict[str, Any] = {name: interval.value for name, interval in intervals.items()}
     result |= {
         "queries": len(items),
         "products_asked": len(set(items)),
-        "gallery": len(one.protocol.gallery),
-        "gallery_products": len(
-            set(np.asarray(one.protocol.manifest.column("item_id"))[one.protocol.gallery])
-        ),
+        "gallery": len(searched),
+        "gallery_products": len(set(np.asarray(one.protocol.manifest.column("item_id"))[searched])),
         "unmatched": unmatched,
         "protocol": _choices(outcomes),
         "model": one.model,
@@ -74,17 +73,49 @@ def report(outcomes: Sequence[Outcome], *, seed: int = 0, level: float = 0.95) -
     if all(outcome.first_ranks is not None for outcome in outcomes):
         first = np.concatenate([o.first_ranks for o in outcomes if o.first_ranks is not None])
         result["first_search"] = {f"recall@{k}": recall_at_k(first, k) for k in KS}
-    if len(outcomes) > 1:
-        result["folds"] = [
-            {
-                "name": o.protocol.name,
-                "queries": len(o.ranks),
-                "fingerprint": o.fingerprint,
-                **{f"recall@{k}": recall_at_k(o.ranks, k) for k in KS},
-            }
-            for o in outcomes
-        ]
+    result |= in_papers_terms(outcomes)
+    if one.protocol.parts is not None or len(outcomes) > 1:
+        result |= _parts(outcomes)
     return result
+
+
+def _parts(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """``folds``: each one's recall; ``parts`` and their mean where each is a figure of its own."""
+    each = [
+        {
+            "name": o.protocol.name,
+            "queries": len(o.ranks),
+            "gallery": len(o.protocol.gallery),
+            "fingerprint": o.fingerprint,
+            **{f"recall@{k}": recall_at_k(o.ranks, k) for k in KS},
+        }
+        for o in outcomes
+    ]
+    parts = outcomes[0].protocol.parts
+    if parts is None or parts.kind == "folds":
+        return {"folds": each} if len(each) > 1 else {}
+    mean = {f"recall@{k}": float(np.mean([part[f"recall@{k}"] for part in each])) for k in KS}
+    return {"parts": each, "mean_of_parts": mean}
+
+
+def in_papers_terms(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """What a comparison with papers needs, where it applies.
+
+    ``pictures``: recall among the first k pictures, not products; ``ladder``: recall@20 by the
+    size of the gallery; ``published``: figures of papers, not measured here.
+    """
+    pictures = np.concatenate([outcome.picture_ranks for outcome in outcomes])
+    found: dict[str, Any] = {"pictures": {f"recall@{k}": recall_at_k(pictures, k) for k in KS}}
+    one = outcomes[0]
+    if one.ladder:
+        sizes = {**one.ladder, len(one.protocol.gallery): one.ranks}
+        found["ladder"] = [
+            {"gallery": size, "recall@20": recall_at_k(ranks, 20)}
+            for size, ranks in sorted(sizes.items())
+        ]
+    if one.protocol.published:
+        found["published"] = [entry._asdict() for entry in one.protocol.published]
+    return found
 
 
 def per_query(outcomes: Sequence[Outcome]) -> dict[str, npt.NDArray[np.float64]]:
@@ -190,56 +221,13 @@ def machine() -> dict[str, Any]:
     }
 
 
-def table(result: Mapping[str, Any], line: Callable[[str], None]) -> None:
-    """A report for a person, line by line."""
-    protocol = result["protocol"]
-    line(f"{result['model']}  {str(result['fingerprint'])[:12]}")
-    line(
-        f"{result['queries']} queries of {result['products_asked']} products, searched among "
-        f"{result['gallery_products']} products ({result['gallery']} pictures), "
-        f"protocol {protocol['name']}"
-    )
-    others = result.get("against", [])
-    head = f"{'':12}{'':>8}  {'95 % interval':>15}"
-    line(head)
-    for name, (low, high) in result["intervals"].items():
-        line(f"{name:12}{result[name]:8.3f}  {f'{low:.3f} – {high:.3f}':>15}")
-    for other in others:
-        line(f"less {other['model']}  {str(other['fingerprint'])[:12]}, on the same queries")
-        for name, d in other["difference"].items():
-            line(
-                f"{name:12}{d['value']:+8.3f}  {d['low']:+.3f} to {d['high']:+.3f}   "
-                f"(its own: {other[name]:.3f})"
-            )
-    if "first_search" in result:
-        before = ", ".join(f"{name} {v:.3f}" for name, v in result["first_search"].items())
-        line(f"before re-ranking: {before}")
-    for title, groups in {"category": result["categories"], **result.get("slices", {})}.items():
-        if len(groups) > 1:
-            line(f"{title:26}{'queries':>8}{'recall@1':>10}{'recall@20':>10}")
-            for group, row in groups.items():
-                line(
-                    f"  {group[:24]:24}{row['queries']:8d}{row['recall@1']:10.3f}"
-                    f"{row['recall@20']:10.3f}"
-                )
-    if result["unmatched"]:
-        line(
-            f"{result['unmatched']} queries have no match in the gallery ({protocol['unmatched']})"
-        )
-    for entry in result["skipped"][:5]:
-        line(f"skipped {entry['path']}: {entry['reason']}")
-    if len(result["skipped"]) > 5:
-        line(f"… and {len(result['skipped']) - 5} more were skipped")
-    line("choices: " + "; ".join(f"{name}: {said}" for name, said in protocol.items()))
-
-
 def _choices(outcomes: Sequence[Outcome]) -> dict[str, str]:
-    choices = dict(outcomes[0].protocol.choices)
-    if len(outcomes) > 1:
-        choices["name"] = choices["name"].partition("/")[0]
-        choices["items"] = f"{len(outcomes)} folds of products, pooled over all queries"
-        choices["queries"] = "all query photos of each fold's products"
-    return choices
+    one = outcomes[0].protocol
+    if one.parts is None or (len(outcomes) == 1 and one.parts.kind == "folds"):
+        return dict(one.choices)
+    crops = [outcome.protocol.choices["crop"] for outcome in outcomes]
+    same = {"crop": crops[0] if len(set(crops)) == 1 else crops[0].partition(" (")[0]}
+    return {**one.choices, **same, **one.parts.said, "name": one.parts.name}
 
 
 def _categories(outcomes: Sequence[Outcome]) -> list[str]:

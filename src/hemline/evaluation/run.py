@@ -24,6 +24,7 @@ from hemline.evaluation.metrics import (
     average_precision,
     euclidean,
     ndcg_at_k,
+    picture_rank,
     product_distances,
     product_ranks,
 )
@@ -47,6 +48,8 @@ class Outcome:
         precision: (Q,) average precision over pictures.
         ndcg: (Q,) NDCG@20 of matched tags, or None where the manifest has no tags.
         top: (Q, 10) manifest rows of the first products' best pictures, -1 where there are fewer.
+        picture_ranks: (Q,) place of the first right picture among pictures, as papers count.
+        ladder: size of a smaller gallery → (Q,) product's place in it; of the protocol's ladder.
         skipped: (path, reason) of pictures that couldn't be read.
         seconds: of each step.
     """
@@ -59,6 +62,8 @@ class Outcome:
     precision: Doubles
     ndcg: Doubles | None
     top: Ints
+    picture_ranks: Ints
+    ladder: dict[int, Ints] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -71,9 +76,13 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Gallery:
-    """The searched side: ``rows`` (G,), ``vectors`` (G, D), ``contexts`` (G, D), item numbers."""
+    """The searched side: ``rows`` (G,), ``vectors`` (G, D), ``contexts`` (G, D), item numbers.
+
+    ``places`` (G,) are those of the protocol's gallery, which unreadable pictures leave out.
+    """
 
     rows: Ints
+    places: Ints
     vectors: FloatArray
     contexts: FloatArray
     items: Ints
@@ -123,6 +132,8 @@ def evaluate(
     precision = np.zeros(count)
     ndcg = np.zeros(count) if gallery.tags is not None else None
     top = np.full((count, SHOWN), -1, np.int64)
+    pictures = np.full(count, NEVER, np.int64)
+    ladder = {size: np.full(count, NEVER, np.int64) for size in protocol.ladder}
     categories = np.asarray(manifest.column("category"), dtype=np.str_)
     numbers = {name: i for i, name in enumerate(gallery.names)}
     step = max(1, min(512, 2**24 // max(1, len(gallery.rows))))
@@ -154,15 +165,18 @@ def evaluate(
             right = [
                 frozenset(numbers[i] for i in protocol.relevant[p] if i in numbers) for p in places
             ]
-            if first is not None and local is not None:
-                best = product_distances(far, gallery.items, len(gallery.names))
-                first[places] = product_ranks(best, right)
-                for row, query in enumerate(inside):
-                    far[row] = _reranked(encoder, local[query], far[row], gallery, depth)
-            best = product_distances(far, gallery.items, len(gallery.names))
-            ranks[places] = product_ranks(best, right)
+            again_of = local[inside] if first is not None and local is not None else None
+            for size, found in ladder.items():
+                fewer = np.where(gallery.places < size, far, np.inf)
+                fewer = _served(encoder, again_of, fewer, gallery, depth)
+                found[places] = _ranks(fewer, gallery, right)
+            if first is not None:
+                first[places] = _ranks(far, gallery, right)
+            far = _served(encoder, again_of, far, gallery, depth)
+            ranks[places] = _ranks(far, gallery, right)
             for row, place in enumerate(places):
                 relevant = np.isin(gallery.items, sorted(right[row]))
+                pictures[place] = picture_rank(far[row], relevant)
                 precision[place] = average_precision(far[row], relevant)
                 order = _nearest(far[row], max(256, 4 * SHOWN))
                 top[place] = _distinct(order, gallery)
@@ -173,9 +187,25 @@ def evaluate(
         seconds["ranking"] += time.perf_counter() - clock
         clock = time.perf_counter()
     return Outcome(
-        protocol, encoder.name, encoder.fingerprint, ranks, first, precision, ndcg, top, skipped,
-        seconds,
+        protocol, encoder.name, encoder.fingerprint, ranks, first, precision, ndcg, top, pictures,
+        ladder, skipped, seconds,
     )  # fmt: skip
+
+
+def _ranks(far: Doubles, gallery: _Gallery, right: Sequence[frozenset[int]]) -> Ints:
+    """(Q, G) distances → (Q,) places of the right products."""
+    return product_ranks(product_distances(far, gallery.items, len(gallery.names)), right)
+
+
+def _served(
+    encoder: Encoder, local: FloatArray | None, far: Doubles, gallery: _Gallery, depth: int
+) -> Doubles:
+    """(Q, G) distances of the first search → as served: re-ranked where there is ``local``."""
+    if local is None:
+        return far
+    return np.stack(
+        [_reranked(encoder, local[row], far[row], gallery, depth) for row in range(len(far))]
+    )
 
 
 def _served_top(encoder: Encoder) -> int:
@@ -219,6 +249,7 @@ def _gallery(
     asked = vocabulary and any(worn[row] for row in protocol.queries)
     return _Gallery(
         rows,
+        np.flatnonzero(good),
         vectors,
         vectors * norms[:, None],
         items.astype(np.int64),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from hemline.data.manifest import Manifest
-from hemline.data.protocol import Builder, Choices, Protocol, match_items, roles
+from hemline.data.matching import match_items
+from hemline.data.protocol import Choices, Protocol, ProtocolSpec, roles
 from hemline.errors import DataError
 
 
@@ -36,4 +39,11 @@ def atelier(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
     return (match_items("atelier", manifest, queries, gallery, choices, said, unseen),)
 
 
-PROTOCOLS: dict[str, Builder] = {"atelier": atelier}
+PROTOCOLS: Mapping[str, ProtocolSpec] = {
+    "atelier": ProtocolSpec(
+        atelier,
+        queries="street photos of test",
+        gallery="shop pictures of test",
+        products="none may stand in train or val",
+    )
+}

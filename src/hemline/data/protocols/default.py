@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from hemline.data.manifest import Manifest
-from hemline.data.protocol import Builder, Choices, Protocol, match_items, roles
+from hemline.data.matching import match_items
+from hemline.data.protocol import Choices, Protocol, ProtocolSpec, roles
 
 
 def default(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
@@ -32,4 +35,11 @@ def default(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
     )
 
 
-PROTOCOLS: dict[str, Builder] = {"default": default}
+PROTOCOLS: Mapping[str, ProtocolSpec] = {
+    "default": ProtocolSpec(
+        default,
+        queries="street rows (or role query) of test; of val where there is no test",
+        gallery="shop rows (or role gallery) of that split and of no split",
+        products="as the manifest splits them",
+    )
+}

@@ -4,6 +4,7 @@ M. Klasson, C. Zhang, H. Kjellström, "A Hierarchical Grocery Store Image Datase
 Semantic Labels", WACV 2019. The paper classifies; the search is this project's use.
 
 - ``grocery``: the photos of ``val.txt``; products stand in train and test alike, as published.
+- ``grocery-coarse``: the same, and every product of the photo's coarse class is right.
 - ``grocery-folds``: five folds of products (``grocery_folds.json``) kept out of training
   altogether; all their photos of train and val ask, every shop picture is searched.
 """
@@ -11,13 +12,15 @@ Semantic Labels", WACV 2019. The paper classifies; the search is this project's 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
 
 import numpy as np
 
 from hemline.data.manifest import Manifest
-from hemline.data.protocol import Builder, Choices, Protocol, match_items, roles
+from hemline.data.matching import match_items, text_column
+from hemline.data.protocol import Choices, Parts, Protocol, ProtocolSpec, roles
 from hemline.errors import DataError, UsageError
 
 
@@ -44,6 +47,44 @@ def grocery(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
     return (match_items("grocery", manifest, queries, gallery, choices, said),)
 
 
+def grocery_coarse(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
+    """Photos of ``val``; any product of the photo's coarse class (its category) is right.
+
+    Raises:
+        DataError: a row has no category.
+    """
+    role, split = roles(manifest), text_column(manifest, "split")
+    kind, items = text_column(manifest, "category"), text_column(manifest, "item_id")
+    if (kind == "").any():
+        raise DataError(
+            f"{int((kind == '').sum())} rows have no category; protocol 'grocery-coarse' takes the "
+            "coarse class from it"
+        )
+    members: dict[str, set[str]] = {}
+    for name, item in zip(kind.tolist(), items.tolist(), strict=True):
+        members.setdefault(name, set()).add(item)
+    right = {name: frozenset(products) for name, products in members.items()}
+    said = {
+        "queries": "phone photos of val",
+        "gallery": "every shop picture",
+        "items": "seen in training too, as published",
+        "relevance": f"any product of the photo's coarse class, {len(right)} classes",
+    }
+    queries = np.flatnonzero((role == "query") & (split == "val"))
+    gallery = np.flatnonzero(role == "gallery")
+    return (
+        match_items(
+            "grocery-coarse",
+            manifest,
+            queries,
+            gallery,
+            choices,
+            said,
+            right=lambda row: right[str(kind[row])],
+        ),
+    )
+
+
 def grocery_folds(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
     """One protocol for each fold of products, or the one of ``choices.fold``.
 
@@ -66,6 +107,14 @@ def grocery_folds(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
         )
     role = roles(manifest)
     gallery = np.flatnonzero(role == "gallery")
+    whole = Parts(
+        "grocery-folds",
+        "folds",
+        {
+            "queries": "all phone photos of each fold's products",
+            "items": f"{len(numbers)} folds of products, pooled over all queries",
+        },
+    )
     built = []
     for number in numbers:
         kept_out = known[number]
@@ -78,10 +127,36 @@ def grocery_folds(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
         queries = np.flatnonzero((role == "query") & inside)
         built.append(
             match_items(
-                f"grocery-folds/{number}", manifest, queries, gallery, choices, said, kept_out
+                f"grocery-folds/{number}",
+                manifest,
+                queries,
+                gallery,
+                choices,
+                said,
+                kept_out,
+                parts=whole,
             )
         )
     return tuple(built)
 
 
-PROTOCOLS: dict[str, Builder] = {"grocery": grocery, "grocery-folds": grocery_folds}
+PROTOCOLS: Mapping[str, ProtocolSpec] = {
+    "grocery": ProtocolSpec(
+        grocery,
+        queries="phone photos of val",
+        gallery="all 81 shop pictures",
+        products="seen in training too, as published",
+    ),
+    "grocery-coarse": ProtocolSpec(
+        grocery_coarse,
+        queries="phone photos of val; any product of the photo's coarse class is right",
+        gallery="all 81 shop pictures",
+        products="seen in training too, as published",
+    ),
+    "grocery-folds": ProtocolSpec(
+        grocery_folds,
+        queries="all photos of train and val of a fold's products",
+        gallery="all 81 shop pictures",
+        products="five committed folds, kept out of training altogether",
+    ),
+}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from hemline.data.manifest import Manifest
-from hemline.data.protocol import Builder, Choices, Protocol, match_items, roles
+from hemline.data.matching import match_items
+from hemline.data.protocol import Choices, Protocol, ProtocolSpec, roles
 from hemline.errors import UsageError
 
 
@@ -37,4 +40,11 @@ def holdout(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
     return (match_items("holdout", manifest, queries, gallery, choices, said, kept_out),)
 
 
-PROTOCOLS: dict[str, Builder] = {"holdout": holdout}
+PROTOCOLS: Mapping[str, ProtocolSpec] = {
+    "holdout": ProtocolSpec(
+        holdout,
+        queries="all photos of a seeded share of the products",
+        gallery="every gallery row",
+        products="kept out of training; --share, --seed",
+    )
+}

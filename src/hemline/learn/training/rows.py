@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemline.data.manifest import Manifest
-from hemline.data.protocol import PROTOCOLS, Choices
+from hemline.data.protocol import Choices, build
 from hemline.errors import DataError
 from hemline.learn.recipe import DataRecipe
 
@@ -100,7 +100,7 @@ def _kept_out(
     mask = np.zeros(len(items), dtype=bool)
     if spec.keep_out is not None:
         choices = Choices(fold=spec.keep_out.fold)
-        for protocol in PROTOCOLS[spec.keep_out.protocol](manifest, choices):
+        for protocol in build(spec.keep_out.protocol, manifest, choices):
             mask[protocol.queries] = True
             mask |= np.isin(items, sorted(protocol.held_out))
     return mask

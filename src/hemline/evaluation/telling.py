@@ -1,0 +1,88 @@
+"""A report as a table for people: `hemline.evaluation.report` makes what is told here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Line = Callable[[str], None]
+
+
+def table(result: Mapping[str, Any], line: Line) -> None:
+    """A report for a person, line by line."""
+    protocol = result["protocol"]
+    line(f"{result['model']}  {str(result['fingerprint'])[:12]}")
+    line(
+        f"{result['queries']} queries of {result['products_asked']} products, searched among "
+        f"{result['gallery_products']} products ({result['gallery']} pictures), "
+        f"protocol {protocol['name']}"
+    )
+    others = result.get("against", [])
+    head = f"{'':12}{'':>8}  {'95 % interval':>15}"
+    line(head)
+    for name, (low, high) in result["intervals"].items():
+        line(f"{name:12}{result[name]:8.3f}  {f'{low:.3f} – {high:.3f}':>15}")
+    for other in others:
+        line(f"less {other['model']}  {str(other['fingerprint'])[:12]}, on the same queries")
+        for name, d in other["difference"].items():
+            line(
+                f"{name:12}{d['value']:+8.3f}  {d['low']:+.3f} to {d['high']:+.3f}   "
+                f"(its own: {other[name]:.3f})"
+            )
+    pictures = result.get("pictures", {})
+    if any(abs(value - result[name]) > 1e-9 for name, value in pictures.items()):
+        told = ", ".join(f"{name} {value:.3f}" for name, value in pictures.items())
+        line(f"among the first k pictures, as papers count: {told}")
+    if "first_search" in result:
+        before = ", ".join(f"{name} {v:.3f}" for name, v in result["first_search"].items())
+        line(f"before re-ranking: {before}")
+    for title, groups in {"category": result["categories"], **result.get("slices", {})}.items():
+        if len(groups) > 1:
+            line(f"{title:26}{'queries':>8}{'recall@1':>10}{'recall@20':>10}")
+            for group, row in groups.items():
+                line(
+                    f"  {group[:24]:24}{row['queries']:8d}{row['recall@1']:10.3f}"
+                    f"{row['recall@20']:10.3f}"
+                )
+    _parts(result, line)
+    _published(result.get("published", []), line)
+    if result["unmatched"]:
+        line(
+            f"{result['unmatched']} queries have no match in the gallery ({protocol['unmatched']})"
+        )
+    for entry in result["skipped"][:5]:
+        line(f"skipped {entry['path']}: {entry['reason']}")
+    if len(result["skipped"]) > 5:
+        line(f"… and {len(result['skipped']) - 5} more were skipped")
+    line("choices")
+    for name, said in protocol.items():
+        line(f"  {name}: {said}")
+
+
+def _parts(result: Mapping[str, Any], line: Line) -> None:
+    """Folds, categories with their mean, and sizes of the gallery."""
+    for key in ("folds", "parts"):
+        if key in result:
+            line(f"{key:26}{'queries':>8}{'gallery':>9}{'recall@1':>10}{'recall@20':>10}")
+            for part in result[key]:
+                line(
+                    f"  {part['name'][:24]:24}{part['queries']:8d}{part['gallery']:9d}"
+                    f"{part['recall@1']:10.3f}{part['recall@20']:10.3f}"
+                )
+    if "mean_of_parts" in result:
+        mean = result["mean_of_parts"]
+        line(f"  {'mean of these':41}{mean['recall@1']:10.3f}{mean['recall@20']:10.3f}")
+    if "ladder" in result:
+        line(f"{'pictures in the gallery':26}{'recall@20':>10}")
+        for step in result["ladder"]:
+            line(f"  {step['gallery']:<24,}{step['recall@20']:10.3f}")
+
+
+def _published(entries: list[Mapping[str, Any]], line: Line) -> None:
+    if not entries:
+        return
+    line("published, not measured here (papers count pictures; galleries and crops may differ)")
+    for entry in entries:
+        value = "not available" if entry["value"] is None else f"{entry['value']:.3f}"
+        note = f"  ({entry['note']})" if entry["note"] else ""
+        line(f"  {entry['metric']:10}{value:>14}  {entry['model']}, {entry['source']}{note}")
