@@ -84,7 +84,7 @@ def fingerprint(folder: Path, info: BundleInfo) -> str:
         digest.update(name.encode())
         digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
     changes = {
-        "preprocessing": info.preprocessing.model_dump(mode="json"),
+        "preprocessing": info.preprocessing.described(),
         "vocabulary": list(info.vocabulary),
         "distance": info.distance,
     }

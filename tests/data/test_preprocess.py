@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
+import PIL.Image
 import pytest
 from pydantic import ValidationError
 
-from hemline.data.preprocess import Preprocessing, prepare, resize_square
+from hemline.data.preprocess import Preprocessing, prepare, resize_square, square
+from hemline.types import Image
 
 
 def test_each_domain_has_its_own_mean_and_deviation() -> None:
@@ -32,6 +36,58 @@ def test_padding_keeps_proportions_and_stretching_does_not() -> None:
 
 def test_unknown_ways_are_refused() -> None:
     with pytest.raises(ValidationError):
-        Preprocessing(resize="crop")
+        Preprocessing(resize="shrink")
     with pytest.raises(ValidationError):
         Preprocessing.model_validate({"side": 224})
+
+
+def noise(height: int, width: int) -> Image:
+    draw = np.random.default_rng(0)
+    rough = draw.integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), dtype=np.uint8)
+    smooth = np.kron(rough, np.ones((8, 8, 1), np.uint8))[:height, :width]
+    return np.asarray(smooth // 2 + draw.integers(0, 128, (height, width, 3)), np.uint8)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize(("height", "width"), [(300, 201), (60, 90), (64, 64)])
+def test_interpolation_is_pillows(interpolation: str, height: int, width: int) -> None:
+    image = noise(height, width)
+    spec = Preprocessing(size=96, interpolation=interpolation)
+    way = PIL.Image.Resampling[interpolation.upper()]
+    wanted = np.asarray(PIL.Image.fromarray(image).resize((96, 96), way), np.int16)
+    assert np.abs(square(image, spec).astype(np.int16) - wanted).max() <= 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(300, 201), (90, 260)])
+def test_the_middle_is_what_torchvision_takes(height: int, width: int) -> None:
+    image = noise(height, width)
+    spec = Preprocessing(size=96, resize="crop", crop_share=0.875, interpolation="bicubic")
+    short = math.floor(96 / 0.875)
+    scale = short / min(height, width)
+    size = (int(width * scale), int(height * scale))
+    resized = PIL.Image.fromarray(image).resize(size, PIL.Image.Resampling.BICUBIC)
+    left, top = round((size[0] - 96) / 2), round((size[1] - 96) / 2)
+    wanted = np.asarray(resized.crop((left, top, left + 96, top + 96)), np.int16)
+    found = square(image, spec)
+    assert found.shape == (96, 96, 3)
+    assert np.abs(found.astype(np.int16) - wanted).max() <= 1
+
+
+def test_a_square_made_ahead_is_taken_as_it_is() -> None:
+    spec = Preprocessing(size=64, resize="crop", crop_share=0.5, interpolation="bicubic")
+    ahead = square(noise(200, 100), spec)
+    assert np.array_equal(square(ahead, spec), ahead)
+
+
+def test_what_came_later_leaves_old_fingerprints() -> None:
+    """The description of an old way has no word that old bundles didn't have."""
+    plain = Preprocessing().described()
+    assert set(plain) == {
+        "size",
+        "resize",
+        "street_mean",
+        "street_std",
+        "shop_mean",
+        "shop_std",
+    }
+    assert Preprocessing(interpolation="bicubic").described()["interpolation"] == "bicubic"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+from typing import Any
+
 import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,32 +22,111 @@ class Preprocessing(BaseModel):
 
     Attributes:
         size: side of the square in pixels.
-        resize: ``stretch`` (the YNet authors' way) or ``pad`` (the whole picture, centred on the
-            mean colour of its border).
+        resize: ``stretch`` (the YNet authors' way), ``pad`` (the whole picture, centred on the
+            mean colour of its border), or ``crop`` (the middle square, as the models of the hubs
+            are evaluated).
+        crop_share: of ``crop``, the square's side over the shorter side of the resized picture.
+        interpolation: ``area`` (by area when shrinking, linearly when growing), or ``bilinear`` or
+            ``bicubic`` as Pillow does them, which takes the average over what a pixel covers.
         street_mean, street_std, shop_mean, shop_std: of each domain, for R, G, B.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     size: int = Field(default=224, ge=8, le=2048)
-    resize: str = Field(default="stretch", pattern="^(stretch|pad)$")
+    resize: str = Field(default="stretch", pattern="^(stretch|pad|crop)$")
+    crop_share: float = Field(default=1.0, gt=0, le=1)
+    interpolation: str = Field(default="area", pattern="^(area|bilinear|bicubic)$")
     street_mean: Triple = (0.5, 0.5, 0.5)
     street_std: Triple = (0.5, 0.5, 0.5)
     shop_mean: Triple = (0.5, 0.5, 0.5)
     shop_std: Triple = (0.5, 0.5, 0.5)
+
+    def described(self) -> dict[str, Any]:
+        """What decides an embedding, plain JSON; what came later is left out where it is as
+        before, so that fingerprints stay."""
+        whole = self.model_dump(mode="json")
+        later = {"crop_share": 1.0, "interpolation": "area"}
+        return {name: value for name, value in whole.items() if later.get(name) != value}
+
+
+def square(image: Image, spec: Preprocessing, size: int | None = None) -> Image:
+    """(H, W, 3) → (size, size, 3) in the way of ``spec``.
+
+    A picture that has this size already is taken as it is, so that it may be squared ahead.
+
+    Args:
+        size: instead of the specification's own.
+    """
+    size = size or spec.size
+    height, width = image.shape[:2]
+    if (height, width) == (size, size):
+        return image
+    if spec.resize != "crop" and spec.interpolation == "area":
+        return resize_square(image, size, spec.resize)
+    if spec.resize == "pad":
+        image = _padded(image)
+    target = (size, size)
+    if spec.resize == "crop":
+        short = max(size, math.floor(size / spec.crop_share))
+        scale = short / min(height, width)
+        target = (max(size, int(height * scale)), max(size, int(width * scale)))
+    resized = _resized(image, *target, spec.interpolation)
+    top, left = (round((side - size) / 2) for side in target)
+    return np.ascontiguousarray(resized[top : top + size, left : left + size])
+
+
+def _resized(image: Image, height: int, width: int, interpolation: str) -> Image:
+    if interpolation == "area":
+        shrinking = image.shape[0] * image.shape[1] > height * width
+        flag = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(image, (width, height), interpolation=flag), np.uint8)
+    pixels = image.astype(np.float32)
+    across = _weights(
+        image.shape[1], width, interpolation
+    )  # Pillow too goes across first, in bytes
+    pixels = np.clip(np.tensordot(pixels, across, (1, 1)).transpose(0, 2, 1).round(), 0, 255)
+    down = _weights(image.shape[0], height, interpolation)
+    pixels = np.tensordot(down, pixels, (1, 0))
+    return np.clip(pixels.round(), 0, 255).astype(np.uint8)
+
+
+@lru_cache(maxsize=64)
+def _weights(source: int, target: int, interpolation: str) -> FloatArray:
+    """(target, source) what each new pixel takes of each old one; Pillow's ``Resample.c``."""
+    reach = 1.0 if interpolation == "bilinear" else 2.0
+    scale = source / target
+    wide = max(scale, 1.0)
+    middle = (np.arange(target) + 0.5)[:, None] * scale
+    distance = np.abs((np.arange(source) + 0.5)[None, :] - middle) / wide
+    if interpolation == "bilinear":
+        weights = 1 - distance
+    else:  # Keys' cubic with a = -0.5
+        near = (1.5 * distance - 2.5) * distance**2 + 1
+        far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
+        weights = np.where(distance < 1, near, far)
+    weights = np.where(distance < reach, weights, 0.0)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
+
+
+def _padded(image: Image) -> Image:
+    """(H, W, 3) → the middle of a square in the mean colour of its border."""
+    height, width = image.shape[:2]
+    side = max(height, width)
+    border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+    padded = np.empty((side, side, 3), np.uint8)
+    padded[:] = border.mean(axis=0).round().astype(np.uint8)
+    top, left = (side - height) // 2, (side - width) // 2
+    padded[top : top + height, left : left + width] = image
+    return padded
 
 
 def resize_square(image: Image, size: int, resize: str = "stretch") -> Image:
     """(H, W, 3) → (size, size, 3), by area when shrinking and linearly when growing."""
     height, width = image.shape[:2]
     if resize == "pad" and height != width:
-        side = max(height, width)
-        border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
-        square = np.empty((side, side, 3), np.uint8)
-        square[:] = border.mean(axis=0).round().astype(np.uint8)
-        top, left = (side - height) // 2, (side - width) // 2
-        square[top : top + height, left : left + width] = image
-        image, height, width = square, side, side
+        image = _padded(image)
+        height, width = image.shape[:2]
     if (height, width) == (size, size):
         return image
     shrinking = height * width > size * size
@@ -62,4 +145,4 @@ def normalise(image: Image, spec: Preprocessing, domain: Domain) -> FloatArray:
 
 def prepare(image: Image, spec: Preprocessing, domain: Domain) -> FloatArray:
     """An upright (H, W, 3) uint8 RGB picture, already cropped → (3, size, size) float32."""
-    return normalise(resize_square(image, spec.size, spec.resize), spec, domain)
+    return normalise(square(image, spec), spec, domain)

@@ -9,7 +9,7 @@ import numpy as np
 
 from hemline.data.images import crop, open_image
 from hemline.data.manifest import Manifest
-from hemline.data.preprocess import Preprocessing, resize_square
+from hemline.data.preprocess import Preprocessing, square
 from hemline.errors import ImageError, UsageError
 from hemline.types import Box, FloatArray, Image, Record
 
@@ -78,7 +78,7 @@ class Pictures:
             self._landmarks[row] = _placed(
                 record.landmarks, Box(left, top, left + width, top + height), self.size, self.spec
             )
-        return resize_square(image, self.size, self.spec.resize)
+        return square(image, self.spec, self.size)
 
 
 def _placed(points: FloatArray, box: Box, size: int, spec: Preprocessing) -> FloatArray:
