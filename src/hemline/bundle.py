@@ -12,7 +12,11 @@ graph      in                                       out
 street     images (B,3,S,S)                         embedding (B,D); local (B,C,L) if re-ranking
 shop       images (B,3,S,S); tags (B,T) if used     embedding (B,D); norm (B,); weights (B,L)
 rerank     local (C,L); contexts (K,C)              distance (K,); weights (K,L)
+detector   images (B,3,S,S)                         scores, boxes, kinds: see `hemline.data.heads`
 ========== ======================================== =============================================
+
+The detector is no part of an embedding: it has a fingerprint of its own, so it can be put into a
+bundle, or replaced, and catalogues made with that bundle stay valid.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from hemline.data.heads import Heads
 from hemline.data.preprocess import Preprocessing
 from hemline.errors import BundleError
 from hemline.files import write_whole
@@ -31,6 +36,30 @@ from hemline.files import write_whole
 FORMAT_VERSION = 1
 INFO_FILE = "bundle.json"
 WEIGHTS_FILE = "weights.bin"
+#: The role of a graph that changes no embedding.
+DETECTOR = "detector"
+
+
+class DetectorInfo(BaseModel):
+    """The detector of a bundle.
+
+    Attributes:
+        name: of its recipe.
+        heads: its input, its kinds of garment, and how boxes are read from its outputs.
+        precision, precision_loss, training, quality: as the bundle's.
+        fingerprint: of its graph and of ``heads``.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    summary: str = ""
+    heads: Heads
+    precision: str = Field(default="float32", pattern="^(float32|float16|int8)$")
+    precision_loss: dict[str, float] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+    quality: list[dict[str, Any]] = Field(default_factory=list)
+    fingerprint: str = ""
 
 
 class BundleInfo(BaseModel):
@@ -51,6 +80,7 @@ class BundleInfo(BaseModel):
         training: how and on what (recipe, seed, data fingerprint, versions, machine).
         quality: what was measured, each with its protocol.
         fingerprint: of the graphs and of what else changes an embedding.
+        detector: what finds the garments, or None.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -72,12 +102,13 @@ class BundleInfo(BaseModel):
     training: dict[str, Any] = Field(default_factory=dict)
     quality: list[dict[str, Any]] = Field(default_factory=list)
     fingerprint: str = ""
+    detector: DetectorInfo | None = None
 
 
 def fingerprint(folder: Path, info: BundleInfo) -> str:
-    """Hash of the graphs, the shared weights and of what else changes an embedding."""
+    """Hash of the embedding's graphs, their weights and of what else changes an embedding."""
     digest = hashlib.sha256()
-    names = [*sorted(info.graphs.values())]
+    names = sorted(name for role, name in info.graphs.items() if role != DETECTOR)
     if (folder / WEIGHTS_FILE).exists():
         names.append(WEIGHTS_FILE)
     for name in names:
@@ -92,9 +123,24 @@ def fingerprint(folder: Path, info: BundleInfo) -> str:
     return digest.hexdigest()[:32]
 
 
+def detector_fingerprint(folder: Path, info: BundleInfo) -> str:
+    """Hash of the detector's graph and of how it is read; empty where there is none."""
+    if info.detector is None:
+        return ""
+    digest = hashlib.sha256((folder / info.graphs[DETECTOR]).read_bytes())
+    heads = info.detector.heads.model_dump(mode="json")
+    digest.update(json.dumps(heads, sort_keys=True).encode())
+    return digest.hexdigest()[:32]
+
+
 def write_info(folder: Path, info: BundleInfo) -> BundleInfo:
-    """Writes ``bundle.json`` with its fingerprint; the last file to be written of a bundle."""
-    info = info.model_copy(update={"fingerprint": fingerprint(folder, info)})
+    """Writes ``bundle.json`` with its fingerprints; the last file to be written of a bundle."""
+    detector = info.detector
+    if detector is not None:
+        own = {"fingerprint": detector_fingerprint(folder, info)}
+        detector = detector.model_copy(update=own)
+    changes = {"fingerprint": fingerprint(folder, info), "detector": detector}
+    info = info.model_copy(update=changes)
     write_whole(folder / INFO_FILE, info.model_dump_json(indent=2) + "\n")
     return info
 
@@ -132,6 +178,11 @@ def read_info(folder: Path) -> BundleInfo:
     for name in info.graphs.values():
         if Path(name).name != name:
             raise BundleError(f"{path}: a graph is a file of the bundle's folder, not {name!r}")
+    if (info.detector is None) != (DETECTOR not in info.graphs):
+        raise BundleError(
+            f"{path}: a detector needs its graph and its description, and one of them isn't there; "
+            "export it again"
+        )
     missing = [name for name in info.graphs.values() if not (folder / name).is_file()]
     if missing:
         raise BundleError(f"the bundle {folder} lacks {', '.join(missing)}; copy it whole")
@@ -140,7 +191,9 @@ def read_info(folder: Path) -> BundleInfo:
 
 def verify(folder: Path, info: BundleInfo) -> None:
     """Raises BundleError if the files of a bundle are not those of its fingerprint."""
-    if fingerprint(folder, info) != info.fingerprint:
+    told = "" if info.detector is None else info.detector.fingerprint
+    same = fingerprint(folder, info) == info.fingerprint
+    if not same or detector_fingerprint(folder, info) != told:
         raise BundleError(
             f"the files of the bundle {folder} are not those it was written with; copy it again"
         )

@@ -8,6 +8,8 @@ import pytest
 from hemline.errors import UsageError
 from hemline.learn import recipe as recipes
 from hemline.learn.checkpoint import build
+from hemline.learn.detection.recipe import DetectorRecipe
+from hemline.learn.detection.training import build as build_detector
 from hemline.learn.training.schedule import planned
 
 BODY = """
@@ -79,7 +81,9 @@ def test_shipped_recipes_resolve_at_every_scale(name: str) -> None:
         recipe = recipes.load(name, scale)
         assert recipe.name == name
         assert recipe.summary
-        if scale == "smoke":
+        if scale == "smoke" and isinstance(recipe, DetectorRecipe):
+            assert sum(p.numel() for p in build_detector(recipe, weights=False).parameters())
+        elif scale == "smoke":
             model = build(recipe, ("a=1", "a=2"), weights=False)
             assert planned(model.stages(), recipe.stages)
 

@@ -13,10 +13,26 @@ from hemline.cli._common import JsonOption, emit, out, say
 
 def export(
     run: Annotated[Path, typer.Argument(help="A run's folder.")],
-    bundle: Annotated[Path, typer.Option("--out", "-o", help="The new bundle's folder.")],
+    bundle: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", help="The new bundle's folder; for a detector's run, one that is there."
+        ),
+    ],
     precision: Annotated[
-        str, typer.Option(help="Of the stored weights: float32, float16 or int8.")
-    ] = "float32",
+        str | None,
+        typer.Option(
+            help="Of the stored weights: float32 (the default), float16 (a detector's default) "
+            "or int8 (not for a detector)."
+        ),
+    ] = None,
+    detector: Annotated[
+        Path | None, typer.Option(help="The run of a detector, to go into the new bundle.")
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Of a detector: from which score (0-1) on a garment is shown."),
+    ] = None,
     pictures: Annotated[
         Path | None, typer.Option(help="A manifest: compare with torch on 32 of its pictures too.")
     ] = None,
@@ -26,17 +42,29 @@ def export(
 ) -> None:
     """Write the best model of a run as a bundle, which runs without PyTorch.
 
+    The run of a detector goes into a bundle that is there: its embedding and the catalogues made
+    with it stay as they are.
+
     Example: hemline export runs/ctxynet -o bundles/ctxynet --precision float16
     """
+    from hemline.learn.detection.training import is_detector_run
+
+    if is_detector_run(run):
+        _put(run, bundle, precision, threshold, pictures, as_json)
+        return
+    from hemline.errors import UsageError
     from hemline.learn.export import export as write_bundle
 
+    if threshold is not None:
+        raise UsageError(f"--threshold is of a detector, and {run} is no run of one")
     info = write_bundle(
         run,
         bundle,
-        precision=precision,
+        precision=precision or "float32",
         images=_some(pictures),
         name=name,
         force=force,
+        detector=detector,
         say=say,
     )
     files = {path.name: path.stat().st_size for path in sorted(bundle.iterdir())}
@@ -53,6 +81,49 @@ def export(
         as_json,
         _words,
     )
+
+
+def _put(
+    run: Path,
+    bundle: Path,
+    precision: str | None,
+    threshold: float | None,
+    pictures: Path | None,
+    as_json: bool,
+) -> None:
+    from hemline.learn.detection.exporting import add_detector
+
+    info = add_detector(
+        run,
+        bundle,
+        precision=precision or "float16",
+        threshold=threshold,
+        images=_some(pictures),
+        say=say,
+    )
+    assert info.detector is not None
+    emit(
+        {
+            "bundle": str(bundle),
+            "name": info.name,
+            "fingerprint": info.fingerprint,
+            "detector": info.detector.name,
+            "detector_fingerprint": info.detector.fingerprint,
+            "precision": info.detector.precision,
+            "precision_loss": info.detector.precision_loss,
+            "bytes": (bundle / info.graphs["detector"]).stat().st_size,
+        },
+        as_json,
+        _put_words,
+    )
+
+
+def _put_words(result: Mapping[str, Any]) -> None:
+    out(
+        f"{result['bundle']}: the detector {result['detector']}, {result['bytes'] / 1e6:.1f} MB as "
+        f"{result['precision']}; the embedding stays {result['fingerprint'][:12]}"
+    )
+    out("Next: hemline detect PHOTO, hemline search CATALOG PHOTO --detect")
 
 
 def _some(manifest: Path | None, count: int = 32) -> list[Any]:

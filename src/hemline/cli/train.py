@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hemline.cli._common import JsonOption, emit, err, out, progress, say
 from hemline.errors import UsageError
+
+if TYPE_CHECKING:
+    from hemline.data.manifest import Manifest
+    from hemline.learn.detection.recipe import DetectorRecipe
+    from hemline.learn.recipe import Recipe
 
 
 def train(
@@ -45,11 +50,15 @@ def train(
         )
     from hemline.data.manifest import Manifest
     from hemline.learn import recipe as recipes
+    from hemline.learn.detection.recipe import DetectorRecipe
     from hemline.learn.training.loop import is_first
     from hemline.learn.training.loop import train as train_run
 
     resolved = recipes.load(recipe, scale, settings or [])
     table = Manifest.read(manifest)
+    if isinstance(resolved, DetectorRecipe):
+        _detector(resolved, table, run, as_json)
+        return
     result = train_run(resolved, table, run, say=say, progress=progress, bar=err.is_terminal)
     if not is_first():
         return
@@ -71,6 +80,31 @@ def train(
     )
 
 
+def _detector(recipe: DetectorRecipe, table: Manifest, run: Path, as_json: bool) -> None:
+    from hemline.learn.detection.training import train_detector
+
+    result = train_detector(recipe, table, run, say=say, progress=progress)
+    emit(
+        {
+            "run": str(run),
+            "recipe": recipe.name,
+            "model": result["model"],
+            "step": result["best"]["step"],
+            "resumed": result["resumed"],
+            "finished": result["finished"],
+            "validation": result["best"]["figures"],
+        },
+        as_json,
+        _detector_words,
+    )
+
+
+def _detector_words(result: Mapping[str, Any]) -> None:
+    loss = result["validation"]["loss"]
+    out(f"{result['run']}: best is step {result['step']}, validation loss {loss:.3f}")
+    out(f"Next: hemline export {result['run']} -o BUNDLE, into a bundle that is there")
+
+
 def _words(result: Mapping[str, Any]) -> None:
     figures = result["validation"]
     out(
@@ -81,13 +115,19 @@ def _words(result: Mapping[str, Any]) -> None:
     out(f"Next: hemline export {result['run']} -o BUNDLE")
 
 
+def _model(recipe: Recipe | DetectorRecipe) -> str:
+    from hemline.learn.recipe import Recipe
+
+    return recipe.model.name if isinstance(recipe, Recipe) else "detector"
+
+
 def _list(as_json: bool) -> None:
     from hemline.learn import recipe as recipes
 
     rows = []
     for name in recipes.shipped():
         loaded = recipes.load(name)
-        rows.append({"name": name, "model": loaded.model.name, "summary": loaded.summary})
+        rows.append({"name": name, "model": _model(loaded), "summary": loaded.summary})
 
     def words(result: Mapping[str, Any]) -> None:
         for row in result["recipes"]:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from hemline.data.boxes import overlaps
 from hemline.data.garments import Garment, group_of, kind_of
 from hemline.errors import UsageError
 from hemline.evaluation.bootstrap import Interval
@@ -102,20 +103,6 @@ def truths_of(garments: Iterable[Garment], width: int, height: int) -> tuple[Tru
         )
         for garment in garments
     )
-
-
-def overlaps(first: Sequence[Box], second: Sequence[Box], *, own: bool = False) -> Floats:
-    """Intersection over union (N, M) of boxes; with ``own`` over the first one's area."""
-    a = np.asarray(first, np.float64).reshape(-1, 4)
-    b = np.asarray(second, np.float64).reshape(-1, 4)
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0.0, None), axis=2)
-    size_a = np.prod(a[:, 2:] - a[:, :2], axis=1)[:, None]
-    size_b = np.prod(b[:, 2:] - b[:, :2], axis=1)[None]
-    whole = np.broadcast_to(size_a, shared.shape) if own else size_a + size_b - shared
-    share: Floats = np.divide(shared, whole, out=np.zeros_like(shared), where=whole > 0)
-    return share
 
 
 def covers(found: Box, garment: Box, *, share: float = 0.9, waste: float = 0.5) -> bool:

@@ -133,12 +133,13 @@ def _with_weights(config: Mapping[str, Any], wanted: bool) -> dict[str, Any]:
         elif key == "pretrained" and not wanted:
             value = False
         elif key == "weights" and value is not None:
-            value = _found(Path(value)) if wanted else None
+            value = found(Path(value)) if wanted else None
         values[key] = value
     return values
 
 
-def _found(path: Path) -> str:
+def found(path: Path) -> str:
+    """Where a file of weights is: as named, or in ``HEMLINE_SHARED``."""
     shared = Path(os.environ.get("HEMLINE_SHARED", "../shared"))
     return str(shared / path if not path.exists() and (shared / path).exists() else path)
 

@@ -19,6 +19,7 @@ from hemline.data.preprocess import prepare
 from hemline.errors import TrainingError, UsageError, nearest
 from hemline.learn import graphs
 from hemline.learn.checkpoint import Run, load_run
+from hemline.learn.detection.exporting import detector_card, put_detector
 from hemline.learn.model import MODELS, RetrievalModel
 from hemline.types import FloatArray, Image
 
@@ -36,6 +37,7 @@ def export(
     force: bool = False,
     name: str | None = None,
     quality: Sequence[dict[str, Any]] = (),
+    detector: Path | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> BundleInfo:
     """Writes the best model of a run as a bundle.
@@ -48,6 +50,7 @@ def export(
         force: replace a bundle that is there.
         name: of the bundle, the model's by default.
         quality: measured figures beside the run's validation.
+        detector: the run of a detector, to go into the bundle; its weights are stored as float16.
         say: takes lines for people.
 
     Raises:
@@ -81,6 +84,8 @@ def export(
                 f"{TOLERANCE:g}; the bundle was not written"
             )
         info = _info(run, name or run.recipe.model.name, precision, files, loss, quality)
+        if detector is not None:
+            info = put_detector(detector, temporary, info, images=images, say=say)
         (temporary / "README.md").write_text(card(run, info), encoding="utf-8")
         info = write_info(temporary, info)
         _replace(temporary, bundle)
@@ -246,6 +251,7 @@ def card(run: Run, info: BundleInfo) -> str:
             "|---|---|---|---|",
             *rows,
             "",
+            *detector_card(info),
             "Figures hold for data like the training's; measure on your own with "
             "`hemline evaluate`.",
             "",

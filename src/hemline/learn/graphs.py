@@ -74,22 +74,22 @@ def trace(model: RetrievalModel) -> dict[str, Any]:
     with torch.inference_mode():
         seen = model.encode_street(images)
     names = ["embedding"] if seen.local is None else ["embedding", "local"]
-    graphs = {"street": _export(_Street(model), {"images": images}, {"images"}, names)}
+    graphs = {"street": traced(_Street(model), {"images": images}, {"images"}, names)}
     tags = torch.zeros(3, model.tag_count)
     if model.uses_tags:
-        graphs["shop"] = _export(
+        graphs["shop"] = traced(
             _Shop(model),
             {"images": images, "tags": tags},
             {"images", "tags"},
             ["embedding", "norm", "weights"],
         )
     else:
-        graphs["shop"] = _export(
+        graphs["shop"] = traced(
             _PlainShop(model), {"images": images}, {"images"}, ["embedding", "norm"]
         )
     if model.reranks:
         assert seen.local is not None
-        graphs["rerank"] = _export(
+        graphs["rerank"] = traced(
             _Rerank(model),
             {"local": seen.local[0], "contexts": torch.randn(5, seen.local.shape[1])},
             {"contexts"},
@@ -98,9 +98,17 @@ def trace(model: RetrievalModel) -> dict[str, Any]:
     return graphs
 
 
-def _export(
+def traced(
     module: nn.Module, example: Mapping[str, Tensor], dynamic: Iterable[str], outputs: list[str]
 ) -> Any:
+    """The graph of one module (onnx.ModelProto, weights inside, float32).
+
+    Args:
+        module: in evaluation mode afterwards.
+        example: name → tensor of each input, in order.
+        dynamic: inputs whose first side is free.
+        outputs: names, in order.
+    """
     count = torch.export.Dim("n")
     shapes = {name: {0: count} if name in dynamic else None for name in example}
     with torch.no_grad(), warnings.catch_warnings():
@@ -186,13 +194,18 @@ def write(graphs: Mapping[str, Any], folder: Path) -> dict[str, str]:
                     file.write(data)
                 _outside(tensor, places[digest], len(data))
     for role, graph in graphs.items():
-        del graph.metadata_props[:]
-        for node in graph.graph.node:
-            del node.metadata_props[:]
-            node.doc_string = ""
-        graph.doc_string = ""
-        (folder / f"{role}.onnx").write_bytes(graph.SerializeToString(deterministic=True))
+        (folder / f"{role}.onnx").write_bytes(alone(graph))
     return {role: f"{role}.onnx" for role in graphs}
+
+
+def alone(graph: Any) -> bytes:
+    """A graph's file, less what tracing noted of this machine; what is inside it stays inside."""
+    del graph.metadata_props[:]
+    for node in graph.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    graph.doc_string = ""
+    return bytes(graph.SerializeToString(deterministic=True))
 
 
 def _inside(tensor: Any) -> None:

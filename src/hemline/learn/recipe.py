@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hemline.data.preprocess import Triple
 from hemline.errors import UsageError, nearest
+from hemline.learn.detection.recipe import DetectorRecipe
 from hemline.learn.training.augment import Augmentation
 
 SCALES = ("paper", "bench", "smoke")
@@ -216,8 +217,12 @@ def shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def load(recipe: str | Path, scale: str | None = None, overrides: Sequence[str] = ()) -> Recipe:
+def load(
+    recipe: str | Path, scale: str | None = None, overrides: Sequence[str] = ()
+) -> Recipe | DetectorRecipe:
     """Reads a recipe by path or shipped name, for a scale, with ``key=value`` words on top.
+
+    One with the key ``detector`` is a detector's.
 
     Raises:
         UsageError: no such recipe, scale or key, or a value that doesn't fit.
@@ -254,11 +259,12 @@ def load(recipe: str | Path, scale: str | None = None, overrides: Sequence[str] 
     return parse(raw, str(path))
 
 
-def parse(raw: Mapping[str, Any], where: str = "recipe") -> Recipe:
+def parse(raw: Mapping[str, Any], where: str = "recipe") -> Recipe | DetectorRecipe:
     """A checked recipe from plain values; raises UsageError naming the first mistake."""
-    _check_keys(Recipe, raw, "")
+    kind: type[Recipe] | type[DetectorRecipe] = DetectorRecipe if "detector" in raw else Recipe
+    _check_keys(kind, raw, "")
     try:
-        return Recipe.model_validate(raw)
+        return kind.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hemline.bundle import INFO_FILE, BundleInfo, read_info, verify
+from hemline.bundle import DETECTOR, INFO_FILE, BundleInfo, read_info, verify
 from hemline.errors import BundleError, UsageError
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ _CONTRACT: dict[str, tuple[set[str], set[str]]] = {
     "street": ({"images"}, {"embedding"}),
     "shop": ({"images"}, {"embedding", "norm"}),
     "rerank": ({"local", "contexts"}, {"distance", "weights"}),
+    "detector": ({"images"}, {"scores", "boxes", "kinds"}),
 }
 
 
@@ -145,6 +146,8 @@ class Bundle:
     def _check_shapes(self, role: str, path: Path, session: ort.InferenceSession) -> None:
         """What the graph fixes must be what ``bundle.json`` says; free sides are strings there."""
         side, dim = self.info.preprocessing.size, self.info.embedding_dim
+        if role == DETECTOR and self.info.detector is not None:
+            side = self.info.detector.heads.preprocessing.size
         said = {
             "images": (None, 3, side, side),
             "tags": (None, len(self.info.vocabulary)),

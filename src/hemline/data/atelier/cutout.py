@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from hemline.data.atelier.curves import Array
+from hemline.types import Box
 
 __all__ = ["Cutout", "cut_out"]
 
@@ -26,12 +27,13 @@ class Cutout:
     """A garment without its background.
 
     `image` (h,w,3) uint8 RGB and `alpha` (h,w) uint8, cropped to the garment; `outline` (N,2) float
-    in its pixels.
+    in its pixels; `box` of the garment in the photo's own pixels.
     """
 
     image: Array
     alpha: Array
     outline: Array
+    box: Box
 
 
 def cut_out(photo: Array) -> Cutout | None:
@@ -57,12 +59,16 @@ def cut_out(photo: Array) -> Cutout | None:
     outline = max(contours, key=cv2.contourArea)[:, 0].astype(np.float64)
     if len(outline) < 8:
         return None
+    per = photo.shape[1] / keep.shape[1], photo.shape[0] / keep.shape[0]
+    corners = (outline.min(axis=0) * per, (outline.max(axis=0) + 1) * per)
+    box = Box(*(float(v) for v in np.concatenate(corners))).clip(w, h)
     x0, y0 = np.maximum(outline.min(axis=0).astype(int) - 2, 0)
     x1, y1 = outline.max(axis=0).astype(int) + 3
     return Cutout(
         np.ascontiguousarray(keep[y0:y1, x0:x1]),
         np.ascontiguousarray(alpha[y0:y1, x0:x1]),
         outline - (x0, y0),
+        box,
     )
 
 

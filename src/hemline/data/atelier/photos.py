@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -217,7 +217,8 @@ def _bent(cutout: Cutout, seed: int, strength: float) -> Cutout:
     )
     if not contours:
         return cutout
-    return Cutout(image, alpha, max(contours, key=cv2.contourArea)[:, 0].astype(np.float64))
+    outline = max(contours, key=cv2.contourArea)[:, 0].astype(np.float64)
+    return replace(cutout, image=image, alpha=alpha, outline=outline)
 
 
 def _paste(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
@@ -29,6 +28,7 @@ from hemline.learn.model import MODELS, RetrievalModel
 from hemline.learn.recipe import Recipe
 from hemline.learn.training.batches import PairDataset, multi_hot
 from hemline.learn.training.fitting import fit
+from hemline.learn.training.lock import locked
 from hemline.learn.training.module import Progress, StageTraining, best_name
 from hemline.learn.training.pictures import Pictures, channel_statistics
 from hemline.learn.training.rows import Parts, choose
@@ -84,7 +84,7 @@ def train(
     first = is_first()
     say = say if first else _quiet
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-    with _locked(folder) if first else _unlocked():
+    with locked(folder) if first else _unlocked():
         refuse_another(folder, recipe, manifest)
         last = folder / "checkpoints" / checkpoint.LAST_FILE
         tensors, state = checkpoint.load(last) if last.is_file() else ({}, {})
@@ -355,19 +355,6 @@ def _info(
         "machine": {"device": device, "cpus": os.cpu_count(), "threads": torch.get_num_threads()},
         "finished": False,
     }
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Only one process trains in a folder; the lock dies with it."""
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise TrainingError(
-                f"another process is training in {folder}; wait for it or end it"
-            ) from None
-        yield
 
 
 @contextmanager

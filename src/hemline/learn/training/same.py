@@ -6,18 +6,26 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from hemline.data.manifest import Manifest
 from hemline.errors import TrainingError
 from hemline.learn import checkpoint
+from hemline.learn.detection.recipe import DetectorRecipe
 from hemline.learn.recipe import Recipe
 
 
-def refuse_another(folder: Path, recipe: Recipe, manifest: Manifest) -> None:
+def refuse_another(folder: Path, recipe: Recipe | DetectorRecipe, manifest: Manifest) -> None:
     """Raises TrainingError if the folder holds a run of another recipe, or on other data."""
     written, told = folder / checkpoint.RECIPE_FILE, folder / checkpoint.RUN_FILE
     if not written.is_file() or not told.is_file():
         return
-    old = Recipe.model_validate_json(written.read_text(encoding="utf-8"))
+    try:
+        old = type(recipe).model_validate_json(written.read_text(encoding="utf-8"))
+    except ValidationError:
+        raise TrainingError(
+            f"{folder} is a run of another kind of recipe than {recipe.name}; name another folder"
+        ) from None
     before, now = _flat(old.deciding()), _flat(recipe.deciding())
     different = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
     if different:

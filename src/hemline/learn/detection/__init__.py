@@ -1,0 +1,1 @@
+"""Detectors: they find the garments on a picture before it is searched."""
