@@ -10,6 +10,8 @@ import typer
 
 from hemline.cli._choices import Crop, Several, Unmatched, WithinCategory, choices
 from hemline.cli._common import JsonOption, emit, natives_hushed, out, progress, say, to_json
+from hemline.cli._probe import probe as run_probe
+from hemline.cli._probe import tell_probe
 from hemline.errors import UsageError
 from hemline.files import write_whole
 
@@ -50,6 +52,17 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap and of holdout's choice.")] = 0,
     share: Annotated[float, typer.Option(help="Of the products that holdout keeps out.")] = 0.2,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of one run.")] = None,
+    probe: Annotated[
+        str,
+        typer.Option(help="tags: no search, but which tags can be seen on the pictures."),
+    ] = "",
+    probe_on: Annotated[str, typer.Option(help="The pictures to probe: shop or street.")] = "shop",
+    noise: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --probe tags: write those that can't be seen, for data tags --drop."
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the JSON to a file too.")
     ] = None,
@@ -58,7 +71,23 @@ def evaluate(
     """Measure a model: recall, mean reciprocal rank, mAP and NDCG with their intervals.
 
     Example: hemline evaluate runs/tagynet data/manifest.parquet --against runs/ynet
+    Example: hemline evaluate atelier tagged.parquet --probe tags --noise noise.txt
     """
+    if probe or noise is not None:
+        if not probe or against or slices or errors is not None:
+            raise UsageError(
+                "--probe tags stands alone or with --probe-on, --noise, --crop, --cache, --seed, "
+                "--threads and -o; --noise needs it"
+            )
+        boxes = crop == "box"
+        seen = run_probe(
+            probe, model, manifest, probe_on, noise, boxes=boxes, cache=cache, seed=seed,
+            threads=threads,
+        )  # fmt: skip
+        if output is not None:
+            _write_json(seen, output)
+        emit(seen, json, tell_probe)
+        return
     from hemline.data.manifest import Manifest
     from hemline.data.protocol import build
     from hemline.evaluation.model import open_encoder
