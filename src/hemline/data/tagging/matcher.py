@@ -78,6 +78,18 @@ class Matcher:
         for kind, words in vocabulary.rules.items():
             for word in words if kind not in _PLAIN_RULES else ():
                 self._add(word, _Entry(kind))
+        self._labels = {
+            self._tokens(label): name
+            for name, attribute in vocabulary.attributes.items()
+            for label in (*attribute.labels, name.replace("_", " "), name)
+        }
+        self._heads = {
+            self._tokens(word): value
+            for attribute in vocabulary.attributes.values()
+            if attribute.head
+            for value, words in attribute.values.items()
+            for word in words
+        }
         for name, attribute in vocabulary.attributes.items():
             own = self._own.setdefault(name, {})
             for label in (name, *attribute.labels):
@@ -87,7 +99,8 @@ class Matcher:
                 for noun in attribute.nouns:
                     self._add(f"{value} {noun}", _Entry("tag", name, value), only_new=True)
                 for word in words:
-                    self._add(word, _Entry("tag", name, value))
+                    if not (attribute.head and self._needless(value, word)):
+                        self._add(word, _Entry("tag", name, value))
                     if "..." not in word:
                         own.setdefault(self._tokens(word), value)
                 for ending in attribute.endings.get(value, ()):
@@ -97,12 +110,28 @@ class Matcher:
         for name, attribute in vocabulary.attributes.items():
             for value, words in attribute.values.items() if attribute.plurals else ():
                 for word in words:
+                    if attribute.head and self._needless(value, word):
+                        continue
                     self._add(_plural(word), _Entry("tag", name, value), only_new=True)
         self._endings.sort(key=lambda ending: -len(ending[0]))
         self.compound = lru_cache(maxsize=65536)(self._compound)
 
     def _tokens(self, text: str) -> tuple[str, ...]:
         return tuple(tokens(fold(text, self.vocabulary.letters)))
+
+    def _needless(self, value: str, phrase: str) -> bool:
+        """Whether a garment's phrase means no more than its end: ``bodycon dress``.
+
+        As a phrase it would only hide what its other words mean. ``shirt dress`` isn't needless.
+        """
+        words = self._tokens(phrase)
+        meant = {
+            (end == len(words), self._heads[words[start:end]])
+            for start in range(len(words))
+            for end in range(start + 1, len(words) + 1)
+            if end - start < len(words) and words[start:end] in self._heads
+        }
+        return (True, value) in meant and all(other == value for _, other in meant)
 
     def _add(self, phrase: str, entry: _Entry, only_new: bool = False) -> None:
         head, dots, tail = phrase.partition("...")
@@ -139,13 +168,7 @@ class Matcher:
 
     def label(self, text: str) -> str:
         """The name that ``text`` is, or is a label of; or empty."""
-        key = self._tokens(text)
-        for name, attribute in self.vocabulary.attributes.items():
-            if key in {
-                self._tokens(label) for label in (name, name.replace("_", " "), *attribute.labels)
-            }:
-                return name
-        return ""
+        return self._labels.get(self._tokens(text), "")
 
     def _spans(self, words: Sequence[str]) -> list[_Span]:
         candidates: list[_Span] = []
@@ -272,6 +295,7 @@ class Matcher:
         found: list[Found] = []
         negated: list[Found] = []
         muted_to = variants_to = labelled_to = 0
+        begins = {s.start for s in spans if s.end - s.start > 1}
         no_until = -1  # a word that begins here or before is negated
         for span in spans:
             kinds = {e.kind for e in span.entries}
@@ -296,7 +320,7 @@ class Matcher:
             tags = [
                 Found(e.name, e.value, span.start, span.end, span.start < variants_to)
                 for e in span.entries
-                if e.kind == "tag" and not self._of_part(words, span.end, e.name)
+                if e.kind == "tag" and not self._of_part(words, span.end, e.name, begins)
             ]
             if span.start <= no_until:
                 negated += tags
@@ -313,9 +337,10 @@ class Matcher:
             at += 1
         return at
 
-    def _of_part(self, words: Sequence[str], end: int, name: str) -> bool:
+    def _of_part(self, words: Sequence[str], end: int, name: str, begins: set[int]) -> bool:
+        """Whether a small part follows (``gold buttons``), and no longer phrase (``zip-up``)."""
         parts = self._parts.get(name)
-        if not parts or end >= len(words):
+        if not parts or end >= len(words) or end in begins:
             return False
         return any(tuple(words[end : end + size]) in parts for size in (1, 2))
 

@@ -116,6 +116,7 @@ def _read(
     rows: list[Row] = []
     others: list[clean.Tags] = []
     known: dict[tuple[str, str], Said] = {}
+    there = _Kept(resolver.matcher)
     columns = [source.column for source in sources if source.kind != "tags"]
     wanted = manifest.table.select([*dict.fromkeys(["tags", "image_id", *columns])])
     for batch in wanted.to_batches(max_chunksize=4096):
@@ -132,7 +133,7 @@ def _read(
                     if source.kind in _REPEATING:
                         known[key] = said
                 fields.append((source, said))
-            kept, other = _kept(cells["tags"], resolver.matcher) if settings.keep else ({}, ())
+            kept, other = there.parts(cells["tags"]) if settings.keep else ({}, ())
             values, conflicts = resolver.join(fields, kept)
             rows.append(values)
             others.append(other)
@@ -153,19 +154,30 @@ def _free(tag: str) -> str:
     return value if name == "tag" else f"{name}: {value}"
 
 
-def _kept(tags: Sequence[str], matcher: Matcher) -> tuple[Row, clean.Tags]:
+class _Kept:
     """The manifest's tags: those of the vocabulary's names, by its values; and all others."""
-    kept: Row = {}
-    other = []
-    for tag in tags:
+
+    def __init__(self, matcher: Matcher) -> None:
+        self.matcher = matcher
+        self.known: dict[str, tuple[str, str]] = {}
+
+    def parts(self, tags: Sequence[str]) -> tuple[Row, clean.Tags]:
+        """Values by name, and the other tags as they are."""
+        kept: Row = {}
+        other = []
+        for tag in tags:
+            name, value = self.known[tag] if tag in self.known else self._look(tag)
+            if not value:
+                other.append(tag)
+            elif value not in kept.get(name, ()):
+                kept[name] = (*kept.get(name, ()), value)
+        return kept, tuple(other)
+
+    def _look(self, tag: str) -> tuple[str, str]:
         name, _, value = tag.partition("=")
-        own = name if name in matcher.vocabulary.attributes else matcher.label(name)
-        found = own and matcher.value(own, value)
-        if found and found not in kept.get(own, ()):
-            kept[own] = (*kept.get(own, ()), found)
-        elif not found:
-            other.append(tag)
-    return kept, tuple(other)
+        own = name if name in self.matcher.vocabulary.attributes else self.matcher.label(name)
+        self.known[tag] = (own, self.matcher.value(own, value) if own else "")
+        return self.known[tag]
 
 
 def _share(rows: list[Row], manifest: Manifest, resolver: Resolver, tally: Tally) -> list[Row]:

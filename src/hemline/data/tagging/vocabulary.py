@@ -235,7 +235,7 @@ def _check(whole: Vocabulary, where: str) -> None:
         for value, words in attribute.values.items():
             for word in words:
                 key = tuple(tokens(fold(word, whole.letters)))
-                if not key:
+                if not any(token.isalnum() for token in key):
                     raise DataError(f"{where}: {word!r} of {attribute.name}={value} has no letter")
                 if meant.setdefault(key, value) != value:
                     raise DataError(
