@@ -106,7 +106,10 @@ def _header(file: Path) -> tuple[list[str], str]:
     except UnicodeDecodeError:
         raise DataError(f"{file} is not UTF-8 text; save it as CSV in UTF-8") from None
     delimiter = max(",;\t", key=line.count)
-    return next(csv.reader([line], delimiter=delimiter), []), delimiter
+    try:
+        return next(csv.reader([line], delimiter=delimiter), []), delimiter
+    except csv.Error as error:
+        raise DataError(f"{file}: its first line is no header of CSV: {error}") from None
 
 
 def _read_csv(file: Path, typed: bool) -> tuple[Any, Problems]:

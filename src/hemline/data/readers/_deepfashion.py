@@ -181,6 +181,7 @@ def landmarks_of(
         DataError: the list is damaged.
     """
     lines, notes = read_list(file)
+    lines.at_least(3, "picture, clothes type, variation and landmarks")
     where = index_of(names, lines.column(0))
     marks = np.zeros((len(names), len(LANDMARKS), 3), np.float32)
     given = np.zeros(len(names), bool)

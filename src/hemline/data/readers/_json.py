@@ -19,6 +19,8 @@ def read_json(file: Path, max_bytes: int = MAX_BYTES) -> Any:
     Raises:
         DataError: it can't be read, is too large, or is no JSON.
     """
+    if not file.is_file():  # a pipe would never end
+        raise DataError(f"there is no file {file}")
     try:
         with file.open("rb") as stream:
             data = stream.read(max_bytes + 1)

@@ -118,6 +118,17 @@ class Lines:
             self.fail(int(wrong[0]), f"{self.counts[wrong[0]]} words; expected {words}: {what}")
         return self
 
+    def at_least(self, words: int, what: str) -> Lines:
+        """The same lines, all of ``words`` words or more.
+
+        Raises:
+            DataError: a line has fewer.
+        """
+        short = np.flatnonzero(self.counts < words)
+        if len(short):
+            self.fail(int(short[0]), f"has {self.counts[short[0]]} words; expected {what}")
+        return self
+
     def fail(self, line: int, text: str) -> NoReturn:
         """
         Raises:

@@ -16,6 +16,7 @@ The shop row keeps the description's text in the column ``description``.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +31,9 @@ from hemline.data.readers._base import (
     keep_present,
     records_manifest,
 )
+from hemline.data.readers._files import leaves
+from hemline.data.readers._json import whole
+from hemline.data.readers._lists import read_text
 from hemline.errors import DataError
 from hemline.types import SPLITS
 
@@ -48,7 +52,7 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
         root = root / "dataset"
     classes = _classes(root / "classes.csv")
     rows = [
-        _row(c.picture, c, "shop", "", description=_description(root / c.description))
+        _row(c.picture, c, "shop", "", description=_description(root, c.description))
         for c in classes.values()
     ]
     listed = [split for split in SPLITS if (root / f"{split}.txt").is_file()]
@@ -84,37 +88,45 @@ def _classes(file: Path) -> dict[int, _Class]:
     if not file.is_file():
         raise DataError(f"there is no {file}; the root is the folder that holds classes.csv")
     classes = {}
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        lines = csv.reader(stream)
-        next(lines, None)
-        for number, cells in enumerate(lines, 2):
-            if len(cells) != 6 or not cells[1].strip().isdecimal():
-                raise DataError(
-                    f"{file}, line {number}: {len(cells)} cells {cells[:3]}; expected six: class, "
-                    "its number, coarse class, its number, picture, description"
-                )
-            name, fine, coarse, _, picture, description = (cell.strip() for cell in cells)
-            classes[int(fine)] = _Class(name, coarse, picture.lstrip("/"), description.lstrip("/"))
+    lines = csv.reader(io.StringIO(read_text(file).decode(), newline=""))
+    try:
+        rows = list(lines)
+    except csv.Error as error:
+        raise DataError(f"{file}, line {lines.line_num}: no CSV: {error}") from None
+    for number, cells in enumerate(rows[1:], 2):
+        if not cells:
+            continue
+        if len(cells) != 6 or whole(cells[1].strip()) is None:
+            raise DataError(
+                f"{file}, line {number}: {len(cells)} cells {cells[:3]}; expected six: class, "
+                "its number, coarse class, its number, picture, description"
+            )
+        name, fine, coarse, _, picture, description = (cell.strip() for cell in cells)
+        classes[int(fine)] = _Class(name, coarse, picture.lstrip("/"), description.lstrip("/"))
     if not classes:
         raise DataError(f"{file} lists no classes")
     return classes
 
 
-def _description(file: Path) -> str:
-    return file.read_text("utf-8", "replace").strip() if file.is_file() else ""
+def _description(root: Path, path: str) -> str:
+    file = root / path
+    if leaves(path) or "\0" in path or not path or not file.is_file():
+        return ""
+    text = read_text(file, "replace").decode("utf-8", "replace")
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _photos(file: Path, split: str, classes: Mapping[int, _Class]) -> list[dict[str, Any]]:
     rows = []
-    for number, line in enumerate(file.read_text("utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(read_text(file).decode().split("\n"), 1):
         if not line.strip():
             continue
         cells = [cell.strip() for cell in line.rsplit(",", 2)]
-        fine = int(cells[1]) if len(cells) == 3 and cells[1].isdecimal() else -1
-        if fine not in classes:
+        fine = whole(cells[1]) if len(cells) == 3 else None
+        if fine is None or fine not in classes:
             raise DataError(
-                f"{file}, line {number}: {line!r}; expected 'path, fine class, coarse class' with "
-                f"a fine class of classes.csv (0 to {max(classes)})"
+                f"{file}, line {number}: {line[:80]!r}; expected 'path, fine class, "
+                f"coarse class' with a fine class of classes.csv (0 to {max(classes)})"
             )
         rows.append(_row(cells[0], classes[fine], "street", split))
     return rows
