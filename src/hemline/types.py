@@ -150,8 +150,23 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """The answer to one query: hits, best first, and the milliseconds of each step."""
+    """The answer to one query.
+
+    Attributes:
+        hits: best first.
+        timings_ms: milliseconds of each step.
+        box: the part of the photo that was searched with, or None for the whole of it.
+        offset: how many products come before the first hit.
+        more: whether products come after the last hit.
+        revision: of what was searched in; at one revision the pages of a query fit together.
+        facets: column → its values, counted in products that meet the condition.
+    """
 
     hits: tuple[Hit, ...]
     timings_ms: Mapping[str, float]
     box: Box | None = None
+    offset: int = 0
+    more: bool = False
+    revision: int = 0
+    facets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+

@@ -75,7 +75,7 @@ def test_words_for_people(shop: Path, capsys: pytest.CaptureFixture[str]) -> Non
     told = capsys.readouterr()
     assert "shop is ready, with the model tiny" in told.out
     assert "5 pictures added" in told.out
-    assert "items          3" in told.out
+    assert "items                    3" in told.out
     assert "removed 1 products with 2 pictures" in told.out
     assert "skipped 0.jpg: " in told.err
     assert "fit=loose" in told.err

@@ -54,7 +54,10 @@ def test_the_json_of_one_photo(capsys: pytest.CaptureFixture[str]) -> None:
     scores = [hit["score"] for hit in answer["hits"]]
     assert scores == sorted(scores, reverse=True)
     assert answer["box"] is None
-    assert answer["timings_ms"].keys() == {"decode", "encode", "search", "rerank", "total"}
+    assert answer["timings_ms"].keys() == {
+        "decode", "encode", "search", "rerank", "rows", "total",
+    }  # fmt: skip
+    assert (answer["offset"], answer["more"], answer["facets"]) == (0, True, {})
 
 
 def test_box_where_and_several_photos(capsys: pytest.CaptureFixture[str]) -> None:

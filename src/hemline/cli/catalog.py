@@ -1,4 +1,4 @@
-"""``hemline catalog``: create, fill, empty and look into a catalogue."""
+"""``hemline catalog``: create, fill, empty, look into and care for a catalogue."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
+from hemline.cli._catalog_care import backup, check, compact, export, rebuild
+from hemline.cli._catalog_sync import sync
+from hemline.cli._catalog_words import write_skipped
 from hemline.cli._common import JsonOption, emit, natives_hushed, out, progress, say
 
 _Folder = Annotated[Path, typer.Argument(metavar="CATALOG", help="The catalogue's folder.")]
 _SHOWN = 10  # skipped pictures told to a person
 
 app = typer.Typer(
-    help="Create, fill and look into a catalogue of products.",
+    help="Create, fill, keep up and care for a catalogue of products.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -75,17 +78,15 @@ def add(
     Example: hemline catalog add shop products.csv
     """
     from hemline.data.manifest import Manifest
-    from hemline.errors import CatalogError, UsageError
+    from hemline.errors import CatalogError
     from hemline.search.catalog import Catalog
 
-    if crop not in ("none", "box"):
-        raise UsageError(f"--crop is none or box, not {crop!r}")
     with Catalog.open(catalog) as opened, natives_hushed(), progress("catalog add") as advance:
         opened.encoder(threads)
         report = opened.add(Manifest.read(manifest), crop=crop, batch=batch, advance=advance)
         counts = opened.store.counts()
     if skipped is not None:
-        _write_skipped(skipped, report.skipped)
+        write_skipped(skipped, report.skipped)
     if report.skipped and not (report.stored + report.unchanged):
         first = report.skipped[0]
         raise CatalogError(
@@ -123,15 +124,6 @@ def _tell_added(result: Mapping[str, Any]) -> None:
     if result["unknown_tags"]:
         names = sorted(result["unknown_tags"], key=lambda t: (-result["unknown_tags"][t], t))
         say(f"{len(names)} tags are unknown to the bundle and ignored: {', '.join(names[:5])}")
-
-
-def _write_skipped(path: Path, rows: list[Any]) -> None:
-    import csv
-
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["image_id", "path", "reason"])
-        writer.writerows(rows)
 
 
 @app.command()
@@ -187,7 +179,7 @@ def stats(catalog: _Folder, as_json: JsonOption = False) -> None:
 def _tell_stats(result: Mapping[str, Any]) -> None:
     for name, value in result.items():
         text = ", ".join(value) if isinstance(value, list) else value
-        out(f"{name.replace('_', ' '):14} {text}")
+        out(f"{name.replace('_', ' '):24} {text}")
 
 
 @app.command()
@@ -225,5 +217,8 @@ def _tell_rows(result: Mapping[str, Any]) -> None:
             if name not in ("item_id", "image_id") and value not in ("", [], None):
                 out(f"  {name}: {'; '.join(value) if name == 'tags' else value}")
 
+
+for _command in (sync, check, compact, backup, rebuild, export):
+    app.command()(_command)
 
 COMMANDS = {"catalog": app}

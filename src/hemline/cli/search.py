@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hemline.cli._common import JsonOption, emit, natives_hushed, printable, say
+from hemline.cli._common import JsonOption, emit, natives_hushed, say
+from hemline.cli._search_words import tell
+
+if TYPE_CHECKING:
+    from hemline.search.catalog import Catalog
+    from hemline.search.engine import Engine
+    from hemline.types import Box, SearchResult
+
+_SHOWN = (".html", ".png", ".jpg", ".jpeg")
 
 
 def search(
     catalog: Annotated[Path, typer.Argument(metavar="CATALOG", help="The catalogue's folder.")],
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="One or more photos.")],
+    photos: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PHOTO...]", help="One or more photos; none with --like."),
+    ] = None,
     k: Annotated[int, typer.Option("-k", help="How many products.")] = 20,
+    offset: Annotated[int, typer.Option(help="Pass over this many of the first products.")] = 0,
+    page: Annotated[
+        int | None, typer.Option(help="The page of k products, from 1; instead of --offset.")
+    ] = None,
     where: Annotated[
         str | None,
         typer.Option(
@@ -29,6 +44,22 @@ def search(
     whole: Annotated[
         bool, typer.Option("--whole", help="Take the whole photo (the default without --box).")
     ] = False,
+    together: Annotated[
+        bool,
+        typer.Option("--together", help="All photos show one product: one answer for all of them."),
+    ] = False,
+    like: Annotated[
+        str | None,
+        typer.Option(metavar="ITEM", help="Search with a product of the catalogue."),
+    ] = None,
+    facets: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMNS",
+            help="Count the values of these columns (category,tags.colour,price), in products that "
+            "meet --where.",
+        ),
+    ] = None,
     rerank: Annotated[
         bool, typer.Option(help="Look again at the first hits, where the model can.")
     ] = True,
@@ -43,92 +74,131 @@ def search(
 ) -> None:
     """Find the products of photos in a catalogue.
 
-    With one photo the JSON is its answer (hits, timings_ms, box); with several it has them under
-    "results". Score: higher is better, falling from the first hit to the last.
+    With one photo the JSON is its answer (hits, timings_ms, box, offset, more, revision, facets);
+    with several it has them under "results". Score: higher is better, falling from the first hit to
+    the last.
 
     Example: hemline search shop street.jpg -k 5 --where "price < 50" --show hits.png
+    Example: hemline search shop front.jpg side.jpg --together --facets category
     """
     from hemline.errors import UsageError
     from hemline.search.catalog import Catalog
     from hemline.search.engine import Engine
     from hemline.types import Box
 
+    photos = photos or []
+    _check(photos, box, whole, together, like)
+    if show is not None and show.suffix.lower() not in _SHOWN:
+        raise UsageError(f"--show draws an .html, .png or .jpg file, not {show.name}")
+    if page is not None and (page < 1 or offset):
+        raise UsageError("--page is from 1, and is given instead of --offset")
+    start = offset if page is None else (page - 1) * k
+    used = Box.parse(box) if box is not None else None
+    columns = [name.strip() for name in (facets or "").split(",") if name.strip()]
+    with Catalog.open(catalog) as opened, natives_hushed():
+        engine = Engine(opened, threads=threads, rerank=rerank)
+        answers = _answers(
+            engine, photos, together, like, box=used, k=k, where=where, start=start, facets=columns
+        )
+        if show is not None:
+            _draw(show, opened, photos, like, answers)
+            say(f"drawn in {show}")
+    results = [
+        {**asked, **_plain(answer)}
+        for asked, answer in zip(_asked(photos, together, like), answers, strict=True)
+    ]
+    emit(results[0] if len(results) == 1 else {"results": results}, as_json, tell)
+
+
+def _check(
+    photos: Sequence[Path], box: str | None, whole: bool, together: bool, like: str | None
+) -> None:
+    """
+    Raises:
+        UsageError: options that contradict each other.
+    """
+    from hemline.errors import UsageError
+
+    if like is not None and (photos or together or box is not None):
+        raise UsageError("--like searches with a product of the catalogue: give no photo with it")
+    if like is None and not photos:
+        raise UsageError("name a photo, or a product of the catalogue with --like ITEM")
     if box is not None and whole:
         raise UsageError("--box and --whole contradict each other; give one of them")
     if box is not None and len(photos) > 1:
         raise UsageError("--box is of one photo; search one photo at a time with it")
-    if show is not None and show.suffix.lower() not in (".html", ".png", ".jpg", ".jpeg"):
-        raise UsageError(f"--show draws an .html, .png or .jpg file, not {show.name}")
-    used = Box.parse(box) if box is not None else None
-    with Catalog.open(catalog) as opened, natives_hushed():
-        engine = Engine(opened, threads=threads, rerank=rerank)
-        answers = [engine.search(photo, k, used, where) for photo in photos]
-        if show is not None:
-            from hemline.evaluation.answers import write_answers
-            from hemline.search.picture import draw_results
-
-            draw = write_answers if show.suffix.lower() == ".html" else draw_results
-            draw(show, opened, list(zip(photos, answers, strict=True)))
-            say(f"drawn in {show}")
-    results = [
-        {
-            "photo": str(photo),
-            "hits": [
-                {
-                    "item_id": hit.item_id,
-                    "image_id": hit.image_id,
-                    "score": hit.score,
-                    "rank": hit.rank,
-                    **{n: v for n, v in hit.columns.items() if n not in ("score", "rank")},
-                }
-                for hit in answer.hits
-            ],
-            "timings_ms": dict(answer.timings_ms),
-            "box": None if answer.box is None else list(answer.box),
-        }
-        for photo, answer in zip(photos, answers, strict=True)
-    ]
-    emit(results[0] if len(results) == 1 else {"results": results}, as_json, _tell)
 
 
-_FIRST = ("title", "price")
-_KNOWN = ("item_id", "image_id", "score", "rank", "category", "tags")
+def _answers(
+    engine: Engine,
+    photos: Sequence[Path],
+    together: bool,
+    like: str | None,
+    *,
+    box: Box | None,
+    k: int,
+    where: str | None,
+    start: int,
+    facets: Sequence[str],
+) -> list[SearchResult]:
+    """One for each of `_asked`."""
+    if like is not None:
+        return [engine.like(like, k, where, offset=start, facets=facets)]
+    if together:
+        return [engine.search_together(photos, k, None, where, offset=start, facets=facets)]
+    return [engine.search(photo, k, box, where, offset=start, facets=facets) for photo in photos]
 
 
-def _tell(result: Mapping[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console()
-    for one in result.get("results", [result]):
-        title = Text(printable(f"{one['photo']}  ({one['timings_ms']['total']:.0f} ms)"))
-        table = Table(title=title, title_justify="left", expand=True)
-        table.add_column("rank", justify="right", no_wrap=True)
-        table.add_column("item_id", no_wrap=True)
-        table.add_column("score", justify="right", no_wrap=True)
-        table.add_column("category", no_wrap=True)
-        table.add_column("stored", no_wrap=True, overflow="ellipsis", ratio=1)
-        for hit in one["hits"]:
-            cells = (hit["rank"], hit["item_id"], f"{hit['score']:.3f}", hit["category"])
-            table.add_row(*(Text(printable(str(cell))) for cell in (*cells, _stored(hit))))
-        if one["hits"]:
-            console.print(table)
-        else:
-            console.print(f"{one['photo']}: no product is found", markup=False, highlight=False)
+def _asked(photos: Sequence[Path], together: bool, like: str | None) -> list[dict[str, Any]]:
+    """What was searched with, as the JSON names it."""
+    if like is not None:
+        return [{"like": like}]
+    if together:
+        return [{"photos": [str(photo) for photo in photos]}]
+    return [{"photo": str(photo)} for photo in photos]
 
 
-def _stored(hit: Mapping[str, Any]) -> str:
-    """The further columns in a line, what a shopper reads first at its start."""
-    names = [name for name in hit if name not in _KNOWN]
-    names.sort(key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
-    shown = [
-        f"{name} {value:g}"
-        if isinstance(value, float)
-        else f"{name} {value}".removeprefix("title ")
-        for name, value in ((name, hit[name]) for name in names)
-    ]
-    return ", ".join([*shown, *hit["tags"]])
+def _plain(answer: SearchResult) -> dict[str, Any]:
+    return {
+        "hits": [
+            {
+                "item_id": hit.item_id,
+                "image_id": hit.image_id,
+                "score": hit.score,
+                "rank": hit.rank,
+                **{n: v for n, v in hit.columns.items() if n not in ("score", "rank")},
+            }
+            for hit in answer.hits
+        ],
+        "timings_ms": dict(answer.timings_ms),
+        "box": None if answer.box is None else list(answer.box),
+        "offset": answer.offset,
+        "more": answer.more,
+        "revision": answer.revision,
+        "facets": {name: dict(facet) for name, facet in answer.facets.items()},
+    }
+
+
+def _draw(
+    show: Path,
+    catalog: Catalog,
+    photos: Sequence[Path],
+    like: str | None,
+    answers: Sequence[SearchResult],
+) -> None:
+    """Draws each answer beside what was searched with; of several photos the first stands there."""
+    from hemline.errors import CatalogError
+    from hemline.evaluation.answers import write_answers
+    from hemline.search.picture import draw_results
+
+    pictures = list(photos)
+    if like is not None:
+        copies = [catalog.picture(row) for row in catalog.store.items([like])]
+        pictures = [path for path in copies if path is not None][:1]
+        if not pictures:
+            raise CatalogError(f"the catalogue keeps no picture of {like} to draw")
+    draw = write_answers if show.suffix.lower() == ".html" else draw_results
+    draw(show, catalog, list(zip(pictures, answers, strict=False)))
 
 
 COMMANDS = {"search": search}

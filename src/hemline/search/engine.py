@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from hemline.data.images import crop, open_image
 from hemline.encoding import Encoder
 from hemline.errors import CatalogError, UsageError
+from hemline.search._clock import Clock
+from hemline.search._ranking import FUSIONS, Product, Query, Ranking
 from hemline.search.catalog import Catalog, Row
-from hemline.search.catalog._protocol import Neighbours
-from hemline.search.rerank import rescore
+from hemline.search.catalog._live import Live
 from hemline.search.where import Where
 from hemline.types import Box, FloatArray, Hit, Image, SearchResult
 
 Photo = Image | bytes | str | os.PathLike[str]
+#: Products that a question may reach: its offset and its hits together.
 MAX_K = 10_000
+#: Photos of one product that are searched with together.
+MAX_PHOTOS = 32
+#: How several photos are one query, unless it is said (`benchmarks/together.py`).
+FUSION = "mean"
+_TRIES = 3
 
 
 class Engine:
-    """Answers photos from a catalogue; safe to call from several threads.
+    """Answers questions from a catalogue; safe to call from several threads.
+
+    Each answer is of one state of the catalogue. What another process has committed is seen by the
+    next answer, a rebuild by another bundle too.
 
     Attributes:
         catalog: where it searches.
-        encoder: what encodes the photos.
     """
 
     def __init__(
@@ -37,6 +46,8 @@ class Engine:
         *,
         threads: int | None = None,
         rerank: bool = True,
+        rerank_top: int | None = None,
+        fusion: str = FUSION,
     ) -> None:
         """
         Args:
@@ -44,18 +55,34 @@ class Engine:
             encoder: instead of the catalogue's own; of the same fingerprint.
             threads: of the catalogue's own encoder.
             rerank: False answers by the first search alone.
+            rerank_top: how many first pictures are looked at again; as the bundle says by default.
+            fusion: of several photos: ``mean`` of their embeddings, or ``max`` of their
+                similarities.
 
         Raises:
             CatalogError: the encoder isn't the one that made the catalogue's vectors.
+            UsageError: no such fusion.
         """
+        if fusion not in FUSIONS:
+            raise UsageError(f"several photos are fused by {' or '.join(FUSIONS)}, not {fusion!r}")
         self.catalog = catalog
-        self.encoder: Encoder = encoder or catalog.encoder(threads)
-        if self.encoder.fingerprint != catalog.store.fingerprint:
+        self._given, self._threads = encoder, threads
+        self._rerank, self._top, self._fusion = rerank, rerank_top, fusion
+        self._coder(catalog.live())
+
+    @property
+    def encoder(self) -> Encoder:
+        """What encodes the photos."""
+        return self._coder(self.catalog.live())
+
+    def _coder(self, live: Live) -> Encoder:
+        encoder: Encoder = self._given or live.encoder(self._threads)
+        if encoder.fingerprint != live.store.fingerprint:
             raise CatalogError(
-                f"the encoder {self.encoder.name} isn't the one that made the catalogue's vectors; "
+                f"the encoder {encoder.name} isn't the one that made the catalogue's vectors; "
                 "use the catalogue's own bundle"
             )
-        self._top = catalog.bundle.info.rerank_top if rerank and self.encoder.reranks else 0
+        return encoder
 
     def search(
         self,
@@ -63,6 +90,9 @@ class Engine:
         k: int = 20,
         box: Box | None = None,
         where: str | Where | None = None,
+        *,
+        offset: int = 0,
+        facets: Sequence[str] = (),
     ) -> SearchResult:
         """The ``k`` products that look most like the one in a photo.
 
@@ -71,100 +101,175 @@ class Engine:
             k: how many products; fewer come only if the catalogue (or ``where``) has no more.
             box: where the product is, pixels of the upright photo; None takes the whole of it.
             where: a condition over the stored columns (`hemline.search.where`).
+            offset: how many of the first products are passed over.
+            facets: columns whose values are counted, in products that meet ``where``.
 
         Returns:
             Hits with falling scores, each product once with its best picture, and
-            ``timings_ms`` of decode, encode, search, rerank and total.
+            ``timings_ms`` of decode, encode, search, rerank, rows, facets and total.
 
         Raises:
             UsageError: a box outside the photo, an unreadable condition, or a wrong ``k``.
             ImageError: the photo can't be opened.
         """
-        if not 1 <= k <= MAX_K:
-            raise UsageError(f"k is from 1 to {MAX_K}, not {k}")
-        clock = _Clock()
-        if isinstance(where, str):
-            where = Where.parse(where, self.catalog.store.columns())
+        return self.search_together([photo], k, [box], where, offset=offset, facets=facets)
+
+    def search_together(
+        self,
+        photos: Sequence[Photo],
+        k: int = 20,
+        boxes: Sequence[Box | None] | None = None,
+        where: str | Where | None = None,
+        *,
+        offset: int = 0,
+        facets: Sequence[str] = (),
+    ) -> SearchResult:
+        """`search` with several photos of one product at once: one answer for all of them.
+
+        Args:
+            photos: 1 to `MAX_PHOTOS`.
+            k, where, offset, facets: as for `search`.
+            boxes: one for each photo.
+
+        Raises:
+            UsageError: as `search`, or no photo, too many, or not one box for each.
+            ImageError: a photo can't be opened.
+        """
+        boxes = [None] * len(photos) if boxes is None else list(boxes)
+        if not 1 <= len(photos) <= MAX_PHOTOS:
+            raise UsageError(f"from 1 to {MAX_PHOTOS} photos are one query, not {len(photos)}")
+        if len(boxes) != len(photos):
+            raise UsageError(f"{len(photos)} photos need as many boxes, not {len(boxes)}")
+        clock, live = Clock(), self.catalog.live()
+        encoder = self._coder(live)
         with clock.step("decode"):
-            image = photo if isinstance(photo, np.ndarray) else open_image(photo)
-            used = None if box is None else Box(*box).clip(image.shape[1], image.shape[0])
-            part = crop(image, used)
+            opened = [_opened(photo, box) for photo, box in zip(photos, boxes, strict=True)]
         with clock.step("encode"):
-            query = self.encoder.encode_street([part])
-        local = query.local[0] if self._top and query.local is not None else None
-        with clock.step("search"):
-            near, rows = self._nearest(query.embedding[0], k, where)
-        with clock.step("rerank"):
-            scores, weights = _score(self.encoder, local, near, rows, self._top)
-        hits = _products(rows, scores, weights, k)
-        return SearchResult(hits, clock.timings(), used)
+            coded = encoder.encode_street([part for part, _ in opened])
+        query = Query(coded.embedding, coded.local if self._rerank else None)
+        used = opened[0][1] if len(photos) == 1 else None
+        return self._answer(live, clock, query, k, where, offset, facets, box=used)
+
+    def like(
+        self,
+        item_id: str,
+        k: int = 20,
+        where: str | Where | None = None,
+        *,
+        offset: int = 0,
+        facets: Sequence[str] = (),
+    ) -> SearchResult:
+        """The products that look most like one of the catalogue, by its stored vectors.
+
+        Itself it leaves out. Nothing is encoded, and nothing is looked at again.
+
+        Raises:
+            CatalogError: the catalogue has no such product.
+            UsageError: as `search`.
+        """
+        clock, live = Clock(), self.catalog.live()
+        with clock.step("rows"):
+            rows = live.store.items([item_id])
+        if not rows:
+            raise CatalogError(f"the catalogue has no product {item_id!r}")
+        query = Query(np.stack([row.embedding for row in rows[:MAX_PHOTOS]]))
+        return self._answer(live, clock, query, k, where, offset, facets, leave_out=item_id)
+
+    def search_embedding(
+        self,
+        embedding: FloatArray,
+        k: int = 20,
+        where: str | Where | None = None,
+        *,
+        offset: int = 0,
+        facets: Sequence[str] = (),
+    ) -> SearchResult:
+        """`search` by an embedding (D,) of the catalogue's bundle, or by several (Q, D) together.
+
+        They are normalised here. Nothing is looked at again.
+
+        Raises:
+            UsageError: as `search`, or an embedding of another length, of no length or not finite.
+        """
+        live = self.catalog.live()
+        rows = np.atleast_2d(np.asarray(embedding, np.float32))
+        length = np.linalg.norm(rows, axis=-1, keepdims=True)
+        dim = live.store.dim
+        if rows.ndim != 2 or rows.shape[1] != dim or not 1 <= len(rows) <= MAX_PHOTOS:
+            raise UsageError(f"embeddings are ({dim},) or (1 to {MAX_PHOTOS}, {dim})")
+        if not (np.isfinite(length).all() and (length > 0).all()):
+            raise UsageError("an embedding is finite and isn't zero")
+        return self._answer(live, Clock(), Query(rows / length), k, where, offset, facets)
 
     def warm(self) -> None:
         """Loads the graphs and the index, so that the first answer is as fast as the others."""
-        side = self.catalog.bundle.info.preprocessing.size
+        side = self.catalog.live().bundle.info.preprocessing.size
         self.search(np.zeros((side, side, 3), np.uint8), k=1)
 
-    def _nearest(
-        self, embedding: FloatArray, k: int, where: Where | None
-    ) -> tuple[FloatArray, list[Row]]:
-        """Pictures enough for ``k`` products: similarities (N,), falling, and their rows."""
-        depth = max(self._top, 2 * k)
-        while True:
-            found: Neighbours = self.catalog.store.search(embedding, depth, where)
-            taken = self.catalog.store.take(found.ids)
-            kept = [i for i, row in enumerate(taken) if row is not None]
-            rows = [row for row in taken if row is not None]
-            if len(found.ids) < depth or len({row.item_id for row in rows}) >= k:
-                return found.similarity[kept], rows
-            depth *= 4
+    def _answer(
+        self,
+        live: Live,
+        clock: Clock,
+        query: Query,
+        k: int,
+        where: str | Where | None,
+        offset: int,
+        facets: Sequence[str],
+        box: Box | None = None,
+        leave_out: str = "",
+    ) -> SearchResult:
+        if not 1 <= k <= MAX_K:
+            raise UsageError(f"k is from 1 to {MAX_K}, not {k}")
+        if not 0 <= offset <= MAX_K - k:
+            raise UsageError(
+                f"offset is from 0, and reaches {MAX_K} products with k; {offset} + {k} doesn't fit"
+            )
+        store = live.store
+        if isinstance(where, str):
+            where = Where.parse(where, store.columns())
+        top = self._top or live.bundle.info.rerank_top
+        for _ in range(_TRIES):
+            revision = store.revision
+            ranking = Ranking(store, self._coder(live), query, where, top, self._fusion)
+            ranking.reach(offset + k + 1 + bool(leave_out), clock)
+            products = ranking.products
+            with clock.step("rows"):
+                first = 0 if leave_out else offset
+                read = products[first : offset + k + bool(leave_out)]
+                rows = store.take(np.array([product.id for product in read], np.int64))
+            if all(row is not None for row in rows):
+                break  # else some left meanwhile
+        found = [pair for pair in zip(read, rows, strict=True) if pair[1] is not None]
+        if leave_out:
+            kept = [pair for pair in found if pair[1] and pair[1].item_id != leave_out]
+            more = len(products) - (len(found) - len(kept)) > offset + k
+            found = kept[offset : offset + k]
+        else:
+            more = len(products) > offset + k
+        counted: Mapping[str, Mapping[str, Any]] = {}
+        if facets:
+            with clock.step("facets"):
+                counts = store.facets(list(facets), where)
+                counted = {name: dataclasses.asdict(facet) for name, facet in counts.items()}
+        hits = tuple(_hits(found, offset))
+        return SearchResult(hits, clock.timings(), box, offset, more, revision, counted)
 
 
-def _score(
-    encoder: Encoder, local: FloatArray | None, first: FloatArray, rows: list[Row], top: int
-) -> tuple[FloatArray, FloatArray | None]:
-    """Scores (N,), and weights (K, L) of the first K rows where they were re-ranked."""
-    if local is None or not rows:
-        return first, None
-    contexts = np.stack([row.embedding * np.float32(row.norm) for row in rows[:top]])
-    return rescore(encoder, local, contexts, first)
+def _opened(photo: Photo, box: Box | None) -> tuple[Image, Box | None]:
+    """The part of a photo that is searched with, and its box within the photo."""
+    image = photo if isinstance(photo, np.ndarray) else open_image(photo)
+    used = None if box is None else Box(*box).clip(image.shape[1], image.shape[0])
+    return crop(image, used), used
 
 
-def _products(
-    rows: list[Row], scores: FloatArray, weights: FloatArray | None, k: int
-) -> tuple[Hit, ...]:
-    """The best picture of each product, best first."""
-    hits: dict[str, Hit] = {}
-    for i in np.argsort(-scores, kind="stable"):
-        row = rows[i]
-        if row.item_id in hits:
-            continue
-        seen = weights is not None and i < len(weights)
-        hits[row.item_id] = Hit(
-            image_id=row.image_id,
-            item_id=row.item_id,
-            score=float(scores[i]),
-            rank=len(hits) + 1,
-            columns=row.shown(),
-            weights=weights[i] if seen and weights is not None else None,
-        )
-        if len(hits) == k:
-            break
-    return tuple(hits.values())
-
-
-class _Clock:
-    """Milliseconds of each step."""
-
-    def __init__(self) -> None:
-        self._start = time.perf_counter()
-        self._steps: dict[str, float] = {}
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self._steps[name] = (time.perf_counter() - start) * 1000
-
-    def timings(self) -> dict[str, float]:
-        total = (time.perf_counter() - self._start) * 1000
-        return {name: round(ms, 3) for name, ms in {**self._steps, "total": total}.items()}
+def _hits(found: Iterable[tuple[Product, Row | None]], offset: int) -> Iterable[Hit]:
+    for rank, (product, row) in enumerate(found, start=offset + 1):
+        if row is not None:
+            yield Hit(
+                image_id=row.image_id,
+                item_id=row.item_id,
+                score=product.score,
+                rank=rank,
+                columns=row.shown(),
+                weights=product.weights,
+            )

@@ -39,10 +39,28 @@ def rescore(encoder: Encoder, local: FloatArray, contexts: FloatArray, first: Fl
         The re-ranked have the cosine of their distance. The others keep their first similarity,
         shifted down, if need be, so that none of them passes the last of the re-ranked.
     """
-    count = len(contexts)
     seen = encoder.rerank(local, contexts)
-    again = similarity(seen.distance)
-    rest = np.asarray(first[count:], np.float32)
+    return _joined(similarity(seen.distance), first, seen.weights)
+
+
+def rescore_together(
+    encoder: Encoder, local: FloatArray, contexts: FloatArray, first: FloatArray, fusion: str
+) -> Scores:
+    """`rescore` for several photos of one product, local (Q, C, L).
+
+    Each photo looks for itself; a candidate has the ``mean`` or the ``max`` of what they see. The
+    weights of several photos aren't one picture's, so there are none.
+    """
+    if len(local) == 1:
+        return rescore(encoder, local[0], contexts, first)
+    seen = np.stack([similarity(encoder.rerank(one, contexts).distance) for one in local])
+    again = seen.mean(axis=0) if fusion == "mean" else seen.max(axis=0)
+    return _joined(np.asarray(again, np.float32), first, None)
+
+
+def _joined(again: FloatArray, first: FloatArray, weights: FloatArray | None) -> Scores:
+    again = np.where(np.isnan(again), first[: len(again)], again)  # rows that have just left
+    rest = np.asarray(first[len(again) :], np.float32)
     if len(again) and len(rest):
         rest = rest - max(np.float32(0.0), rest.max() - again.min())
-    return Scores(np.concatenate([again, rest]), seen.weights)
+    return Scores(np.concatenate([again, rest]), weights)

@@ -1,16 +1,16 @@
 """The catalogue: products, pictures, vectors; one file for each store.
 
-A catalogue is a folder: the store's file (``catalog.sqlite``), ``bundle/`` (a copy of the bundle
-that made its vectors) and ``pictures/`` (a bounded copy of each picture).
+A catalogue is a folder: the store's files (``catalog.sqlite`` …), ``bundle/`` (a copy of the bundle
+that made its vectors) and ``pictures/`` (a bounded copy of each picture). After a rebuild the first
+two lie in a folder of their own (`hemline.search.catalog._live`).
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from hemline.data.manifest import Manifest
     from hemline.encoding import Encoder
     from hemline.search.bundle import Bundle
+    from hemline.search.catalog._care import Health
+    from hemline.search.catalog._feed_map import FeedMapping
     from hemline.search.catalog._ingest import AddReport
+    from hemline.search.catalog._live import Live
+    from hemline.search.catalog._rebuild import RebuildReport
+    from hemline.search.catalog._sync import Removals, SyncReport
     from hemline.search.encoder import BundleEncoder
 
 __all__ = ["STORES", "Catalog", "Row", "Store", "StoreSpec"]
@@ -32,25 +37,41 @@ STORES: Registry[StoreSpec] = Registry("hemline.search.catalog", "STORES", "stor
 
 DEFAULT_STORE = "sqlite"
 
+Advance = Callable[[int, int], None]
+
+
+def _silent(done: int, total: int) -> None:
+    """Tells nobody."""
+
 
 class Catalog:
     """Products that can be searched, with the bundle that made their vectors.
 
+    A catalogue that another process rebuilds goes on as it was opened, until `live` is asked for:
+    `Engine` does so at each search.
+
     Attributes:
         folder: where it lies, or None for one in memory.
-        bundle: what made its vectors.
-        store: its rows and vectors.
+        pictures: the copies of its pictures, or None in memory.
     """
 
-    def __init__(self, folder: Path | None, bundle: Bundle, store: Store) -> None:
+    def __init__(self, folder: Path | None, live: Live) -> None:
         from hemline.search.catalog._pictures import Pictures
 
         self.folder = folder
-        self.bundle = bundle
-        self.store = store
-        self._pictures = Pictures(folder / "pictures") if folder else None
-        self._encoder: BundleEncoder | None = None
-        self._lock = threading.Lock()
+        self.pictures = Pictures(folder / "pictures") if folder else None
+        self._live = live
+        self._reopening = threading.Lock()
+
+    @property
+    def bundle(self) -> Bundle:
+        """What made its vectors."""
+        return self._live.bundle
+
+    @property
+    def store(self) -> Store:
+        """Its rows and vectors."""
+        return self._live.store
 
     # Making and opening
 
@@ -63,31 +84,10 @@ class Catalog:
         Raises:
             CatalogError: the folder is there and isn't empty.
         """
-        from hemline.search.catalog._pictures import sync_folder
+        from hemline.search.catalog import _folder
 
-        target = Path(folder)
-        spec = STORES[store]
-        if not spec.file:
-            raise UsageError(f"the {store} store keeps nothing in a folder; use Catalog.in_memory")
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            kind = "a catalogue already" if _spec(target) else "there already and isn't empty"
-            raise CatalogError(f"{target} is {kind}; name a new folder, or add to it")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        try:
-            bundle.copy_to(partial / "bundle")
-            spec.create(partial, bundle.fingerprint, bundle.info.embedding_dim).close()
-            (partial / "pictures").mkdir()
-            partial.chmod(0o755)
-            if target.exists():
-                target.rmdir()
-            partial.rename(target)
-            sync_folder(target)
-            sync_folder(target.parent)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
-        return cls.open(target)
+        _folder.create(Path(folder), bundle, STORES[store])
+        return cls.open(folder)
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Catalog:
@@ -97,37 +97,20 @@ class Catalog:
             CatalogError: none there, damaged, of another format version, or its bundle isn't the
                 one that made its vectors.
         """
-        from hemline.search.bundle import Bundle
+        from hemline.search.catalog import _folder
 
-        path = Path(folder)
-        spec = _spec(path)
-        if spec is None:
-            if path.exists() and not path.is_dir():
-                raise CatalogError(f"{path} is a file; a catalogue is a folder")
-            what = "has no catalogue" if path.is_dir() else "isn't there"
-            raise CatalogError(f"{path} {what}; 'hemline catalog create {path}' makes one")
-        if not (path / "bundle").is_dir():
-            raise CatalogError(
-                f"the catalogue {path} has lost its folder 'bundle'; copy the catalogue whole, or "
-                "create it anew"
-            )
-        store = spec.open(path)
-        try:
-            bundle = Bundle.open(path / "bundle")
-            _same_print(store, bundle.fingerprint, f"the bundle in {path}")
-        except BaseException:
-            store.close()
-            raise
-        return cls(path, bundle, store)
+        return cls(Path(folder), _folder.open_live(Path(folder)))
 
     @classmethod
     def in_memory(cls, bundle: Bundle) -> Catalog:
         """An empty one that is gone with the process and keeps no pictures; exact."""
-        spec = STORES["memory"]
-        return cls(None, bundle, spec.create(Path(), bundle.fingerprint, bundle.info.embedding_dim))
+        from hemline.search.catalog._live import Live
+
+        store = STORES["memory"].create(Path(), bundle.fingerprint, bundle.info.embedding_dim)
+        return cls(None, Live(None, bundle, store))
 
     def close(self) -> None:
-        self.store.close()
+        self._live.close()
 
     def __enter__(self) -> Catalog:
         return self
@@ -135,16 +118,52 @@ class Catalog:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def live(self) -> Live:
+        """The store and bundle that are live now; opens them anew after a rebuild.
+
+        Costs a look at one file. One thread opens, meanwhile the others go on with the old ones.
+
+        Raises:
+            CatalogError: what another process has made live can't be opened.
+        """
+        from hemline.search.catalog import _folder, _live
+
+        if self.folder is None or _live.stamp(self.folder) == self._live.stamp:
+            return self._live
+        if self._reopening.acquire(blocking=False):
+            try:
+                if _live.stamp(self.folder) != self._live.stamp:
+                    self._live = _folder.open_live(self.folder)
+            finally:
+                self._reopening.release()
+        return self._live
+
+    @contextmanager
+    def writing(self) -> Iterator[Live]:
+        """Holds the right to write to what is live; cleans up after a writer that died.
+
+        Raises:
+            CatalogError: another process or thread writes.
+        """
+        from hemline.search.catalog import _live
+
+        while True:
+            live = self.live()
+            with live.store.writing() as died:
+                if self.folder is not None and _live.stamp(self.folder) != live.stamp:
+                    continue  # rebuilt between the look and the lock
+                if died and self.pictures:
+                    self.pictures.sweep(live.store.pictures())
+                if self.folder is not None:
+                    _live.sweep(self.folder)
+                yield live
+                return
+
     # Using
 
     def encoder(self, threads: int | None = None) -> BundleEncoder:
         """The bundle's encoder, made once; ``threads`` counts at the first call."""
-        from hemline.search.encoder import BundleEncoder
-
-        with self._lock:
-            if self._encoder is None:
-                self._encoder = BundleEncoder(self.bundle, threads)
-            return self._encoder
+        return self._live.encoder(threads)
 
     def add(
         self,
@@ -154,7 +173,7 @@ class Catalog:
         encoder: Encoder | None = None,
         batch: int = 64,
         workers: int | None = None,
-        advance: Callable[[int, int], None] = lambda done, total: None,
+        advance: Advance = _silent,
     ) -> AddReport:
         """Embeds the shop (or ``gallery``) rows of a manifest and stores them.
 
@@ -174,80 +193,244 @@ class Catalog:
                 ``advance`` is kept.
             UsageError: no row is for a catalogue, or bad options.
         """
-        from hemline.search.catalog._ingest import check_crop, gallery, ingest
+        from hemline.search.catalog._crops import find_crop
+        from hemline.search.catalog._ingest import gallery, ingest
+        from hemline.search.catalog._opening import Opener
 
-        if batch < 1 or (workers is not None and workers < 1):
-            raise UsageError(f"batch and workers are at least 1, not {batch} and {workers}")
-        encoder = encoder or self.encoder()
-        _same_print(self.store, encoder.fingerprint, f"the encoder {encoder.name}")
-        with self.store.writing() as died:
-            if died:
-                self.sweep()
+        count = _workers(batch, workers)
+        with self.writing() as live:
+            coder = _coder(live, encoder)
             return ingest(
-                self.store,
-                self._pictures,
+                live.store,
+                self.pictures,
                 gallery(manifest),
-                encoder,
-                info=self.bundle.info,
-                how=check_crop(crop),
+                coder,
+                opener=Opener(live.bundle.info, find_crop(crop)),
                 batch=batch,
-                workers=workers or min(4, os.cpu_count() or 1),
+                workers=count,
                 advance=advance,
             )
 
+    def sync(
+        self,
+        feed: str | os.PathLike[str],
+        *,
+        mapping: FeedMapping | None = None,
+        allow_removals: float | Callable[[Removals], bool] | None = None,
+        max_bad: float | None = None,
+        dry_run: bool = False,
+        reread: bool = False,
+        crop: str = "none",
+        encoder: Encoder | None = None,
+        batch: int = 64,
+        workers: int | None = None,
+        advance: Advance = _silent,
+    ) -> SyncReport:
+        """Makes the catalogue equal to a shop's whole product feed.
+
+        New and changed products come in, of which only new and changed pictures are embedded; those
+        that the feed doesn't have leave. The same call again does nothing, or what a kill left.
+
+        Args:
+            feed: CSV, JSON lines or Parquet, with all products.
+            mapping: what its columns mean beyond what their names say; remembered.
+            allow_removals: the share of the products that may leave (0.2 by default), or who is
+                asked where some would.
+            max_bad: the share of the feed's rows that may be unusable (0.05 by default).
+            dry_run: changes nothing and says what would be done.
+            reread: reads every picture, also those whose file has the size and time it had.
+            crop, encoder, batch, workers: as for `add`.
+            advance: told (pictures done, pictures in all) after each commit.
+
+        Raises:
+            DataError: the feed can't be read, breaks off, or has too many bad rows.
+            CatalogError: it would take out more than is allowed (nothing was changed), another
+                writer, or no room.
+        """
+        from hemline.search.catalog import _run_sync
+
+        return _run_sync.sync(
+            self,
+            Path(feed),
+            mapping=mapping,
+            allow_removals=allow_removals,
+            max_bad=max_bad,
+            dry_run=dry_run,
+            reread=reread,
+            crop=crop,
+            encoder=encoder,
+            batch=batch,
+            workers=_workers(batch, workers),
+            advance=advance,
+        )
+
     def remove(self, item_ids: Collection[str]) -> dict[str, int]:
         """Removes products; item_id → how many pictures, of those that were there."""
-        with self.store.writing() as died:
-            if died:
-                self.sweep()
-            copies = {row.picture for row in self.store.items(item_ids) if row.picture}
-            removed = self.store.remove(item_ids)
-            if copies and self._pictures:
-                self._pictures.drop(copies - self.store.pictures())
+        with self.writing() as live:
+            copies = {row.picture for row in live.store.items(item_ids) if row.picture}
+            removed = live.store.remove(item_ids)
+            if copies and self.pictures:
+                self.pictures.drop(copies - live.store.pictures())
         return removed
-
-    def sweep(self) -> int:
-        """Deletes picture copies that no row refers to (a kill can leave some); how many."""
-        if self._pictures is None:
-            return 0
-        with self.store.writing():
-            return self._pictures.sweep(self.store.pictures())
 
     def picture(self, row: Row) -> Path | None:
         """The stored copy of a row's picture, or None where none is kept."""
-        if self._pictures is None or not row.picture:
+        if self.pictures is None or not row.picture:
             return None
-        return self._pictures.path(row.picture)
+        return self.pictures.path(row.picture)
 
     def stats(self) -> dict[str, Any]:
         """Counts and what it was made with, for people and for ``--json``."""
-        counts, info = self.store.counts(), self.bundle.info
-        files = [] if self.folder is None else [p for p in self.folder.iterdir() if p.is_file()]
-        return {
-            "catalog": str(self.folder or "memory"),
-            "items": counts.items,
-            "pictures": counts.pictures,
-            "columns": ["category", "tags", *self.store.columns()],
-            "model": info.name,
-            "fingerprint": self.store.fingerprint,
-            "embedding_dim": self.store.dim,
-            "reranks": info.reranks,
-            "uses_tags": info.uses_tags,
-            "store_bytes": sum(p.stat().st_size for p in files),
-        }
+        from hemline.search.catalog._stats import stats
 
+        return stats(self)
 
-def _spec(folder: Path) -> StoreSpec | None:
-    """The store whose file lies in ``folder``."""
-    for spec in STORES.values():
-        if spec.file and (folder / spec.file).is_file():
-            return spec
-    return None
+    # Care
 
+    def sweep(self) -> int:
+        """Deletes picture copies that no row refers to (a kill can leave some); how many."""
+        if self.pictures is None:
+            return 0
+        with self.writing() as live:
+            return self.pictures.sweep(live.store.pictures())
 
-def _same_print(store: Store, fingerprint: str, whose: str) -> None:
-    if fingerprint != store.fingerprint:
-        raise CatalogError(
-            f"{whose} has the fingerprint {fingerprint[:12]}, the catalogue's vectors were made "
-            f"with {store.fingerprint[:12]}; use that bundle, or create a new catalogue"
+    def check(
+        self, *, repair: bool = False, deep: bool = False, advance: Advance = _silent
+    ) -> Health:
+        """Verifies checksums and that all parts agree.
+
+        Args:
+            repair: puts right what can be derived: index, columns, stray copies, and lost vectors
+                from their pictures' copies. Takes the right to write.
+            deep: also reads every picture's copy.
+            advance: told (pictures checked, pictures).
+
+        Raises:
+            CatalogError: to be repaired while another process writes.
+        """
+        from hemline.search.catalog._care import check
+
+        if not repair:
+            return check(self, False, deep, advance)
+        with self.writing():
+            return check(self, True, deep, advance)
+
+    def compact(self, *, advance: Advance = _silent) -> dict[str, int]:
+        """Gives the room of removed rows and stray files back, while others search.
+
+        Raises:
+            CatalogError: another writer, no room, or a damaged store.
+        """
+        from hemline.search.catalog._care import compact
+
+        return compact(self, advance)
+
+    def backup(
+        self, target: str | os.PathLike[str], *, advance: Advance = _silent
+    ) -> dict[str, int]:
+        """Copies one moment's state to a new folder, while others search and write.
+
+        It appears whole or not at all; the same call after a kill copies what is left. Gives how
+        many pictures and bytes it has.
+
+        Raises:
+            CatalogError: the target is there already, no room, or a damaged store.
+        """
+        from hemline.search.catalog._backup import backup
+
+        return backup(self, Path(target), self._kind(), advance)
+
+    def rebuild(
+        self,
+        bundle: Bundle,
+        *,
+        batch: int = 64,
+        threads: int | None = None,
+        drop_lost: bool = False,
+        advance: Advance = _silent,
+    ) -> RebuildReport:
+        """Embeds every picture's copy anew by another bundle, and makes it live in one step.
+
+        Searches and writers go on with the old one meanwhile; what they change is brought along.
+        The same call goes on after a kill.
+
+        Args:
+            bundle: the new one.
+            batch: pictures to one durable commit.
+            threads: of its shop tower.
+            drop_lost: lets pictures go whose copy can't be opened.
+            advance: told (pictures done, pictures in all) after each commit.
+
+        Raises:
+            CatalogError: copies can't be opened, another rebuild or (at the end) a writer is at
+                work, or no room; the catalogue is as it was.
+        """
+        from hemline.search.catalog._rebuild import rebuild
+
+        return rebuild(
+            self,
+            bundle,
+            self._kind(),
+            batch=batch,
+            threads=threads,
+            drop_lost=drop_lost,
+            advance=advance,
         )
+
+    def abandon_rebuild(self) -> int:
+        """Deletes what an interrupted rebuild left; how many parts.
+
+        Raises:
+            CatalogError: it is at work.
+        """
+        from hemline.search.catalog._rebuild import abandon
+
+        return abandon(self, self._kind())
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        vectors: bool = False,
+        advance: Advance = _silent,
+    ) -> dict[str, int]:
+        """Writes every row as a manifest in Parquet; gives pictures, items and bytes.
+
+        Args:
+            path: ``.parquet``; it appears whole or not at all.
+            vectors: with the columns ``embedding`` (D float32) and ``norm``.
+            advance: told (rows written, rows).
+
+        Raises:
+            UsageError: another suffix.
+        """
+        from hemline.search.catalog._export import export
+
+        return export(self, Path(path), vectors, advance)
+
+    def _kind(self) -> StoreSpec:
+        from hemline.search.catalog import _folder
+
+        spec = None if self.folder is None else _folder.find(self.folder)
+        if spec is None:
+            raise CatalogError("a catalogue in memory keeps nothing on the disk")
+        return spec
+
+
+def _workers(batch: int, workers: int | None) -> int:
+    if batch < 1 or (workers is not None and workers < 1):
+        raise UsageError(f"batch and workers are at least 1, not {batch} and {workers}")
+    return workers or min(4, os.cpu_count() or 1)
+
+
+def _coder(live: Live, encoder: Encoder | None) -> Encoder:
+    """The given encoder if it is the bundle's, or the bundle's own.
+
+    Raises:
+        CatalogError: it is another bundle's.
+    """
+    from hemline.search.catalog._folder import same_print
+
+    coder = encoder or live.encoder()
+    same_print(live.store, coder.fingerprint, f"the encoder {coder.name}")
+    return coder

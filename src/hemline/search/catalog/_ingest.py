@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import datetime
-import hashlib
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
 
-import numpy as np
-
-from hemline.bundle import BundleInfo
-from hemline.data.images import crop, encode_jpeg, open_image, read_bytes
 from hemline.data.manifest import Manifest
-from hemline.data.preprocess import resize_square
 from hemline.encoding import Encoder
-from hemline.errors import HemlineError, ImageError, UsageError
-from hemline.search.catalog._pictures import MAX_SIDE, QUALITY, Pictures
+from hemline.errors import UsageError
+from hemline.search.catalog._opening import Opened, Opener, Skipped, embed_and_store
+from hemline.search.catalog._pictures import Pictures
 from hemline.search.catalog._protocol import Row, Store
-from hemline.types import Image, Record
+from hemline.types import Record
 
-Crop = Literal["none", "box"]
-CROPS: tuple[Crop, ...] = ("none", "box")
+B = TypeVar("B")
+C = TypeVar("C")
 
+#: Columns of an export that are no columns of a product.
+VECTORS = ("embedding", "norm")
 
-class Skipped(NamedTuple):
-    """A picture that couldn't be added, and why."""
-
-    image_id: str
-    path: str
-    reason: str
+__all__ = ["VECTORS", "AddReport", "Skipped", "gallery", "ingest"]
 
 
 @dataclass(slots=True)
@@ -61,24 +52,6 @@ class AddReport:
         return self.added + self.embedded_again + self.updated
 
 
-class _New(NamedTuple):
-    """A picture to embed: its row without a vector, its square for the tower and its copy."""
-
-    row: Row
-    image: Image
-    copy: bytes
-    known: bool
-
-
-class _Same(NamedTuple):
-    """A row that needs no embedding; ``row`` is None where nothing changed at all."""
-
-    row: Row | None
-
-
-_Loaded = _New | _Same | Skipped
-
-
 def gallery(manifest: Manifest) -> Manifest:
     """The rows of a manifest that a catalogue takes: role ``gallery``, or shop rows without role.
 
@@ -92,7 +65,9 @@ def gallery(manifest: Manifest) -> Manifest:
             f"none of the {len(manifest)} rows is for a catalogue: those of domain 'shop' or of "
             "role 'gallery' are"
         )
-    return manifest.select(mask)
+    kept = manifest.select(mask)
+    vectors = [name for name in VECTORS if name in kept.names]
+    return Manifest(kept.table.drop_columns(vectors), kept.root)
 
 
 def ingest(
@@ -101,8 +76,7 @@ def ingest(
     manifest: Manifest,
     encoder: Encoder,
     *,
-    info: BundleInfo,
-    how: Crop,
+    opener: Opener,
     batch: int,
     workers: int,
     advance: Callable[[int, int], None],
@@ -112,165 +86,75 @@ def ingest(
     The caller holds ``store.writing()``.
     """
     report = AddReport()
-    # Only the encoder of a bundle counts the tags it doesn't know.
-    unknown = getattr(encoder, "unknown_tags", None)
-    before = dict(unknown or {})
     done = 0
-    for loaded in _load_all(store, manifest, info, how, batch, workers):
-        _commit(store, pictures, encoder, loaded, report)
-        done += len(loaded)
-        advance(done, len(manifest))
-    if unknown:
-        counts = {tag: unknown[tag] - before.get(tag, 0) for tag in unknown}
-        report.unknown_tags = {tag: count for tag, count in counts.items() if count}
-    return report
 
-
-def _load_all(
-    store: Store, manifest: Manifest, info: BundleInfo, how: Crop, batch: int, workers: int
-) -> Iterator[list[_Loaded]]:
-    """Batches of opened pictures; the next batch is opened while one is embedded."""
-
-    def start(records: Sequence[Record]) -> list[Future[_Loaded]]:
+    def start(
+        records: Sequence[Record], pool: ThreadPoolExecutor
+    ) -> tuple[dict[str, Row], list[Future[Opened]]]:
         known = store.get([record.image_id for record in records])
-        return [
-            pool.submit(_load, record, manifest.root, known.get(record.image_id), info, how)
+        return known, [
+            pool.submit(
+                opener.open, record, manifest.root / record.path, known.get(record.image_id)
+            )
             for record in records
         ]
 
+    with counted_tags(encoder) as unknown:
+        for known, opened in opened_ahead(batches(manifest, batch), start, workers):
+            stored = embed_and_store(store, pictures, encoder, opened, known)
+            report.added += len(stored.new)
+            report.embedded_again += len(stored.again)
+            report.updated += len(stored.columns) + len(stored.twins)
+            report.unchanged += stored.same
+            report.skipped += stored.skipped
+            done += len(opened)
+            advance(done, len(manifest))
+    report.unknown_tags = dict(unknown)
+    return report
+
+
+@contextmanager
+def counted_tags(encoder: Encoder) -> Iterator[Counter[str]]:
+    """Gives a count that holds, at the end, the tags that the encoder didn't know meanwhile."""
+    # Only the encoder of a bundle counts them.
+    nothing: Counter[str] = Counter()
+    seen = getattr(encoder, "unknown_tags", nothing)
+    before: Counter[str] = Counter(seen)
+    count: Counter[str] = Counter()
+    yield count
+    count.update(seen - before)
+
+
+def opened_ahead(
+    work: Iterable[B],
+    start: Callable[[B, ThreadPoolExecutor], tuple[C, list[Future[Opened]]]],
+    workers: int,
+) -> Iterator[tuple[C, list[Opened]]]:
+    """What ``start`` gives for each piece of work, with the opened pictures.
+
+    The pictures of the next piece are opened while those of one are embedded.
+    """
     with ThreadPoolExecutor(workers, thread_name_prefix="catalog-add") as pool:
-        waiting: list[Future[_Loaded]] = []
+        waiting: tuple[C, list[Future[Opened]]] | None = None
         try:
-            for records in _batches(manifest, batch):
-                ahead = start(records)
-                if waiting:
-                    yield [future.result() for future in waiting]
+            for one in work:
+                ahead = start(one, pool)
+                if waiting is not None:
+                    yield waiting[0], [future.result() for future in waiting[1]]
                 waiting = ahead
-            if waiting:
-                yield [future.result() for future in waiting]
+            if waiting is not None:
+                yield waiting[0], [future.result() for future in waiting[1]]
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _batches(manifest: Manifest, size: int) -> Iterator[list[Record]]:
-    records: list[Record] = []
-    for record in manifest:
-        records.append(record)
-        if len(records) == size:
-            yield records
-            records = []
-    if records:
-        yield records
-
-
-def _load(record: Record, root: Path, old: Row | None, info: BundleInfo, how: Crop) -> _Loaded:
-    """Opens one picture, if what the catalogue has of it isn't the same."""
-    box = record.box if how == "box" else None
-    try:
-        data = read_bytes(root / record.path)
-        source = hashlib.sha256(data).hexdigest()[:40] + (f"@{box.text()}" if box else "")
-        row = Row(
-            image_id=record.image_id,
-            item_id=record.item_id,
-            embedding=np.zeros(0, np.float32),
-            norm=0.0,
-            domain=record.domain,
-            category=record.category,
-            tags=record.tags,
-            columns=_columns(record.extra),
-            source=source,
-        )
-        if (
-            old is not None
-            and old.source == source
-            and not (info.uses_tags and old.tags != row.tags)
-        ):
-            row = replace(row, embedding=old.embedding, norm=old.norm, picture=old.picture)
-            return _Same(None if _alike(row, old) else row)
-        image = crop(open_image(data), box)
-        copy = encode_jpeg(image, QUALITY, MAX_SIDE)
-        # Only the small square waits for its turn; `prepare` leaves it as it is.
-        spec = info.preprocessing
-        return _New(row, resize_square(image, spec.size, spec.resize), copy, old is not None)
-    except ImageError as error:
-        reason = str(error).removeprefix("the picture ")
-    except HemlineError as error:
-        reason = str(error)
-    return Skipped(record.image_id, record.path, reason)
-
-
-def _alike(row: Row, old: Row) -> bool:
-    return (row.item_id, row.domain, row.category, row.tags, dict(row.columns)) == (
-        old.item_id,
-        old.domain,
-        old.category,
-        old.tags,
-        dict(old.columns),
-    )
-
-
-def _commit(
-    store: Store,
-    pictures: Pictures | None,
-    encoder: Encoder,
-    loaded: Sequence[_Loaded],
-    report: AddReport,
-) -> None:
-    new = [one for one in loaded if isinstance(one, _New)]
-    same = [one for one in loaded if isinstance(one, _Same)]
-    rows = [one.row for one in same if one.row is not None]
-    updated = len(rows)
-    skipped = [one for one in loaded if isinstance(one, Skipped)]
-    again = added = 0
-    if new:
-        coded = encoder.encode_shop([n.image for n in new], [n.row.tags for n in new])
-        copies = pictures.put([n.copy for n in new]) if pictures else [""] * len(new)
-        for n, embedding, norm, copy in zip(new, coded.embedding, coded.norm, copies, strict=True):
-            if not (np.isfinite(embedding).all() and np.isfinite(norm)):
-                reason = "the bundle's shop tower gives no finite vector for it"
-                skipped.append(Skipped(n.row.image_id, "", reason))
-                continue
-            rows.append(replace(n.row, embedding=embedding, norm=float(norm), picture=copy))
-            again += n.known
-            added += not n.known
-    if rows:
-        store.add(rows)
-    report.added += added
-    report.embedded_again += again
-    report.updated += updated
-    report.unchanged += len(same) - updated
-    report.skipped += skipped
-
-
-def _columns(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Further columns as plain JSON values; what is empty is left out."""
-    plain = {name: _plain(value) for name, value in extra.items()}
-    return {name: value for name, value in plain.items() if value is not None}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, datetime.date | datetime.time):
-        return value.isoformat()
-    if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(part) for part in value]
-    if isinstance(value, dict):
-        return {str(key): _plain(part) for key, part in value.items()}
-    return str(value)
-
-
-def check_crop(how: str) -> Crop:
-    """``none`` or ``box``.
-
-    Raises:
-        UsageError: another word.
-    """
-    for known in CROPS:
-        if how == known:
-            return known
-    raise UsageError(f"crop is {' or '.join(CROPS)}, not {how!r}")
+def batches(values: Iterable[B], size: int) -> Iterator[list[B]]:
+    """Lists of ``size``; the last may be shorter."""
+    some: list[B] = []
+    for value in values:
+        some.append(value)
+        if len(some) == size:
+            yield some
+            some = []
+    if some:
+        yield some

@@ -75,14 +75,20 @@ class Pictures:
             for folder in sorted(p for p in self.folder.iterdir() if p.is_dir()):
                 yield from folder.iterdir()
 
+    def names(self) -> Iterator[str]:
+        """The digests of all copies that are there."""
+        return (p.stem for p in self._files() if p.suffix == ".jpg" and _NAME.fullmatch(p.stem))
+
+    def strays(self, wanted: Collection[str]) -> list[Path]:
+        """Every file that isn't a wanted copy, half-written ones too."""
+        return [p for p in self._files() if p.stem not in wanted or p.suffix != ".jpg"]
+
     def sweep(self, wanted: Collection[str]) -> int:
-        """Deletes every file that isn't a wanted copy (half-written ones too); how many."""
-        swept = 0
-        for path in self._files():
-            if path.stem not in wanted or path.suffix != ".jpg":
-                path.unlink(missing_ok=True)
-                swept += 1
-        return swept
+        """Deletes `strays`; how many."""
+        strays = self.strays(wanted)
+        for path in strays:
+            path.unlink(missing_ok=True)
+        return len(strays)
 
 
 def _write(path: Path, data: bytes) -> None:

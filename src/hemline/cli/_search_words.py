@@ -1,0 +1,63 @@
+"""A search's answer as words: a table of hits, the values of facets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hemline.cli._common import printable
+
+_FIRST = ("title", "price")
+_KNOWN = ("item_id", "image_id", "score", "rank", "category", "tags")
+
+
+def tell(result: Mapping[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    for one in result.get("results", [result]):
+        asked = one.get("like") or ", ".join(one.get("photos", [one.get("photo")]))
+        title = Text(printable(f"{asked}  ({one['timings_ms']['total']:.0f} ms)"))
+        table = Table(title=title, title_justify="left", expand=True)
+        table.add_column("rank", justify="right", no_wrap=True)
+        table.add_column("item_id", no_wrap=True)
+        table.add_column("score", justify="right", no_wrap=True)
+        table.add_column("category", no_wrap=True)
+        table.add_column("stored", no_wrap=True, overflow="ellipsis", ratio=1)
+        for hit in one["hits"]:
+            cells = (hit["rank"], hit["item_id"], f"{hit['score']:.3f}", hit["category"])
+            table.add_row(*(Text(printable(str(cell))) for cell in (*cells, _stored(hit))))
+        if one["hits"]:
+            console.print(table)
+        else:
+            console.print(f"{asked}: no product is found", markup=False, highlight=False)
+        if one["more"]:
+            after = one["offset"] + len(one["hits"])
+            console.print(f"there are more: --offset {after}", markup=False, highlight=False)
+        for name, facet in one["facets"].items():
+            console.print(f"{name}: {_facet(facet)}", markup=False, highlight=False)
+
+
+def _stored(hit: Mapping[str, Any]) -> str:
+    """The further columns in a line, what a shopper reads first at its start."""
+    names = [name for name in hit if name not in _KNOWN]
+    names.sort(key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
+    shown = [
+        f"{name} {value:g}"
+        if isinstance(value, float)
+        else f"{name} {value}".removeprefix("title ")
+        for name, value in ((name, hit[name]) for name in names)
+    ]
+    return ", ".join([*shown, *hit["tags"]])
+
+
+def _facet(facet: Mapping[str, Any]) -> str:
+    """``dress 12, shirt 7 and 3 more``, or the bins of a column of numbers."""
+    if facet["bins"]:
+        parts = [f"{b['low']:g} to {b['high']:g} {b['items']}" for b in facet["bins"]]
+    else:
+        parts = [f"{value} {items}" for value, items in facet["values"]]
+    more = f" and {facet['more']} more" if facet["more"] else ""
+    return printable(", ".join(parts) + more)

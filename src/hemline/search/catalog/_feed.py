@@ -1,0 +1,211 @@
+"""A shop's product feed as it stands in its file: CSV, JSON lines or Parquet, column by column.
+
+Rows that can't be read are listed, not lost silently. A feed that breaks off (its last row isn't
+whole) is refused: half a feed looks like a shop that has dropped half of its products.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+from hemline.errors import DataError
+
+_TEXT = (".csv", ".tsv", ".txt")
+_JSON = (".jsonl", ".ndjson", ".json")
+_PARQUET = (".parquet", ".pq")
+
+
+class BadRow(NamedTuple):
+    """A row of the feed that can't be used: its line (or row, from 1) and why."""
+
+    line: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Feed:
+    """Columns of equal length.
+
+    Attributes:
+        path: of the file.
+        columns: name → cells; an empty cell is None.
+        lines: the line (or row, from 1) of each row.
+        bad: rows that aren't in ``columns``.
+        text: whether all cells are text, as CSV has them.
+    """
+
+    path: Path
+    columns: dict[str, list[Any]]
+    lines: list[int]
+    bad: list[BadRow] = field(default_factory=list)
+    text: bool = False
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Feed:
+        """From ``.csv``, ``.tsv``, ``.txt``, ``.jsonl``, ``.ndjson``, ``.json`` (each also with
+        ``.gz``) or ``.parquet``.
+
+        Raises:
+            DataError: there is none, it can't be read, has no row, or breaks off.
+        """
+        file = Path(path)
+        if not file.is_file():
+            what = "is a folder; name the feed's file" if file.is_dir() else "isn't there"
+            raise DataError(f"the feed {file} {what}")
+        suffixes = [suffix.lower() for suffix in file.suffixes]
+        kind = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else file.suffix
+        kind = kind.lower()
+        if kind in _PARQUET:
+            feed = _read_parquet(file)
+        elif kind in _TEXT or kind in _JSON:
+            with _opened(file) as stream:
+                feed = _read_csv(file, stream) if kind in _TEXT else _read_json(file, stream)
+        else:
+            raise DataError(
+                f"the feed {file} is neither CSV (.csv, .tsv, .txt), JSON lines (.jsonl, .ndjson) "
+                "nor Parquet (.parquet)"
+            )
+        if not feed.lines:
+            reason = f"; the first of {len(feed.bad)}: {feed.bad[0].reason}" if feed.bad else ""
+            raise DataError(f"the feed {file} has no product{reason}; nothing was changed")
+        return feed
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[TextIO]:
+    """Its text; what breaks while it is read becomes one of our errors."""
+    try:
+        with file.open("rb") as raw:
+            packed = file.suffix.lower() == ".gz"
+            binary: Any = gzip.GzipFile(fileobj=raw) if packed else raw
+            with io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as stream:
+                yield stream
+    except UnicodeDecodeError:
+        raise DataError(f"the feed {file} is not UTF-8 text; save it in UTF-8") from None
+    except (EOFError, zlib.error) as error:
+        raise _broken_off(file, f"its compressed data end early ({error})") from None
+    except gzip.BadGzipFile as error:
+        raise DataError(f"the feed {file} can't be unpacked: {error}") from None
+
+
+def _broken_off(file: Path, why: str) -> DataError:
+    return DataError(
+        f"the feed {file} breaks off: {why}; fetch it again, whole (nothing was changed)"
+    )
+
+
+def _read_csv(file: Path, stream: TextIO) -> Feed:
+    first = next((line for line in stream if line.strip()), "")
+    delimiter = max(",;\t|", key=first.count)
+    head = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
+    if not any(head):
+        raise DataError(f"the feed {file} is empty; nothing was changed")
+    doubled = sorted({name for name in head if head.count(name) > 1})
+    if doubled:
+        raise DataError(f"the feed {file}: the column {doubled[0]!r} stands in the header twice")
+    feed = Feed(file, {name: [] for name in head}, [], text=True)
+    cells_of = list(feed.columns.values())
+    reader = csv.reader(stream, delimiter=delimiter, strict=True)
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            feed.bad.append(BadRow(reader.line_num + 1, str(error)))
+            continue
+        if not cells or not any(cell.strip() for cell in cells):
+            continue
+        line = reader.line_num + 1  # after the header, which isn't the reader's
+        if len(cells) != len(head):
+            reason = f"{len(cells)} cells, where the header has {len(head)}"
+            feed.bad.append(BadRow(line, reason))
+            continue
+        feed.lines.append(line)
+        for column, cell in zip(cells_of, cells, strict=True):
+            column.append(cell.strip() or None)
+    _whole(feed)
+    return feed
+
+
+def _read_json(file: Path, stream: TextIO) -> Feed:
+    feed = Feed(file, {}, [])
+    start = stream.read(1)
+    while start.isspace():
+        start = stream.read(1)
+    if start == "[":
+        try:
+            rows = json.loads("[" + stream.read())
+        except ValueError as error:
+            raise _broken_off(file, f"it is no JSON ({error})") from None
+        for number, row in enumerate(rows, start=1):
+            _take(feed, number, row)
+        return feed
+    for number, line in enumerate(stream, start=1):
+        text = start + line
+        start = ""
+        if not text.strip():
+            continue
+        try:
+            row = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            feed.bad.append(BadRow(number, f"no JSON: {str(error)[:80]}"))
+            continue
+        _take(feed, number, row)
+    _whole(feed)
+    return feed
+
+
+def _take(feed: Feed, number: int, row: Any) -> None:
+    if not isinstance(row, dict):
+        feed.bad.append(BadRow(number, f"a {type(row).__name__}, where an object is needed"))
+        return
+    for name in row:
+        if name not in feed.columns:
+            feed.columns[name] = [None] * len(feed.lines)
+    feed.lines.append(number)
+    for name, cells in feed.columns.items():
+        value = row.get(name)
+        cells.append(None if value == "" else value)
+
+
+def _whole(feed: Feed) -> None:
+    """
+    Raises:
+        DataError: the last row of the file is a bad one.
+    """
+    last = feed.lines[-1] if feed.lines else 0
+    if feed.bad and feed.bad[-1].line > last:
+        bad = feed.bad[-1]
+        raise _broken_off(feed.path, f"its last row (line {bad.line}) isn't whole: {bad.reason}")
+
+
+def _read_parquet(file: Path) -> Feed:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.ParquetFile(file).read()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise DataError(
+            f"the feed {file} can't be read as Parquet: {first} (nothing was changed)"
+        ) from None
+    columns = {
+        name: [None if cell == "" else cell for cell in column.to_pylist()]
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    }
+    return Feed(file, columns, list(range(1, table.num_rows + 1)))

@@ -1,0 +1,220 @@
+"""Which column of a feed means what: understood by its name, or said once and remembered.
+
+Names are compared in small letters, with blanks and ``-`` as ``_`` and without Google's ``g:``; the
+known ones are those of Google Merchant's feeds and close relatives of them. A mapping is what a
+person says beyond that, and is kept in the catalogue (``feed.json``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hemline.data.manifest import SCHEMA
+from hemline.errors import CatalogError, DataError, UsageError, nearest
+from hemline.files import write_whole
+
+FILE = "feed.json"
+#: What hemline needs of a feed: its word → the columns that are taken for it, best first.
+KNOWN: Mapping[str, tuple[str, ...]] = {
+    "id": ("id", "sku", "item_id", "offer_id", "variant_id", "product_id", "article_id"),
+    "group": ("item_group_id", "group_id", "parent_id", "parent_sku"),
+    "images": ("image_link", "image", "images", "image_path", "image_url", "image_urls", "path",
+               "picture", "pictures", "photo", "photos"),
+    "category": ("category", "product_type", "google_product_category"),
+    "tags": ("tags",),
+}  # fmt: skip
+_MORE_IMAGES = re.compile(r"(additional_)?(image|picture|photo)(_(link|url|path))?s?_?\d*")
+_CODE = re.compile(r"[^\w]+")
+#: Names that the catalogue's own columns or a manifest's have; a feed's are kept as ``feed_…``.
+RESERVED = frozenset({*SCHEMA, "score", "rank"})
+_ALWAYS = ("id", "images")
+
+
+def simple(name: str) -> str:
+    """``g:Image Link`` → ``image_link``: how names of columns are compared, and stored."""
+    return _CODE.sub("_", name.strip().lower().removeprefix("g:")).strip("_")
+
+
+@dataclass(frozen=True, slots=True)
+class FeedMapping:
+    """What a person says about a feed.
+
+    Attributes:
+        columns: hemline's word (``id group images category tags``) or a new name → columns.
+        without: columns that aren't stored.
+        images: the folder of the pictures, or empty for the feed's own.
+    """
+
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
+    images: str = ""
+
+    def changed(self, other: FeedMapping) -> FeedMapping:
+        """This with what ``other`` says put over it."""
+        return FeedMapping(
+            {**self.columns, **other.columns}, other.without or self.without,
+            other.images or self.images,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns of one feed mean what.
+
+    Attributes:
+        id: the column of each row's own number.
+        group: the column of the product that a variant belongs to, or empty.
+        images, category, tags: their columns, in the order in which they count.
+        kept: column of the feed → the name under which its values are stored.
+    """
+
+    id: str
+    group: str
+    images: tuple[str, ...]
+    category: tuple[str, ...]
+    tags: tuple[str, ...]
+    kept: Mapping[str, str]
+
+
+def parse_pairs(pairs: Iterable[str]) -> FeedMapping:
+    """From ``name=column`` or ``name=column,column`` words; ``without=column,column`` too.
+
+    Raises:
+        UsageError: a word that is no such pair.
+    """
+    columns: dict[str, tuple[str, ...]] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        parts = tuple(part.strip() for part in text.split(",") if part.strip())
+        if not (name.strip() and equals and parts):
+            raise UsageError(
+                f"a column is mapped by name=column, such as id=SKU or images=photo1,photo2; "
+                f"got {pair!r}"
+            )
+        columns[name.strip()] = parts
+    without = columns.pop("without", ())
+    return FeedMapping(columns, without)
+
+
+def read_mapping(path: str | os.PathLike[str]) -> FeedMapping:
+    """From a JSON file: ``{"id": "SKU", "images": ["photo1", "photo2"], "without": [...]}``.
+
+    Raises:
+        DataError: it can't be read, or says something else.
+    """
+    try:
+        raw = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        if not isinstance(raw, dict):
+            raise ValueError("an object is needed")
+        columns = {str(name): _names(value) for name, value in raw.items()}
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"the mapping {path} can't be read ({error}); it is a JSON object of names and columns"
+        ) from None
+    without = columns.pop("without", ())
+    return FeedMapping(columns, without)
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    parts = [value] if isinstance(value, str) else value
+    if not isinstance(parts, list) or not parts or not all(isinstance(p, str) for p in parts):
+        raise ValueError(f"{value!r} is neither a column nor a list of columns")
+    return tuple(parts)
+
+
+def remembered(folder: Path | None) -> FeedMapping:
+    """The mapping that a catalogue keeps, or an empty one.
+
+    Raises:
+        CatalogError: it is damaged.
+    """
+    path = None if folder is None else folder / FILE
+    if path is None or not path.exists():
+        return FeedMapping()
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        columns = {name: _names(value) for name, value in raw["columns"].items()}
+        return FeedMapping(columns, tuple(raw["without"]), str(raw["images"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CatalogError(
+            f"{path}, how the feed's columns are mapped, is damaged ({error}); delete it and give "
+            "the mapping again"
+        ) from None
+
+
+def remember(folder: Path, mapping: FeedMapping) -> None:
+    """Keeps a mapping in the catalogue."""
+    columns = {name: list(value) for name, value in mapping.columns.items()}
+    kept = {"columns": columns, "without": list(mapping.without), "images": mapping.images}
+    write_whole(folder / FILE, json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
+
+
+def understand(names: Iterable[str], mapping: FeedMapping, where: str) -> Columns:
+    """Finds the columns of a feed.
+
+    Args:
+        names: the feed's columns.
+        mapping: what a person said; it goes before the known names.
+        where: names the feed in errors.
+
+    Raises:
+        DataError: the row's number or its pictures can't be found, or a mapped column isn't there.
+    """
+    own = {simple(name): name for name in reversed(list(names))}
+    said = {
+        word: tuple(_find(part, own, where, word) for part in parts)
+        for word, parts in mapping.columns.items()
+    }
+    without = {_find(part, own, where, "without") for part in mapping.without}
+    taken = {column for columns in said.values() for column in columns}
+    free = {name: column for name, column in own.items() if column not in taken}
+    found = {
+        word: said.get(word) or tuple(free[n] for n in known if n in free)
+        for word, known in KNOWN.items()
+    }
+    if "images" not in said:
+        more = [free[name] for name in free if _MORE_IMAGES.fullmatch(name)]
+        found["images"] = tuple(dict.fromkeys([*found["images"], *sorted(more, key=_by_number)]))
+    for word in _ALWAYS:
+        if not found[word]:
+            raise DataError(
+                f"{where} has no column that is known as its {word}; say which: {word}=COLUMN "
+                f"(its columns: {', '.join(own.values())})"
+            )
+    row_id, group = found["id"][0], found["group"][:1]
+    used = {row_id, *group, *found["images"], *without}
+    if "category" in said or simple(found["category"][0] if found["category"] else "") in RESERVED:
+        used |= set(found["category"][:1])
+    if found["tags"] and simple(found["tags"][0]) == "tags":
+        used.add(found["tags"][0])
+    kept = {column: simple(name) for name, column in own.items() if column not in used}
+    for word, columns in said.items():
+        if word not in KNOWN:
+            if len(columns) != 1:
+                raise UsageError(f"{word} is one column of the feed, not {', '.join(columns)}")
+            kept[columns[0]] = simple(word)
+    kept = {c: f"feed_{n}" if n in RESERVED else n for c, n in kept.items() if n}
+    return Columns(
+        row_id, group[0] if group else "", found["images"], found["category"], found["tags"], kept
+    )
+
+
+def _find(name: str, own: Mapping[str, str], where: str, word: str) -> str:
+    column = own.get(simple(name))
+    if column is None:
+        raise DataError(
+            f"{where} has no column {name!r}, which {word!r} is mapped to. "
+            f"{nearest(name, own.values())}"
+        )
+    return column
+
+
+def _by_number(name: str) -> tuple[int, str]:
+    digits = re.sub(r"\D", "", name)
+    return int(digits or 0), name

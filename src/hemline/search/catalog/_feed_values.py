@@ -1,0 +1,111 @@
+"""What a feed's cells say: prices with their currency, lists of pictures, tags, plain values."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import numpy as np
+
+_SYMBOLS = {"€": "EUR", "$": "USD", "£": "GBP", "¥": "JPY", "₹": "INR", "zł": "PLN", "₽": "RUB"}
+_PRICE = re.compile(
+    r"\s*(?P<before>[A-Za-z]{3}|€|\$|£|¥|₹|₽)?\s*"
+    r"(?P<sign>-?)(?P<number>\d[\d.,'’\u00a0\u202f ]*)\s*"
+    r"(?P<after>[A-Za-z]{3}|€|\$|£|¥|₹|₽|zł)?\s*"
+)
+_JOINED = re.compile(r"\s*[,;|\n]\s*")
+
+
+class Price(NamedTuple):
+    """An amount and its currency (ISO 4217, or empty where none is said)."""
+
+    amount: float
+    currency: str
+
+
+def parse_price(value: Any) -> Price | None:
+    """A price from ``19.99 EUR``, ``EUR 19,99``, ``€1.299,00``, ``1,299.00``, a number, or
+    ``{"value": "19.99", "currency": "EUR"}``; None where it is none of them.
+
+    Of a point and a comma the later one parts the decimals. A single comma or point before three
+    digits, as in ``1,299``, parts thousands where it is a comma, decimals where it is a point.
+    """
+    if isinstance(value, Mapping):
+        inner = parse_price(value.get("value", value.get("amount")))
+        currency = value.get("currency") or value.get("currencyCode") or ""
+        return None if inner is None else Price(inner.amount, inner.currency or str(currency))
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, int | float | Decimal):
+        return Price(float(value), "") if math.isfinite(value) else None
+    found = _PRICE.fullmatch(str(value))
+    if found is None:
+        return None
+    number = _number(re.sub(r"['’\u00a0\u202f ]", "", found["number"]))
+    if number is None:
+        return None
+    word = found["before"] or found["after"] or ""
+    amount = -number if found["sign"] else number
+    return Price(amount, _SYMBOLS.get(word, word.upper()))
+
+
+def _number(text: str) -> float | None:
+    text = text.rstrip(".,")
+    point, comma = text.rfind("."), text.rfind(",")
+    if point >= 0 and comma >= 0:
+        thousands = "," if point > comma else "."
+        text = text.replace(thousands, "").replace(",", ".")
+    elif comma >= 0:
+        whole = text.count(",") > 1 or len(text) - comma - 1 == 3
+        text = text.replace(",", "" if whole else ".")
+    elif text.count(".") > 1:
+        text = text.replace(".", "")
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def is_price(name: str) -> bool:
+    """Whether a column of this name holds prices: ``price``, ``sale_price`` and the like."""
+    return name == "price" or name.endswith("_price") or name.startswith("price_")
+
+
+def pieces(value: Any) -> list[str]:
+    """The texts of a cell that may hold several: a list, or text joined by ``, ; |``."""
+    if value is None:
+        return []
+    if isinstance(value, list | tuple | np.ndarray):
+        return [piece for part in value for piece in pieces_of_one(part)]
+    return [piece for piece in _JOINED.split(str(value).strip()) if piece]
+
+
+def pieces_of_one(value: Any) -> list[str]:
+    """An element of a list: its text, or the address of an object that has one."""
+    if isinstance(value, Mapping):
+        value = next((value[k] for k in ("path", "src", "url", "link") if value.get(k)), None)
+    text = "" if value is None else str(value).strip()
+    return [text] if text else []
+
+
+def plain(value: Any) -> Any:
+    """A cell as a JSON value; None for what is empty or no finite number."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, Decimal):
+        value = float(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain(part) for part in value]
+    if isinstance(value, Mapping):
+        return {str(key): plain(part) for key, part in value.items()}
+    return str(value)

@@ -1,0 +1,114 @@
+"""Which files were read already: size and time of change say that a picture's digest still holds.
+
+A cache and nothing more: what is lost of it is read again. A file that changed less than two
+seconds before it was read isn't noted, as its next change might bear the same time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+FILE = "stamps.sqlite"
+_FRESH = 2_000_000_000  # ns
+_CHUNK = 500
+
+
+class Stamp(NamedTuple):
+    """A file as it was when it was read: bytes, time of change in ns, digest of its content."""
+
+    size: int
+    changed: int
+    digest: str
+
+
+def current(path: Path) -> tuple[int, int]:
+    """Size and time of change of a file.
+
+    Raises:
+        OSError: it isn't there.
+    """
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+class Stamps:
+    """The noted files of a catalogue; used by one thread."""
+
+    def __init__(self, folder: Path | None, read_only: bool = False, forget: bool = False) -> None:
+        """
+        Args:
+            folder: the catalogue's; None keeps nothing.
+            read_only: notes nothing.
+            forget: knows nothing, and notes anew.
+        """
+        self._db: sqlite3.Connection | None = None
+        self._read_only, self._forget = read_only, forget
+        if folder is None or (read_only and not (folder / FILE).exists()):
+            return
+        try:
+            self._db = _open(folder / FILE)
+        except sqlite3.Error:
+            if not read_only:
+                with contextlib.suppress(OSError, sqlite3.Error):
+                    (folder / FILE).unlink(missing_ok=True)
+                    self._db = _open(folder / FILE)
+
+    def known(self, paths: Iterable[Path]) -> dict[Path, Stamp]:
+        """The stamps of those of ``paths`` that have one."""
+        found: dict[Path, Stamp] = {}
+        if self._forget:
+            return found
+        wanted = {os.fspath(path): path for path in paths}
+        for names in _chunks(list(wanted)):
+            marks = ",".join("?" * len(names))
+            sql = f"SELECT path, size, changed, digest FROM stamps WHERE path IN ({marks})"
+            for name, *rest in self._run(sql, names):
+                found[wanted[name]] = Stamp(*rest)
+        return found
+
+    def note(self, stamps: Mapping[Path, Stamp]) -> None:
+        """Keeps stamps of files that were read just now."""
+        now = time.time_ns()
+        rows = [
+            (os.fspath(path), *stamp)
+            for path, stamp in stamps.items()
+            if now - stamp.changed > _FRESH
+        ]
+        if rows and self._db is not None and not self._read_only:
+            with contextlib.suppress(sqlite3.Error, UnicodeEncodeError):
+                self._db.execute("BEGIN")
+                self._db.executemany("INSERT OR REPLACE INTO stamps VALUES (?,?,?,?)", rows)
+                self._db.execute("COMMIT")
+
+    def _run(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        if self._db is None:
+            return []
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except (sqlite3.Error, UnicodeEncodeError):
+            return []
+
+    def close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, timeout=1)
+    db.execute("PRAGMA synchronous = OFF")
+    db.execute(
+        "CREATE TABLE IF NOT EXISTS stamps (path TEXT PRIMARY KEY, size INTEGER NOT NULL, "
+        "changed INTEGER NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID"
+    )
+    return db
+
+
+def _chunks(values: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(values), _CHUNK):
+        yield values[start : start + _CHUNK]
