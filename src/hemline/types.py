@@ -169,4 +169,3 @@ class SearchResult:
     more: bool = False
     revision: int = 0
     facets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
