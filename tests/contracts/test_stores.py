@@ -22,6 +22,7 @@ CONDITIONS = [
     "price < 50 and 'floral' in tags",
     "not (price >= 20) or item_id in ('item1', 'item2')",
     "category = 'no such'",
+    "'M' in size or size > 37",
 ]
 FACETS = ["category", "tags", "tags.colour", "item_id"]
 
@@ -37,7 +38,9 @@ def make_row(rng: np.random.Generator, image: int) -> Row:
         norm=norm,
         category=["dress", "shirt", ""][int(rng.integers(3))],
         tags=("pattern=floral", "colour=red")[: int(rng.integers(3))],
-        columns={} if price is None else {"price": price, "title": f"Nº {image}"},
+        columns={}
+        if price is None
+        else {"price": price, "title": f"Nº {image}", "size": ["S", "M", 38][: image % 4]},
         source=f"source{image}",
         picture=f"{image:04x}",
     )
@@ -55,7 +58,7 @@ def assert_agree(store: Store, exact: Store, rng: np.random.Generator) -> None:
     assert set(exact.columns()) <= set(store.columns())
     assert store.pictures() == exact.pictures()
     for text in [None, *CONDITIONS]:
-        where = None if text is None else Where.parse(text, ["price", "title"])
+        where = None if text is None else Where.parse(text, ["price", "title", "size"])
         query = rng.normal(size=DIM).astype(np.float32)
         query /= np.linalg.norm(query)
         k = int(rng.integers(1, 40))

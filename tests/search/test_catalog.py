@@ -225,7 +225,7 @@ def test_another_format_version_is_refused(tmp_path: Path, catalog: Catalog) -> 
     catalog.close()
     with sqlite3.connect(tmp_path / "shop" / "catalog.sqlite") as db:
         db.execute("UPDATE meta SET value = '77' WHERE name = 'format_version'")
-    with pytest.raises(CatalogError, match="format version 77, this hemline reads 1"):
+    with pytest.raises(CatalogError, match="format version 77, this hemline reads 2"):
         Catalog.open(tmp_path / "shop")
 
 

@@ -11,10 +11,24 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hemline.errors import UsageError, nearest
+from hemline.search._conditions import (
+    And,
+    Compare,
+    HasTag,
+    IsNull,
+    IsTrue,
+    Like,
+    Node,
+    Not,
+    OneOf,
+    Or,
+    Scalar,
+    truth,
+)
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -23,10 +37,6 @@ if TYPE_CHECKING:
 FIXED_COLUMNS: tuple[str, ...] = ("category", "image_id", "item_id", "tags")
 MAX_LENGTH = 4000
 
-Truth = bool | None
-Test = Callable[[Mapping[str, Any]], Truth]
-Scalar = str | float | bool | None
-
 
 class Where:
     """A parsed condition.
@@ -34,12 +44,13 @@ class Where:
     Attributes:
         text: as it was given.
         columns: the columns it reads.
+        tree: what it says.
     """
 
-    def __init__(self, text: str, columns: frozenset[str], test: Test) -> None:
+    def __init__(self, text: str, columns: frozenset[str], tree: Node) -> None:
         self.text = text
         self.columns = columns
-        self._test = test
+        self.tree = tree
 
     @classmethod
     def parse(cls, text: str, extra: Iterable[str] = ()) -> Where:
@@ -63,7 +74,7 @@ class Where:
             trees = parse(text, dialect="sqlite")
             if len(trees) != 1 or trees[0] is None:
                 raise UsageError(f"--where takes one condition, such as price < 50; got {text!r}")
-            test = reader.condition(trees[0])
+            tree = reader.condition(trees[0])
         except (SqlglotError, RecursionError) as error:
             reason = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines()[0]
             if reason.startswith("Required keyword"):
@@ -71,100 +82,89 @@ class Where:
             elif reason.startswith("Error tokenizing"):
                 reason = "a quotation mark isn't closed"
             raise UsageError(f"the condition {text!r} can't be read: {reason}") from None
-        return cls(text, frozenset(reader.used), test)
+        return cls(text, frozenset(reader.used), tree)
 
     def matches(self, row: Mapping[str, Any]) -> bool:
         """Whether the condition is true of a row: column → value, ``tags`` a sequence."""
-        return self._test(row) is True
+        return truth(self.tree, row) is True
 
 
 class _Reader:
-    """From a syntax tree to a function of a row."""
+    """From a syntax tree to a tree of conditions."""
 
     def __init__(self, known: set[str]) -> None:
         self.known = known
         self.used: set[str] = set()
 
-    def condition(self, node: exp.Expr) -> Test:
-        """A node's function; whatever part of the node isn't known to us is refused."""
+    def condition(self, node: exp.Expr) -> Node:
+        """A node's condition; whatever part of the node isn't known to us is refused."""
         if {name for name, value in node.args.items() if value} - _PARTS:
             raise _unreadable(node)
-        test = self._positive(node)
-        if node.args.get("negate"):
-            return lambda row: _negate(test(row))
-        return test
+        positive = self._positive(node)
+        return Not(positive) if node.args.get("negate") else positive
 
-    def _positive(self, node: exp.Expr) -> Test:
+    def _positive(self, node: exp.Expr) -> Node:
         from sqlglot import exp
 
         if isinstance(node, exp.Paren):
             return self.condition(node.this)
         if isinstance(node, exp.Not):
-            inner = self.condition(node.this)
-            return lambda row: _negate(inner(row))
+            return Not(self.condition(node.this))
         if isinstance(node, exp.And | exp.Or):
             # Chains of hundreds of parts are flat here, so that they don't nest calls.
-            parts = [self.condition(part) for part in node.flatten()]
-            join = _all if isinstance(node, exp.And) else _any
-            return lambda row: join(part(row) for part in parts)
+            parts = tuple(self.condition(part) for part in node.flatten())
+            return And(parts) if isinstance(node, exp.And) else Or(parts)
         if isinstance(node, exp.In):
             return self._in(node)
         if isinstance(node, exp.Between):
-            value = self._column(node.this)
+            column = self._column(node.this)
             low, high = _constant(node.args["low"]), _constant(node.args["high"])
-            return lambda row: _all(
-                (_compare(value(row), low, ">="), _compare(value(row), high, "<="))
-            )
+            return And((Compare(column, low, ">="), Compare(column, high, "<=")))
         if isinstance(node, exp.Like):
-            value = self._column(node.this)
-            pattern = _like(_constant(node.expression))
-            return lambda row: _matches(value(row), pattern)
+            return Like(self._column(node.this), _pattern(_constant(node.expression)))
         if isinstance(node, exp.Is):
-            value = self._column(node.this)
+            column = self._column(node.this)
             if not isinstance(node.expression, exp.Null):
                 raise _unreadable(node)
-            return lambda row: value(row) is None
+            return IsNull(column)
         if isinstance(node, exp.Column):  # a column of true and false, by itself
-            value = self._column(node)
-            return lambda row: _truth(value(row))
+            return IsTrue(self._column(node))
         symbol = _SYMBOLS.get(type(node).__name__)
         if symbol is None:
             raise _unreadable(node)
         return self._comparison(node, symbol)
 
-    def _comparison(self, node: exp.Expr, symbol: str) -> Test:
+    def _comparison(self, node: exp.Expr, symbol: str) -> Node:
         from sqlglot import exp
 
         left, right = node.this, node.expression
         if not isinstance(left, exp.Column):
             left, right, symbol = right, left, _MIRRORED[symbol]
-        value, constant = self._column(left), _constant(right)
-        if left.name.lower() == "tags":
-            raise UsageError("tags are a list: write 'floral' in tags")
-        return lambda row: _compare(value(row), constant, symbol)
+        return Compare(self._column(left), _constant(right), symbol)
 
-    def _in(self, node: exp.In) -> Test:
+    def _in(self, node: exp.In) -> Node:
         from sqlglot import exp
 
         field = node.args.get("field")
         if isinstance(field, exp.Column):  # 'floral' in tags
-            if field.name.lower() != "tags":
-                raise UsageError(f"only tags are a list; {field.name} isn't one")
-            self.used.add("tags")
-            wanted = str(_constant(node.this))
-            return lambda row: _has_tag(row.get("tags") or (), wanted)
-        value = self._column(node.this)
+            if field.name.lower() == "tags":
+                self.used.add("tags")
+                return HasTag(str(_constant(node.this)))
+            column = self._column(field)
+            if column in FIXED_COLUMNS:
+                raise UsageError(f"{column} isn't a list; tags are, and further columns may be")
+            return OneOf(column, (_constant(node.this),))
+        column = self._column(node.this)
         if node.args.get("query") or not node.expressions:
             raise _unreadable(node)
-        constants = [_constant(part) for part in node.expressions]
-        return lambda row: _any(_compare(value(row), c, "=") for c in constants)
+        return OneOf(column, tuple(_constant(part) for part in node.expressions))
 
-    def _column(self, node: exp.Expr) -> Callable[[Mapping[str, Any]], Any]:
+    def _column(self, node: exp.Expr) -> str:
         from sqlglot import exp
 
         if not isinstance(node, exp.Column) or node.table:
             raise _unreadable(node)
-        name = node.name
+        name: str = node.name
         if name not in self.known:
             close = [known for known in self.known if known.lower() == name.lower()]
             if not close:
@@ -173,8 +173,10 @@ class _Reader:
                     f"Columns: {', '.join(sorted(self.known))}. Text stands in 'single quotes'"
                 )
             name = close[0]
+        if name == "tags":
+            raise UsageError("tags are a list: write 'floral' in tags")
         self.used.add(name)
-        return lambda row: row.get(name)
+        return name
 
 
 _PARTS = {"this", "expression", "expressions", "field", "low", "high", "negate", "query"}
@@ -215,69 +217,7 @@ def _number(text: str) -> float:
     return number
 
 
-def _negate(value: Truth) -> Truth:
-    return None if value is None else not value
-
-
-def _all(values: Iterable[Truth]) -> Truth:
-    result: Truth = True
-    for value in values:
-        if value is False:
-            return False
-        if value is None:
-            result = None
-    return result
-
-
-def _any(values: Iterable[Truth]) -> Truth:
-    result: Truth = False
-    for value in values:
-        if value is True:
-            return True
-        if value is None:
-            result = None
-    return result
-
-
-def _truth(value: Any) -> Truth:
-    return value if isinstance(value, bool) else None
-
-
-def _compare(value: Any, constant: Scalar, symbol: str) -> Truth:
-    """A column's value against a constant; values of another kind are unknown."""
-    if value is None or constant is None:
-        return None
-    if isinstance(constant, str):
-        value = str(value)
-    else:
-        try:
-            value = float(value)
-        except (TypeError, ValueError):
-            return None
-        constant = float(constant)
-    if symbol == "=":
-        return bool(value == constant)
-    if symbol == "<>":
-        return bool(value != constant)
-    if symbol == "<":
-        return bool(value < constant)
-    if symbol == "<=":
-        return bool(value <= constant)
-    return bool(value > constant) if symbol == ">" else bool(value >= constant)
-
-
-def _has_tag(tags: Iterable[str], wanted: str) -> bool:
-    """Whether a tag is ``wanted`` as a whole (``pattern=floral``), or its value is (``floral``)."""
-    return any(tag == wanted or tag.partition("=")[2] == wanted for tag in tags)
-
-
-def _like(pattern: Scalar) -> re.Pattern[str]:
-    if not isinstance(pattern, str):
-        raise UsageError(f"like takes a text with % and _, not {pattern!r}")
-    parts = {"%": ".*", "_": "."}
-    joined = re.sub(r"(\.\*)+", ".*", "".join(parts.get(c) or re.escape(c) for c in pattern))
-    return re.compile(joined, re.IGNORECASE | re.DOTALL)
-
-
-def _matches(value: Any, pattern: re.Pattern[str]) -> Truth:
-    return None if value is None else pattern.fullmatch(str(value)) is not None
+def _pattern(constant: Scalar) -> str:
+    if not isinstance(constant, str):
+        raise UsageError(f"like takes a text with % and _, not {constant!r}")
+    return constant

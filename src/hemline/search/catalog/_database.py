@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sqlite3
@@ -10,44 +11,70 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hemline.errors import CatalogError
 from hemline.search.catalog._protocol import Row
+from hemline.types import FloatArray
 
 FILE = "catalog.sqlite"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE items (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again
+    item_id TEXT NOT NULL UNIQUE
+);
 CREATE TABLE pictures (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again
+    id INTEGER PRIMARY KEY,                -- the vector's place; never used again
     image_id TEXT NOT NULL UNIQUE,
-    item_id TEXT NOT NULL,
+    item INTEGER NOT NULL,
     domain TEXT NOT NULL,
     category TEXT NOT NULL,
     tags TEXT NOT NULL,                    -- JSON list
     columns TEXT NOT NULL,                 -- JSON object
     source TEXT NOT NULL,
     picture TEXT NOT NULL,
-    norm REAL NOT NULL,
-    embedding BLOB NOT NULL,               -- little-endian float32
     revision INTEGER NOT NULL              -- of the commit that wrote it
 );
-CREATE INDEX pictures_by_item ON pictures (item_id);
+CREATE INDEX pictures_by_item ON pictures (item);
 CREATE INDEX pictures_by_revision ON pictures (revision);
 CREATE TABLE removed (id INTEGER PRIMARY KEY, revision INTEGER NOT NULL);
 CREATE INDEX removed_by_revision ON removed (revision);
+CREATE TABLE segments (
+    number INTEGER PRIMARY KEY,
+    count INTEGER NOT NULL                 -- vectors that count; behind them nothing does
+);
 CREATE TABLE columns (name TEXT PRIMARY KEY) WITHOUT ROWID;
 """
-FIELDS = "image_id, item_id, embedding, norm, domain, category, tags, columns, source, picture"
+#: What a row is read from; `to_row` takes these, without the first.
+SELECT = """
+SELECT id, image_id, item_id, domain, category, tags, columns, source, picture
+FROM pictures JOIN items ON number = item
+"""
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Opens the file, or makes it; read-only where its folder is."""
+class Meta:
+    """The numbers and words that a catalogue keeps about itself."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def number(self, name: str) -> int:
+        found = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return int(found[0])
+
+    def set(self, **values: object) -> None:
+        pairs = [(name, str(value)) for name, value in values.items()]
+        self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", pairs)
+
+
+def connect(path: Path, new: bool = False) -> sqlite3.Connection:
+    """Opens the file, or makes a ``new`` one; read-only where its folder is."""
     if path.exists() and not os.access(path.parent, os.W_OK):
         return _connect_read_only(path)
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+    if new:
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     return db
@@ -84,31 +111,23 @@ def clear(folder: Path) -> Iterator[None]:
         raise CatalogError(f"{folder}: {error}") from error
     except sqlite3.DatabaseError as error:
         raise CatalogError(f"{folder / FILE} isn't a catalogue, or is damaged: {error}") from error
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        why = "no room on the disk" if full else (error.strerror or str(error))
+        raise CatalogError(
+            f"{folder} can't be written: {why}. What was acknowledged is kept; "
+            f"{'free some room, then' if full else 'when that is put right,'} run the same "
+            "command again"
+        ) from error
 
 
-def to_values(row: Row) -> tuple[Any, ...]:
-    """A row as the values of `FIELDS`."""
-    return (
-        row.image_id,
-        row.item_id,
-        np.ascontiguousarray(row.embedding, "<f4").tobytes(),
-        float(row.norm),
-        row.domain,
-        row.category,
-        json.dumps(list(row.tags), ensure_ascii=False),
-        json.dumps(dict(row.columns), ensure_ascii=False),
-        row.source,
-        row.picture,
-    )
-
-
-def to_row(values: Sequence[Any]) -> Row:
-    """The values of `FIELDS` as a row."""
-    image_id, item_id, embedding, norm, domain, category, tags, columns, source, picture = values
+def to_row(values: Sequence[Any], embedding: FloatArray, norm: float) -> Row:
+    """The values of `SELECT`, without the id, as a row."""
+    image_id, item_id, domain, category, tags, columns, source, picture = values
     return Row(
         image_id=image_id,
         item_id=item_id,
-        embedding=np.frombuffer(embedding, "<f4").astype(np.float32, copy=False),
+        embedding=embedding,
         norm=norm,
         domain=domain,
         category=category,
@@ -117,3 +136,16 @@ def to_row(values: Sequence[Any]) -> Row:
         source=source,
         picture=picture,
     )
+
+
+def tags_text(row: Row) -> str:
+    return json.dumps(list(row.tags), ensure_ascii=False) if row.tags else "[]"
+
+
+def columns_text(row: Row) -> str:
+    return json.dumps(dict(row.columns), ensure_ascii=False) if row.columns else "{}"
+
+
+def asked(values: Sequence[Any]) -> str:
+    """Values as the one parameter of ``IN (SELECT value FROM json_each(?))``."""
+    return json.dumps(list(values), ensure_ascii=False)

@@ -1,72 +1,234 @@
-"""The vectors in memory, by FAISS: exact inner products, kept up row by row.
+"""What a search looks into: which vectors there are, of which products, and how they are found.
 
-A larger index takes its place by giving the same four methods.
+Vectors stand in slots, in the order of their ids; a slot is never used again. Small stores are
+scanned exactly; large ones find candidates by their codes and look at those exactly. Rows that a
+condition leaves over are scanned exactly where they are few. Its owner sees that nobody searches
+while it changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from hemline.search.catalog._protocol import Ids, Neighbours, ranked
+from hemline.search.catalog._codes import Codes, Subset
+from hemline.search.catalog._column import Grown, Slots
+from hemline.search.catalog._columns import Columns
+from hemline.search.catalog._protocol import NO_NEIGHBOURS, Ids, Neighbours
+from hemline.search.catalog._scan import BLOCK, Flat, nearest, scan
+from hemline.search.catalog._segments import Halves, Segments
+from hemline.search.catalog._settings import Settings
+from hemline.search.where import Where
 from hemline.types import FloatArray
 
+Mask = npt.NDArray[np.bool_]
+_FILTERS = 32  # conditions whose answer is remembered
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """FAISS shares work out by queries, so one query gains nothing by its threads, and waking them
-    costs milliseconds. The setting is OpenMP's, of the calling thread only, and is put back.
+
+class Index:
+    """Slots and what is known of them.
+
+    Attributes:
+        ids: of each slot, rising.
+        alive: whether a slot's row is there.
+        items: the number of its product.
+        revision: the last commit it knows.
+        flat: every vector, in a small store.
+        codes: short codes of the slots before ``coded``.
+        columns: what conditions and facets ask, or None until one does.
     """
-    import faiss
 
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)
-
-
-class FlatIndex:
-    """Ids and their vectors; its owner sees that one thread uses it at a time."""
-
-    def __init__(self, dim: int) -> None:
-        import faiss
-
-        self._dim = dim
-        self._index: Any = faiss.IndexIDMap(faiss.IndexFlatIP(dim))
+    def __init__(self, dim: int, segments: Segments, settings: Settings) -> None:
+        self.dim = dim
+        self.segments = segments
+        self.settings = settings
+        self.ids = Grown(np.zeros(0, np.int64))
+        self.alive = Grown(np.zeros(0, bool))
+        self.items = Grown(np.zeros(0, np.int64))
+        self.live = 0
+        self.revision = 0
+        self.flat: Flat | None = None
+        self.codes: Codes | None = None
+        self.coded = 0
+        self.columns: Columns | None = None
+        self._filters: dict[str, tuple[int, Mask, Subset]] = {}
+        self._filtering = threading.Lock()
+        self._everyone: Subset | None = None
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
+        return len(self.ids)
 
-    def add(self, ids: Ids, vectors: FloatArray) -> None:
-        """ids (n,), vectors (n, D)."""
-        if len(ids):
-            self._index.add_with_ids(np.ascontiguousarray(vectors, np.float32), ids)
+    # Changing
+
+    def append(self, ids: Ids, items: Ids) -> None:
+        """New slots; ``ids`` (n,) rise and are above all that are there."""
+        before, length = len(self), len(self) + len(ids)
+        for array, values in ((self.ids, ids), (self.items, items)):
+            array.resize(length, 0)
+            array.data[before:] = values
+        self.alive.resize(length, True)
+        self.live += len(ids)
+        self._everyone = None
 
     def remove(self, ids: Ids) -> None:
-        """ids (n,); those that aren't there are passed over."""
-        if len(ids) and len(self):
-            import faiss
+        """Those that aren't there are passed over."""
+        slots = self.slots(ids)
+        slots = slots[slots >= 0]
+        slots = slots[self.alive.data[slots]]
+        self.alive.resize(len(self), False)
+        self.alive.data[slots] = False
+        self.live -= len(slots)
+        self._everyone = None
 
-            self._index.remove_ids(faiss.IDSelectorBatch(ids))
+    def slots(self, ids: Ids) -> Slots:
+        """Of ``ids`` (n,); -1 for one that isn't known."""
+        known = self.ids.data
+        if not len(known):
+            return np.full(len(ids), -1, np.int64)
+        found = np.minimum(np.searchsorted(known, ids), len(known) - 1)
+        return np.where(known[found] == ids, found, -1)
 
-    def search(self, query: FloatArray, k: int, allowed: Ids | None = None) -> Neighbours:
-        """The ``k`` nearest to ``query`` (D,), among ``allowed`` (n,) if given."""
+    def fill(self) -> None:
+        """Brings the flat vectors, or the codes if there are some, to the newest slot.
+
+        Raises:
+            SegmentError: a segment can't be read.
+        """
+        if self.codes is None and self.live <= self.settings.exact_rows:
+            if self.flat is None:
+                self.flat = Flat(self.dim)
+            while len(self.flat) < len(self):
+                start = len(self.flat)
+                self.flat.add(self._read(np.arange(start, min(len(self), start + BLOCK))))
+            return
+        self.flat = None
+        if self.codes is not None:
+            self.add_codes(self.codes, self.coded)
+            self.coded = len(self)
+
+    def add_codes(self, codes: Codes, start: int, go_on: Callable[[], bool] = lambda: True) -> None:
+        """Gives ``codes`` the slots from ``start`` on whose rows are there."""
+        while start < len(self) and go_on():
+            stop = min(len(self), start + BLOCK)
+            slots = start + np.flatnonzero(self.alive.data[start:stop])
+            codes.add(slots, self.segments.halves(self.ids.data[slots]).astype(np.float32))
+            start = stop
+
+    def _read(self, slots: Slots) -> Halves:
+        """Vectors of slots; zeros for removed ones, whose segment may be gone."""
+        out = np.zeros((len(slots), self.dim), np.float16)
+        there = self.alive.data[slots]
+        out[there] = self.segments.halves(self.ids.data[slots[there]])
+        return out
+
+    def copy(self) -> Index:
+        """Its ids and what is alive, as they are now; nothing else."""
+        copy = Index(self.dim, self.segments, self.settings)
+        copy.ids = Grown(self.ids.data.copy())
+        copy.alive = Grown(self.alive.data.copy())
+        copy.live, copy.revision = self.live, self.revision
+        return copy
+
+    def train(self, seed: int = 0) -> Codes:
+        """A codebook for what is there, without codes yet."""
+        slots = np.flatnonzero(self.alive.data)
+        count = min(len(slots), self.settings.train_rows)
+        chosen = np.random.default_rng(seed).choice(slots, count, replace=False)
+        sample = self.segments.halves(self.ids.data[np.sort(chosen)])
+        return Codes.train(sample.astype(np.float32), self.live, self.settings)
+
+    @property
+    def worn(self) -> bool:
+        """Whether codes are missing, or should be made anew."""
+        if self.live <= self.settings.exact_rows:
+            return False
+        codes = self.codes
+        return (
+            codes is None
+            or self.live >= self.settings.grown * codes.trained
+            or codes.drifted
+            or not codes.suits(self.live)
+        )
+
+    @property
+    def littered(self) -> bool:
+        """Whether so many slots are of removed rows that all should be made anew."""
+        dead = len(self) - self.live
+        return dead > 1024 and dead > self.settings.dead * len(self)
+
+    # Searching
+
+    def mask(self, where: Where | None) -> Mask:
+        """Which slots' rows are there and meet a condition."""
+        return self.alive.data if where is None else self._filter(where)[1]
+
+    def _filter(self, where: Where) -> tuple[int, Mask, Subset]:
+        with self._filtering:
+            known = self._filters.pop(where.text, None)
+            if known is None or known[0] != self.revision:
+                assert self.columns is not None
+                mask = self.columns.mask(where, len(self)) & self.alive.data
+                known = (self.revision, mask, Subset.of(mask))
+            while len(self._filters) >= _FILTERS:  # the first is the one not asked for longest
+                del self._filters[next(iter(self._filters))]
+            self._filters[where.text] = known
+            return known
+
+    def _subset(self, where: Where | None) -> Subset | None:
+        """None where every slot may come."""
+        if where is not None:
+            return self._filter(where)[2]
+        if self.live == len(self):
+            return None
+        if self._everyone is None:
+            self._everyone = Subset.of(self.alive.data)
+        return self._everyone
+
+    def search(self, query: FloatArray, k: int, where: Where | None) -> Neighbours:
+        """See `Store.search`."""
+        return self.search_many(query.reshape(1, -1), k, where)[0]
+
+    def search_many(self, queries: FloatArray, k: int, where: Where | None) -> list[Neighbours]:
+        """See `Store.search_many`."""
+        subset = self._subset(where)
+        count = len(self) if subset is None else subset.size
+        if k < 1 or not count:
+            return [NO_NEIGHBOURS] * len(queries)
+        if self.flat is not None:
+            return [self._flat(query, k, subset) for query in queries]
+        want = self.settings.candidates(k)
+        few = max(self.settings.subset_rows, len(self) // self.settings.subset_part, 2 * want)
+        if self.codes is None or self.coded < len(self) or count <= few:
+            return [self.exact(query, k, where) for query in queries]
+        found = self.codes.candidates(queries, want, subset, len(self))
+        return [
+            self._among(query, k, np.sort(slots))
+            if len(slots) >= min(k, count)
+            else self.exact(query, k, where)
+            for query, slots in zip(queries, found, strict=True)
+        ]
+
+    def _flat(self, query: FloatArray, k: int, subset: Subset | None) -> Neighbours:
         import faiss
 
-        k = min(k, len(self) if allowed is None else len(allowed))
+        assert self.flat is not None
+        among: Any = None
+        if subset is not None:
+            among = faiss.IDSelectorBitmap(len(subset.bits), faiss.swig_ptr(subset.bits))
+        ids = self.ids.data
+        return self.flat.exact(query, k, lambda found: self.segments.halves(ids[found]), ids, among)
+
+    def _among(self, query: FloatArray, k: int, slots: Slots) -> Neighbours:
+        ids = self.ids.data[slots]
+        return nearest(query, k, self.segments.halves(ids), ids)
+
+    def exact(self, query: FloatArray, k: int, where: Where | None) -> Neighbours:
+        """By looking at every vector that may come."""
         if k < 1:
-            return Neighbours(np.zeros(0, np.int64), np.zeros(0, np.float32))
-        options: dict[str, Any] = {}
-        if allowed is not None:
-            parameters: Any = faiss.SearchParameters
-            options["params"] = parameters(sel=faiss.IDSelectorBatch(allowed))
-        row = np.ascontiguousarray(query, np.float32).reshape(1, self._dim)
-        with _one_thread():
-            similarity, ids = self._index.search(row, k, **options)
-        there = ids[0] >= 0
-        return ranked(ids[0][there].astype(np.int64), similarity[0][there])
+            return NO_NEIGHBOURS
+        ids = self.ids.data[self.mask(where)]
+        return scan(query, k, ids, self.segments.halves)

@@ -1,4 +1,7 @@
-"""One writer at a time: a file lock that the operating system lets go when its holder dies."""
+"""One writer at a time: a file lock that the operating system lets go when its holder dies.
+
+Within a process a `Gate` lets many threads search at once, and one alone bring the index up.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import contextlib
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from hemline.errors import CatalogError
@@ -97,6 +101,43 @@ class WriterLock:
             os.close(self._descriptor)
             self._descriptor = -1
         self._thread.release()
+
+
+class Gate:
+    """Many may look at once, or one may change things alone. Not to be entered twice."""
+
+    def __init__(self) -> None:
+        self._state = threading.Condition()
+        self._looking = 0
+        self._alone = False
+        self._waiting = 0
+
+    @contextlib.contextmanager
+    def shared(self) -> Iterator[None]:
+        with self._state:
+            self._state.wait_for(lambda: not self._alone and not self._waiting)
+            self._looking += 1
+        try:
+            yield
+        finally:
+            with self._state:
+                self._looking -= 1
+                if not self._looking:
+                    self._state.notify_all()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        with self._state:
+            self._waiting += 1
+            self._state.wait_for(lambda: not self._alone and not self._looking)
+            self._waiting -= 1
+            self._alone = True
+        try:
+            yield
+        finally:
+            with self._state:
+                self._alone = False
+                self._state.notify_all()
 
 
 def _holder(descriptor: int) -> str:

@@ -223,8 +223,12 @@ class Store(Protocol):
         """Removes products; item_id → how many pictures it had, of those that were there."""
         ...
 
-    def get(self, image_ids: Collection[str]) -> dict[str, Row]:
-        """The rows of those of ``image_ids`` that are there."""
+    def get(self, image_ids: Collection[str], vectors: bool = True) -> dict[str, Row]:
+        """The rows of those of ``image_ids`` that are there.
+
+        Without ``vectors`` their embedding is empty and their norm 0; this works for a row whose
+        vector is lost, too.
+        """
         ...
 
     def take(self, ids: Ids) -> list[Row | None]:
@@ -390,8 +394,8 @@ def rounded(row: Row, dim: int) -> Row:
     return replace(row, embedding=half.astype(np.float32), norm=float(norm))
 
 
-def similarities(query: FloatArray, embedding: FloatArray) -> FloatArray:
-    """Dot products (n,) float32 of ``query`` (D,) with ``embedding`` (n, D).
+def similarities(query: FloatArray, embedding: npt.NDArray[np.floating[Any]]) -> FloatArray:
+    """Dot products (n,) float32 of ``query`` (D,) with ``embedding`` (n, D), of any precision.
 
     Summed as float64, so that the order of summing, which differs between machines and from block
     to block, doesn't show.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,9 +82,13 @@ class MemoryStore:
             self.revision += 1
         return removed
 
-    def get(self, image_ids: Collection[str]) -> dict[str, Row]:
+    def get(self, image_ids: Collection[str], vectors: bool = True) -> dict[str, Row]:
         with self._lock:
-            return {i: self._rows[self._ids[i]] for i in image_ids if i in self._ids}
+            found = {i: self._rows[self._ids[i]] for i in image_ids if i in self._ids}
+        if vectors:
+            return found
+        none = np.zeros(0, np.float32)
+        return {i: replace(row, embedding=none, norm=0.0) for i, row in found.items()}
 
     def take(self, ids: Ids) -> list[Row | None]:
         with self._lock:

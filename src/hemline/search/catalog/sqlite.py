@@ -1,36 +1,39 @@
-"""The persistent store: SQLite holds the truth, a FAISS index in memory answers.
+"""The persistent store: SQLite holds the truth, segment files the vectors, FAISS answers.
 
-Each batch is one transaction in a write-ahead log that is synced to the disk before `add` returns,
-so whatever was acknowledged survives a kill or a power cut. Every row carries the number of the
-commit that wrote it, every removal is noted with its own; an index catches up by reading what is
-newer than what it has seen, and sees the commits of other processes in the same way.
+Each batch is one transaction: its vectors are appended to a segment and synced, then SQLite's
+write-ahead log is, before `add` returns. So whatever was acknowledged survives a kill or a power
+cut. Every row carries the number of the commit that wrote it, every removal is noted with its own;
+an index catches up by reading what is newer than what it has seen, and sees the commits of other
+processes in the same way.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 import sqlite3
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from hemline.errors import CatalogError
+from hemline.search.catalog import _compact, _snapshot, _verify, _writes
+from hemline.search.catalog._catch_up import Reader
 from hemline.search.catalog._database import (
-    FIELDS,
     FILE,
     FORMAT_VERSION,
     SCHEMA,
+    SELECT,
+    Meta,
+    asked,
     clear,
     connect,
     to_row,
-    to_values,
 )
-from hemline.search.catalog._facets import count_rows
-from hemline.search.catalog._index import FlatIndex
+from hemline.search.catalog._facets import count_columns
 from hemline.search.catalog._lock import WriterLock
 from hemline.search.catalog._protocol import (
     Advance,
@@ -41,34 +44,32 @@ from hemline.search.catalog._protocol import (
     Ids,
     Key,
     Neighbours,
-    Problem,
     Row,
     StoreSpec,
     Vectors,
-    rounded,
     silent,
 )
+from hemline.search.catalog._segments import SegmentError, Segments
+from hemline.search.catalog._settings import Settings
 from hemline.search.where import Where
 from hemline.types import FloatArray
 
-_CHUNK = 500  # values bound to one statement
-_READ = 4096  # vectors read at a time
-_FILTERS = 32  # conditions whose answer is remembered
+_READ = 4096  # rows read at a time
+_AGAIN = 5  # tries of a reader whose segment a compaction took away
+_T = TypeVar("_T")
 
 
 class SqliteStore:
-    """One file, ``catalog.sqlite``, in a catalogue's folder."""
+    """``catalog.sqlite``, ``segments/`` and ``index/`` in a catalogue's folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Settings | None = None) -> None:
         path = folder / FILE
         if not path.is_file():
             raise CatalogError(f"{folder} has no {FILE}; 'hemline catalog create' makes one")
         self._folder = folder
         self._lock = threading.RLock()
         self._writer = WriterLock(folder / "catalog.lock")
-        self._filters: dict[str, tuple[int, Ids]] = {}
-        self._seen = 0
-        self._data_version = -1
+        self._wrote = False
         with clear(folder):
             self._db = connect(path)
             try:
@@ -86,26 +87,36 @@ class SqliteStore:
         try:
             self.fingerprint: str = meta["fingerprint"]
             self.dim = int(meta["dim"])
+            rows = int(meta["segment_rows"])
         except (KeyError, ValueError):
             self._db.close()
             raise CatalogError(f"{path} is damaged: its description is incomplete") from None
-        self._index = FlatIndex(self.dim)
+        self._segments = Segments(folder, self.dim, rows)
+        self._reading = threading.RLock()
+        self._read = connect(path)
+        self._reader = Reader(folder, self.dim, self._segments, settings or Settings())
 
     @classmethod
-    def create(cls, folder: Path, fingerprint: str, dim: int) -> SqliteStore:
+    def create(
+        cls, folder: Path, fingerprint: str, dim: int, settings: Settings | None = None
+    ) -> SqliteStore:
+        chosen = settings or Settings()
         with clear(folder):
-            db = connect(folder / FILE)
+            db = connect(folder / FILE, new=True)
             db.executescript(f"BEGIN IMMEDIATE; {SCHEMA}")
-            meta = {
-                "format_version": FORMAT_VERSION,
-                "fingerprint": fingerprint,
-                "dim": dim,
-                "revision": 0,
-            }
-            db.executemany("INSERT INTO meta VALUES (?, ?)", [(k, str(v)) for k, v in meta.items()])
+            Meta(db).set(
+                format_version=FORMAT_VERSION,
+                fingerprint=fingerprint,
+                dim=dim,
+                segment_rows=chosen.segment_rows,
+                next_id=chosen.segment_rows,
+                revision=0,
+                floor=0,
+                compacted=0,
+            )
             db.execute("COMMIT")
             db.close()
-        return cls(folder)
+        return cls(folder, settings)
 
     # Writing
 
@@ -125,102 +136,91 @@ class SqliteStore:
         with self.writing(), self._lock, clear(self._folder):
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                revision = self._revision() + 1
+                revision = Meta(self._db).number("revision") + 1
                 yield revision
-                self._db.execute(
-                    "UPDATE meta SET value = ? WHERE name = 'revision'", (str(revision),)
-                )
+                Meta(self._db).set(revision=revision)
                 self._db.execute("COMMIT")
+                self._wrote = True
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
-            finally:
-                self._data_version = -1  # SQLite doesn't count a connection's own commits
-
-    def _revision(self) -> int:
-        found = self._db.execute("SELECT value FROM meta WHERE name = 'revision'").fetchone()
-        return int(found[0])
 
     def add(self, rows: Sequence[Row], gone: Collection[str] = ()) -> None:
-        latest = {row.image_id: rounded(row, self.dim) for row in rows}  # the last of a batch wins
+        latest = {row.image_id: row for row in rows}  # the last of a batch wins
+        vectors = _writes.halves(list(latest.values()), self.dim)
         with self._commit() as revision:
-            for chunk in _chunks(dict.fromkeys([*latest, *gone])):
-                self._delete("image_id", chunk, revision)
-            self._db.executemany(
-                f"INSERT INTO pictures ({FIELDS}, revision) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-                [(*to_values(row), revision) for row in latest.values()],
-            )
-            names = {name for row in latest.values() for name in row.columns}
-            self._db.executemany(
-                "INSERT OR IGNORE INTO columns VALUES (?)", [(name,) for name in names]
-            )
-
-    def _delete(self, column: str, values: Sequence[str], revision: int) -> None:
-        chosen = f"{column} IN ({_marks(values)})"
-        self._db.execute(
-            f"INSERT INTO removed SELECT id, ? FROM pictures WHERE {chosen}", (revision, *values)
-        )
-        self._db.execute(f"DELETE FROM pictures WHERE {chosen}", values)
+            _writes.drop(self._db, [name for name in gone if name not in latest], revision)
+            _writes.store(self._db, self._segments, list(latest.values()), *vectors, revision)
 
     def remove(self, item_ids: Collection[str]) -> dict[str, int]:
-        removed: dict[str, int] = {}
         with self._commit() as revision:
-            for chunk in _chunks(item_ids):
-                removed |= dict(
-                    self._db.execute(
-                        "SELECT item_id, COUNT(*) FROM pictures "
-                        f"WHERE item_id IN ({_marks(chunk)}) GROUP BY item_id",
-                        chunk,
-                    )
-                )
-                self._delete("item_id", chunk, revision)
-        return removed
+            return _writes.remove(self._db, item_ids, revision)
 
     # Reading
 
-    def _select(self, column: str, values: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
-        for chunk in _chunks(values):
-            yield from self._query(
-                f"SELECT id, {FIELDS} FROM pictures WHERE {column} IN ({_marks(chunk)})", chunk
-            )
-
     def _query(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._lock, clear(self._folder):
-            return self._db.execute(sql, values).fetchall()
+        with self._reading, clear(self._folder):
+            return self._read.execute(sql, values).fetchall()
 
-    def get(self, image_ids: Collection[str]) -> dict[str, Row]:
-        return {found[1]: to_row(found[1:]) for found in self._select("image_id", image_ids)}
+    def _again(self, read: Callable[[], _T]) -> _T:
+        """``read``, which is repeated where a compaction took a segment away meanwhile."""
+        for _ in range(_AGAIN - 1):
+            try:
+                return read()
+            except SegmentError:
+                self._reader.behind()
+        return read()
+
+    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[int, Row]]:
+        """(id, row) of what ``sql``, a `SELECT`, finds."""
+
+        def read() -> list[tuple[int, Row]]:
+            found = self._query(sql, values)
+            embedding, norm = self._vectors(np.array([f[0] for f in found], np.int64))
+            return [
+                (f[0], to_row(f[1:], embedding[i], float(norm[i]))) for i, f in enumerate(found)
+            ]
+
+        return self._again(read)
+
+    def get(self, image_ids: Collection[str], vectors: bool = True) -> dict[str, Row]:
+        sql = f"{SELECT} WHERE image_id IN (SELECT value FROM json_each(?))"
+        values = (asked(list(image_ids)),)
+        if not vectors:
+            none = np.zeros(0, np.float32)
+            return {f[1]: to_row(f[1:], none, 0.0) for f in self._query(sql, values)}
+        return {row.image_id: row for _, row in self._rows(sql, values)}
 
     def take(self, ids: Ids) -> list[Row | None]:
         wanted = [int(i) for i in ids]
-        rows = {found[0]: to_row(found[1:]) for found in self._select("id", wanted)}
+        sql = f"{SELECT} WHERE id IN (SELECT value FROM json_each(?))"
+        rows = dict(self._rows(sql, (asked(wanted),)))
         return [rows.get(i) for i in wanted]
 
     def rows(self) -> Iterator[Row]:
         last = 0
-        sql = f"SELECT id, {FIELDS} FROM pictures WHERE id > ? ORDER BY id LIMIT {_READ}"
-        while found := self._query(sql, (last,)):
+        sql = f"{SELECT} WHERE id > ? ORDER BY id LIMIT {_READ}"
+        while found := self._rows(sql, (last,)):
             last = found[-1][0]
-            yield from (to_row(values[1:]) for values in found)
+            yield from (row for _, row in found)
 
     def row_keys(self) -> Iterator[Key]:
         last = 0
         sql = (
-            "SELECT id, image_id, item_id, source, picture FROM pictures WHERE id > ? "
-            f"ORDER BY id LIMIT {_READ}"
+            "SELECT id, image_id, item_id, source, picture FROM pictures JOIN items "
+            f"ON number = item WHERE id > ? ORDER BY id LIMIT {_READ}"
         )
         while found := self._query(sql, (last,)):
             last = found[-1][0]
             yield from (Key(*values) for _, *values in found)
 
     def items(self, item_ids: Collection[str]) -> list[Row]:
-        return [
-            to_row(f[1:]) for f in sorted(self._select("item_id", item_ids), key=lambda f: f[0])
-        ]
+        sql = f"{SELECT} WHERE item_id IN (SELECT value FROM json_each(?)) ORDER BY id"
+        return [row for _, row in self._rows(sql, (asked(list(item_ids)),))]
 
     def counts(self) -> Counts:
-        return Counts(*self._query("SELECT COUNT(*), COUNT(DISTINCT item_id) FROM pictures")[0])
+        return Counts(*self._query("SELECT COUNT(*), COUNT(DISTINCT item) FROM pictures")[0])
 
     def columns(self) -> tuple[str, ...]:
         return tuple(name for (name,) in self._query("SELECT name FROM columns ORDER BY name"))
@@ -229,144 +229,121 @@ class SqliteStore:
         found = self._query("SELECT DISTINCT picture FROM pictures WHERE picture <> ''")
         return frozenset(name for (name,) in found)
 
+    @property
+    def revision(self) -> int:
+        with self._reading, clear(self._folder):
+            return Meta(self._read).number("revision")
+
+    def vectors(self, ids: Ids) -> Vectors:
+        ids = np.asarray(ids, np.int64)
+        try:
+            return self._vectors(ids)
+        except SegmentError:  # damage, or some are of a segment that a compaction took away
+            sql = "SELECT id FROM pictures WHERE id IN (SELECT value FROM json_each(?))"
+            there = np.isin(ids, [id_ for (id_,) in self._query(sql, (asked(ids.tolist()),))])
+            embedding = np.zeros((len(ids), self.dim), np.float32)
+            norm = np.full(len(ids), np.nan, np.float32)
+            embedding[there], norm[there] = self._vectors(ids[there])
+            return Vectors(embedding, norm)
+
+    def _vectors(self, ids: Ids) -> Vectors:
+        records = self._segments.records(ids)
+        return Vectors(records["half"].astype(np.float32), records["norm"])
+
     # Searching
 
-    def _catch_up(self) -> None:
-        """Brings the index to the newest commit, of this process or of another."""
-        version = self._db.execute("PRAGMA data_version").fetchone()[0]
-        if version == self._data_version:
-            return
-        self._db.execute("BEGIN")  # one snapshot for all that is read here
-        try:
-            revision = self._revision()
-            if revision != self._seen:
-                gone = self._db.execute(
-                    "SELECT id FROM removed WHERE revision > ?", (self._seen,)
-                ).fetchall()
-                if self._seen:
-                    self._index.remove(np.array([g[0] for g in gone], np.int64))
-                cursor = self._db.execute(
-                    "SELECT id, embedding FROM pictures WHERE revision > ?", (self._seen,)
-                )
-                while found := cursor.fetchmany(_READ):
-                    vectors = np.frombuffer(b"".join(blob for _, blob in found), "<f4")
-                    ids = np.array([id_ for id_, _ in found], np.int64)
-                    self._index.add(ids, vectors.reshape(len(found), self.dim))
-        except BaseException:
-            self._index, self._seen = FlatIndex(self.dim), 0  # read it all again next time
-            raise
-        finally:
-            self._db.execute("COMMIT")
-        self._seen, self._data_version = revision, version
-
-    def _allowed(self, where: Where) -> Ids:
-        """Ids of the rows of which a condition is true."""
-        known = self._filters.get(where.text)
-        if known is not None and known[0] == self._seen:
-            return known[1]
-        found = self._db.execute(
-            "SELECT id, image_id, item_id, category, tags, columns FROM pictures"
-        )
-        ids = [
-            id_
-            for id_, image_id, item_id, category, tags, columns in found
-            if where.matches(
-                {
-                    **json.loads(columns),
-                    "image_id": image_id,
-                    "item_id": item_id,
-                    "category": category,
-                    "tags": json.loads(tags),
-                }
-            )
-        ]
-        if len(self._filters) >= _FILTERS:
-            self._filters.clear()
-        allowed = np.array(ids, np.int64)
-        self._filters[where.text] = (self._seen, allowed)
-        return allowed
-
     def search(self, query: FloatArray, k: int, where: Where | None = None) -> Neighbours:
-        with self._lock, clear(self._folder):
-            self._catch_up()
-            allowed = None if where is None else self._allowed(where)
-            return self._index.search(query, k, allowed)
-
-    search_exact = search
+        return self.search_many(np.asarray(query).reshape(1, -1), k, where)[0]
 
     def search_many(
         self, queries: FloatArray, k: int, where: Where | None = None
     ) -> list[Neighbours]:
-        return [self.search(query, k, where) for query in queries]
+        def read() -> list[Neighbours]:
+            with self._reader.index(columns=where is not None, fill=True) as index:
+                return index.search_many(queries, k, where)
 
-    @property
-    def revision(self) -> int:
-        with self._lock, clear(self._folder):
-            return self._revision()
+        return self._again(read)
 
-    def vectors(self, ids: Ids) -> Vectors:
-        rows = self.take(ids)
-        empty = np.zeros(self.dim, np.float32)
-        embedding = np.array([empty if row is None else row.embedding for row in rows], np.float32)
-        norm = np.array([np.nan if row is None else row.norm for row in rows], np.float32)
-        return Vectors(embedding.reshape(len(rows), self.dim), norm)
+    def search_exact(self, query: FloatArray, k: int, where: Where | None = None) -> Neighbours:
+        def read() -> Neighbours:
+            with self._reader.index(columns=where is not None) as index:
+                return index.exact(query, k, where)
+
+        return self._again(read)
 
     def item_codes(self, ids: Ids) -> Ids:
-        codes: dict[str, int] = {}
-        rows = self.take(ids)
-        found = [-1 if row is None else codes.setdefault(row.item_id, len(codes)) for row in rows]
-        return np.array(found, np.int64)
+        with self._reader.index() as index:
+            slots = index.slots(np.asarray(ids, np.int64))
+            there = (slots >= 0) & index.alive.data[slots] if len(index) else slots >= 0
+            codes = np.full(len(slots), -1, np.int64)
+            codes[there] = index.items.data[slots[there]]
+            return codes
 
     def facets(
         self, columns: Sequence[str], where: Where | None = None, limit: int = 50
     ) -> dict[str, Facet]:
-        rows = [row for row in self.rows() if where is None or where.matches(row.values())]
-        return count_rows(rows, columns, self.columns(), limit)
+        with self._reader.index(settled=True) as index:
+            assert index.columns is not None
+            slots = np.flatnonzero(index.mask(where))
+            items = index.items.data[slots]
+            return count_columns(index.columns, slots, items, columns, self.columns(), limit)
+
+    # Care
 
     def save(self) -> None:
-        pass
+        with clear(self._folder):
+            self._reader.save(self._writer)
 
     def compact(self, advance: Advance = silent) -> CompactReport:
-        with self.writing(), self._lock, clear(self._folder):
-            self._db.execute("VACUUM")
-        return CompactReport()
+        with self.writing(), clear(self._folder):
+            return _compact.compact(self._db, self._segments, self._commit, advance)
 
     def verify(self, repair: bool = False, advance: Advance = silent) -> CheckReport:
-        with clear(self._folder):
-            found = self._query("PRAGMA integrity_check")
-        wrong = [text for (text,) in found if text != "ok"]
-        return CheckReport(
-            self.counts().pictures, tuple(Problem("database", FILE, text) for text in wrong)
-        )
+        with self.writing() if repair else contextlib.nullcontext(), clear(self._folder):
+            with self._reading:
+                problems = _verify.sound(self._read)
+                if problems:
+                    return CheckReport(0, tuple(problems))
+                damaged, lost = _verify.vectors(self._read, self._segments, advance)
+            problems += damaged
+            if repair:
+                with self._commit():
+                    problems += _verify.places(self._db, self._segments, True)
+            else:
+                with self._reading:
+                    problems += _verify.places(self._read, self._segments, False)
+            problems += _verify.saved(self._folder, repair)
+            problems += self._reader.agrees(repair)
+            names = self._query(
+                "SELECT image_id FROM pictures WHERE id IN (SELECT value FROM json_each(?)) "
+                "ORDER BY id",
+                (asked(lost.tolist()),),
+            )
+            return CheckReport(
+                self.counts().pictures, tuple(problems), tuple(name for (name,) in names)
+            )
 
     def backup(self, folder: Path, advance: Advance = silent) -> None:
-        with self._lock, clear(folder):
-            target = sqlite3.connect(folder / FILE)
+        with clear(folder):
+            db = connect(self._folder / FILE)
             try:
-                self._db.backup(target)
+                _snapshot.copy(db, self._segments, folder, advance)
             finally:
-                target.close()
+                db.close()
 
     def close(self) -> None:
         with self._lock:
+            self._reader.close()
+            self._segments.close()
+            self._read.close()
             self._db.close()
-
-
-def _chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
-    whole = list(values)
-    for start in range(0, len(whole), _CHUNK):
-        yield whole[start : start + _CHUNK]
-
-
-def _marks(values: Sequence[Any]) -> str:
-    return ",".join("?" * len(values))
 
 
 STORES: Mapping[str, StoreSpec] = {
     "sqlite": StoreSpec(
-        summary="SQLite holds the truth, a FAISS index in memory answers",
+        summary="SQLite holds the truth, segment files the vectors, FAISS answers",
         file=FILE,
-        create=SqliteStore.create,
-        open=SqliteStore,
+        create=lambda folder, fingerprint, dim: SqliteStore.create(folder, fingerprint, dim),
+        open=lambda folder: SqliteStore(folder),
     )
 }

@@ -1,0 +1,70 @@
+"""A store's files at one moment, copied while others search and write.
+
+SQLite copies its own file in one snapshot. Segments only grow, so what that snapshot counts is
+copied afterwards; where a compaction took one of them away in between, all is taken again. The
+index isn't copied: it can be derived.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+
+from hemline.search.catalog._database import FILE
+from hemline.search.catalog._pictures import sync_folder
+from hemline.search.catalog._protocol import Advance
+from hemline.search.catalog._segments import SegmentError, Segments
+
+_BLOCK = 1 << 22
+_AGAIN = 5
+
+
+def copy(db: sqlite3.Connection, segments: Segments, folder: Path, advance: Advance) -> None:
+    """Copies the store into ``folder``, which is empty.
+
+    Raises:
+        SegmentError: a segment is damaged.
+        OSError: no room, or the folder can't be written to.
+    """
+    for again in range(_AGAIN):
+        try:
+            _copy(db, segments, folder, advance)
+        except SegmentError:
+            for path in folder.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if again == _AGAIN - 1:
+                raise
+        else:
+            return
+
+
+def _copy(db: sqlite3.Connection, segments: Segments, folder: Path, advance: Advance) -> None:
+    target = sqlite3.connect(folder / FILE)
+    try:
+        db.backup(target)
+        counts = target.execute("SELECT number, count FROM segments ORDER BY number").fetchall()
+        target.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
+    finally:
+        target.close()
+    with (folder / FILE).open("rb+") as file:
+        os.fsync(file.fileno())
+    own = Segments(folder, segments.dim, segments.rows)
+    own.folder.mkdir()
+    sizes = [count * segments.record_bytes for _, count in counts]
+    done = 0
+    for (number, count), size in zip(counts, sizes, strict=True):
+        with segments.open(number, count) as source, own.path(number).open("wb") as file:
+            left = size
+            while left:
+                data = source.read(min(_BLOCK, left))
+                if not data:
+                    raise SegmentError(segments.damage(number, "is cut short"))
+                file.write(data)
+                left, done = left - len(data), done + len(data)
+                advance(done, sum(sizes))
+            file.flush()
+            os.fsync(file.fileno())
+    sync_folder(own.folder)
+    sync_folder(folder)
