@@ -15,7 +15,7 @@ from hemline.bundle import read_info, verify
 from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
 from hemline.errors import TrainingError, UsageError
-from hemline.learn import export as exporting
+from hemline.learn import bundling as exporting
 from hemline.learn import graphs
 from hemline.learn.checkpoint import CheckpointEncoder, load_run
 from hemline.learn.export import export

@@ -1,0 +1,69 @@
+"""``hemline bundle``: a pre-trained embedding as a bundle, without training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hemline.cli._common import JsonOption, emit, out, say
+
+
+def bundle(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="timm:NAME, hf-hub:ORG/NAME, local-dir:FOLDER, open_clip:NAME/WEIGHTS, nin, "
+            "vgg_cnn_s or alexnet."
+        ),
+    ],
+    folder: Annotated[Path, typer.Option("--out", "-o", help="The new bundle's folder.")],
+    weights: Annotated[
+        Path | None, typer.Option(help="A .safetensors or .pth file instead of the hub's.")
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(help="Of the stored weights: float32, float16 or int8.")
+    ] = "float32",
+    name: Annotated[str | None, typer.Option(help="The bundle's name.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a bundle of a pre-trained embedding as it is, with its own preprocessing.
+
+    Nothing is trained: street and shop pictures go through the same network. The weights come from
+    the model's hub, or from --weights.
+
+    Example: hemline bundle timm:convnext_tiny.fb_in22k -o bundles/convnext --precision float16
+    """
+    from hemline.learn.pretrained import bundle_pretrained
+
+    info = bundle_pretrained(
+        source, folder, weights=weights, precision=precision, name=name, force=force, say=say
+    )
+    emit(
+        {
+            "bundle": str(folder),
+            "name": info.name,
+            "fingerprint": info.fingerprint,
+            "embedding_dim": info.embedding_dim,
+            "preprocessing": info.preprocessing.described(),
+            "precision": info.precision,
+            "precision_loss": info.precision_loss,
+            "bytes": sum(path.stat().st_size for path in folder.iterdir()),
+        },
+        as_json,
+        _words,
+    )
+
+
+def _words(result: Mapping[str, Any]) -> None:
+    out(
+        f"{result['bundle']}: {result['name']}, {result['embedding_dim']} numbers, "
+        f"{result['bytes'] / 1e6:.1f} MB as {result['precision']}"
+    )
+    out(f"Next: hemline catalog create CATALOG --bundle {result['bundle']}")
+
+
+COMMANDS = {"bundle": bundle}
