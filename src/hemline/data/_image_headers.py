@@ -19,6 +19,8 @@ from hemline.errors import ImageError
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 _JPEG_SIZE = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+#: A progressive picture has about ten; each is as much work as a whole picture.
+_MOST_SCANS = 100
 _BARE = frozenset([0x01, *range(0xD0, 0xD8)])
 
 #: Files that are often given as pictures: what they begin with, and what to say.
@@ -78,6 +80,9 @@ def _jpeg(data: bytes) -> Header:
         raise ImageError("is a damaged JPEG: it states no size")
     if data.find(b"\xff\xd9", at + length) < 0:
         raise ImageError("is a truncated JPEG: its end is missing")
+    scans = data.count(b"\xff\xda", at - 2)
+    if scans > _MOST_SCANS:
+        raise ImageError(f"is a JPEG of {scans:,} scans; more than {_MOST_SCANS} aren't decoded")
     return Header("JPEG", *size, orientation)
 
 
@@ -166,7 +171,7 @@ def _webp(data: bytes) -> Header:
     (stated,) = struct.unpack_from("<I", data, 4)
     if stated + 8 > len(data):
         raise ImageError("is a truncated WebP: its end is missing")
-    size: tuple[int, int] | None = None
+    size = (0, 0)
     alpha, orientation, at = False, 1, 12
     while at + 8 <= min(len(data), stated + 8):
         kind = data[at : at + 4]
@@ -176,20 +181,24 @@ def _webp(data: bytes) -> Header:
             alpha = bool(data[body] & 0x10)
             wide = int.from_bytes(data[body + 4 : body + 7], "little") + 1
             size = (wide, int.from_bytes(data[body + 7 : body + 10], "little") + 1)
-        elif kind == b"VP8 " and size is None:
+        elif kind == b"VP8 ":
             wide, high = struct.unpack_from("<HH", data, body + 6)
-            size = (wide & 0x3FFF, high & 0x3FFF)
-        elif kind == b"VP8L" and size is None:
+            size = max(size, (wide & 0x3FFF, high & 0x3FFF), key=_area)
+        elif kind == b"VP8L":
             (bits,) = struct.unpack_from("<I", data, body + 1)
-            size = ((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
-            alpha = bool(bits >> 28 & 1)
+            alpha = alpha or (size == (0, 0) and bool(bits >> 28 & 1))
+            size = max(size, ((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1), key=_area)
         elif kind == b"EXIF":
             block = data[body : body + length]
             orientation = exif_orientation(block.removeprefix(b"Exif\0\0"))
         at = body + length + (length & 1)
-    if size is None:
+    if size == (0, 0):
         raise ImageError("is a damaged WebP: it states no size")
     return Header("WebP", *size, orientation, alpha)
+
+
+def _area(size: tuple[int, int]) -> int:
+    return size[0] * size[1]
 
 
 def _gif(data: bytes) -> Header:

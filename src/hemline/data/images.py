@@ -28,6 +28,9 @@ MAX_PIXELS = 120_000_000
 #: Bytes that a file may have.
 MAX_BYTES = 128 << 20
 
+#: Rows that are laid over white at a time.
+_BAND = 256
+
 S = TypeVar("S")
 T = TypeVar("T")
 Source = str | os.PathLike[str] | bytes
@@ -227,15 +230,16 @@ def _rgb(pixels: Any, header: Header) -> Image:
         return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB), np.uint8)
     if pixels.shape[2] == 3:
         return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
-    colour = cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB)
+    result: Image = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB), np.uint8)
     alpha = pixels[:, :, 3:]
     if int(alpha.min()) == 255:
-        return np.asarray(colour, np.uint8)
-    over = alpha.astype(np.uint16)
-    share = colour.astype(np.uint16)
-    if not premultiplied:
-        share = (share * over + 127) // 255
-    result: Image = np.minimum(share + (255 - over), 255).astype(np.uint8)
+        return result
+    for top in range(0, len(result), _BAND):  # in bands: 16 bits of a whole picture are large
+        over = alpha[top : top + _BAND].astype(np.uint16)
+        share = result[top : top + _BAND].astype(np.uint16)
+        if not premultiplied:
+            share = (share * over + 127) // 255
+        result[top : top + _BAND] = np.minimum(share + (255 - over), 255)
     return result
 
 
