@@ -128,21 +128,18 @@ def bombs() -> dict[str, bytes]:
     plain[26:30] = b"\xff\x3f\xff\x3f"
     made["webp of 16,383 by 16,383"] = bytes(plain)
     avif = samples()["avif"]
-    at = avif.index(b"ispe") + 8
-    made["avif of 60,000 by 60,000"] = (
-        avif[:at] + struct.pack(">II", 60_000, 60_000) + avif[at + 8 :]
-    )
-    tiff = encode(Pillow.new("1", (60_000, 60_000)), "TIFF", compression="group4")
+    sides = struct.pack(">II", 60_000, 60_000)
+    made["avif of 60,000 by 60,000"] = _put(avif, avif.index(b"ispe") + 8, sides)
+    tiff = samples()["tiff"]
+    for tag in (256, 257):
+        at = tiff.index(struct.pack("<HH", tag, 3), 8)
+        tiff = _put(tiff, at, struct.pack("<HHII", tag, 4, 1, 60_000))
     made["tiff of 60,000 by 60,000"] = tiff
-    bmp = samples()["bmp"]
-    made["bmp of 2 billion by 2 billion"] = (
-        bmp[:18] + struct.pack("<ii", 2**31 - 1, -(2**31)) + bmp[26:]
-    )
+    sides = struct.pack("<ii", 2**31 - 1, -(2**31))
+    made["bmp of 2 billion by 2 billion"] = _put(samples()["bmp"], 18, sides)
     jpeg = samples()["jpeg"]
-    at = jpeg.index(b"\xff\xc0") + 5
-    made["jpeg of 65,500 by 65,500"] = (
-        jpeg[:at] + struct.pack(">HH", 65_500, 65_500) + jpeg[at + 4 :]
-    )
+    sides = struct.pack(">HH", 65_500, 65_500)
+    made["jpeg of 65,500 by 65,500"] = _put(jpeg, jpeg.index(b"\xff\xc0") + 5, sides)
     slow = samples()["jpeg progressive"]
     scan = slow.rindex(b"\xff\xda")
     made["jpeg of 5,000 scans"] = slow[:scan] + slow[scan:-2] * 5_000 + slow[-2:]
