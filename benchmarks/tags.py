@@ -1,15 +1,18 @@
 """Tags from words: how right they are, and how fast they come.
 
-    python benchmarks/tags.py                       the half of the labelled texts for tuning
-    python benchmarks/tags.py --held-out --write    the other half, drawn titles, and the speed
-    python benchmarks/tags.py --errors              each text whose tags are wrong
+    python benchmarks/tags.py              the texts that rules and words were tuned on
+    python benchmarks/tags.py --errors     each text whose tags are wrong
+    python benchmarks/tags.py --write      all texts, drawn titles and the speed, as results
 
-The labelled texts (``tests/data/tagging/labelled.txt``) were written by hand for hemline before
-anything read them; they are no shop's data. Odd lines were used to write rules and words, even ones
-were read once. A tag counts as right where name and value are right; micro precision and recall
-over all texts, and a 95 % bootstrap interval over texts. Drawn titles are those of the atelier,
-compared with what is drawn: of the names that a title speaks of. Speed is that of
-`tag_manifest` over made-up rows with a title, and over rows with a description too, one core.
+The texts (``tests/data/tagging``) were written by hand for hemline before anything read them; they
+are no shop's data. Of ``labelled.txt`` the odd lines were used to write rules and words; the even
+ones were held out and read once. What they showed was then mended, so that figure is kept as it
+was (`FIRST_READING`), and ``labelled_later.txt`` was written and read once after that; nothing
+was changed since. A tag counts as right where name and value are right; micro precision and recall
+over all texts, with a 95 % bootstrap interval over texts. Drawn titles are those of the atelier,
+compared with what is drawn: of the names that a title speaks of. Speed is that of `tag_manifest`
+over made-up rows with a title, and over a fifth of them with breadcrumbs and a description too, on
+one core.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,15 +35,17 @@ from hemline.data.manifest import Manifest
 from hemline.data.tagging import TagSettings, tag_manifest
 
 ROOT = Path(__file__).resolve().parents[1]
-LABELLED = ROOT / "tests/data/tagging/labelled.txt"
+TEXTS = ROOT / "tests/data/tagging"
+#: The even lines of labelled.txt as they were first read, before anything was mended.
+FIRST_READING = Path(__file__).with_name("results") / "tags_first_reading.json"
 RESULTS = Path(__file__).with_name("results") / "tags.json"
 FIELDS = ("title", "description", "breadcrumbs")
 
 
-def labelled() -> list[tuple[dict[str, str], set[str]]]:
+def labelled(file: str = "labelled.txt") -> list[tuple[dict[str, str], set[str]]]:
     """Each text's fields, and its tags."""
     texts = []
-    for line in LABELLED.read_text(encoding="utf-8").splitlines():
+    for line in (TEXTS / file).read_text(encoding="utf-8").splitlines():
         if line.startswith("#") or not line.strip():
             continue
         *fields, tags = (part.strip() for part in line.split("##"))
@@ -120,50 +126,49 @@ def speed(rows: int) -> dict[str, float]:
                 "breadcrumbs": fields["breadcrumbs"],
             }
         )
-    result: dict[str, float] = {"rows": rows}
+    result: dict[str, float] = {}
     for name, columns in (("titles", ["title"]), ("all fields", list(FIELDS))):
-        table = {column: [row[column] for row in made] for column in columns}
+        rows = rows if name == "titles" else rows // 5
+        table = {column: [row[column] for row in made[:rows]] for column in columns}
         names = [str(number) for number in range(rows)]
         manifest = Manifest.from_table(
             pa.table({**table, "path": names, "item_id": names, "domain": ["shop"] * rows}), "."
         )
         begin = time.process_time()
         tag_manifest(manifest, TagSettings(columns=tuple(columns)))
+        result[f"{name}, rows"] = rows
         result[f"{name}, CPU seconds"] = round(time.process_time() - begin, 1)
     return result
 
 
+def measured(texts: Sequence[tuple[dict[str, str], set[str]]], errors: bool) -> dict[str, Any]:
+    """The scores of some texts, told on the way."""
+    made = tagged([fields for fields, _ in texts], FIELDS)
+    if errors:
+        for (fields, want), got in zip(texts, made, strict=True):
+            if got != want:
+                print(" ## ".join(fields.values()))
+                print("   wrong:", *sorted(got - want), " lost:", *sorted(want - got))
+    found = scores(made, [tags for _, tags in texts])
+    for name, one in found.items():
+        print(f"{name:14}", *(f"{key} {value:.3f}" for key, value in one.items()))
+    return {"texts": len(texts), **found}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--held-out", action="store_true")
     parser.add_argument("--errors", action="store_true")
     parser.add_argument("--rows", type=int, default=500_000, help="for the speed, with --write")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
-    half = labelled()[1::2] if options.held_out else labelled()[::2]
-    made = tagged([fields for fields, _ in half], FIELDS)
-    wanted = [tags for _, tags in half]
-    if options.errors:
-        for (fields, want), got in zip(half, made, strict=True):
-            if got != want:
-                print(" ## ".join(fields.values()))
-                print("   wrong:", *sorted(got - want), " lost:", *sorted(want - got))
-    found = scores(made, wanted)
-    for name, one in found.items():
-        print(f"{name:14}", *(f"{key} {value:.3f}" for key, value in one.items()))
+    result: dict[str, Any] = {"tuned": measured(labelled()[::2], options.errors)}
     if options.write:
-        tuned = scores(
-            tagged([f for f, _ in labelled()[::2]], FIELDS), [t for _, t in labelled()[::2]]
-        )
-        result = {
-            "texts": {"file": str(LABELLED.relative_to(ROOT)), "each half": len(half)},
-            "tuned": tuned,
-            "held out": found if options.held_out else None,
-            "drawn titles": drawn_titles(2000),
-            "speed": speed(options.rows),
-            "machine": platform.processor() or platform.machine(),
-            "python": platform.python_version(),
-        }
+        result["held out, first reading"] = json.loads(FIRST_READING.read_text())
+        result["held out, later texts"] = measured(labelled("labelled_later.txt"), options.errors)
+        result["drawn titles"] = drawn_titles(2000)
+        result["speed"] = speed(options.rows)
+        result["machine"] = platform.processor() or platform.machine()
+        result["python"] = platform.python_version()
         RESULTS.write_text(json.dumps(result, indent=1) + "\n")
         print(f"written: {RESULTS}")
 

@@ -47,10 +47,14 @@ def with_controls(manifest: Manifest, seed: int) -> Manifest:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
+    parser.add_argument("--products", type=int, default=600, help="only the first ones")
     parser.add_argument("--model", default="atelier")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
-    manifest = with_controls(Manifest.read(options.data), seed=0)
+    manifest = Manifest.read(options.data)
+    first = sorted(set(manifest.column("item_id")))[: options.products]
+    mine = np.isin(manifest.column("item_id").astype(str), first)
+    manifest = with_controls(manifest.select(mine), seed=0)
     begin = time.process_time()
     report = probe_manifest(open_encoder(options.model, 1), manifest)
     seconds = time.process_time() - begin

@@ -102,7 +102,7 @@ def test_variants_conflict_unless_there_is_one() -> None:
     )
     colours = [{t for t in row if t.startswith("color")} for row in got]
     assert colours == [set(), {"color=red"}, {"color=black"}]
-    assert report.conflicts["variants: color"]["count"] == 2
+    assert report.conflicts["variants: color"]["count"] == 1
 
 
 def test_conflicts_are_told_with_examples() -> None:
@@ -146,6 +146,26 @@ def test_columns_are_found_and_the_others_explained() -> None:
         "url": "addresses",
         "supplier": "none of its words mean a tag",
         "images": "lists and objects, no text",
+    }
+
+
+def test_kinds_of_columns_come_from_names_and_cells() -> None:
+    row = {
+        "description": "Red dress",
+        "product_name": "Red dress",
+        "path_in_shop": "Women > Dresses",
+        "words": "a long red dress " * 5,
+        "colour": "Red",
+        "category": "dress",
+    }
+    _, report = tag_manifest(shop([row]))
+    assert {c["column"]: c["kind"] for c in report.columns} == {
+        "colour": "attribute",
+        "product_name": "title",
+        "category": "breadcrumbs",
+        "path_in_shop": "breadcrumbs",
+        "description": "description",
+        "words": "description",
     }
 
 

@@ -24,6 +24,7 @@ _SAMPLE, _SAYING = 400, 0.05
 _ADDRESS = re.compile(r"^(https?://|www\.|[/\\]|[\w./\\-]+\.(jpe?g|png|webp|gif)$)", re.IGNORECASE)
 _TITLES = ("title", "name", "heading", "headline", "product")
 _PATHS = ("breadcrumb", "breadcrumbs", "taxonomy", "categories", "category", "path", "crumbs")
+_LONG = ("description", "descriptions", "details", "detail", "features", "text", "bullets", "body")
 _STEP = re.compile(r"\s[>›»/|]\s|::|>")
 
 
@@ -142,10 +143,9 @@ def _source(manifest: Manifest, column: str, matcher: Matcher) -> Source:
             return Source(column, "breadcrumbs", why="its name")
         return Source(column, "attribute", name, "its name")
     length = sum(len(cell.split()) for cell in cells) / max(1, len(cells))
+    if any(word in _LONG for word in words):
+        return Source(column, "description", why="its name")
     if any(word in _TITLES for word in words) and length < 30:
         return Source(column, "title", why="its name")
-    return Source(
-        column,
-        "title" if length <= 12 and "text" not in words else "description",
-        why=f"about {length:.0f} words in a cell",
-    )
+    kind: Kind = "title" if length <= 12 else "description"
+    return Source(column, kind, why=f"about {length:.0f} words in a cell")

@@ -137,7 +137,8 @@ class Resolver:
             conflicts += found
             if values:
                 result[name] = values
-        return result, conflicts
+        # What one field couldn't decide is no conflict where another one says it.
+        return result, [c for c in conflicts if c.kept or c.name not in result]
 
     def _name(
         self, name: str, fields: Sequence[tuple[Source, Said]], kept: Values
