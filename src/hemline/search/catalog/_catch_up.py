@@ -42,7 +42,7 @@ class Reader:
         self._folder = folder
         self._dim = dim
         self._segments = segments
-        self._settings = settings
+        self.settings = settings
         self._gate = Gate()
         self._lock = threading.RLock()
         self._version = -1
@@ -54,7 +54,7 @@ class Reader:
             self._db = connect(folder / FILE)
 
     def _empty(self) -> Index:
-        return Index(self._dim, self._segments, self._settings)
+        return Index(self._dim, self._segments, self.settings)
 
     def behind(self) -> None:
         """Makes the next search look at the database again, whatever it says of its version."""
@@ -102,7 +102,7 @@ class Reader:
             index = self._index
             if index.revision < Meta(self._db).number("floor") or index.littered:
                 index = self._empty()
-            if not index.revision:
+            if not index.revision or self._outdated(index):
                 index = self._saved(revision) or index
             columns = columns or index.columns is not None
             if index.revision != revision:
@@ -118,6 +118,12 @@ class Reader:
         finally:
             self._db.execute("COMMIT")
         self._index, self._filled = index, fill
+
+    def _outdated(self, index: Index) -> bool:
+        """Whether a writer saved codes that were learnt from more than those of ``index``."""
+        if index.live <= self.settings.exact_rows:
+            return False
+        return _saved.trained(self._folder) > (0 if index.codes is None else index.codes.trained)
 
     def _saved(self, revision: int) -> Index | None:
         """The index that was saved, if it is one of this store's past."""
@@ -216,7 +222,7 @@ class Reader:
         try:
             with self._lock:
                 with self.index(settled=True) as index:
-                    if index.live <= self._settings.exact_rows:
+                    if index.live <= self.settings.exact_rows:
                         _saved.drop(self._folder)
                         return
                 with self._gate.alone():

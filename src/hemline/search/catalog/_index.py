@@ -193,7 +193,17 @@ class Index:
         return self.search_many(query.reshape(1, -1), k, where)[0]
 
     def search_many(self, queries: FloatArray, k: int, where: Where | None) -> list[Neighbours]:
-        """See `Store.search_many`."""
+        """See `Store.search_many`; what is answered has a right checksum.
+
+        Raises:
+            SegmentError: a segment is gone or damaged.
+        """
+        answers = self._answers(queries, k, where)
+        for answer in answers:
+            self.segments.sure(answer.ids)
+        return answers
+
+    def _answers(self, queries: FloatArray, k: int, where: Where | None) -> list[Neighbours]:
         subset = self._subset(where)
         count = len(self) if subset is None else subset.size
         if k < 1 or not count:
@@ -203,12 +213,12 @@ class Index:
         want = self.settings.candidates(k)
         few = max(self.settings.subset_rows, len(self) // self.settings.subset_part, 2 * want)
         if self.codes is None or self.coded < len(self) or count <= few:
-            return [self.exact(query, k, where) for query in queries]
+            return [self._scan(query, k, where) for query in queries]
         found = self.codes.candidates(queries, want, subset, len(self))
         return [
             self._among(query, k, np.sort(slots))
             if len(slots) >= min(k, count)
-            else self.exact(query, k, where)
+            else self._scan(query, k, where)
             for query, slots in zip(queries, found, strict=True)
         ]
 
@@ -227,8 +237,15 @@ class Index:
         return nearest(query, k, self.segments.halves(ids), ids)
 
     def exact(self, query: FloatArray, k: int, where: Where | None) -> Neighbours:
-        """By looking at every vector that may come."""
-        if k < 1:
-            return NO_NEIGHBOURS
+        """By looking at every vector that may come.
+
+        Raises:
+            SegmentError: a segment is gone or damaged.
+        """
+        answer = NO_NEIGHBOURS if k < 1 else self._scan(query, k, where)
+        self.segments.sure(answer.ids)
+        return answer
+
+    def _scan(self, query: FloatArray, k: int, where: Where | None) -> Neighbours:
         ids = self.ids.data[self.mask(where)]
         return scan(query, k, ids, self.segments.halves)

@@ -352,6 +352,10 @@ class Store(Protocol):
         """
         ...
 
+    def stats(self) -> dict[str, Any]:
+        """What there is to know of its state, for people: ``revision`` and further ones."""
+        ...
+
     def close(self) -> None: ...
 
 

@@ -40,6 +40,14 @@ def revision(folder: Path) -> int:
     return next((int(path.name) for path in folders(folder) if path.name.isdigit()), 0)
 
 
+def trained(folder: Path) -> int:
+    """How many vectors the codebook of the newest was learnt from; 0 for none."""
+    for saved in folders(folder):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            return int(json.loads((saved / _LIST).read_text("utf-8"))["trained"])
+    return 0
+
+
 def drop(folder: Path) -> None:
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
 

@@ -211,11 +211,26 @@ class Segments:
             places = order[start:stop]
             yield int(turned[start]), places, ids[places] % self.rows
 
-    def whole(self, ids: Ids) -> npt.NDArray[np.bool_]:
-        """Whether the record of each of ``ids`` (n,) is there and its checksum is right."""
+    def sure(self, ids: Ids) -> None:
+        """Refuses an answer that rests on damaged vectors.
+
+        Raises:
+            SegmentError: the checksum of one of ``ids`` (n,) is wrong.
+        """
+        good = self.whole(ids, fresh=False)
+        if not good.all():
+            number = int(ids[int(np.argmin(good))]) // self.rows
+            raise SegmentError(self.damage(number, "has damaged vectors"))
+
+    def whole(self, ids: Ids, fresh: bool = True) -> npt.NDArray[np.bool_]:
+        """Whether the record of each of ``ids`` (n,) is there and its checksum is right.
+
+        ``fresh`` maps the files anew before.
+        """
         good = np.zeros(len(ids), bool)
         for number, places, offsets in self._groups(ids):
-            self._maps.pop(number, None)  # what the file says now
+            if fresh:
+                self._maps.pop(number, None)
             with contextlib.suppress(SegmentError):
                 mapped = self._mapped(number, 0)
                 there = np.flatnonzero(offsets < len(mapped))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hemline.search.catalog import _saved
-from hemline.search.catalog._database import FILE, Meta
+from hemline.search.catalog._database import FILE, Meta, asked
 from hemline.search.catalog._index import Index
 from hemline.search.catalog._protocol import Advance, Ids, Problem
 from hemline.search.catalog._segments import Segments
@@ -62,6 +62,13 @@ def vectors(db: sqlite3.Connection, segments: Segments, advance: Advance) -> Fou
         done += len(ids)
         advance(done, max(total, done))
     ids = np.concatenate([*lost, np.zeros(0, np.int64)])
+    # What another process moved or removed in the meantime isn't lost.
+    there = db.execute(
+        "SELECT id FROM pictures WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
+        (asked(ids.tolist()),),
+    )
+    ids = np.array([id_ for (id_,) in there.fetchall()], np.int64)
+    ids = ids[~segments.whole(ids)]
     problems = []
     for number, count in zip(*np.unique(ids // segments.rows, return_counts=True), strict=True):
         state = "isn't there" if not segments.path(int(number)).exists() else "is damaged"

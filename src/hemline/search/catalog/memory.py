@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -167,6 +168,9 @@ class MemoryStore:
 
     def backup(self, folder: Path, advance: Advance = silent) -> None:
         raise CatalogError("the memory store keeps nothing on disk that could be copied")
+
+    def stats(self) -> dict[str, Any]:
+        return {"revision": self.revision}
 
     def close(self) -> None:
         pass

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from hemline.errors import CatalogError
-from hemline.search.catalog import _compact, _snapshot, _verify, _writes
+from hemline.search.catalog import _compact, _saved, _snapshot, _verify, _writes
 from hemline.search.catalog._catch_up import Reader
 from hemline.search.catalog._database import (
     FILE,
@@ -69,7 +69,7 @@ class SqliteStore:
         self._folder = folder
         self._lock = threading.RLock()
         self._writer = WriterLock(folder / "catalog.lock")
-        self._wrote = False
+        self._wrote = self._closed = False
         with clear(folder):
             self._db = connect(path)
             try:
@@ -331,7 +331,37 @@ class SqliteStore:
             finally:
                 db.close()
 
+    def stats(self) -> dict[str, Any]:
+        counts = self._query("SELECT COUNT(*), COALESCE(SUM(count), 0) FROM segments")[0]
+        pictures = self.counts().pictures
+        places = [self._folder / FILE, self._segments.folder, self._folder / _saved.FOLDER]
+        files = [p for place in places for p in (place, *place.rglob("*")) if p.is_file()]
+        size = sum(p.stat().st_size for p in files)
+        return {
+            "revision": self.revision,
+            "segments": counts[0],
+            "dead_share": round(1 - pictures / counts[1], 4) if counts[1] else 0.0,
+            "saved_revision": _saved.revision(self._folder),
+            "bytes_per_picture": round(size / pictures, 1) if pictures else 0.0,
+        }
+
+    def _stale(self) -> bool:
+        """Whether it wrote so much that the saved index is worth being written anew."""
+        settings = self._reader.settings
+        pictures = self._query("SELECT COUNT(*) FROM pictures")[0][0] if self._wrote else 0
+        if pictures <= settings.exact_rows:
+            return False
+        newer = "SELECT COUNT(*) FROM pictures WHERE revision > ?"
+        changed = self._query(newer, (_saved.revision(self._folder),))[0][0]
+        return bool(changed > settings.stale * pictures)
+
     def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        with contextlib.suppress(CatalogError):  # nothing is lost: it is derived
+            if self._stale():
+                self.save()
         with self._lock:
             self._reader.close()
             self._segments.close()
