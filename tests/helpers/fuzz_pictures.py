@@ -132,7 +132,7 @@ def bombs() -> dict[str, bytes]:
     made["avif of 60,000 by 60,000"] = _put(avif, avif.index(b"ispe") + 8, sides)
     tiff = samples()["tiff"]
     for tag in (256, 257):
-        at = tiff.index(struct.pack("<HH", tag, 3), 8)
+        at = next(k for k in range(10, len(tiff), 12) if tiff[k : k + 2] == struct.pack("<H", tag))
         tiff = _put(tiff, at, struct.pack("<HHII", tag, 4, 1, 60_000))
     made["tiff of 60,000 by 60,000"] = tiff
     sides = struct.pack("<ii", 2**31 - 1, -(2**31))
