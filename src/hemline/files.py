@@ -27,3 +27,13 @@ def write_whole(path: Path, data: bytes | str) -> None:
         with contextlib.suppress(OSError):
             rough.unlink(missing_ok=True)
         raise
+
+
+def home() -> Path:
+    """``HEMLINE_HOME``, or the platform's folder for a user's data."""
+    named = os.environ.get("HEMLINE_HOME")
+    if named:
+        return Path(named).expanduser()
+    from platformdirs import user_data_dir
+
+    return Path(user_data_dir("hemline", appauthor=False))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -101,49 +99,6 @@ def test_a_wrong_manifest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         assert status == 1
         assert "domain is 'shopp', not street or shop" in result["error"]
         assert result["kind"] == "DataError"
-
-
-def test_check(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status, result, _ = run(capsys, "check", manifest, "--strict")
-    assert status == 0
-    assert result["broken_count"] == 0
-    assert result["shop_only"] == ["2"]
-    (tmp_path / "tree/1/shop/a.jpg").write_bytes(b"GIF89a")
-    report = tmp_path / "report.json"
-    status, result, _ = run(capsys, "check", manifest, "-o", report)
-    assert status == 0
-    assert json.loads(report.read_text()) == result
-    assert result["broken"][0]["path"] == "tree/1/shop/a.jpg"
-    status, result, _ = run(capsys, "check", manifest, "--strict")
-    assert status == 1
-    assert "1 of 3 pictures can't be opened" in result["error"]
-    assert main(["data", "check", str(manifest)]) == 0
-    captured = capsys.readouterr()
-    assert "1 files can't be opened" in captured.out
-    assert "a.jpg is truncated" in captured.err
-
-
-def test_check_says_it_once(manifest: Path, tmp_path: Path) -> None:
-    """A damaged JPEG makes libjpeg itself print; in a process of its own nothing of it is heard."""
-    path = tmp_path / "tree/1/shop/a.jpg"
-    data = bytearray(path.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 60] = b"\xff\xd3" * 30
-    path.write_bytes(bytes(data))
-    command = [sys.executable, "-m", "hemline", "data", "check", str(manifest), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout)["files"] == 3
-    assert done.stderr == ""
-
-
-def test_show(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    sheet = tmp_path / "s.png"
-    status, result, _ = run(capsys, "show", manifest, "-o", sheet, "--domain", "shop", "--side", 64)
-    assert (status, result["shown"], result["skipped"]) == (0, 2, [])
-    assert open_image(sheet).shape[2] == 3
-    status, result, _ = run(capsys, "show", manifest, "-o", sheet, "--item", "3")
-    assert status == 2
-    assert "no item '3'" in result["error"]
 
 
 def test_write(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

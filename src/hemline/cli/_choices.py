@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hemline.data.protocol import CROPS, SEVERAL, UNMATCHED, Choices
 from hemline.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from hemline.data.protocol import Choices
 
 Crop = Annotated[
     str | None,
@@ -50,6 +52,8 @@ def choices(
     seed: int,
 ) -> Choices:
     """The options as `Choices`; raises `UsageError` for a word that is none of an option's."""
+    from hemline.data.protocol import CROPS, SEVERAL, UNMATCHED, Choices
+
     known: Any = {
         "crop": _one_of("--crop", crop, CROPS),
         "several": _one_of("--several", several, SEVERAL),

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from hemline.cli._common import JsonOption, emit, natives_hushed, out, progress, say, to_json
+from hemline.cli._check import check, show
+from hemline.cli._common import JsonOption, emit, out, progress, say
 from hemline.cli._protocol import protocol
 from hemline.cli._tags import tags
-from hemline.errors import DataError, UsageError
-from hemline.files import write_whole
+from hemline.errors import UsageError
 
 app = typer.Typer(
     help="Make, read, check and show the table of pictures (the manifest) that all else takes.",
@@ -141,6 +141,11 @@ def read(
         "broken": report.broken,
         "left_out": report.examples,
         "notes": report.notes,
+        "published": {
+            name: {"published": there, "here": here}
+            for name, (there, here) in report.published.items()
+        },
+        "differences": report.differences(),
         "licence": spec.licence,
     }
     emit(result, json, _tell_read)
@@ -168,71 +173,6 @@ def write(
     spec.writer(table, output)
     result = {"format": format, "path": str(output), "rows": len(table)}
     emit(result, json, lambda r: out(f"{r['rows']:,} rows written to {r['path']}"))
-
-
-@app.command("check")
-def check(
-    manifest: ManifestArgument,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Write the whole report, as JSON.")
-    ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 1 where a picture can't be opened.")
-    ] = False,
-    workers: Workers = None,
-    json: JsonOption = False,
-) -> None:
-    """Open every picture; report what is broken, doubled, mislabelled or tells nothing.
-
-    The exit status is 0 whatever is found, unless --strict.
-
-    Example: hemline data check m.parquet -o report.json
-    """
-    from hemline.data.check import check_manifest
-    from hemline.data.manifest import Manifest
-
-    table = Manifest.read(manifest)
-    with natives_hushed(), progress("opening pictures") as advance:
-        report = check_manifest(table, workers, progress=advance)
-    result = report.to_json()
-    if output is not None:
-        write_whole(output, to_json(result, indent=1) + "\n")
-    if strict and report.broken_count:
-        first = report.broken[0]
-        raise DataError(
-            f"{report.broken_count:,} of {report.files:,} pictures can't be opened; the first: "
-            f"{first['path']} {first['reason']}" + ("" if output is None else f"; {output} has all")
-        )
-    emit(result, json, _tell_check)
-
-
-@app.command("show")
-def show(
-    manifest: ManifestArgument,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The sheet: .png or .jpg.")],
-    domain: Annotated[str, typer.Option(help="Only street or shop.")] = "",
-    item: Annotated[list[str] | None, typer.Option(help="Only this item; may be repeated.")] = None,
-    split: Annotated[str, typer.Option(help="Only train, val or test.")] = "",
-    count: Annotated[int, typer.Option(min=1, max=400, help="How many pictures.")] = 24,
-    seed: Annotated[int, typer.Option(min=0, help="Which ones are drawn by lot.")] = 0,
-    side: Annotated[int, typer.Option(min=64, max=640, help="Pixels of each picture.")] = 224,
-    json: JsonOption = False,
-) -> None:
-    """Draw a sheet of pictures with their boxes, landmarks and tags.
-
-    Example: hemline data show m.parquet -o sheet.png --domain street --count 30
-    """
-    from hemline.data.manifest import Manifest
-    from hemline.data.show import pick, write_sheet
-
-    table = Manifest.read(manifest)
-    chosen = pick(table, domain, split, tuple(item or ()), count, seed)
-    with natives_hushed():
-        skipped = write_sheet(chosen, output, side)
-    for line in skipped:
-        say(f"left out: {line}")
-    result = {"path": str(output), "shown": len(chosen) - len(skipped), "skipped": skipped}
-    emit(result, json, lambda r: out(f"{r['shown']} pictures drawn to {r['path']}"))
 
 
 def _pairs(options: list[str]) -> dict[str, str]:
@@ -270,11 +210,17 @@ def _tell_read(result: Mapping[str, Any]) -> None:
         out(note)
     for path in result["left_out"]:
         say(f"left out: {path}")
+    line = f"{result['listed']:,} rows listed, {result['found']:,} found"
     if result["missing"] or result["broken"]:
-        out(
-            f"of {result['listed']:,} listed pictures {result['missing']:,} are missing and "
-            f"{result['broken']:,} empty; they are left out"
+        line += (
+            f", {result['missing']:,} missing and {result['broken']:,} broken (empty, no file or "
+            "outside the data); these are left out"
         )
+    out(line)
+    if result["published"] and not result["differences"]:
+        out(f"as published: {', '.join(result['published'])}")
+    for difference in result["differences"]:
+        out(f"not as published: {difference}")
     _tell_summary(result)
 
 
@@ -297,34 +243,8 @@ def _tell_formats(result: Mapping[str, Any]) -> None:
             out(f"    {name}=  {text}")
 
 
-def _tell_check(result: Mapping[str, Any]) -> None:
-    out(f"{result['rows']:,} rows, {result['files']:,} files, {result['items']:,} items")
-    if result["sides"]:
-        low, middle, high = result["sides"]
-        out(f"shorter side {low:g} to {high:g} pixels, median {middle:g}")
-    for one in result["broken"]:
-        say(f"{one['path']} {one['reason']}")
-    findings = {
-        "broken": "files can't be opened",
-        "duplicates": "groups of files are the same, byte for byte",
-        "two_items": "pictures stand under several items",
-        "two_splits": "pictures stand in several splits",
-        "boxes_outside": "boxes leave their picture",
-        "tiny": "pictures are tiny",
-        "street_only": "items have street pictures only",
-        "shop_only": "items have shop pictures only",
-    }
-    counts = {name: result[f"{name}_count"] for name in findings}
-    for name, text in findings.items():
-        if counts[name]:
-            first = result[name][0]
-            out(f"{counts[name]:,} {text}; the first: {first}")
-    if result["constant_tags"]:
-        out(f"tags that every row has: {', '.join(result['constant_tags'])}")
-    if not any(counts.values()) and not result["constant_tags"]:
-        out("nothing is wrong")
-
-
+app.command("check")(check)
+app.command("show")(show)
 app.command("protocol")(protocol)
 app.command("tags")(tags)
 

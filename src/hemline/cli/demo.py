@@ -53,7 +53,8 @@ def demo(
 
     Example: hemline demo --check --json
     """
-    from hemline.demo.shop import home, open_shop
+    from hemline.demo.shop import open_shop
+    from hemline.files import home
     from hemline.search.bundle import Bundle
 
     headless = check or record or bool(os.environ.get("CI")) or not sys.stdout.isatty()

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
+from hemline.data._show_cells import PAPER, draw, legend, words
 from hemline.data.images import open_many
 from hemline.data.manifest import Manifest
-from hemline.data.sheets import contact_sheet
 from hemline.errors import DataError, ImageError, UsageError, nearest
 from hemline.files import write_whole
 from hemline.types import DOMAINS, SPLITS, Image, Record
 
-_PAPER, _INK, _GREY = (250, 249, 247), (20, 20, 20), (110, 110, 110)
-_LINE, _SCALE, _GAP = 14, 0.4, 8
+Rows = npt.NDArray[np.int64]
+_GAP = 8
+
+
+class Sheet(NamedTuple):
+    """A drawn sheet (H, W, 3), how many pictures are on it, a line for each that won't open."""
+
+    image: Image
+    shown: int
+    skipped: list[str]
 
 
 def pick(
@@ -27,11 +37,62 @@ def pick(
     count: int = 24,
     seed: int = 0,
 ) -> Manifest:
-    """``count`` rows drawn by lot among those that match, in the manifest's order.
+    """The rows of ``count`` pictures drawn by lot among those that match, in the manifest's order.
+
+    All garments of a drawn picture come along.
 
     Raises:
         UsageError: a domain, split or item that there is none of.
     """
+    rows = _matching(manifest, domain, split, items)
+    paths = manifest.column("path")[rows]
+    _, first, inverse = np.unique(paths, return_index=True, return_inverse=True)
+    if len(first) > count:
+        drawn = np.random.default_rng(seed).choice(np.sort(first), count, replace=False)
+        rows = rows[np.isin(first[inverse], drawn)]
+    return manifest.select(rows)
+
+
+def pick_pairs(
+    manifest: Manifest,
+    domain: str = "",
+    split: str = "",
+    items: tuple[str, ...] = (),
+    count: int = 24,
+    seed: int = 0,
+) -> Manifest:
+    """Items drawn by lot that have street and shop pictures: up to three of each, item by item.
+
+    Items are drawn until there are about ``count`` pictures.
+
+    Raises:
+        UsageError: as `pick`; or a domain is asked for, or no item has both domains.
+    """
+    if domain:
+        raise UsageError("pairs show both domains; leave the domain out")
+    rows = _matching(manifest, domain, split, items)
+    names, domains = manifest.column("item_id"), manifest.column("domain")
+    of: dict[str, dict[str, list[int]]] = {}
+    for row in rows.tolist():
+        of.setdefault(str(names[row]), {}).setdefault(str(domains[row]), []).append(row)
+    both = sorted(item for item, sides in of.items() if len(sides) == len(DOMAINS))
+    if not both:
+        raise UsageError("no item of that split has street and shop pictures")
+    chosen: list[int] = []
+    for at in np.random.default_rng(seed).permutation(len(both)).tolist():
+        if len(chosen) >= count:
+            break
+        chosen += [row for side in ("street", "shop") for row in of[both[at]][side][:3]]
+    return manifest.select(np.asarray(chosen, np.int64))
+
+
+def _matching(
+    manifest: Manifest,
+    domain: str = "",
+    split: str = "",
+    items: tuple[str, ...] = (),
+) -> Rows:
+    """(M,) rows that match, in the manifest's order."""
     chosen = np.ones(len(manifest), bool)
     if domain:
         if domain not in DOMAINS:
@@ -50,9 +111,7 @@ def pick(
     rows = np.flatnonzero(chosen)
     if len(rows) == 0:
         raise UsageError("no row is of that domain, split and item at once")
-    if len(rows) > count:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, count, replace=False))
-    return manifest.select(rows)
+    return rows
 
 
 def _some(items: set[str]) -> list[str]:
@@ -60,34 +119,95 @@ def _some(items: set[str]) -> list[str]:
     return sorted(items)[:2000] if len(items) > 20 else sorted(items)
 
 
-def draw_sheet(manifest: Manifest, side: int = 224, columns: int = 0) -> tuple[Image, list[str]]:
-    """The sheet of all rows and a line for each picture that can't be opened.
+def draw_sheet(
+    manifest: Manifest, side: int = 256, columns: int = 0, *, pairs: bool = False
+) -> Sheet:
+    """The sheet of all rows; rows of one picture and domain are drawn on it together.
 
-    Each cell is ``side`` pixels wide; ``columns`` 0 chooses about twice as wide as high.
+    Each cell is ``side`` pixels wide; ``columns`` 0 chooses about twice as wide as high. With
+    ``pairs`` each item has a line of its own, its street pictures before the shop's.
 
     Raises:
         DataError: no picture can be opened.
     """
-    cells, skipped = [], []
-    records = list(manifest)
-    for index, picture in open_many(manifest.files(), 2):
+    groups = _groups(manifest, pairs)
+    files = [manifest.root / garments[0].path for garments in groups]
+    cells: list[tuple[str, Image]] = []
+    skipped: list[str] = []
+    for index, picture in open_many(files, 2):
         if isinstance(picture, ImageError):
             skipped.append(str(picture))
         else:
-            cells.append(_cell(picture, records[index], side))
+            garments = groups[index]
+            cell = np.vstack([draw(picture, garments, side), words(garments, side)])
+            cells.append((garments[0].item_id if pairs else "", cell))
     if not cells:
-        raise DataError(f"none of the {len(manifest)} pictures can be opened; {skipped[0]}")
-    height = max(len(cell) for cell in cells)
+        raise DataError(f"none of the {len(groups)} pictures can be opened; {skipped[0]}")
+    lines = _lines(cells, columns, side)
+    width = max(map(len, lines)) * (side + _GAP) + _GAP
+    parts = [np.full((_GAP, width, 3), PAPER, np.uint8)]
+    parts += [_line(line, side, width) for line in lines]
+    if any(one.landmarks is not None for garments in groups for one in garments):
+        note = legend(width - 2 * _GAP)
+        foot = np.full((len(note) + _GAP, width, 3), PAPER, np.uint8)
+        foot[: len(note), _GAP : width - _GAP] = note
+        parts.append(foot)
+    return Sheet(np.vstack(parts), len(cells), skipped)
+
+
+def mark(picture: Image, record: Record, side: int) -> Image:
+    """The picture (H, W, 3) fitted into (side, side, 3) with the record's box and landmarks."""
+    return draw(picture, [record], side)
+
+
+def _groups(manifest: Manifest, pairs: bool) -> list[list[Record]]:
+    """Rows of one picture (and, in pairs, of one item) together, in their order."""
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    for record in manifest:
+        key = (record.path, record.domain, record.item_id if pairs else "")
+        groups.setdefault(key, []).append(record)
+    return list(groups.values())
+
+
+def _lines(
+    cells: Sequence[tuple[str, Image]], columns: int, side: int
+) -> list[list[tuple[str, Image]]]:
+    """The cells line by line; an item that is named keeps to its own lines."""
+    if cells[0][0]:
+        lines: list[list[tuple[str, Image]]] = []
+        for cell in cells:
+            if not lines or lines[-1][0][0] != cell[0]:
+                lines.append([])
+            lines[-1].append(cell)
+        return _beside(lines)
+    height = max(len(cell) for _, cell in cells)
     columns = columns or _columns(len(cells), height / side)
-    rows = -(-len(cells) // columns)
-    sheet = np.full(
-        (rows * (height + _GAP) + _GAP, columns * (side + _GAP) + _GAP, 3), _PAPER, np.uint8
-    )
-    for k, cell in enumerate(cells):
-        top = _GAP + k // columns * (height + _GAP)
-        left = _GAP + k % columns * (side + _GAP)
-        sheet[top : top + len(cell), left : left + side] = cell
-    return sheet, skipped
+    return [list(cells[k : k + columns]) for k in range(0, len(cells), columns)]
+
+
+def _beside(lines: list[list[tuple[str, Image]]]) -> list[list[tuple[str, Image]]]:
+    """Short lines of two items put beside each other, while the sheet is higher than wide."""
+    widest = max(map(len, lines))
+    room = max(widest, round(np.sqrt(sum(map(len, lines)) * 1.6)))
+    joined: list[list[tuple[str, Image]]] = []
+    for line in lines:
+        if joined and len(joined[-1]) + len(line) <= room:
+            joined[-1] = joined[-1] + line
+        else:
+            joined.append(line)
+    return joined
+
+
+def _line(line: Sequence[tuple[str, Image]], side: int, width: int) -> Image:
+    """One line of the sheet, (h, width, 3); a thin rule stands between two items."""
+    height = max(len(cell) for _, cell in line)
+    drawn = np.full((height + _GAP, width, 3), PAPER, np.uint8)
+    for k, (item, cell) in enumerate(line):
+        left = _GAP + k * (side + _GAP)
+        drawn[: len(cell), left : left + side] = cell
+        if k and item != line[k - 1][0]:
+            drawn[:height, left - _GAP // 2 - 1 : left - _GAP // 2 + 1] = 150
+    return drawn
 
 
 def _columns(cells: int, shape: float) -> int:
@@ -97,52 +217,8 @@ def _columns(cells: int, shape: float) -> int:
     return min(min(near, key=lambda n: (-cells % n, abs(n - ideal))), cells)
 
 
-def mark(picture: Image, record: Record, side: int) -> Image:
-    """The picture (H, W, 3) fitted into (side, side, 3) with the record's box and landmarks."""
-    box = None if record.box is None else np.array(record.box)
-    square = contact_sheet([picture], 1, None, [box], [record.landmarks], cell=side, gap=0)
-    return np.asarray(square, np.uint8)
-
-
-def _cell(picture: Image, record: Record, side: int) -> Image:
-    """The marked picture above its words: item, where it belongs, tags."""
-    place = " ".join(word for word in (record.domain, record.split, record.category) if word)
-    head = [(record.item_id, _INK), (place, _GREY)]
-    words = [(line, _GREY) for line in _wrap(", ".join(record.tags), side)]
-    lines = [(line, ink) for text, ink in head for line in _wrap(text, side)[:1]] + words
-    below = np.full((len(lines) * _LINE + 4, side, 3), _PAPER, np.uint8)
-    for k, (line, ink) in enumerate(lines):
-        place_at = (1, (k + 1) * _LINE - 3)
-        cv2.putText(below, line, place_at, cv2.FONT_HERSHEY_SIMPLEX, _SCALE, ink, 1, cv2.LINE_AA)
-    return np.vstack([mark(picture, record, side), below])
-
-
-def _wrap(text: str, width: int) -> list[str]:
-    """``text`` in lines of at most ``width`` pixels; OpenCV's letters are ASCII only."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "replace").decode()
-    lines, line = [], ""
-    for word in plain.split():
-        longer = f"{line} {word}".strip()
-        if line and _wide(longer) > width:
-            lines.append(line)
-            line = word
-        else:
-            line = longer
-        while _wide(line) > width and len(line) > 1:
-            cut = len(line)
-            while cut > 1 and _wide(line[:cut]) > width:
-                cut -= 1
-            lines.append(line[:cut])
-            line = line[cut:]
-    return [*lines, line] if line else lines
-
-
-def _wide(text: str) -> int:
-    return int(cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, _SCALE, 1)[0][0])
-
-
-def write_sheet(manifest: Manifest, path: Path, side: int = 224) -> list[str]:
-    """Draws `draw_sheet` to a .png or .jpg; gives the lines of what was left out.
+def write_sheet(manifest: Manifest, path: Path, side: int = 256, *, pairs: bool = False) -> Sheet:
+    """Draws `draw_sheet` to a .png or .jpg.
 
     Raises:
         UsageError: another suffix.
@@ -150,7 +226,7 @@ def write_sheet(manifest: Manifest, path: Path, side: int = 224) -> list[str]:
     """
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise UsageError(f"a sheet is .png or .jpg, not {path.name!r}")
-    sheet, skipped = draw_sheet(manifest, side)
-    _, data = cv2.imencode(path.suffix.lower(), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+    sheet = draw_sheet(manifest, side, pairs=pairs)
+    _, data = cv2.imencode(path.suffix.lower(), cv2.cvtColor(sheet.image, cv2.COLOR_RGB2BGR))
     write_whole(path, data.tobytes())
-    return skipped
+    return sheet

@@ -5,7 +5,6 @@ After a kill both go on: the atelier with the next picture, the catalogue with t
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from hemline.bundle import BundleInfo
 from hemline.data.manifest import Manifest
 from hemline.errors import DataError, UsageError
+from hemline.files import home
 from hemline.search.bundle import Bundle
 from hemline.search.catalog import Catalog
 from hemline.types import Box
@@ -27,16 +27,6 @@ SIZE = 224
 PRODUCTS = 1024
 
 Advance = Callable[[int, int], None]
-
-
-def home() -> Path:
-    """``HEMLINE_HOME``, or the platform's folder for a user's data."""
-    named = os.environ.get("HEMLINE_HOME")
-    if named:
-        return Path(named).expanduser()
-    from platformdirs import user_data_dir
-
-    return Path(user_data_dir("hemline", appauthor=False))
 
 
 @dataclass(slots=True)

@@ -1,0 +1,154 @@
+"""``hemline data check`` and ``hemline data show``: looking at a manifest's pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hemline.cli._common import JsonOption, emit, natives_hushed, out, progress, say, to_json
+from hemline.errors import DataError, UsageError
+from hemline.files import write_whole
+
+ManifestArgument = Annotated[
+    Path, typer.Argument(help="A .parquet or .csv file, or a folder that holds one.")
+]
+
+
+def check(
+    manifest: ManifestArgument,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Write the report: .json whole, .html as a page with pictures. May be repeated.",
+        ),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 where a picture can't be opened.")
+    ] = False,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder that remembers what was looked at; default: checks in HEMLINE_HOME."
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="How many work at once; default: the processors.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Open every picture; report what is broken, doubled, leaked, mislabelled or tells nothing.
+
+    Killed and started again it goes on. The exit status is 0 whatever is found, unless --strict.
+
+    Example: hemline data check m.parquet -o report.json -o report.html
+    """
+    from hemline.data.check import check_manifest
+    from hemline.data.checking.page import write_page
+    from hemline.data.manifest import Manifest
+
+    for file in output or ():
+        if file.suffix.lower() not in (".json", ".html"):
+            raise UsageError(f"a report is .json or .html, not {file.name!r}")
+    table = Manifest.read(manifest)
+    with (
+        natives_hushed(),
+        progress("opening pictures") as advance,
+        progress("comparing look-alikes") as comparing,
+    ):
+        report = check_manifest(
+            table, workers, progress=advance, cache=_journal(cache, table.root), comparing=comparing
+        )
+    result = report.to_json()
+    for file in output or ():
+        if file.suffix.lower() == ".json":
+            write_whole(file, to_json(result, indent=1) + "\n")
+        else:
+            write_page(report, table, file)
+    broken = report.count("broken")
+    if strict and broken:
+        first = result["findings"][0]["examples"][0]
+        written = ", ".join(map(str, output or ()))
+        raise DataError(
+            f"{broken:,} of {report.files:,} pictures can't be opened; the first: "
+            f"{first['paths'][0]} {first['reason']}" + (f"; {written} has all" if written else "")
+        )
+    emit(result, json, _tell)
+    if not json:
+        for file in output or ():
+            out(f"written: {file}")
+
+
+def _journal(cache: Path | None, root: Path) -> Path:
+    """One file for each folder of pictures."""
+    from hemline.files import home
+
+    name = hashlib.sha256(str(root).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return (cache or home() / "checks") / f"{name}.jsonl"
+
+
+def _tell(result: Mapping[str, Any]) -> None:
+    out(f"{result['rows']:,} rows, {result['files']:,} files, {result['items']:,} items")
+    if result["sides"]:
+        low, middle, high = result["sides"]
+        out(f"shorter side {low:g} to {high:g} pixels, median {middle:g}")
+    if result["remembered"]:
+        out(f"{result['remembered']:,} files are as an earlier check saw them")
+    for found in result["findings"]:
+        out(f"{found['harm']:6}  {found['count']:,} {found['title']}")
+        out(f"        as {_first(found['examples'][0])}")
+        out(f"        {found['why']} {found['advice']}")
+        if found["name"] == "broken":
+            for one in found["examples"]:
+                say(f"{one['paths'][0]} {one['reason']}")
+    if result["left_out"]:
+        out(f"{result['left_out']:,} look-alikes weren't compared: too many pictures are alike")
+    if not result["findings"]:
+        out("nothing is wrong")
+
+
+def _first(example: Mapping[str, Any]) -> str:
+    words = [example["tag"]] if "tag" in example else []
+    words += example.get("paths", [])[:2] or example.get("items", [])[:2]
+    if len(example.get("items", [])) > 1 and "paths" in example:
+        words += [f"(items {', '.join(example['items'][:3])})"]
+    words += [f"({example['reason']})"] if "reason" in example else []
+    return " ".join(words)
+
+
+def show(
+    manifest: ManifestArgument,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The sheet: .png or .jpg.")],
+    domain: Annotated[str, typer.Option(help="Only street or shop.")] = "",
+    item: Annotated[list[str] | None, typer.Option(help="Only this item; may be repeated.")] = None,
+    split: Annotated[str, typer.Option(help="Only train, val or test.")] = "",
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="By item: its street pictures beside the shop's.")
+    ] = False,
+    count: Annotated[int, typer.Option(min=1, max=400, help="How many pictures.")] = 24,
+    seed: Annotated[int, typer.Option(min=0, help="Which ones are drawn by lot.")] = 0,
+    side: Annotated[int, typer.Option(min=64, max=640, help="Pixels of each picture.")] = 256,
+    json: JsonOption = False,
+) -> None:
+    """Draw a sheet of pictures with their boxes, landmarks and tags.
+
+    Example: hemline data show m.parquet -o sheet.png --domain street --count 30
+    Example: hemline data show m.parquet -o pairs.png --pairs
+    """
+    from hemline.data.manifest import Manifest
+    from hemline.data.show import pick, pick_pairs, write_sheet
+
+    table = Manifest.read(manifest)
+    choose = pick_pairs if pairs else pick
+    chosen = choose(table, domain, split, tuple(item or ()), count, seed)
+    with natives_hushed():
+        sheet = write_sheet(chosen, output, side, pairs=pairs)
+    for line in sheet.skipped:
+        say(f"left out: {line}")
+    result = {"path": str(output), "shown": sheet.shown, "skipped": sheet.skipped}
+    emit(result, json, lambda r: out(f"{r['shown']} pictures drawn to {r['path']}"))

@@ -1,0 +1,1 @@
+"""The parts of `hemline.data.check`: looking, remembering, comparing, finding and telling."""
