@@ -160,6 +160,7 @@ class SearchResult:
         more: whether products come after the last hit.
         revision: of what was searched in; at one revision the pages of a query fit together.
         facets: column → its values, counted in products that meet the condition.
+        detections: the garments of the photo, best score first, where a detector was asked.
     """
 
     hits: tuple[Hit, ...]
@@ -169,3 +170,4 @@ class SearchResult:
     more: bool = False
     revision: int = 0
     facets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    detections: tuple[Detection, ...] = ()

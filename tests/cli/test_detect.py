@@ -77,3 +77,28 @@ def test_mistakes_get_one_line(
         error = capsys.readouterr().err.strip()
         assert told in error
         assert len(error.splitlines()) <= 2
+
+
+def test_search_detects(bundle: str, photo: str, tmp_path: Path, capsys) -> None:
+    for name, channel in (("red", 0), ("blue", 2)):
+        image = np.zeros((40, 40, 3), np.uint8)
+        image[..., channel] = 255
+        (tmp_path / f"{name}.jpg").write_bytes(encode_jpeg(image))
+    (tmp_path / "shop.csv").write_text(
+        "path,item_id,domain\nred.jpg,red,shop\nblue.jpg,blue,shop\n"
+    )
+    shop = str(tmp_path / "shop")
+    assert main(["catalog", "create", shop, "--bundle", bundle]) == 0
+    assert main(["catalog", "add", shop, str(tmp_path / "shop.csv")]) == 0
+    capsys.readouterr()
+    assert main(["search", shop, photo, "--each", "-k", "1", "--json", "--no-rerank"]) == 0
+    results = json.loads(capsys.readouterr().out)["results"]
+    assert sorted(one["hits"][0]["item_id"] for one in results) == ["blue", "red"]
+    assert main(["search", shop, photo, "--detect", "--json"]) == 0
+    one = json.loads(capsys.readouterr().out)
+    assert one["box"] in [r["box"] for r in results]
+    assert {d["category"] for d in one["detections"]} == {"t-shirt", "jeans", "bag"}
+    assert main(["search", shop, photo, "--each", "--show", str(tmp_path / "hits.html")]) == 0
+    for args in (["--detect", "--whole"], ["--each", "--box", "0,0,9,9"], ["--each", "--detect"]):
+        assert main(["search", shop, photo, *args]) == 2
+        assert "--each" in capsys.readouterr().err

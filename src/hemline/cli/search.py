@@ -42,7 +42,19 @@ def search(
         typer.Option(help="Where the product is: x1,y1,x2,y2 in pixels of the upright photo."),
     ] = None,
     whole: Annotated[
-        bool, typer.Option("--whole", help="Take the whole photo (the default without --box).")
+        bool,
+        typer.Option("--whole", help="Take the whole photo (the default without --box, --detect)."),
+    ] = False,
+    detect: Annotated[
+        bool,
+        typer.Option(
+            "--detect",
+            help="Find the garments of a photo and take the best, as hemline detect.",
+        ),
+    ] = False,
+    each: Annotated[
+        bool,
+        typer.Option("--each", help="Find the garments of one photo: an answer for each of them."),
     ] = False,
     together: Annotated[
         bool,
@@ -74,12 +86,13 @@ def search(
 ) -> None:
     """Find the products of photos in a catalogue.
 
-    With one photo the JSON is its answer (hits, timings_ms, box, offset, more, revision, facets);
-    with several it has them under "results". Score: higher is better, falling from the first hit to
-    the last.
+    With one photo the JSON is its answer (hits, timings_ms, box, offset, more, revision, facets,
+    detections); with several photos, and with --each, it has them under "results". Score: higher is
+    better, falling from the first hit to the last.
 
     Example: hemline search shop street.jpg -k 5 --where "price < 50" --show hits.png
     Example: hemline search shop front.jpg side.jpg --together --facets category
+    Example: hemline search shop street.jpg --each
     """
     from hemline.errors import UsageError
     from hemline.search.catalog import Catalog
@@ -88,6 +101,7 @@ def search(
 
     photos = photos or []
     _check(photos, box, whole, together, like)
+    _check_detection(photos, box, whole, together, like, detect, each)
     if show is not None and show.suffix.lower() not in _SHOWN:
         raise UsageError(f"--show draws an .html, .png or .jpg file, not {show.name}")
     if page is not None and (page < 1 or offset):
@@ -97,9 +111,19 @@ def search(
     columns = [name.strip() for name in (facets or "").split(",") if name.strip()]
     with Catalog.open(catalog) as opened, natives_hushed():
         engine = Engine(opened, threads=threads, rerank=rerank)
-        answers = _answers(
-            engine, photos, together, like, box=used, k=k, where=where, start=start, facets=columns
-        )
+        if each:
+            answers = engine.search_each(photos[0], k, where, offset=start, facets=columns)
+            photos = photos * len(answers)
+        else:
+            answers = _answers(
+                *(engine, photos, together, like),
+                box=used,
+                k=k,
+                where=where,
+                start=start,
+                facets=columns,
+                detect=detect,
+            )
         if show is not None:
             _draw(show, opened, photos, like, answers)
             say(f"drawn in {show}")
@@ -107,7 +131,8 @@ def search(
         {**asked, **_plain(answer)}
         for asked, answer in zip(_asked(photos, together, like), answers, strict=True)
     ]
-    emit(results[0] if len(results) == 1 else {"results": results}, as_json, tell)
+    alone = len(results) == 1 and not each
+    emit(results[0] if alone else {"results": results}, as_json, tell)
 
 
 def _check(
@@ -129,6 +154,29 @@ def _check(
         raise UsageError("--box is of one photo; search one photo at a time with it")
 
 
+def _check_detection(
+    photos: Sequence[Path],
+    box: str | None,
+    whole: bool,
+    together: bool,
+    like: str | None,
+    detect: bool,
+    each: bool,
+) -> None:
+    """
+    Raises:
+        UsageError: options that contradict each other.
+    """
+    from hemline.errors import UsageError
+
+    if (detect or each) and (box is not None or whole or like is not None):
+        raise UsageError("--detect and --each find the box: give no --box, --whole or --like")
+    if each and (together or detect):
+        raise UsageError("--each answers for each garment: give no --together or --detect")
+    if each and len(photos) > 1:
+        raise UsageError("--each is of one photo; search one photo at a time with it")
+
+
 def _answers(
     engine: Engine,
     photos: Sequence[Path],
@@ -140,13 +188,21 @@ def _answers(
     where: str | None,
     start: int,
     facets: Sequence[str],
+    detect: bool,
 ) -> list[SearchResult]:
     """One for each of `_asked`."""
     if like is not None:
         return [engine.like(like, k, where, offset=start, facets=facets)]
     if together:
-        return [engine.search_together(photos, k, None, where, offset=start, facets=facets)]
-    return [engine.search(photo, k, box, where, offset=start, facets=facets) for photo in photos]
+        return [
+            engine.search_together(
+                photos, k, None, where, offset=start, facets=facets, detect=detect
+            )
+        ]
+    return [
+        engine.search(photo, k, box, where, offset=start, facets=facets, detect=detect)
+        for photo in photos
+    ]
 
 
 def _asked(photos: Sequence[Path], together: bool, like: str | None) -> list[dict[str, Any]]:
@@ -159,6 +215,8 @@ def _asked(photos: Sequence[Path], together: bool, like: str | None) -> list[dic
 
 
 def _plain(answer: SearchResult) -> dict[str, Any]:
+    from hemline.data.garments import group_of
+
     return {
         "hits": [
             {
@@ -176,6 +234,15 @@ def _plain(answer: SearchResult) -> dict[str, Any]:
         "more": answer.more,
         "revision": answer.revision,
         "facets": {name: dict(facet) for name, facet in answer.facets.items()},
+        "detections": [
+            {
+                "box": [round(v, 2) for v in found.box],
+                "category": found.category,
+                "group": group_of(found.category),
+                "score": found.score,
+            }
+            for found in answer.detections
+        ],
     }
 
 

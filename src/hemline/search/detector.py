@@ -16,7 +16,15 @@ from hemline.search.bundle import Bundle
 from hemline.search.encoder import MAX_THREADS
 from hemline.types import Box, Detection, Image
 
-__all__ = ["MARGIN", "BundleDetector", "best_garment", "fitting_garment", "grown"]
+__all__ = [
+    "MARGIN",
+    "BundleDetector",
+    "best_garment",
+    "clothes",
+    "fitting_garment",
+    "grown",
+    "margined",
+]
 
 #: A box grows by this share of its sides before it is cropped: hems and cuffs lie just outside.
 MARGIN = 0.05
@@ -87,6 +95,11 @@ class BundleDetector:
         return found
 
 
+def clothes(detections: Sequence[Detection]) -> list[Detection]:
+    """Those that are clothes, no shoes and no bags, in their order."""
+    return [d for d in detections if group_of(d.category) not in _NO_CLOTHES]
+
+
 def best_garment(
     detections: Sequence[Detection], width: int, height: int, min_score: float = 0.0
 ) -> Detection | None:
@@ -96,10 +109,8 @@ def best_garment(
     picture, and less the farther its centre lies from the middle. Passers-by and what is cut off at
     the edge fall behind the one in front. Shoes and bags are no clothes.
     """
-    clothes = [
-        d for d in detections if d.score >= min_score and group_of(d.category) not in _NO_CLOTHES
-    ]
-    return max(clothes, key=lambda d: _standing(d, width, height), default=None)
+    sure = [d for d in clothes(detections) if d.score >= min_score]
+    return max(sure, key=lambda d: _standing(d, width, height), default=None)
 
 
 def _standing(found: Detection, width: int, height: int) -> float:
@@ -127,3 +138,8 @@ def grown(box: Box, width: int, height: int, margin: float = MARGIN) -> Box:
     """A box with ``margin`` of its sides added on each side, cut at the picture's frame."""
     aside, above = margin * box.width, margin * box.height
     return Box(box.x1 - aside, box.y1 - above, box.x2 + aside, box.y2 + above).clip(width, height)
+
+
+def margined(garment: Detection, image: Image) -> Box:
+    """The part of a picture (H, W, 3) that is cropped for a garment: its box, `grown`."""
+    return grown(garment.box, image.shape[1], image.shape[0])

@@ -16,15 +16,16 @@ from hemline.search._clock import Clock
 from hemline.search._ranking import FUSIONS, Product, Query, Ranking
 from hemline.search.catalog import Catalog, Row
 from hemline.search.catalog._live import Live
+from hemline.search.detector import BundleDetector, best_garment, clothes, margined
 from hemline.search.where import Where
-from hemline.types import Box, FloatArray, Hit, Image, SearchResult
+from hemline.types import Box, Detection, FloatArray, Hit, Image, SearchResult
 
 Photo = Image | bytes | str | os.PathLike[str]
 #: Products that a question may reach: its offset and its hits together.
 MAX_K = 10_000
 #: Photos of one product that are searched with together.
 MAX_PHOTOS = 32
-#: How several photos are one query, unless it is said (`benchmarks/together.py`).
+#: How several photos are one query, unless it is said (`benchmarks/several_photos.py`).
 FUSION = "mean"
 _TRIES = 3
 
@@ -68,6 +69,7 @@ class Engine:
         self.catalog = catalog
         self._given, self._threads = encoder, threads
         self._rerank, self._top, self._fusion = rerank, rerank_top, fusion
+        self._seeing: BundleDetector | None = None
         self._coder(catalog.live())
 
     @property
@@ -93,6 +95,7 @@ class Engine:
         *,
         offset: int = 0,
         facets: Sequence[str] = (),
+        detect: bool = False,
     ) -> SearchResult:
         """The ``k`` products that look most like the one in a photo.
 
@@ -103,16 +106,53 @@ class Engine:
             where: a condition over the stored columns (`hemline.search.where`).
             offset: how many of the first products are passed over.
             facets: columns whose values are counted, in products that meet ``where``.
+            detect: without a box, search with the photo's best garment
+                (`hemline.search.detector.best_garment`); with the whole photo where none is found.
 
         Returns:
             Hits with falling scores, each product once with its best picture, and
-            ``timings_ms`` of decode, encode, search, rerank, rows, facets and total.
+            ``timings_ms`` of decode, detect, encode, search, rerank, rows, facets and total.
 
         Raises:
             UsageError: a box outside the photo, an unreadable condition, or a wrong ``k``.
             ImageError: the photo can't be opened.
+            BundleError: ``detect``, and the catalogue's bundle has no detector.
         """
-        return self.search_together([photo], k, [box], where, offset=offset, facets=facets)
+        return self.search_together(
+            [photo], k, [box], where, offset=offset, facets=facets, detect=detect
+        )
+
+    def search_each(
+        self,
+        photo: Photo,
+        k: int = 20,
+        where: str | Where | None = None,
+        *,
+        offset: int = 0,
+        facets: Sequence[str] = (),
+    ) -> list[SearchResult]:
+        """One answer for each garment of a photo, the surest first; shoes and bags are left out.
+
+        Where no garment is found there is one answer, for the whole photo. Each has the box it was
+        searched with and all of the photo's ``detections``; decoding and detecting are done, and
+        timed, in the first.
+
+        Raises:
+            As `search` with ``detect``.
+        """
+        clock, live = Clock(), self.catalog.live()
+        with clock.step("decode"):
+            image = photo if isinstance(photo, np.ndarray) else open_image(photo)
+        with clock.step("detect"):
+            found = self._found(live, image)
+        boxes: list[Box | None] = [margined(one, image) for one in clothes(found)]
+        answers = []
+        for box in boxes or [None]:
+            query, used = self._query(live, clock, [image], [box])
+            answer = self._answer(live, clock, query, k, where, offset, facets, box=used)
+            answers.append(dataclasses.replace(answer, detections=found))
+            clock = Clock()
+        return answers
 
     def search_together(
         self,
@@ -123,12 +163,13 @@ class Engine:
         *,
         offset: int = 0,
         facets: Sequence[str] = (),
+        detect: bool = False,
     ) -> SearchResult:
         """`search` with several photos of one product at once: one answer for all of them.
 
         Args:
             photos: 1 to `MAX_PHOTOS`.
-            k, where, offset, facets: as for `search`.
+            k, where, offset, facets, detect: as for `search`.
             boxes: one for each photo.
 
         Raises:
@@ -141,14 +182,50 @@ class Engine:
         if len(boxes) != len(photos):
             raise UsageError(f"{len(photos)} photos need as many boxes, not {len(boxes)}")
         clock, live = Clock(), self.catalog.live()
+        found: tuple[Detection, ...] = ()
+        with clock.step("decode"):
+            images = [p if isinstance(p, np.ndarray) else open_image(p) for p in photos]
+        if detect:
+            with clock.step("detect"):
+                for place, image in enumerate(images):
+                    if boxes[place] is None:
+                        found = self._found(live, image)
+                        best = best_garment(found, image.shape[1], image.shape[0])
+                        boxes[place] = None if best is None else margined(best, image)
+        query, used = self._query(live, clock, images, boxes)
+        answer = self._answer(live, clock, query, k, where, offset, facets, box=used)
+        return dataclasses.replace(answer, detections=found if len(photos) == 1 else ())
+
+    def detector(self) -> BundleDetector:
+        """What finds the garments of photos.
+
+        Raises:
+            BundleError: the catalogue's bundle has no detector.
+        """
+        return self._finder(self.catalog.live())
+
+    def _finder(self, live: Live) -> BundleDetector:
+        if self._seeing is None or self._seeing.bundle is not live.bundle:
+            self._seeing = BundleDetector(live.bundle, self._threads)
+        return self._seeing
+
+    def _found(self, live: Live, image: Image) -> tuple[Detection, ...]:
+        """The garments of a photo that are worth showing."""
+        detector = self._finder(live)
+        (found,) = detector.detect([image])
+        return tuple(one for one in found if one.score >= detector.threshold)
+
+    def _query(
+        self, live: Live, clock: Clock, images: Sequence[Image], boxes: Sequence[Box | None]
+    ) -> tuple[Query, Box | None]:
+        """What is searched with, and its box within the photo, where there is one photo."""
         encoder = self._coder(live)
         with clock.step("decode"):
-            opened = [_opened(photo, box) for photo, box in zip(photos, boxes, strict=True)]
+            parts = [_part(image, box) for image, box in zip(images, boxes, strict=True)]
         with clock.step("encode"):
-            coded = encoder.encode_street([part for part, _ in opened])
+            coded = encoder.encode_street([part for part, _ in parts])
         query = Query(coded.embedding, coded.local if self._rerank else None)
-        used = opened[0][1] if len(photos) == 1 else None
-        return self._answer(live, clock, query, k, where, offset, facets, box=used)
+        return query, parts[0][1] if len(parts) == 1 else None
 
     def like(
         self,
@@ -255,9 +332,8 @@ class Engine:
         return SearchResult(hits, clock.timings(), box, offset, more, revision, counted)
 
 
-def _opened(photo: Photo, box: Box | None) -> tuple[Image, Box | None]:
+def _part(image: Image, box: Box | None) -> tuple[Image, Box | None]:
     """The part of a photo that is searched with, and its box within the photo."""
-    image = photo if isinstance(photo, np.ndarray) else open_image(photo)
     used = None if box is None else Box(*box).clip(image.shape[1], image.shape[0])
     return crop(image, used), used
 

@@ -1,0 +1,89 @@
+"""Searching with what a detector finds: the best garment, or each of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers.tiny_bundle import make_tiny_bundle
+from helpers.tiny_detector import put_tiny_detector, street
+from hemline.data.images import encode_jpeg
+from hemline.data.manifest import Manifest
+from hemline.errors import BundleError
+from hemline.search.bundle import Bundle
+from hemline.search.catalog import Catalog
+from hemline.search.engine import Engine
+from hemline.types import Record
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    root = tmp_path_factory.mktemp("engine")
+    bundle = make_tiny_bundle(root / "bundle")
+    put_tiny_detector(bundle)
+    records = []
+    for name, colour in (("red", "red"), ("blue", "blue"), ("green", "green")):
+        image = np.zeros((40, 40, 3), np.uint8)
+        image[..., ["red", "green", "blue"].index(colour)] = 255
+        (root / f"{name}.jpg").write_bytes(encode_jpeg(image, 95))
+        records.append(Record(name, f"{name}.jpg", name, "shop"))
+    opened = Catalog.create(root / "catalog", Bundle.open(bundle))
+    opened.add(Manifest.from_records(records, root))
+    return opened
+
+
+def test_the_best_garment_is_searched_with(catalog: Catalog) -> None:
+    engine = Engine(catalog, threads=1, rerank=False)
+    photo = street((1, 1, "red"), (3, 3, "green"))
+    answer = engine.search(photo, 3, detect=True)
+    assert answer.hits[0].item_id == "red"
+    assert {d.category for d in answer.detections} == {"t-shirt", "bag"}
+    assert answer.box is not None
+    assert tuple(answer.box) == pytest.approx((60.8, 60.8, 131.2, 131.2), abs=0.1), "and a margin"
+    assert set(answer.timings_ms) >= {"decode", "detect", "encode", "search", "total"}
+    whole = engine.search(photo, 3)
+    assert whole.detections == ()
+    assert whole.box is None
+    assert "detect" not in whole.timings_ms
+
+
+def test_a_given_box_wins_and_nothing_found_means_the_whole(catalog: Catalog) -> None:
+    from hemline.types import Box
+
+    engine = Engine(catalog, threads=1, rerank=False)
+    photo = street((1, 1, "red"), (2, 2, "blue"))
+    given = engine.search(photo, 3, Box(128, 128, 192, 192), detect=True)
+    assert given.hits[0].item_id == "blue"
+    empty = np.full((30, 50, 3), 128, np.uint8)
+    answer = engine.search(empty, 3, detect=True)
+    assert answer.box is None
+    assert len(answer.hits) == 3
+    only_bag = engine.search(street((0, 0, "green")), 3, detect=True)
+    assert only_bag.box is None, "a bag is no clothes"
+    assert len(only_bag.detections) == 1
+
+
+def test_each_garment_has_its_answer(catalog: Catalog) -> None:
+    engine = Engine(catalog, threads=1, rerank=False)
+    photo = street((1, 0, "red"), (2, 2, "blue"), (0, 3, "green"))
+    answers = engine.search_each(photo, 1)
+    assert sorted(answer.hits[0].item_id for answer in answers) == ["blue", "red"]
+    assert all(len(answer.detections) == 3 for answer in answers)
+    assert "detect" in answers[0].timings_ms
+    (whole,) = engine.search_each(np.full((9, 9, 3), 128, np.uint8), 1)
+    assert whole.box is None
+
+
+def test_several_photos_together(catalog: Catalog) -> None:
+    engine = Engine(catalog, threads=1, rerank=False)
+    photos = [street((1, 0, "red")), street((3, 2, "red"))]
+    assert engine.search_together(photos, 1, detect=True).hits[0].item_id == "red"
+
+
+def test_a_bundle_without_detector_says_so(tmp_path: Path) -> None:
+    catalog = Catalog.create(tmp_path / "c", Bundle.open(make_tiny_bundle(tmp_path / "b")))
+    engine = Engine(catalog, threads=1)
+    with pytest.raises(BundleError, match="has no detector"):
+        engine.search(street((0, 0, "red")), 1, detect=True)
