@@ -59,7 +59,7 @@ def _bins(array: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[Bin, ...]:
 def _sortable(value: Any) -> tuple[int, Any]:
     if isinstance(value, str):
         return (2, value)
-    return (1, float(value)) if isinstance(value, int | float) else (3, json.dumps(value))
+    return (1, value) if isinstance(value, int | float) else (3, json.dumps(value))
 
 
 def shown(value: Any) -> Any:
@@ -71,7 +71,10 @@ def number_of(value: Any) -> float | None:
     """A JSON value as the number that it is; None for what isn't one (true and false aren't)."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        return None
 
 
 def count_rows(
