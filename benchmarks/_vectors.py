@@ -14,6 +14,8 @@ stream through little memory and come out the same each time. A set lies in a fo
   the spectrum stays) and each picture moved by noise with half the spread that pictures of a
   category have. A query is a street picture's embedding, turned as its copy is, with half of that
   noise.
+- **noise**: Gaussian vectors without any structure, products of one picture. No shop has such
+  vectors; they are the worst case for codes and graphs alike.
 """
 
 from __future__ import annotations
@@ -183,6 +185,23 @@ class Atelier:
             chosen = rng.integers(0, len(self._street), each)
             asked.append(self._turned(self._asked[chosen], int(copy)))
         return self._finished(rng.permutation(np.concatenate(asked))[:count], 0.5, rng)
+
+
+class Noise:
+    """Nothing is near anything; see the module."""
+
+    def __init__(self, dim: int, seed: int = 13) -> None:
+        self.dim, self._seed = dim, seed
+
+    def chunk(self, number: int) -> Part:
+        rng = np.random.default_rng([self._seed, 2, number])
+        vectors = unit(rng.standard_normal((CHUNK, self.dim), np.float32))
+        return Part(vectors, rng.integers(0, 40, CHUNK), np.arange(CHUNK))
+
+    def queries(self, chunks: int, count: int) -> Floats:
+        del chunks
+        rng = np.random.default_rng([self._seed, 3])
+        return unit(rng.standard_normal((count, self.dim), np.float32))
 
 
 def embed_atelier(target: Path, products: int, views: int, seed: int = 7) -> None:

@@ -29,7 +29,7 @@ import numpy as np
 from _rivals import SYSTEMS
 from _system import THREADS, load, machine, versions
 from _truth import CONDITIONS, FILTERED, answers, recall
-from _vectors import Atelier, Data, Made
+from _vectors import Atelier, Data, Made, Noise
 
 RESULTS = Path(__file__).with_name("results")
 SIZES = {"50k": (50_000, 128), "200k": (200_000, 512), "1m": (1_000_000, 256)}
@@ -222,13 +222,16 @@ def ratios(found: dict[str, Any], builds: dict[str, Any]) -> dict[str, Any]:
 def prepared(options: argparse.Namespace) -> Data:
     """The vectors, queries and exact answers."""
     rows, dim = SIZES[options.size]
+    folder = options.work / f"{options.kind}-{options.size}"
     if options.kind == "made":
-        data = _vectors.write(options.work / f"made-{options.size}", Made(dim), rows)
+        data = _vectors.write(folder, Made(dim), rows)
+    elif options.kind == "noise":
+        data = _vectors.write(folder, Noise(dim), rows)
     else:
         pool = options.work / "atelier.npz"
         if not pool.is_file():
             _vectors.embed_atelier(pool, products=2000, views=2)
-        data = _vectors.write(options.work / f"atelier-{options.size}", Atelier(pool), rows)
+        data = _vectors.write(folder, Atelier(pool), rows)
     answers(data)
     return data
 
@@ -236,7 +239,7 @@ def prepared(options: argparse.Namespace) -> Data:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--size", choices=list(SIZES), default="200k")
-    parser.add_argument("--kind", choices=["made", "atelier"], default="made")
+    parser.add_argument("--kind", choices=["made", "atelier", "noise"], default="made")
     parser.add_argument("--rivals", nargs="*", default=[], help="names, or all")
     parser.add_argument("--work", type=Path, required=True, help="folder for vectors and indexes")
     parser.add_argument("--minutes", type=float, default=10, help="to build a rival in")
