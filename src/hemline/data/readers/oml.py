@@ -7,7 +7,12 @@ and ``is_gallery`` (empty in training, else true or false), optional ``category`
 ``x_1, x_2, y_1, y_2`` (left, right, top, bottom). It knows no domains: rows are shop pictures
 unless ``query_domain=street`` is asked for or the table has a column ``domain``; the role says
 what is searched with. Where a row is query and gallery both ("one against the rest"), the role
-stays empty. ``sequence`` and the two flags stay as further columns, so that nothing is lost.
+stays empty. ``sequence`` and the two flags stay as further columns.
+
+What the frame has no column for is written beside its own, where there is any, and read again:
+``item_id`` (labels are numbers), ``domain``, ``image_id``, ``role``, ``manifest_split`` (the frame
+knows train and validation), ``tags``, ``landmarks``, ``x1, y1, x2, y2`` (boxes that aren't whole
+pixels) and all further columns; so a manifest comes back as it was.
 """
 
 from __future__ import annotations
@@ -20,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hemline.data._manifest_check import BOX, Problems, canonical
+from hemline.data._manifest_check import BOX, SCHEMA, Problems, canonical
 from hemline.data._manifest_files import locate, read_table, write_table
 from hemline.data.manifest import Manifest
 from hemline.data.readers._base import Options, ReaderSpec, ReadReport, choice, keep_present
@@ -28,6 +33,8 @@ from hemline.errors import DataError, UsageError
 
 _NEEDED = ("label", "path", "split", "is_query", "is_gallery")
 _BOX = {"x_1": "x1", "y_1": "y1", "x_2": "x2", "y_2": "y2"}
+#: The manifest's split beside the frame's, which knows two words only.
+_SPLIT = "manifest_split"
 _TRUE, _FALSE = ("true", "1", "1.0"), ("false", "0", "0.0")
 
 Mask = npt.NDArray[np.bool_]
@@ -51,17 +58,18 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
     neither = np.flatnonzero((split == "validation") & ~query & ~gallery)
     problems.add("no role", neither, lambda r: "a validation row is neither query nor gallery")
     renames = {"label": "item_id", **_BOX}
-    dropped = ("split", "Unnamed: 0")
+    dropped = ("split", "Unnamed: 0", _SPLIT)
     columns: dict[str, Any] = {}
     for name in table.column_names:
-        if name not in dropped:
-            columns[renames.get(name, name)] = table[name]
-    if "item_id" in table.column_names:  # as `write_oml` keeps the products' names
-        columns["item_id"] = table["item_id"]
+        own = renames.get(name, name)
+        if name not in dropped and (own == name or own not in table.column_names):
+            columns[own] = table[name]
     both = query & gallery
     role = np.select([both, query, gallery], ["", "query", "gallery"], "")
-    columns["role"] = pa.array(role.tolist(), pa.string())
+    columns.setdefault("role", pa.array(role.tolist(), pa.string()))
     columns["split"] = pa.array(np.where(split == "train", "train", validation).tolist())
+    if _SPLIT in table.column_names:
+        columns["split"] = table[_SPLIT]
     if "domain" not in columns:
         columns["domain"] = pa.array(np.where(query & ~gallery, query_domain, "shop").tolist())
     manifest = Manifest(
@@ -117,6 +125,7 @@ def write_oml(manifest: Manifest, path: Path) -> None:
         "item_id": manifest.table["item_id"],
         "domain": manifest.table["domain"],
     }
+    columns |= _beside(manifest)
     boxes = manifest.boxes()
     none = np.isnan(boxes[:, 0])
     if not none.all():
@@ -126,10 +135,29 @@ def write_oml(manifest: Manifest, path: Path) -> None:
         for theirs, ours in _BOX.items():
             column = whole[:, BOX.index(ours)].astype(np.int64)
             columns[theirs] = pa.array(column, mask=none)
-    if "sequence" in manifest.names:
-        columns["sequence"] = manifest.table["sequence"]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_table(pa.table(columns), path)
+
+
+def _beside(manifest: Manifest) -> dict[str, Any]:
+    """What the frame has no column for, where there is any of it."""
+    table = manifest.table
+    columns: dict[str, Any] = {}
+    if set(manifest.column("split")) - {"train", "val"}:
+        columns[_SPLIT] = table["split"]
+    if (manifest.column("image_id") != manifest.column("path")).any():
+        columns["image_id"] = table["image_id"]
+    if (manifest.column("role") != "").any():
+        columns["role"] = table["role"]
+    if manifest.tag_vocabulary():
+        columns["tags"] = table["tags"]
+    if table["landmarks"].null_count < len(table):
+        columns["landmarks"] = table["landmarks"]
+    boxes = manifest.boxes()
+    if (np.nan_to_num(boxes) % 1).any():
+        columns |= {name: table[name] for name in BOX}
+    further = [name for name in manifest.names if name not in (*SCHEMA, *_NEEDED)]
+    return columns | {name: table[name] for name in further}
 
 
 def _words(flags: Any, train: Any) -> Any:

@@ -112,7 +112,7 @@ def test_grocery_damaged(grocery: Path, file: str, text: str, message: str) -> N
 
 
 def test_grocery_as_published() -> None:
-    shared = Path(os.environ.get("HEMLINE_SHARED", Path(__file__).parents[3] / "shared"))
+    shared = Path(os.environ.get("HEMLINE_SHARED", Path(__file__).parents[4] / "shared"))
     root = shared / "data" / "grocery"
     if not root.is_dir():
         pytest.skip("the grocery data isn't in HEMLINE_SHARED")
@@ -281,6 +281,33 @@ def test_oml_both_ways(frame: Path, tmp_path: Path) -> None:
             assert again.column(column).tolist() == manifest.column(column).tolist()
         assert np.array_equal(again.boxes(), manifest.boxes(), equal_nan=True)
         assert again.column("sequence").tolist() == manifest.column("sequence").tolist()
+
+
+@pytest.mark.parametrize("name", ["frame.csv", "frame.parquet"])
+def test_a_manifest_comes_back_through_the_frame(tmp_path: Path, name: str) -> None:
+    plant(tmp_path, "a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    marks = np.arange(24, dtype=np.float32).reshape(8, 3) % 3
+    records = [
+        Record("first", "a.jpg", "coat/7", "street", "coat", Box(1.5, 2, 30, 40.25), split="train"),
+        Record("", "b.jpg", "coat/7", "shop", "coat", tags=("color=a;b", "fit=x=y"), split="train"),
+        Record("", "c.jpg", "8", "street", landmarks=marks, split="test", extra={"price": 9.5}),
+        Record("", "c.jpg", "9", "street", box=Box(0, 0, 5, 5), split="val", extra={"sku": "007"}),
+        Record("", "d.jpg", "8", "shop", role="gallery"),
+        Record("", "a.jpg", "9", "shop", role="query", split="test"),
+    ]
+    manifest = Manifest.from_records(records, tmp_path)
+    spec = READERS["oml"]
+    assert spec.writer is not None
+    spec.writer(manifest, tmp_path / name)
+    again, report = spec.read(tmp_path / name)
+    assert report.found == 6
+    kept = [column for column in manifest.names if column not in ("path", "landmarks")]
+    for column in kept:
+        left, right = again.table[column].to_pylist(), manifest.table[column].to_pylist()
+        assert [v or None for v in left] == [v or None for v in right], column
+    assert np.array_equal(again[2].landmarks, marks)
+    assert again.files() == manifest.files()
+    assert set(again.names) - set(manifest.names) == {"is_query", "is_gallery"}
 
 
 def test_oml_keeps_to_its_rules(tmp_path: Path) -> None:
