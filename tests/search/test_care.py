@@ -17,7 +17,7 @@ from hemline.data.manifest import Manifest
 from hemline.errors import CatalogError, UsageError
 from hemline.search.bundle import Bundle
 from hemline.search.catalog import Catalog
-from hemline.search.catalog._protocol import CheckReport
+from hemline.search.catalog._protocol import CheckReport, Problem
 
 
 @pytest.fixture
@@ -77,10 +77,12 @@ def test_lost_vectors_are_made_from_the_copies(
     copy = catalog.picture(before["4.jpg"])
     assert copy is not None
     copy.unlink()
-    report = CheckReport(20, (), ("3.jpg", "4.jpg"))
-    monkeypatch.setattr(type(catalog.store), "verify", lambda *_: report)
+    torn = Problem("segment", "segments/1", "is damaged")
+    reports = [CheckReport(20, (torn,), ("4.jpg",)), CheckReport(20, (torn,), ("3.jpg", "4.jpg"))]
+    monkeypatch.setattr(type(catalog.store), "verify", lambda *_: reports.pop())
     health = catalog.check(repair=True)
     assert (health.embedded, health.lost, health.ok) == (1, ["4.jpg"], False)
+    assert health.problems[0] == torn
     mended = catalog.store.get(["3.jpg"])["3.jpg"]
     np.testing.assert_allclose(mended.embedding, before["3.jpg"].embedding, atol=0.03)
 

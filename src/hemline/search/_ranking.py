@@ -73,7 +73,7 @@ def nearest_max(store: Store, embeddings: FloatArray, k: int, where: Where | Non
     return Neighbours(near.ids[:k], near.similarity[:k])
 
 
-#: How several photos of one product are one query; `benchmarks/together.py` compares them.
+#: How several photos of one product are one query; `benchmarks/several_photos.py` compares them.
 FUSIONS: Mapping[str, Fusion] = {"mean": nearest_mean, "max": nearest_max}
 
 

@@ -20,6 +20,7 @@ from hemline.types import Image
 if TYPE_CHECKING:
     from hemline.encoding import Encoder
     from hemline.search.catalog import Catalog
+    from hemline.search.catalog._live import Live
 
 _BATCH = 64
 Advance = Callable[[int, int], None]
@@ -52,6 +53,8 @@ def check(catalog: Catalog, repair: bool, deep: bool, advance: Advance) -> Healt
     live = catalog.live()
     found = live.store.verify(repair, advance)
     health = Health(found.pictures, list(found.problems), lost=list(found.lost))
+    if repair and health.lost:
+        _heal(catalog, live, health)
     try:
         if live.home is not None:
             type(live.bundle).open(live.home / "bundle")
@@ -59,13 +62,22 @@ def check(catalog: Catalog, repair: bool, deep: bool, advance: Advance) -> Healt
         health.problems.append(Problem("bundle", "bundle", str(error)))
     if catalog.pictures is not None:
         _check_copies(catalog, catalog.pictures, health, repair, deep)
-    if repair and health.lost:
-        made = embed_copies(catalog, live.encoder(), live.store.get(health.lost).values())
-        live.store.add(made)
-        health.embedded = len(made)
-        healed = {row.image_id for row in made}
-        health.lost = [image_id for image_id in health.lost if image_id not in healed]
     return health
+
+
+def _heal(catalog: Catalog, live: Live, health: Health) -> None:
+    """Makes lost vectors anew from the copies; what that has put right is told as repaired."""
+    made = embed_copies(catalog, live.encoder(), live.store.get(health.lost).values())
+    if not made:
+        return
+    live.store.add(made)
+    health.embedded = len(made)
+    left = live.store.verify()
+    health.lost = list(left.lost)
+    health.problems = [
+        problem if problem in left.problems else replace(problem, repaired=True)
+        for problem in health.problems
+    ]
 
 
 def _check_copies(
