@@ -43,8 +43,10 @@ CONDITIONS = (
     "price < 50 and 'floral' in tags",
     "not (price >= 20) or item_id in ('item1', 'item2')",
     "title like 'N% 1%' and price is not null",
+    "'M' in size or size = 'L'",
     "category = 'no such'",
 )
+EXTRA = ("price", "size", "title")
 images = st.integers(0, 150)
 seeds = st.integers(0, 2**32 - 1)
 
@@ -55,6 +57,8 @@ def made(image: int, seed: int) -> Row:
     columns: dict[str, Any] = {"title": f"Nº {image}"}
     if rng.random() < 0.8:
         columns["price"] = int(rng.integers(1, 100))
+    if rng.random() < 0.5:
+        columns["size"] = ["S", "M", "L"][: int(rng.integers(4))]
     return Row(
         image_id=f"image{image} 'é'",
         item_id=f"item{image % 23}",
@@ -143,7 +147,7 @@ class Stores(RuleBasedStateMachine):
     def search(self, seed: int, k: int, text: str | None) -> None:
         query = np.random.default_rng(seed).normal(size=DIM).astype(np.float32)
         query /= np.linalg.norm(query)
-        where = None if text is None else Where.parse(text, ["price", "title"])
+        where = None if text is None else Where.parse(text, EXTRA)
         want = self.exact.search(query, k, where)
         names = [row.image_id for row in self.exact.take(want.ids)]
         for got in (
@@ -163,9 +167,9 @@ class Stores(RuleBasedStateMachine):
 
     @rule(text=st.sampled_from([None, *CONDITIONS]), limit=st.integers(1, 30))
     def facets(self, text: str | None, limit: int) -> None:
-        where = None if text is None else Where.parse(text, ["price", "title"])
+        where = None if text is None else Where.parse(text, EXTRA)
         columns = ["category", "item_id", "tags"]
-        columns += [name for name in ("price", "title") if name in self.exact.columns()]
+        columns += [name for name in EXTRA if name in self.exact.columns()]
         assert self.store.facets(columns, where, limit) == self.exact.facets(columns, where, limit)
 
     @rule()
