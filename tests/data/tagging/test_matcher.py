@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hemline.data.tagging import Matcher, read_vocabulary
 from hemline.data.tagging._text import fold, segments, tokens
@@ -164,13 +168,60 @@ def test_two_languages_at_once() -> None:
     }  # fmt: skip
 
 
-def test_long_texts_cost_no_more_than_their_length(english: Matcher) -> None:
-    import time
+@pytest.mark.parametrize(
+    "words",
+    [
+        "long short a the dress with label: black no hood ",
+        "colour: ",
+        "colour: red mini dress ",
+        "pairs with ",
+        "red sold separately ",
+        "available in ",
+        "mini shirt dress ",
+        "not or a ",
+        "(",
+        "t-",
+    ],
+)
+def test_long_texts_cost_no_more_than_their_length(english: Matcher, words: str) -> None:
+    def seconds(times: int) -> float:
+        begin = time.process_time()
+        english.read(words * times)
+        return time.process_time() - begin
 
-    words = "long short a the dress with label: black no hood " * 5_000
-    begin = time.perf_counter()
-    assert english.read(words).found
-    assert time.perf_counter() - begin < 10
+    seconds(100)
+    assert seconds(8_000) < 40 * seconds(800) + 0.5  # ten times the words; squared would be 100
+
+
+@given(st.text(max_size=200))
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+def test_any_text_can_be_read(english: Matcher, text: str) -> None:
+    reading = english.read(text)
+    for found in (*reading.found, *reading.negated):
+        assert 0 <= found.start < found.end <= len(reading.tokens)
+        assert found.value in english.vocabulary.attributes[found.name].values
+    assert [f.start for f in reading.found] == sorted(f.start for f in reading.found)
+
+
+WORDS = sorted(
+    {
+        *("no", "not", "without", "or", "and", "with", ",", ".", ":", "(", ")", "colour", "neck"),
+        *("red", "navy", "blue", "shirt", "dress", "mini", "long", "short", "sleeve", "button"),
+        *("down", "collar", "available", "in", "pairs", "sold", "separately", "12", "cm", "t"),
+    }
+)
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=25))
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+def test_any_order_of_its_words_can_be_read(english: Matcher, words: list[str]) -> None:
+    reading = english.read(" ".join(words))
+    spans: dict[str, list[tuple[int, int]]] = {}
+    for found in reading.found:
+        spans.setdefault(found.name, []).append((found.start, found.end))
+    for of_name in spans.values():  # values of one name never share a word
+        for one, other in itertools.pairwise(sorted(of_name)):
+            assert one[1] <= other[0] or one == other
 
 
 def test_tokens_and_steps() -> None:

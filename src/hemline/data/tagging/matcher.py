@@ -16,6 +16,8 @@ from hemline.data.tagging.vocabulary import Vocabulary
 
 #: How many words may stand for "...", between a negation and its word, and before a part.
 GAP, REACH = 2, 4
+#: Words of a clause after a label, or before "sold separately", at most.
+CLAUSE_WORDS = 40
 #: Rules whose words aren't looked for in texts.
 _PLAIN_RULES = ("fillers", "common", "cuts")
 _END = "\0"  # the key of a node's entries: no token holds it
@@ -255,10 +257,6 @@ class Matcher:
                 if not (head and inside and self._bears_head(outer)):
                     continue
                 span = _Span(span.start, span.end, head)
-                if any(
-                    k.start <= span.start and k.end == span.end and k.entries == head for k in kept
-                ):
-                    continue
             for at in range(span.start, span.end):
                 owner[at] = span
             kept.append(span)
@@ -304,14 +302,18 @@ class Matcher:
             if "label" in kinds and span.start >= muted_to:
                 labelled_to = self._labelled(words, span, found)
                 continue
-            if span.start < labelled_to and any(f.start <= span.start < f.end for f in found):
+            if span.start < labelled_to and any(
+                f.start <= span.start < f.end for f in found[-CLAUSE_WORDS:]
+            ):
                 continue
             if "ignore_rest" in kinds:
-                muted_to = max(muted_to, _rest(words, span.end))
+                if span.start >= muted_to:
+                    muted_to = _rest(words, span.end)
             elif "ignore_before" in kinds:
                 begin = _clause_start(words, span.start)
-                found = [f for f in found if f.start < begin]
-            elif "variants" in kinds and span.start >= muted_to:
+                while found and found[-1].start >= begin:
+                    found.pop()
+            elif "variants" in kinds and span.start >= max(muted_to, variants_to):
                 variants_to = _rest(words, span.end)
             elif "negations" in kinds:
                 no_until = self._negation(words, span.end)
@@ -348,7 +350,8 @@ class Matcher:
         """Reads ``Sleeve length: long`` by the values' own names; gives where the clause ends."""
         begin = span.end + 1
         end = begin
-        while end < len(words) and words[end][0] not in SENTENCE and words[end] != ",":
+        last = min(len(words), begin + CLAUSE_WORDS)
+        while end < last and words[end][0] not in SENTENCE and words[end] != ",":
             end += 1
         for name in {e.name for e in span.entries if e.kind == "label"}:
             own = self._own[name]
@@ -395,7 +398,8 @@ def _rest(words: Sequence[str], at: int) -> int:
 
 
 def _clause_start(words: Sequence[str], at: int) -> int:
-    while at > 0 and words[at - 1] not in CLAUSE and words[at - 1][0] not in SENTENCE:
+    least = max(0, at - CLAUSE_WORDS)
+    while at > least and words[at - 1] not in CLAUSE and words[at - 1][0] not in SENTENCE:
         at -= 1
     return at
 
