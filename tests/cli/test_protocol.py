@@ -7,7 +7,10 @@ import pytest
 
 from helpers.colour_shop import make_colour_shop
 from hemline.cli import main
+from hemline.cli._protocol import PROTOCOL_NAMES
 from hemline.data.manifest import Manifest
+from hemline.data.protocol import PROTOCOLS
+from hemline.data.protocols.street2shop import CATEGORIES
 
 
 @pytest.fixture
@@ -41,3 +44,34 @@ def test_folds_need_a_number_to_be_written(
     options = ["--protocol", "grocery-folds", "--train-out", "x.parquet"]
     assert main(["data", "protocol", str(manifest), *options]) == 1
     assert "committed folds" in capsys.readouterr().err
+
+
+def test_the_list_has_every_protocol_with_its_choices(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "protocol", "--list", "--json"]) == 0
+    listed = {one["name"]: one for one in json.loads(capsys.readouterr().out)["protocols"]}
+    assert set(listed) == set(PROTOCOLS)
+    assert listed["street2shop/dresses"]["crop"] == "query"
+    assert listed["street2shop/dresses"]["within_category"] is True
+    assert listed["consumer2shop"]["several"] == "photo"
+    assert main(["data", "protocol", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(PROTOCOLS)
+    assert all("crop" in line and "no match: miss" in line for line in lines)
+
+
+def test_the_help_names_every_protocol() -> None:
+    named = set(PROTOCOL_NAMES.replace(" or ", ", ").split(", "))
+    expanded = named - {"street2shop/CATEGORY"} | {f"street2shop/{name}" for name in CATEGORIES}
+    assert expanded == set(PROTOCOLS)
+
+
+def test_it_needs_a_manifest_and_known_choices(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "protocol"]) == 2
+    assert "needs MANIFEST" in capsys.readouterr().err
+    assert main(["data", "protocol", str(manifest), "--several", "twice"]) == 2
+    assert "--several is row, photo or pair" in capsys.readouterr().err
+    assert main(["data", "protocol", str(manifest), "--within-category", "--json"]) == 0
+    (part,) = json.loads(capsys.readouterr().out)["protocols"]
+    assert "within_category is yes, the protocol's own is no" in part["protocol"]["differs"]

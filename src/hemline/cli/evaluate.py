@@ -12,6 +12,7 @@ from hemline.cli._choices import Crop, Several, Unmatched, WithinCategory, choic
 from hemline.cli._common import JsonOption, emit, natives_hushed, out, progress, say, to_json
 from hemline.cli._probe import probe as run_probe
 from hemline.cli._probe import tell_probe
+from hemline.cli._protocol import PROTOCOL_NAMES
 from hemline.errors import UsageError
 from hemline.files import write_whole
 
@@ -23,7 +24,7 @@ def evaluate(
     ],
     manifest: Annotated[Path, typer.Argument(help="Whose photos ask and whose pictures answer.")],
     protocol: Annotated[
-        str, typer.Option(help="Its name; `hemline data protocol --list` has all of them.")
+        str, typer.Option(help=f"{PROTOCOL_NAMES}. `hemline data protocol --list` explains them.")
     ] = "default",
     fold: Annotated[int | None, typer.Option(help="Only this fold, from 0.")] = None,
     against: Annotated[
