@@ -214,7 +214,10 @@ class Reader:
         return problems
 
     def save(self, writer: WriterLock) -> None:
-        """Writes the index into the folder, with codes made anew where they are worn."""
+        """Writes the index into the folder, with codes made anew where they are worn.
+
+        Where it can't be written, nothing is.
+        """
         try:
             writer.acquire()
         except CatalogError:
@@ -234,7 +237,8 @@ class Reader:
                         index.codes, index.coded = codes, len(index)
                 with self._gate.shared():
                     assert index.columns is not None
-                    _saved.write(self._folder, index)
+                    with contextlib.suppress(OSError, RuntimeError):  # no room: it is derived
+                        _saved.write(self._folder, index)
         finally:
             writer.release()
 

@@ -161,6 +161,14 @@ class Segments:
         self._maps[number] = records
         return records
 
+    def hold(self, number: int, rows: int) -> None:
+        """Maps a segment, so that it can be read even when its file is deleted.
+
+        Raises:
+            SegmentError: it is gone or too short.
+        """
+        self._mapped(number, rows)
+
     def damage(self, number: int, found: str) -> str:
         """One line: what is wrong with a segment, and what to do."""
         return (

@@ -1,8 +1,9 @@
-"""A store's files at one moment, copied while others search and write.
+"""A store at one moment, read or copied while others search and write.
 
-SQLite copies its own file in one snapshot. Segments only grow, so what that snapshot counts is
-copied afterwards; where a compaction took one of them away in between, all is taken again. The
-index isn't copied: it can be derived.
+To be read, SQLite holds a snapshot, and what is mapped of a segment stays even where a compaction
+deletes its file. To be copied, SQLite copies its own file in one snapshot. Segments only grow, so
+what that snapshot counts is copied afterwards; where a compaction took one of them away in between,
+all is taken again. The index isn't copied: it can be derived.
 """
 
 from __future__ import annotations
@@ -10,15 +11,40 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from hemline.search.catalog._database import FILE
+from hemline.search.catalog._database import FILE, connect
 from hemline.search.catalog._pictures import sync_folder
 from hemline.search.catalog._protocol import Advance
 from hemline.search.catalog._segments import SegmentError, Segments
 
 _BLOCK = 1 << 22
 _AGAIN = 5
+
+
+@contextmanager
+def moment(
+    folder: Path, segments: Segments | None = None
+) -> Iterator[tuple[sqlite3.Connection, Segments]]:
+    """A database that stands still, and its segments, held if they are given."""
+    own = Segments(folder, segments.dim, segments.rows) if segments else Segments(folder, 1, 1)
+    for again in range(_AGAIN):
+        db = connect(folder / FILE)
+        try:
+            db.execute("BEGIN")
+            try:
+                counts = db.execute("SELECT number, count FROM segments").fetchall()
+                for number, count in counts if segments else ():
+                    own.hold(number, count)
+            except SegmentError:  # taken away by a compaction; or damaged, if a row needs it
+                if again < _AGAIN - 1:
+                    continue
+            yield db, own
+            return
+        finally:
+            db.close()
 
 
 def copy(db: sqlite3.Connection, segments: Segments, folder: Path, advance: Advance) -> None:

@@ -199,21 +199,25 @@ class SqliteStore:
         return [rows.get(i) for i in wanted]
 
     def rows(self) -> Iterator[Row]:
-        last = 0
-        sql = f"{SELECT} WHERE id > ? ORDER BY id LIMIT {_READ}"
-        while found := self._rows(sql, (last,)):
-            last = found[-1][0]
-            yield from (row for _, row in found)
+        sql = f"{SELECT} ORDER BY id"
+        with clear(self._folder), _snapshot.moment(self._folder, self._segments) as (db, segments):
+            cursor = db.execute(sql)
+            while found := cursor.fetchmany(_READ):
+                records = segments.records(np.array([f[0] for f in found], np.int64))
+                embedding = records["half"].astype(np.float32)
+                norm = records["norm"].tolist()
+                for i, values in enumerate(found):
+                    yield to_row(values[1:], embedding[i], norm[i])
 
     def row_keys(self) -> Iterator[Key]:
-        last = 0
         sql = (
-            "SELECT id, image_id, item_id, source, picture FROM pictures JOIN items "
-            f"ON number = item WHERE id > ? ORDER BY id LIMIT {_READ}"
+            "SELECT image_id, item_id, source, picture FROM pictures JOIN items "
+            "ON number = item ORDER BY id"
         )
-        while found := self._query(sql, (last,)):
-            last = found[-1][0]
-            yield from (Key(*values) for _, *values in found)
+        with clear(self._folder), _snapshot.moment(self._folder) as (db, _):
+            cursor = db.execute(sql)
+            while found := cursor.fetchmany(_READ):
+                yield from (Key(*values) for values in found)
 
     def items(self, item_ids: Collection[str]) -> list[Row]:
         sql = f"{SELECT} WHERE item_id IN (SELECT value FROM json_each(?)) ORDER BY id"
