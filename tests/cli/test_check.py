@@ -11,8 +11,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from rich.console import Console
 
-from hemline.cli import main
+from hemline.cli import _common, main
 from hemline.data.images import open_image
 
 
@@ -91,6 +92,22 @@ def test_check_says_it_once(manifest: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["files"] == 3
     assert done.stderr == ""
+
+
+def test_the_bars_of_two_stages_never_stand_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a terminal; rich allows one live display."""
+    monkeypatch.setattr(_common, "err", Console(stderr=True, force_terminal=True))
+    picture = np.random.default_rng(0).integers(0, 255, (90, 90, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), picture)
+    cv2.imwrite(str(tmp_path / "b.jpg"), picture)
+    table = tmp_path / "m.csv"
+    table.write_text("path,item_id,domain\na.png,1,shop\nb.jpg,1,shop\n")
+    assert main(["data", "check", str(table)]) == 0
+    captured = capsys.readouterr()
+    assert "1 pairs within one item" in captured.out
+    assert "opening pictures" in captured.err
 
 
 def test_show(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,7 +51,7 @@ def test_a_person_gets_a_table(place: Path, capsys: pytest.CaptureFixture[str]) 
     ("options", "message"),
     [
         (["--protocol", "holdut"], "Did you mean 'holdout'"),
-        (["--crop", "tight"], "--crop is none, query or box"),
+        (["--crop", "tight"], "--crop is none, query"),
         (["--unmatched", "skip"], "--unmatched is miss or drop"),
         (["--errors", "a.pdf"], ".png or .html"),
         (["--fold", "1"], "'default' has no folds"),

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from hemline.cli._common import JsonOption, emit, natives_hushed, out, progress, say, to_json
+from hemline.cli._common import (
+    Advance,
+    JsonOption,
+    emit,
+    natives_hushed,
+    out,
+    progress,
+    say,
+    to_json,
+)
 from hemline.errors import DataError, UsageError
 from hemline.files import write_whole
 
@@ -56,13 +66,13 @@ def check(
         if file.suffix.lower() not in (".json", ".html"):
             raise UsageError(f"a report is .json or .html, not {file.name!r}")
     table = Manifest.read(manifest)
-    with (
-        natives_hushed(),
-        progress("opening pictures") as advance,
-        progress("comparing look-alikes") as comparing,
-    ):
+    with natives_hushed(), _stages() as stage:
         report = check_manifest(
-            table, workers, progress=advance, cache=_journal(cache, table.root), comparing=comparing
+            table,
+            workers,
+            progress=stage("opening pictures"),
+            cache=_journal(cache, table.root),
+            comparing=stage("comparing look-alikes"),
         )
     result = report.to_json()
     for file in output or ():
@@ -82,6 +92,25 @@ def check(
     if not json:
         for file in output or ():
             out(f"written: {file}")
+
+
+@contextmanager
+def _stages() -> Iterator[Callable[[str], Advance]]:
+    """Progress of one stage after the other; a stage's first word ends the one before it."""
+    with ExitStack() as stack:
+        shown: dict[str, Advance] = {}
+
+        def stage(what: str) -> Advance:
+            def advance(done: int, total: int) -> None:
+                if what not in shown:
+                    stack.close()
+                    shown.clear()
+                    shown[what] = stack.enter_context(progress(what))
+                shown[what](done, total)
+
+            return advance
+
+        yield stage
 
 
 def _journal(cache: Path | None, root: Path) -> Path:
