@@ -97,7 +97,7 @@ def test_a_manifest_without_any_picture_fails(
         (["create", "new", "--bundle", "no-bundle"], 1, "no bundle 'no-bundle'"),
         (["create", "shop"], 1, "a catalogue already"),
         (["add", "shop", "nothing.csv"], 1, "nothing.csv"),
-        (["add", "shop", "products.csv", "--crop", "face"], 2, "crop is none or box"),
+        (["add", "shop", "products.csv", "--crop", "face"], 2, "crop is none, box, detect"),
         (["add", "shop", "products.csv", "--batch", "0"], 2, "at least 1"),
         (["add", "shop", "products.csv", "--threads", "0"], 2, "from 1 to 256"),
         (["remove", "shop", "no-such"], 1, "has none of these products: no-such"),

@@ -144,7 +144,7 @@ def test_a_box_is_used_only_when_asked_for(catalog: Catalog, tmp_path: Path) -> 
     path = catalog.picture(part)
     assert path is not None
     assert open_image(path).shape == (20, 20, 3)
-    with pytest.raises(UsageError, match="crop is none or box"):
+    with pytest.raises(UsageError, match="crop is none, box, detect"):
         catalog.add(manifest(root, rows), crop="middle")
 
 

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 Crop = Annotated[
     str | None,
     typer.Option(
-        help="none: whole pictures; query: photos cut to their box; box: both sides. "
-        "Default: the protocol's own."
+        help="none: whole pictures; query: photos cut to their box; box: both sides; "
+        "detected-query, detected: the same, cut to what the detector finds. Default: the "
+        "protocol's own."
     ),
 ]
 WithinCategory = Annotated[

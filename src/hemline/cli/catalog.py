@@ -59,7 +59,8 @@ def add(
         str,
         typer.Option(
             help="'none' embeds whole pictures, as the photos of shops are seen; 'box' embeds what "
-            "is inside each row's x1,y1,x2,y2, where it has one."
+            "is inside each row's x1,y1,x2,y2, where it has one; 'detect' the garment of each "
+            "row's category, where one is found."
         ),
     ] = "none",
     batch: Annotated[int, typer.Option(help="Pictures to one durable commit.")] = 64,
@@ -102,6 +103,7 @@ def add(
             "unchanged": report.unchanged,
             "skipped": [one._asdict() for one in report.skipped],
             "unknown_tags": report.unknown_tags,
+            "whole": report.whole,
             "items": counts.items,
             "pictures": counts.pictures,
         },
@@ -117,6 +119,8 @@ def _tell_added(result: Mapping[str, Any]) -> None:
         f"{len(result['skipped'])} skipped; the catalogue has {result['pictures']} pictures of "
         f"{result['items']} products"
     )
+    if result["whole"]:
+        say(f"{result['whole']} pictures are embedded whole: no garment of their category is found")
     for one in result["skipped"][:_SHOWN]:
         say(f"skipped {one['image_id']}: {one['reason']}")
     if len(result["skipped"]) > _SHOWN:

@@ -20,7 +20,7 @@ from hemline.errors import UsageError
 from hemline.registry import Registry
 
 Rows = npt.NDArray[np.int64]
-Crop = Literal["none", "query", "box"]
+Crop = Literal["none", "query", "box", "detected-query", "detected"]
 Unmatched = Literal["miss", "drop"]
 Several = Literal["row", "photo", "pair"]
 
@@ -29,6 +29,9 @@ CROPS: Mapping[Crop, str] = {
     "none": "whole pictures",
     "query": "the photos are cut to their box where a row has one",
     "box": "both sides are cut to their box where a row has one",
+    "detected-query": "the photos are cut to the best garment that a detector finds",
+    "detected": "the photos are cut to the best garment that a detector finds, shop pictures to "
+    "the one that fits their category",
 }
 #: What each way to count a photo of several rows means.
 SEVERAL: Mapping[Several, str] = {
@@ -48,7 +51,8 @@ class Choices:
 
     Attributes:
         crop: ``none`` (whole pictures, as they are searched and stored), ``query`` (query photos
-            are cut to their box where a row has one) or ``box`` (both sides are).
+            are cut to their box where a row has one) or ``box`` (both sides are);
+            ``detected-query`` and ``detected`` are the same with boxes that a detector finds.
         within_category: search among the products of the query's category only.
         unmatched: a query whose product isn't in the gallery is counted as a ``miss``, or
             ``drop``-ped; their number is reported either way.

@@ -44,7 +44,7 @@ def _row(outcome: Outcome, place: int, rank: int, hits: int) -> Row | None:
     photo = _picture(outcome, int(outcome.protocol.queries[place]))
     if photo is None:
         return None
-    if query.box is not None and outcome.protocol.crop != "none":
+    if query.box is not None and outcome.protocol.crop in ("query", "box"):
         photo = crop(photo, query.box)
     items = manifest.column("item_id")
     tiles = []

@@ -70,6 +70,11 @@ def report(outcomes: Sequence[Outcome], *, seed: int = 0, level: float = 0.95) -
         },
         "machine": machine(),
     }
+    if one.detected:
+        result["detected"] = {
+            side: float(np.mean([outcome.detected[side] for outcome in outcomes]))
+            for side in one.detected
+        }
     if all(outcome.first_ranks is not None for outcome in outcomes):
         first = np.concatenate([o.first_ranks for o in outcomes if o.first_ranks is not None])
         result["first_search"] = {f"recall@{k}": recall_at_k(first, k) for k in KS}

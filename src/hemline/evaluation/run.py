@@ -16,8 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hemline.data.protocol import Protocol
-from hemline.encoding import Encoder
+from hemline.encoding import Detector, Encoder
 from hemline.errors import UsageError
+from hemline.evaluation.detected import detector_for
+from hemline.evaluation.detected import found as found_boxes
 from hemline.evaluation.embed import Advance, embed
 from hemline.evaluation.metrics import (
     NEVER,
@@ -52,6 +54,7 @@ class Outcome:
         ladder: size of a smaller gallery → (Q,) product's place in it; of the protocol's ladder.
         skipped: (path, reason) of pictures that couldn't be read.
         seconds: of each step.
+        detected: side → share of its pictures with a garment found, of the crops that look for it.
     """
 
     protocol: Protocol
@@ -66,6 +69,7 @@ class Outcome:
     ladder: dict[int, Ints] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    detected: dict[str, float] = field(default_factory=dict)
 
     @property
     def items(self) -> list[str]:
@@ -100,12 +104,14 @@ def evaluate(
     cache: Path | None = None,
     workers: int = 2,
     advance: Advance | None = None,
+    detector: Detector | None = None,
 ) -> Outcome:
     """Embeds both sides and ranks every query; never holds a queries × gallery matrix.
 
     ``rerank_top`` is how many pictures are ordered anew: by default as the bundle is served, 256
     for a checkpoint. A picture that can't be read is left out of the gallery, or counted as a
-    miss; ``skipped`` names it.
+    miss; ``skipped`` names it. ``detector`` finds the boxes of the crops ``detected`` and
+    ``detected-query``: by default the one of the model's bundle, or of the bundle that ships.
 
     Raises:
         DataError: a whole side can't be read.
@@ -115,6 +121,12 @@ def evaluate(
     manifest = protocol.manifest
     total = len(protocol.gallery) + len(protocol.queries)
     seconds = {"gallery": 0.0, "queries": 0.0, "ranking": 0.0}
+    cut, detected = protocol, {}
+    if protocol.crop.startswith("detected"):
+        clock = time.perf_counter()
+        seen = found_boxes(protocol, detector or detector_for(encoder), workers)
+        cut, detected = seen.protocol, {"queries": seen.queries, "gallery": seen.gallery}
+        seconds["detecting"] = time.perf_counter() - clock
     skipped: list[tuple[str, str]] = []
     vocabulary = {tag: i for i, tag in enumerate(manifest.tag_vocabulary())}
 
@@ -122,7 +134,7 @@ def evaluate(
         return None if advance is None else (lambda done, _: advance(before + done, total))
 
     clock = time.perf_counter()
-    gallery = _gallery(encoder, protocol, vocabulary, cache, workers, told(0), skipped)
+    gallery = _gallery(encoder, cut, vocabulary, cache, workers, told(0), skipped)
     seconds["gallery"] = time.perf_counter() - clock
 
     count = len(protocol.queries)
@@ -141,10 +153,10 @@ def evaluate(
     clock = time.perf_counter()
     blocks = embed(
         encoder,
-        manifest,
+        cut.manifest,
         protocol.queries,
         "street",
-        boxes=protocol.crop in ("query", "box"),
+        boxes=cut.crop in ("query", "box"),
         cache=cache,
         workers=workers,
         advance=told(len(protocol.gallery)),
@@ -188,7 +200,7 @@ def evaluate(
         clock = time.perf_counter()
     return Outcome(
         protocol, encoder.name, encoder.fingerprint, ranks, first, precision, ndcg, top, pictures,
-        ladder, skipped, seconds,
+        ladder, skipped, seconds, detected,
     )  # fmt: skip
 
 

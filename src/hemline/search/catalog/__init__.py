@@ -182,7 +182,9 @@ class Catalog:
 
         Args:
             manifest: its rows.
-            crop: ``none`` embeds whole pictures; ``box`` what is inside each row's box, if any.
+            crop: ``none`` embeds whole pictures; ``box`` what is inside each row's box, if any;
+                ``detect`` the garment that fits each row's category, as the bundle's detector finds
+                it, or the whole picture where none fits.
             encoder: instead of the bundle's own; of the same fingerprint.
             batch: pictures to one durable commit.
             workers: threads that open pictures.
@@ -205,7 +207,7 @@ class Catalog:
                 self.pictures,
                 gallery(manifest),
                 coder,
-                opener=Opener(live.bundle.info, find_crop(crop)),
+                opener=Opener(live.bundle.info, find_crop(crop, live.bundle)),
                 batch=batch,
                 workers=count,
                 advance=advance,

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from hemline.data.images import crop
 from hemline.errors import UsageError
+from hemline.search.bundle import Bundle
+from hemline.search.detector import BundleDetector, fitting_garment, margined
 from hemline.types import Image, Record
 
 
 class Crop(Protocol):
     """Takes the part of a picture that is embedded and copied."""
+
+    @property
+    def whole(self) -> int:
+        """How many pictures were taken whole because no garment of their category was found."""
+        ...
 
     def mark(self, record: Record) -> str:
         """What sets this part apart from others of the same picture; empty for the whole of it.
@@ -29,6 +37,8 @@ class Crop(Protocol):
 class Whole:
     """The whole picture, as the photos of shops are seen."""
 
+    whole = 0
+
     def mark(self, record: Record) -> str:
         return ""
 
@@ -39,6 +49,8 @@ class Whole:
 class ByBox:
     """What is inside each row's box; the whole picture where it has none."""
 
+    whole = 0
+
     def mark(self, record: Record) -> str:
         return f"@{record.box.text()}" if record.box else ""
 
@@ -46,15 +58,47 @@ class ByBox:
         return crop(image, record.box)
 
 
-CROPS: Mapping[str, type[Whole] | type[ByBox]] = {"none": Whole, "box": ByBox}
+class Detected:
+    """The garment that fits each row's category, as the bundle's detector finds it; the whole
+    picture where none fits.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._detector = BundleDetector(bundle, threads=1)  # many threads open pictures
+        self._count = 0
+        self._lock = threading.Lock()
+
+    @property
+    def whole(self) -> int:
+        return self._count
+
+    def mark(self, record: Record) -> str:
+        return f"@detect:{self._detector.fingerprint[:12]}:{record.category}"
+
+    def part(self, image: Image, record: Record) -> Image:
+        (found,) = self._detector.detect([image])
+        one = fitting_garment(found, record.category, self._detector.threshold)
+        if one is None:
+            with self._lock:
+                self._count += 1
+            return image
+        return crop(image, margined(one, image))
 
 
-def find_crop(how: str) -> Crop:
+CROPS: Mapping[str, Callable[[Bundle], Crop]] = {
+    "none": lambda bundle: Whole(),
+    "box": lambda bundle: ByBox(),
+    "detect": Detected,
+}
+
+
+def find_crop(how: str, bundle: Bundle) -> Crop:
     """A choice by its name.
 
     Raises:
         UsageError: another word.
+        BundleError: ``detect``, and the bundle has no detector.
     """
     if how not in CROPS:
-        raise UsageError(f"crop is {' or '.join(CROPS)}, not {how!r}")
-    return CROPS[how]()
+        raise UsageError(f"crop is {', '.join(CROPS)}, not {how!r}")
+    return CROPS[how](bundle)

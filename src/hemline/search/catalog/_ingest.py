@@ -37,6 +37,7 @@ class AddReport:
         unchanged: there already.
         skipped: those that can't be opened.
         unknown_tags: tag → how often it came, of tags that the bundle doesn't know.
+        whole: new and embedded again, without a garment of their category to crop.
     """
 
     added: int = 0
@@ -45,6 +46,7 @@ class AddReport:
     unchanged: int = 0
     skipped: list[Skipped] = field(default_factory=list)
     unknown_tags: dict[str, int] = field(default_factory=dict)
+    whole: int = 0
 
     @property
     def stored(self) -> int:
@@ -110,6 +112,7 @@ def ingest(
             done += len(opened)
             advance(done, len(manifest))
     report.unknown_tags = dict(unknown)
+    report.whole = opener.crop.whole
     return report
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hemline.bundle import BundleInfo
+from hemline.data.garments import COLUMN
 from hemline.data.images import encode_jpeg, open_image, read_bytes
 from hemline.data.preprocess import resize_square
 from hemline.encoding import Encoder
@@ -130,8 +131,12 @@ def _digest(
 
 
 def _bare(record: Record, source: str) -> Row:
-    """A record as a row that lacks its vector; what is empty is left out of its columns."""
-    cells = {name: plain(value) for name, value in record.extra.items()}
+    """A record as a row that lacks its vector; what is empty is left out of its columns.
+
+    What is marked on its picture is no column of a product, neither box and landmarks nor the
+    garments beside it.
+    """
+    cells = {name: plain(value) for name, value in record.extra.items() if name != COLUMN}
     return Row(
         image_id=record.image_id,
         item_id=record.item_id,

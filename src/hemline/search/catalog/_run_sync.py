@@ -43,7 +43,7 @@ def sync(
     """See `Catalog.sync`."""
     allowed = _allowed(allow_removals)
     bad = _share(BAD if max_bad is None else max_bad, "the share of bad rows")
-    cropped = find_crop(crop)
+    cropped = find_crop(crop, catalog.live().bundle)
     said = _feed_map.remembered(catalog.folder).changed(mapping or FeedMapping())
     if said.images and not Path(said.images).is_dir():
         raise UsageError(f"the folder of pictures {said.images} isn't there; name it (--images)")

@@ -1,0 +1,87 @@
+"""Evaluation with the boxes that a detector finds, between annotated boxes and whole pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from helpers.tiny_bundle import make_tiny_bundle
+from helpers.tiny_detector import put_tiny_detector, street
+from hemline.data.images import encode_jpeg
+from hemline.data.manifest import Manifest
+from hemline.data.protocol import Choices, build
+from hemline.evaluation.detected import detector_for, found
+from hemline.evaluation.report import report
+from hemline.evaluation.run import evaluate
+from hemline.search.bundle import Bundle
+from hemline.search.encoder import BundleEncoder
+from hemline.types import Box, Record
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> BundleEncoder:
+    bundle = make_tiny_bundle(tmp_path_factory.mktemp("d") / "bundle")
+    put_tiny_detector(bundle)
+    return BundleEncoder(Bundle.open(bundle), threads=1)
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    root = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    rows = []
+    for n, (colour, kind) in enumerate((("red", "t-shirt"), ("blue", "jeans")) * 3):
+        for domain in ("shop", "street"):
+            column, row = rng.integers(0, 4, 2).tolist()
+            image = street((column, row, colour), ground=n * 3)
+            (root / f"{n}{domain}.jpg").write_bytes(encode_jpeg(image, 95))
+            box = Box(column * 64, row * 64, column * 64 + 64, row * 64 + 64)
+            rows.append(
+                Record(f"{n}{domain}", f"{n}{domain}.jpg", str(n), domain, kind, box, split="test")
+            )
+    rows.append(Record("odd", "0shop.jpg", "odd", "shop", "dress", split="test"))
+    return Manifest.from_records(rows, root)
+
+
+def protocol(manifest: Manifest, crop: str):
+    (one,) = build("default", manifest, Choices(crop=crop))  # type: ignore[arg-type]
+    return one
+
+
+def test_boxes_are_found_on_both_sides(encoder: BundleEncoder, manifest: Manifest) -> None:
+    seen = found(protocol(manifest, "detected"), detector_for(encoder))
+    assert seen.protocol.crop == "box"
+    assert seen.queries == 1.0
+    assert seen.gallery == pytest.approx(6 / 7), "no dress is on the odd one"
+    for old, new in zip(manifest, seen.protocol.manifest, strict=True):
+        if old.image_id == "odd":
+            assert new.box is None
+            continue
+        assert old.box is not None
+        assert new.box is not None
+        grown = Box(old.box.x1 - 3.2, old.box.y1 - 3.2, old.box.x2 + 3.2, old.box.y2 + 3.2)
+        np.testing.assert_allclose(new.box, grown.clip(256, 256), atol=0.1)
+
+
+def test_only_the_photos(encoder: BundleEncoder, manifest: Manifest) -> None:
+    seen = found(protocol(manifest, "detected-query"), detector_for(encoder))
+    assert (seen.protocol.crop, seen.gallery) == ("query", 0.0)
+    boxes = seen.protocol.manifest.boxes()
+    street_rows = manifest.column("domain") == "street"
+    assert np.isfinite(boxes[street_rows]).all()
+    assert np.isnan(boxes[~street_rows]).all()
+
+
+def test_a_report_of_each_crop(encoder: BundleEncoder, manifest: Manifest) -> None:
+    told = {
+        crop: report([evaluate(encoder, protocol(manifest, crop), rerank=False)])
+        for crop in ("none", "box", "query", "detected", "detected-query")
+    }
+    assert told["detected"]["detected"] == {"queries": 1.0, "gallery": pytest.approx(6 / 7)}
+    assert "detected" not in told["box"]
+    assert len({one["data_fingerprint"] for one in told.values()}) == 1
+    assert told["detected"]["protocol"]["crop"].startswith("detected")
+    cut = found(protocol(manifest, "detected"), detector_for(encoder)).protocol
+    same = report([evaluate(encoder, cut, rerank=False)])
+    assert told["detected"]["mrr"] == same["mrr"] != told["none"]["mrr"]
+    assert "detecting" in told["detected"]["seconds"]
