@@ -21,7 +21,7 @@ from hemline.errors import UsageError, nearest
 from hemline.learn.backbones._trunk import Units, run_once
 
 #: Modules that end the features; what follows them belongs to classification.
-_ENDS = ("global_pool", "head", "fc", "classifier", "pre_logits")
+ENDS = ("global_pool", "head", "fc", "classifier", "pre_logits")
 
 
 def timm_units(
@@ -36,7 +36,8 @@ def timm_units(
     Args:
         name: timm's name of it.
         size: side of the input in pixels.
-        weights: a safetensors or .pth file; what follows the features is ignored, all else must fit.
+        weights: a safetensors or .pth file; what follows the features is ignored, all else
+            must fit.
         pretrained: take timm's own weights (downloads them).
         extra: what else ``timm.create_model`` is told (``pad_type``, ``output_stride``).
 
@@ -56,7 +57,7 @@ def timm_units(
     except (TypeError, RuntimeError) as error:
         raise UsageError(f"timm can't build {name!r}: {error}") from None
     if weights is not None:
-        load_weights(model, weights, (*_classifiers(model), *(f"{end}." for end in _ENDS)))
+        load_weights(model, weights, (*_classifiers(model), *(f"{end}." for end in ENDS)))
     units = _units(model)
     model.eval()
     chain = nn.Sequential(*(unit for _, unit in units)).eval()
@@ -131,7 +132,7 @@ def _units(model: nn.Module) -> Units:
     """Top-level modules up to the pooling; containers of stages are opened one level."""
     units: list[tuple[str, nn.Module]] = []
     for name, module in model.named_children():
-        if name in _ENDS:
+        if name in ENDS:
             break
         if isinstance(module, nn.Sequential) and name in ("blocks", "stages", "features"):
             units += [(f"{name}.{child}", unit) for child, unit in module.named_children()]

@@ -1,0 +1,130 @@
+"""Losses against something that stands for each training item: a proxy or a centroid.
+
+- ``proxy_anchor``: S. Kim, D. Kim, M. Cho, M. Kwak, "Proxy Anchor Loss for Deep Metric Learning",
+  CVPR 2020, https://arxiv.org/abs/2003.13911; by pytorch-metric-learning.
+- ``centroid``: M. Wieczorek, B. Rychalska, J. Dąbrowski, "On the Unreasonable Effectiveness of
+  Centroids in Image Retrieval", 2021, https://arxiv.org/abs/2104.13643: a photo is compared with
+  the mean of its item's shop pictures and of others'. Here the means run along the training, and a
+  softmax stands in place of the triplet.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class _OfItems(nn.Module):
+    """Rows for item numbers; how many is told by `expect`, or by a state that is loaded."""
+
+    numbers: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+        self.register_buffer("numbers", torch.zeros(0, dtype=torch.int64))
+
+    def expect(self, items: Tensor) -> None:
+        """Makes a row for each of (N,) item numbers, unless these are the ones it has."""
+        numbers = torch.unique(items).to(self.numbers.device)
+        if not torch.equal(numbers, self.numbers):
+            self.numbers = numbers
+            self.make(len(numbers))
+
+    def make(self, count: int) -> None:
+        raise NotImplementedError
+
+    def places(self, items: Tensor) -> tuple[Tensor, Tensor]:
+        """(B,) row of each item, and (B,) whether it has one (a drawn product has none)."""
+        place = torch.searchsorted(self.numbers, items).clamp(max=max(len(self.numbers) - 1, 0))
+        return place, self.numbers[place] == items
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        numbers = state.get(f"{prefix}numbers")
+        if isinstance(numbers, Tensor) and len(numbers) != len(self.numbers):
+            self.numbers = self.numbers.new_zeros(len(numbers))
+            self.make(len(numbers))
+        super()._load_from_state_dict(state, prefix, *rest)
+
+
+class ProxyAnchor(_OfItems):
+    """A learned proxy for each item.
+
+    Args:
+        dim: D of the embeddings.
+        margin, alpha: of the loss.
+    """
+
+    def __init__(self, dim: int, margin: float = 0.1, alpha: float = 32) -> None:
+        super().__init__(dim)
+        self.margin, self.alpha = margin, alpha
+        self.proxies = nn.Parameter(torch.zeros(0, dim))
+
+    def make(self, count: int) -> None:
+        drawn = torch.randn(count, self.dim, device=self.proxies.device)
+        self.proxies = nn.Parameter(functional.normalize(drawn, dim=1))
+
+    def forward(self, embeddings: Tensor, items: Tensor) -> Tensor:
+        """(B, D) unit embeddings of (B,) items → () loss; unknown items count for nothing."""
+        from pytorch_metric_learning.losses import ProxyAnchorLoss
+
+        place, known = self.places(items)
+        if not bool(known.any()):
+            return embeddings.sum() * 0.0
+        loss = ProxyAnchorLoss(len(self.numbers), self.dim, margin=self.margin, alpha=self.alpha)
+        loss.proxies = self.proxies
+        value: Tensor = loss(embeddings[known], place[known])
+        return value
+
+
+class Centroids(_OfItems):
+    """The running mean of each item's shop embeddings.
+
+    Args:
+        dim: D of the embeddings.
+        temperature: of the softmax.
+        momentum: share of what a mean was that it keeps when a picture comes.
+    """
+
+    means: Tensor
+
+    def __init__(self, dim: int, temperature: float = 0.07, momentum: float = 0.5) -> None:
+        super().__init__(dim)
+        self.temperature, self.momentum = temperature, momentum
+        self.register_buffer("means", torch.zeros(0, dim))
+
+    def make(self, count: int) -> None:
+        self.means = self.means.new_zeros(count, self.dim)
+
+    def forward(
+        self, street: Tensor, street_items: Tensor, shop: Tensor, shop_items: Tensor
+    ) -> Tensor:
+        """−log of the softmax over the means seen so far, the batch's own with their gradient.
+
+        Args:
+            street, shop: (B, D) and (M, D) unit embeddings.
+            street_items, shop_items: (B,) and (M,).
+
+        Returns:
+            () loss.
+        """
+        place, known = self.places(shop_items)
+        means = self.means.clone()
+        for row in torch.unique(place[known]).tolist():
+            fresh = shop[known & (place == row)].mean(dim=0)
+            old = self.means[row]
+            kept = self.momentum if bool(old.any()) else 0.0
+            means[row] = kept * old + (1 - kept) * fresh
+        if self.training:
+            self.means.copy_(means.detach())
+        target, asked = self.places(street_items)
+        there = means.detach().any(dim=1)
+        asked = asked & there[target]
+        if not bool(asked.any()):
+            return street.sum() * 0.0 + shop.sum() * 0.0
+        logits = street[asked] @ functional.normalize(means, dim=1, eps=1e-6).T / self.temperature
+        logits = logits.masked_fill(~there, float("-inf"))
+        return functional.cross_entropy(logits, target[asked])

@@ -1,0 +1,79 @@
+"""Losses against proxies and centroids, beside the formulas written out."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch.nn import functional
+
+from hemline.learn.losses.items import Centroids, ProxyAnchor
+
+ITEMS = torch.tensor([5, 9, 5, 70])  # 70 is a drawn product
+
+
+def embeddings(rows: int = 4, seed: int = 0) -> torch.Tensor:
+    draw = torch.Generator().manual_seed(seed)
+    return functional.normalize(torch.randn(rows, 6, generator=draw), dim=1)
+
+
+def test_proxy_anchor_is_the_papers_sum() -> None:
+    torch.manual_seed(0)
+    layer = ProxyAnchor(6, margin=0.1, alpha=4)
+    layer.expect(torch.tensor([9, 5, 12]))
+    assert layer.numbers.tolist() == [5, 9, 12]
+    found = embeddings()
+    cosine = (found @ functional.normalize(layer.proxies, dim=1).T).detach()
+    places = [0, 1, 0]  # the drawn product is left out
+    positive = 0.0
+    for proxy in (0, 1):
+        own = [
+            math.exp(-4 * (float(cosine[r, proxy]) - 0.1)) for r in range(3) if places[r] == proxy
+        ]
+        positive += math.log(1 + sum(own))
+    negative = 0.0
+    for proxy in range(3):
+        others = [
+            math.exp(4 * (float(cosine[r, proxy]) + 0.1)) for r in range(3) if places[r] != proxy
+        ]
+        negative += math.log(1 + sum(others))
+    loss = layer(found, ITEMS)
+    assert math.isclose(float(loss.detach()), positive / 2 + negative / 3, rel_tol=1e-4)
+    loss.backward()
+    assert layer.proxies.grad is not None
+
+
+def test_a_centroid_is_the_running_mean_of_shop_pictures() -> None:
+    layer = Centroids(6, temperature=0.5, momentum=0.75).train()
+    layer.expect(torch.tensor([5, 9, 12]))
+    shop, street = embeddings(seed=1), embeddings(seed=2)
+    loss = layer(street, ITEMS, shop, ITEMS)
+    first = (shop[0] + shop[2]) / 2
+    torch.testing.assert_close(layer.means[0], first)
+    torch.testing.assert_close(layer.means[1], shop[1])
+    assert not layer.means[2].any()  # not seen yet: nobody is pushed away from it
+    means = functional.normalize(torch.stack([first, shop[1]]), dim=1)
+    logits = street[:3] @ means.T / 0.5
+    wanted = functional.cross_entropy(logits, torch.tensor([0, 1, 0]))
+    torch.testing.assert_close(loss, wanted)
+    layer(street, ITEMS, embeddings(seed=3), ITEMS)
+    torch.testing.assert_close(layer.means[1], 0.75 * shop[1] + 0.25 * embeddings(seed=3)[1])
+
+
+def test_both_know_nothing_of_unknown_items() -> None:
+    proxies, centroids = ProxyAnchor(6), Centroids(6)
+    for layer in (proxies, centroids):
+        layer.expect(torch.tensor([1, 2]))
+    strange = torch.tensor([7, 8, 9, 10])
+    assert float(proxies(embeddings(), strange).detach()) == 0.0
+    assert float(centroids(embeddings(), strange, embeddings(), strange)) == 0.0
+
+
+def test_a_state_brings_its_rows_along() -> None:
+    for kind in (ProxyAnchor, Centroids):
+        one, two = kind(6), kind(6)
+        one.expect(torch.tensor([3, 8, 11]))
+        two.load_state_dict(one.state_dict())
+        assert two.numbers.tolist() == [3, 8, 11]
+        for key, value in one.state_dict().items():
+            assert torch.equal(two.state_dict()[key], value)
