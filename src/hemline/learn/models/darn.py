@@ -253,8 +253,13 @@ class Darn(RetrievalModel):
 
     def responses(self, images: Tensor, domain: Domain) -> Responses:
         """(B, 3, S, S) of a domain → the responses of its sub-network."""
-        network = self.networks["both" if "both" in self.networks else domain]
-        found: Responses = network(images)
+        found: Responses = self.network(domain)(images)
+        return found
+
+    def network(self, domain: Domain) -> SubNetwork:
+        """The sub-network of a domain; AN and ARN have one for both."""
+        found = self.networks["both" if "both" in self.networks else domain]
+        assert isinstance(found, SubNetwork)
         return found
 
     def predict(self, images: Tensor, street: bool) -> Prediction:
@@ -271,9 +276,7 @@ class Darn(RetrievalModel):
         return joined
 
     def _joined(self, responses: Responses) -> Tensor:
-        network = next(iter(self.networks.values()))
-        assert isinstance(network, SubNetwork)
-        return network.joined(responses)
+        return self.network("street").joined(responses)
 
     def encode_street(self, images: Tensor) -> StreetOutput:
         vector = self._reduced(self._joined(self.responses(images, "street")))
