@@ -31,13 +31,10 @@ def stats(catalog: Catalog) -> dict[str, Any]:
         "embedding_dim": live.store.dim,
         "reranks": info.reranks,
         "uses_tags": info.uses_tags,
-        "revision": live.store.revision,
+        **live.store.stats(),
         "store_bytes": held,
-        "store_bytes_per_picture": round(held / counts.pictures, 1) if counts.pictures else None,
         "copies_bytes": copies,
     }
-    if hasattr(live.store, "layout"):
-        found |= live.store.layout()
     if unfinished:
         found["unfinished_rebuild"] = unfinished
     return found
