@@ -45,6 +45,17 @@ def test_what_is_not_there(name: str, tmp_path: Path) -> None:
         READERS[name].read(tmp_path, colour="red")
 
 
+@pytest.mark.parametrize("name", sorted(n for n, spec in READERS.items() if spec.folder))
+def test_a_file_where_a_folder_should_be(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file.zip").write_bytes(b"PK")
+    with pytest.raises(DataError, match=f"is a file; the root of {name} is a folder"):
+        READERS[name].read(tmp_path / "file.zip")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for wrong in (tmp_path / "loop", tmp_path / "a\0b"):
+        with pytest.raises(DataError, match=r"there is no|can't be read"):
+            READERS[name].read(wrong)
+
+
 # --- grocery -------------------------------------------------------------------------------------
 
 CLASSES = """\

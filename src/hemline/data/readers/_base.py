@@ -67,6 +67,7 @@ class ReaderSpec:
         licence: under what terms; whoever uses the data must keep to them.
         reader: from the root (a folder or file) and checked options to the manifest.
         options: each option's name → what it does and its default.
+        folder: whether the root can only be a folder.
         writer: from a manifest to a file of this format, where it can be written.
     """
 
@@ -77,6 +78,7 @@ class ReaderSpec:
     reader: Callable[[Path, Options], tuple[Manifest, ReadReport]]
     options: Options = field(default_factory=dict)
     writer: Callable[[Manifest, Path], None] | None = None
+    folder: bool = False
 
     def read(self, root: str | os.PathLike[str], **options: str) -> tuple[Manifest, ReadReport]:
         """The manifest, its paths relative to where the data lies, and what was found.
@@ -96,6 +98,8 @@ class ReaderSpec:
             raise DataError(f"{str(place)!r} can't be read: {error}") from None
         if not there:
             raise DataError(f"there is no {place}. To get the data: {self.get}")
+        if self.folder and not place.is_dir():
+            raise DataError(f"{place} is a file; the root of {self.name} is a folder")
         try:
             return self.reader(place, options)
         except OSError as error:

@@ -52,6 +52,8 @@ _SWAPPED = np.array([1, 0, 3, 2, 5, 4, 7, 6])
 _SEEN = {0: VISIBLE, 1: OCCLUDED, 2: ABSENT}
 #: A coordinate past this is none.
 FAR = 1e6
+#: Lines of landmarks that are taken at a time, to keep memory low.
+_ROWS = 32_768
 _FOLDERS = ("Anno", "Eval", "", "anno", "eval")
 _PICTURES = ("img", "Img/img", "Img", "img_highres", "Img/img_highres")
 
@@ -188,10 +190,13 @@ def landmarks_of(
     variation = np.zeros(len(names), np.int64)
     kinds = lines.choices(1, tuple(_SLOTS), "clothes type")
     wrong = 0
-    for kind, slots in _SLOTS.items():
-        rows = np.flatnonzero(kinds == kind)
-        if not len(rows):
-            continue
+    steps = [
+        (slots, rows[at : at + _ROWS])
+        for kind, slots in _SLOTS.items()
+        for rows in (np.flatnonzero(kinds == kind),)
+        for at in range(0, len(rows), _ROWS)
+    ]
+    for slots, rows in steps:
         part = lines.take(rows)
         size = 3 + 3 * len(slots)
         if not np.isin(part.counts, (size, 27)).all():

@@ -70,8 +70,8 @@ class Lines:
 
     where: str
     data: npt.NDArray[np.uint8]
-    start: Ints
-    end: Ints
+    start: npt.NDArray[np.int32]
+    end: npt.NDArray[np.int32]
     first: Ints
     numbers: Ints
 
@@ -82,10 +82,12 @@ class Lines:
         word = np.zeros(len(data) + 2, np.int8)
         word[1:-1] = data > 32
         edges = np.diff(word)
-        start, end = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
-        line = np.searchsorted(np.flatnonzero(data == 10), start)
-        numbers, first = np.unique(line, return_index=True)
-        return cls(where, data, start, end, np.append(first, len(start)), numbers + 1 + before)
+        start = np.flatnonzero(edges == 1).astype(np.int32)  # a text has at most MAX_BYTES
+        end = np.flatnonzero(edges == -1).astype(np.int32)
+        line = np.searchsorted(np.flatnonzero(data == 10).astype(np.int32), start)
+        begins = np.append(True, line[1:] != line[:-1])[: len(line)]
+        first = np.flatnonzero(begins)
+        return cls(where, data, start, end, np.append(first, len(start)), line[first] + 1 + before)
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -150,7 +152,8 @@ class Lines:
     def column(self, k: int) -> Any:
         """The word ``k`` of every line → strings (lines,)."""
         at = self.first[:-1] + k
-        start, size = self.start[at], (self.end[at] - self.start[at])
+        start = self.start[at].astype(np.int64)
+        size = self.end[at] - start
         offsets = np.append(0, np.cumsum(size))
         byte = np.arange(int(offsets[-1])) + np.repeat(start - offsets[:-1], size)
         letters = np.ascontiguousarray(self.data[byte])

@@ -212,6 +212,7 @@ READERS: Mapping[str, ReaderSpec] = {
         "about half of the pictures can still be downloaded",
         licence="research; each picture belongs to its shop or photographer",
         reader=_read,
+        folder=True,
         options={
             "list": "list files below the root, joined by commas; default every .txt of such rows",
             "images": "folder of the pictures; default images, img, pictures or the root",

@@ -184,6 +184,7 @@ READERS: Mapping[str, ReaderSpec] = {
         "then unpack train.zip and validation.zip side by side",
         licence="non-commercial research only",
         reader=_read,
+        folder=True,
         options=LINKS,
     )
 }

@@ -140,6 +140,7 @@ READERS: Mapping[str, ReaderSpec] = {
         "folder `dataset`",
         licence="MIT (M. Klasson and others)",
         reader=_read,
+        folder=True,
         options=LINKS,
     )
 }

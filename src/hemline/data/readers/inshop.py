@@ -155,6 +155,7 @@ READERS: Mapping[str, ReaderSpec] = {
         get=GET,
         licence=LICENCE,
         reader=_read,
+        folder=True,
         options={
             "images": "the folder that stands for the lists' img; default img, Img/img or Img",
             "boxes": "auto: scaled where the pictures are the large release's; or listed",

@@ -224,6 +224,7 @@ READERS: Mapping[str, ReaderSpec] = {
         "download the addresses in photos.txt into a folder images, named by their number",
         licence="research; each picture belongs to its shop or photographer",
         reader=_read,
+        folder=True,
         options={
             "images": "folder of the pictures; default images, photos, img or the root",
             **LINKS,
