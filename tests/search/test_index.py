@@ -214,9 +214,13 @@ def test_many_equal_vectors_come_in_the_order_of_their_ids(tmp_path: Path) -> No
     store.add(rows(np.repeat(one, 400, axis=0)))
     found = store.search(one[0], 10)
     np.testing.assert_array_equal(found.ids, np.arange(700, 710))
-    ids = np.arange(1000, dtype=np.int64)
-    same = np.repeat(one.astype(np.float16), 1000, axis=0)
-    np.testing.assert_array_equal(scan(one[0], 7, ids, lambda i: same[i]).ids, np.arange(7))
+    ids = np.arange(5000, dtype=np.int64)  # more than a block
+    same = np.repeat(one.astype(np.float16), 5000, axis=0)
+
+    def read(some: npt.NDArray[np.int64], out: npt.NDArray[np.float16]) -> None:
+        out[:] = same[some]
+
+    np.testing.assert_array_equal(scan(one[0], 7, ids, read).ids, np.arange(7))
     store.close()
 
 

@@ -69,6 +69,8 @@ class Codes:
         part.own_fields = True
         part.by_residual = False  # one codebook for all lists, so that parts and lists compare
         part.cp.niter = 10
+        for means in (part.cp, part.pq.cp):
+            means.min_points_per_centroid = 1  # FAISS warns of small stores otherwise
         with threads(1):
             part.train(np.ascontiguousarray(sample, np.float32))
         parts: list[Any] = [part]

@@ -19,13 +19,14 @@ from hemline.search.catalog._codes import Codes, Subset
 from hemline.search.catalog._column import Grown, Slots
 from hemline.search.catalog._columns import Columns
 from hemline.search.catalog._protocol import NO_NEIGHBOURS, Ids, Neighbours
-from hemline.search.catalog._scan import BLOCK, Flat, nearest, scan
+from hemline.search.catalog._scan import Flat, scan
 from hemline.search.catalog._segments import Halves, Segments
 from hemline.search.catalog._settings import Settings
 from hemline.search.where import Where
 from hemline.types import FloatArray
 
 Mask = npt.NDArray[np.bool_]
+_BLOCK = 16_384  # vectors read at a time
 _FILTERS = 32  # conditions whose answer is remembered
 
 
@@ -103,7 +104,7 @@ class Index:
                 self.flat = Flat(self.dim)
             while len(self.flat) < len(self):
                 start = len(self.flat)
-                self.flat.add(self._read(np.arange(start, min(len(self), start + BLOCK))))
+                self.flat.add(self._read(np.arange(start, min(len(self), start + _BLOCK))))
             return
         self.flat = None
         if self.codes is not None:
@@ -113,7 +114,7 @@ class Index:
     def add_codes(self, codes: Codes, start: int, go_on: Callable[[], bool] = lambda: True) -> None:
         """Gives ``codes`` the slots from ``start`` on whose rows are there."""
         while start < len(self) and go_on():
-            stop = min(len(self), start + BLOCK)
+            stop = min(len(self), start + _BLOCK)
             slots = start + np.flatnonzero(self.alive.data[start:stop])
             codes.add(slots, self.segments.halves(self.ids.data[slots]).astype(np.float32))
             start = stop
@@ -136,7 +137,7 @@ class Index:
     def train(self, seed: int = 0) -> Codes:
         """A codebook for what is there, without codes yet."""
         slots = np.flatnonzero(self.alive.data)
-        count = min(len(slots), self.settings.train_rows)
+        count = min(len(slots), self.settings.sample(self.live))
         chosen = np.random.default_rng(seed).choice(slots, count, replace=False)
         sample = self.segments.halves(self.ids.data[np.sort(chosen)])
         return Codes.train(sample.astype(np.float32), self.live, self.settings)
@@ -216,7 +217,7 @@ class Index:
             return [self._scan(query, k, where) for query in queries]
         found = self.codes.candidates(queries, want, subset, len(self))
         return [
-            self._among(query, k, np.sort(slots))
+            scan(query, k, self.ids.data[np.sort(slots)], self.segments.read)
             if len(slots) >= min(k, count)
             else self._scan(query, k, where)
             for query, slots in zip(queries, found, strict=True)
@@ -232,10 +233,6 @@ class Index:
         ids = self.ids.data
         return self.flat.exact(query, k, lambda found: self.segments.halves(ids[found]), ids, among)
 
-    def _among(self, query: FloatArray, k: int, slots: Slots) -> Neighbours:
-        ids = self.ids.data[slots]
-        return nearest(query, k, self.segments.halves(ids), ids)
-
     def exact(self, query: FloatArray, k: int, where: Where | None) -> Neighbours:
         """By looking at every vector that may come.
 
@@ -248,4 +245,4 @@ class Index:
 
     def _scan(self, query: FloatArray, k: int, where: Where | None) -> Neighbours:
         ids = self.ids.data[self.mask(where)]
-        return scan(query, k, ids, self.segments.halves)
+        return scan(query, k, ids, self.segments.read)

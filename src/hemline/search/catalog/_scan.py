@@ -7,6 +7,7 @@ equal vectors.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,7 +24,8 @@ from hemline.search.catalog._protocol import (
 from hemline.search.catalog._segments import Halves
 from hemline.types import FloatArray
 
-BLOCK = 16_384
+BLOCK = 2048  # vectors looked at together, so that they stay in the processor's cache
+Read = Callable[[Ids, Halves], object]
 _OVER = 32  # kept beyond k, to be ordered by the exact sums
 _SLACK = 1e-5  # float32 sums of unit vectors differ by less
 
@@ -57,6 +59,10 @@ class Flat:
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
+
+    def clear(self) -> None:
+        """Forgets them, and keeps the room."""
+        self._index.reset()
 
     def add(self, half: Halves) -> None:
         """half (n, D), contiguous."""
@@ -109,22 +115,54 @@ class Flat:
         return Neighbours(nearest.ids[:k], nearest.similarity[:k])
 
 
-def nearest(query: FloatArray, k: int, half: Halves, ids: Ids) -> Neighbours:
-    """The ``k`` of ``half`` (n, D), called ``ids`` (n,), that are nearest to ``query`` (D,)."""
-    flat = Flat(half.shape[1])
-    flat.add(half)
-    return flat.exact(query, k, lambda found: half[found], ids)
+class _Scratch(threading.local):
+    """A thread's room for one block, used again: fresh memory costs more than the sums."""
+
+    def __init__(self) -> None:
+        self.dim = 0
+        self.room: Halves = np.zeros((0, 0), np.float16)
+        self.flat: Flat | None = None
+
+    def block(self, dim: int) -> tuple[Halves, Flat]:
+        """Room for `BLOCK` vectors, and an empty `Flat`."""
+        if self.flat is None or self.dim != dim:
+            self.dim, self.flat = dim, Flat(dim)
+            self.room = np.zeros((BLOCK, dim), np.float16)
+        self.flat.clear()
+        return self.room, self.flat
 
 
-def scan(query: FloatArray, k: int, ids: Ids, halves: Callable[[Ids], Halves]) -> Neighbours:
-    """`nearest` among ``ids`` (n,), whose vectors are read block by block."""
-    best = NO_NEIGHBOURS
+_scratch = _Scratch()
+
+
+def scan(query: FloatArray, k: int, ids: Ids, read: Read) -> Neighbours:
+    """The ``k`` of ``ids`` (N,), which rise, whose vectors are nearest to ``query`` (D,).
+
+    ``read`` writes the vectors of some ids into an array (n, D). They are read block by block.
+    """
+    k = min(k, len(ids))
+    if k < 1:
+        return NO_NEIGHBOURS
+    slack = _SLACK * max(float(np.linalg.norm(query)), 1e-30)
+    score, places = np.zeros(0, np.float32), np.zeros(0, np.int64)
     for start in range(0, len(ids), BLOCK):
         block = ids[start : start + BLOCK]
-        found = nearest(query, k, halves(block), block)
-        joined = ranked(
-            np.concatenate([best.ids, found.ids]),
-            np.concatenate([best.similarity, found.similarity]),
-        )
-        best = Neighbours(joined.ids[:k], joined.similarity[:k])
-    return best
+        room, flat = _scratch.block(len(query))
+        read(block, room[: len(block)])
+        flat.add(room[: len(block)])
+        ask = k + _OVER
+        while True:
+            near, found = flat.search(query, ask)
+            joined = np.concatenate([score, near])
+            worst = np.partition(joined, -k)[-k] - slack if len(joined) >= k else -np.inf
+            if len(near) < ask or near[-1] < worst:
+                break
+            ask *= 4  # so many are alike that some may have been left out
+        kept = joined >= worst
+        places = np.concatenate([places, start + found])[kept]
+        score = joined[kept]
+    chosen = ids[np.sort(places)]
+    half = np.empty((len(chosen), len(query)), np.float16)
+    read(chosen, half)
+    answer = ranked(chosen, similarities(query, half))
+    return Neighbours(answer.ids[:k], answer.similarity[:k])

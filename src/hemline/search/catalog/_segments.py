@@ -194,15 +194,19 @@ class Segments:
             SegmentError: a file is gone or too short.
         """
         out = np.empty((len(ids), self.dim), np.float16)
+        self.read(ids, out)
+        return out
+
+    def read(self, ids: Ids, out: Halves) -> None:
+        """`halves` into ``out`` (n, D)."""
         if len(ids) and ids[-1] - ids[0] == len(ids) - 1 and bool((np.diff(ids) == 1).all()):
             for number, start, stop in self._spans(ids):  # a run: no picking
                 first = int(ids[start]) % self.rows
                 mapped = self._mapped(number, first + stop - start)
                 out[start:stop] = mapped["half"][first : first + stop - start]
-            return out
+            return
         for number, places, offsets in self._groups(ids):
             out[places] = self._mapped(number, int(offsets.max()) + 1)["half"][offsets]
-        return out
 
     def _groups(self, ids: Ids) -> Iterator[tuple[int, Any, Ids]]:
         """(segment, places in ``ids``, offsets in the segment)."""

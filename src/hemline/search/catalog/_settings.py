@@ -17,7 +17,8 @@ class Settings:
         subset_rows: up to so many pictures that meet a condition are scanned exactly; also
             1 / ``subset_part`` of all.
         subset_part: see there.
-        train_rows: vectors that a codebook is learnt from, at most.
+        train_rows: vectors that a codebook is learnt from (FAISS takes 4,096 of them for each part
+            of the vector).
         parts_rows: from so many pictures on the codes are in two parts, searched at once.
         lists_rows: from so many pictures on the codes are in inverted lists.
         lists: how many inverted lists.
@@ -32,7 +33,7 @@ class Settings:
     exact_rows: int = 50_000
     subset_rows: int = 20_000
     subset_part: int = 50
-    train_rows: int = 65_536
+    train_rows: int = 16_384
     parts_rows: int = 400_000
     lists_rows: int = 4_000_000
     lists: int = 1024
@@ -46,6 +47,11 @@ class Settings:
         for name in ("segment_rows", "subset_part", "train_rows", "lists", "probes"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is at least 1, not {getattr(self, name)}")
+
+    def sample(self, count: int) -> int:
+        """How many of ``count`` vectors to learn from: lists need forty for each."""
+        lists = 40 * self.lists if count >= self.lists_rows else 0
+        return min(count, max(self.train_rows, lists))
 
     def candidates(self, k: int) -> int:
         """How many candidates of the codes are looked at exactly for ``k`` answers.

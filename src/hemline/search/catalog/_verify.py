@@ -111,10 +111,11 @@ def places(db: sqlite3.Connection, segments: Segments, repair: bool) -> list[Pro
     if nameless:
         problems.append(Problem("database", FILE, f"{nameless} rows have lost their product"))
     known = {number for (number,) in db.execute("SELECT number FROM segments")}
-    for number in sorted(set(segments.numbers()) - known):
-        put_right = repair and segments.drop(number) > 0
-        text = "belongs to nothing (a compaction or an addition was cut short)"
-        problems.append(Problem("segment", segments.name(number), text, put_right))
+    # A file that a kill left behind isn't damage: it is written over, or swept here.
+    for number in sorted(set(segments.numbers()) - known) if repair else ():
+        if segments.drop(number):
+            text = "belonged to nothing (a compaction or an addition was cut short)"
+            problems.append(Problem("segment", segments.name(number), text, True))
     return problems
 
 
