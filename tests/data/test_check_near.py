@@ -51,6 +51,16 @@ def test_candidates_are_alike_in_colour_too() -> None:
     assert left_out == 0
 
 
+def test_of_too_many_pairs_the_closest_are_compared() -> None:
+    rows = np.array([0, 1, 0b111 << 20, (0b111 << 20) | (0b1111 << 40)], np.uint64)
+    grey = np.zeros((4, 192), np.uint8)
+    every, _ = candidates(rows, grey)
+    assert len(every) > 2
+    pairs, left_out = candidates(rows, grey, limit=1)
+    assert pairs.tolist() == [[0, 1]]
+    assert left_out == len(every) - 1
+
+
 def test_of_very_many_alike_the_closest_are_kept() -> None:
     rows = np.zeros(200, np.uint64)
     pairs, left_out = candidates(rows, np.zeros((200, 192), np.uint8))

@@ -34,6 +34,8 @@ COLOUR = 15.0
 POINTS = 40
 #: Pictures of one bucket, and candidates of one picture, that are looked at.
 BUCKET, PARTNERS = 2000, 8
+#: Pairs that are compared in detail: about half an hour of one core.
+PAIRS = 200_000
 
 _BITS = np.array([bin(value).count("1") for value in range(1 << 16)], np.uint8)
 _CHUNK = 4_000_000
@@ -88,9 +90,13 @@ def _expand(rows: Ints, starts: Ints, counts: Ints, order: Ints) -> tuple[Ints, 
 
 
 def candidates(
-    hashes: npt.NDArray[np.uint64], colours: npt.NDArray[np.uint8], flips: int = 1
+    hashes: npt.NDArray[np.uint64],
+    colours: npt.NDArray[np.uint8],
+    flips: int = 1,
+    limit: int = PAIRS,
 ) -> tuple[Ints, int]:
-    """(P, 2) pairs worth a look: close in hash and colour, each picture's `PARTNERS` closest.
+    """(P, 2) pairs worth a look: close in hash and colour, each picture's `PARTNERS` closest,
+    and of all these the ``limit`` closest.
 
     ``flips`` is that of `close_pairs`. Also gives how many comparisons were left out
     where very many pictures are alike.
@@ -109,7 +115,10 @@ def candidates(
         first = np.searchsorted(owner, owner)
         kept[order[np.arange(len(order)) - first < PARTNERS]] = True
     left_out += int((~kept).sum())
-    pairs = pairs[kept]
+    pairs, far = pairs[kept], far[kept]
+    if len(pairs) > limit:
+        left_out += len(pairs) - limit
+        pairs = pairs[np.argsort(far, kind="stable")[:limit]]
     return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))], left_out
 
 
