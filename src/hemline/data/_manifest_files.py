@@ -24,6 +24,8 @@ pc: Any = pyarrow.compute
 #: What a folder's manifest is called.
 FILES = ("manifest.parquet", "manifest.csv")
 _PARQUET = (".parquet", ".pq")
+#: Rows that a manifest may have; a damaged file may state more than any memory holds.
+_MOST_ROWS = 100_000_000
 SUFFIXES = (*_PARQUET, ".csv", ".tsv", ".txt")
 
 
@@ -92,9 +94,13 @@ def write_table(table: Any, target: Path) -> None:
 
 def _read_parquet(file: Path) -> Any:
     try:
-        return pq.ParquetFile(file).read()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        first = str(error).splitlines()[0]
+        whole_file = pq.ParquetFile(file)
+        rows = whole_file.metadata.num_rows
+        if rows > _MOST_ROWS:
+            raise DataError(f"{file} states {rows:,} rows; a manifest has at most {_MOST_ROWS:,}")
+        return whole_file.read()
+    except (pa.ArrowException, MemoryError, OSError, ValueError) as error:
+        first = (str(error) or "it does not fit into memory").splitlines()[0]
         raise DataError(f"{file} can't be read as Parquet: {first}") from None
 
 

@@ -232,9 +232,9 @@ def to_large(
     if choice(options, "boxes", ("auto", "listed")) == "listed":
         return manifest, report
     files = [os.path.join(str(manifest.root), p) for p in manifest.table["path"].to_pylist()]
-    sample = _sizes(files[:: max(1, len(files) // 40)])
-    large = np.nanmax(np.append(sample.max(axis=1), np.nan)) if len(sample) else np.nan
-    if not (np.nanmedian(sample) > 0 and (sample.max(axis=1) > side).mean() > 0.5):
+    sample = _sizes(files[:: max(1, len(files) // 40)]).max(axis=1)
+    measured = sample[~np.isnan(sample)]
+    if not len(measured) or (measured > side).mean() <= 0.5:
         return manifest, report
     size = _sizes(files)
     unread = np.isnan(size[:, 0])
@@ -254,7 +254,7 @@ def to_large(
     marks[..., :2] = np.where(marks[..., 2:] == ABSENT, 0, np.nan_to_num(moved))
     columns["landmarks"] = marks_column(marks, given & ~unread)
     notes = [
-        f"the pictures are the large ones (long side up to {large:g} pixels); boxes and landmarks "
+        f"the pictures are the large ones (long side up to {np.nanmax(long):g} pixels); boxes and landmarks "
         f"are made for {side} and scaled to each picture"
     ]
     if unread.any():
