@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from hemline.data.manifest import Manifest
 from hemline.evaluation.model import open_encoder
-from hemline.evaluation.probe import probe_manifest
+from hemline.evaluation.probe import embed_pictures, probe_pictures
 
 RESULTS = Path(__file__).with_name("results") / "tags_probe.json"
 COINS = 40
@@ -56,7 +56,8 @@ def main() -> None:
     mine = np.isin(manifest.column("item_id").astype(str), first)
     manifest = with_controls(manifest.select(mine), seed=0)
     begin = time.process_time()
-    report = probe_manifest(open_encoder(options.model, 1), manifest)
+    encoder = open_encoder(options.model, 1)
+    report = probe_pictures(encoder, embed_pictures(encoder, manifest))
     seconds = time.process_time() - begin
     names: dict[str, Counter[str]] = {}
     areas: dict[str, list[float]] = {}

@@ -19,7 +19,7 @@ from hemline.evaluation.probe import ProbeSettings, noise_list, probe
 RNG = np.random.default_rng(3)
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(60, 8), (20, 40)])
+@pytest.mark.parametrize(("rows", "columns"), [(60, 8), (20, 40), (30, 20)])
 def test_ridge_is_the_one_with_the_least_leave_one_out_error(rows: int, columns: int) -> None:
     x = RNG.normal(size=(rows, columns))
     y = (x[:, :1] + RNG.normal(size=(rows, 3)) > 0).astype(float)

@@ -9,6 +9,7 @@ from typing import Any
 from hemline.cli._common import natives_hushed, out, progress
 from hemline.errors import UsageError
 from hemline.files import write_whole
+from hemline.types import Domain
 
 #: How many tags of each verdict a person is shown.
 _SHOWN = 15
@@ -29,7 +30,12 @@ def probe(
     """Probes what ``--probe`` names; the report as JSON has it."""
     from hemline.data.manifest import Manifest
     from hemline.evaluation.model import open_encoder
-    from hemline.evaluation.probe import ProbeSettings, noise_list, probe_manifest
+    from hemline.evaluation.probe import (
+        ProbeSettings,
+        embed_pictures,
+        noise_list,
+        probe_pictures,
+    )
 
     if what != "tags":
         raise UsageError(f"--probe looks for tags, not {what!r}")
@@ -37,16 +43,14 @@ def probe(
         raise UsageError(f"--probe-on is shop or street, not {domain!r}")
     rows = Manifest.read(manifest)
     encoder = open_encoder(model, threads)
-    with natives_hushed(), progress(f"{encoder.name}, {domain} pictures") as advance:
-        result = probe_manifest(
-            encoder,
-            rows,
-            domain,  # type: ignore[arg-type]
-            ProbeSettings(seed=seed),
-            boxes=boxes,
-            cache=cache,
-            advance=advance,
+    side: Domain = "shop" if domain == "shop" else "street"
+    settings = ProbeSettings(seed=seed)
+    with natives_hushed(), progress(f"{encoder.name}, {side} pictures") as advance:
+        pictures = embed_pictures(
+            encoder, rows, side, settings, boxes=boxes, cache=cache, advance=advance
         )
+    with progress("probing names of tags") as advance:
+        result = probe_pictures(encoder, pictures, side, settings, boxes=boxes, advance=advance)
     if noise is not None:
         write_whole(noise, noise_list(result))
         result["noise_list"] = str(noise)
@@ -61,6 +65,8 @@ def tell_probe(result: Mapping[str, Any]) -> None:
         f"{result['items']:,} products (their tags hidden from it): {result['seen']} tags are "
         f"seen, {result['noise']} are noise, {result['too_rare']} have too few products to say"
     )
+    if result["items_in_all"] > result["items"]:
+        out(f"{result['items']:,} of {result['items_in_all']:,} products were probed")
     if result["skipped"]:
         out(f"{result['skipped']:,} pictures can't be read and are left out")
     for verdict, what in (("seen", "seen"), ("noise", "noise: no better than chance, 0.5")):

@@ -23,9 +23,7 @@ class Ridge:
     def __init__(self, x: npt.ArrayLike) -> None:
         x = np.asarray(x, np.float64)
         self.mean = x.mean(0)
-        self.u, s, self.vt = np.linalg.svd(x - self.mean, full_matrices=False)
-        kept = s > 1e-9 * max(float(s[0]) if len(s) else 0.0, 1e-300)
-        self.u, self.s, self.vt = self.u[:, kept], s[kept], self.vt[kept]
+        self.u, self.s, self.vt = _decompose(x - self.mean)
         self.scale = float(np.mean(self.s**2)) if len(self.s) else 1.0
 
     def weights(self, y: npt.ArrayLike) -> Floats:
@@ -51,3 +49,16 @@ class Ridge:
     def score(self, y: npt.ArrayLike, x: npt.ArrayLike) -> Floats:
         """(M, T): how much pictures x (M, D) look like those whose labels in y (N, T) are 1."""
         return np.asarray((np.asarray(x, np.float64) - self.mean) @ self.weights(y))
+
+
+def _decompose(x: Floats) -> tuple[Floats, Floats, Floats]:
+    """U (N, R), s (R,), V^T (R, D) of x (N, D), without the directions that x hasn't."""
+    if len(x) <= 2 * x.shape[1]:
+        u, s, vt = np.linalg.svd(x, full_matrices=False)
+        kept = s > 1e-9 * max(float(s.max(initial=0.0)), 1e-300)
+        return u[:, kept], s[kept], vt[kept]
+    # Many more pictures than dimensions: by x^T x, whose size doesn't grow with them.
+    squares, vectors = np.linalg.eigh(x.T @ x)
+    kept = squares > 1e-12 * max(float(squares.max(initial=0.0)), 1e-300)
+    s = np.sqrt(squares[kept])
+    return (x @ vectors[:, kept]) / s, s, vectors[:, kept].T

@@ -45,6 +45,7 @@ class ProbeSettings:
 
     Attributes:
         folds: parts of the products; each is scored by a classifier fitted to the others.
+        most: products that are probed; of more, so many by lot.
         least: products that must have a tag, and as many that have another value of its name.
         level: of the interval, 0-1.
         worth: the area that a tag worth having would reach; noise is surely below it.
@@ -55,6 +56,7 @@ class ProbeSettings:
     """
 
     folds: int = 5
+    most: int = 20_000
     least: int = 10
     level: float = 0.95
     worth: float = 0.7
@@ -85,7 +87,20 @@ class TagVerdict(NamedTuple):
     q: float
 
 
-def probe_manifest(
+class Pictures(NamedTuple):
+    """Embeddings (N, D) of pictures, with the product and the tags of each; how many were left out.
+
+    ``skipped`` can't be read; ``items_in_all`` is how many products there are to choose from.
+    """
+
+    vectors: npt.NDArray[np.float32]
+    items: list[str]
+    tags: list[list[str]]
+    skipped: int
+    items_in_all: int
+
+
+def embed_pictures(
     encoder: Encoder,
     manifest: Manifest,
     domain: Domain = "shop",
@@ -94,12 +109,11 @@ def probe_manifest(
     boxes: bool = False,
     cache: Path | None = None,
     advance: Advance | None = None,
-) -> dict[str, Any]:
-    """Embeds the pictures of a domain and probes every tag they have; the report as JSON has it.
+) -> Pictures:
+    """Embeds the pictures of a domain, their tags hidden; ``advance`` is told (done, total).
 
     Raises:
         DataError: no picture of the domain, or no tag, or no picture can be read.
-        UsageError: fewer products than folds need.
     """
     rows = np.flatnonzero(manifest.column("domain") == domain)
     if len(rows) == 0:
@@ -109,26 +123,55 @@ def probe_manifest(
         raise DataError(
             f"no {domain} picture has a tag to look for; `hemline data tags` makes them from words"
         )
+    items = manifest.column("item_id")
+    every = sorted(set(items[rows].tolist()))
+    if len(every) > settings.most:
+        lot = np.random.default_rng(settings.seed).choice(len(every), settings.most, replace=False)
+        mine = {every[k] for k in lot.tolist()}
+        rows = rows[np.array([item in mine for item in items[rows].tolist()])]
     bare = manifest.with_column("tags", pa.array([[]] * len(manifest), pa.list_(pa.string())))
-    vectors, kept, skipped = [], [], []
+    vectors, kept, skipped = [], [], 0
     for block in embed(encoder, bare, rows, domain, boxes=boxes, cache=cache, advance=advance):
         vectors.append(block.arrays["embedding"][block.good])
         kept.append(rows[block.start : block.start + len(block.good)][block.good])
-        skipped += block.skipped
-    items = manifest.column("item_id")
+        skipped += len(block.skipped)
     used = np.concatenate(kept)
-    verdicts = probe(
-        np.concatenate(vectors), items[used].tolist(), [tags[row] for row in used], settings
+    return Pictures(
+        np.concatenate(vectors),
+        items[used].tolist(),
+        [tags[row] for row in used],
+        skipped,
+        len(every),
     )
+
+
+def probe_pictures(
+    encoder: Encoder,
+    pictures: Pictures,
+    domain: Domain = "shop",
+    settings: ProbeSettings = ProbeSettings(),
+    *,
+    boxes: bool = False,
+    advance: Advance | None = None,
+) -> dict[str, Any]:
+    """Probes every tag of embedded pictures; the report as JSON has it.
+
+    ``advance`` is told (done, total) names of tags.
+
+    Raises:
+        UsageError: fewer products than folds need.
+    """
+    verdicts = probe(pictures.vectors, pictures.items, pictures.tags, settings, advance)
     return {
         "model": encoder.name,
         "fingerprint": encoder.fingerprint,
         "probe": "tags",
         "domain": domain,
         "crop": "box" if boxes else "none",
-        "pictures": len(used),
-        "skipped": len(skipped),
-        "items": len(set(items[used].tolist())),
+        "pictures": len(pictures.items),
+        "skipped": pictures.skipped,
+        "items": len(set(pictures.items)),
+        "items_in_all": pictures.items_in_all,
         "settings": {name: getattr(settings, name) for name in settings.__dataclass_fields__},
         **{
             verdict.replace(" ", "_"): sum(v.verdict == verdict for v in verdicts)

@@ -84,6 +84,8 @@ def test_what_is_denied_is_told(english: Matcher) -> None:
     "text",
     [
         "90 cm long",
+        "3 cm long",
+        "3.5 cm long",
         "90cm long coating",
         "size 12 short",
         "34/32 regular",

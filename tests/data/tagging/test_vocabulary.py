@@ -56,6 +56,8 @@ GOOD = 'format = 1\n[color.values]\nred = ["red"]\nblue = ["blue"]\n'
         (GOOD + '[color.parents]\nred = "blue"\nblue = "red"', "go round"),
         (GOOD + '[color.implies]\nred = ["shape=slim"]', "has no such tag: 'shape=slim'"),
         (GOOD + "[rules]\nnegation = []", "Did you mean 'negations'"),
+        (GOOD + 'green = ["green ... "]', 'is none of "word ... word"'),
+        (GOOD + 'green = ["green ... {colour}"]', "Did you mean 'color'"),
         ("format = 1\nletters = {ab = 'c'}\n" + GOOD[11:], "one letter"),
     ],
 )

@@ -235,6 +235,7 @@ def _check(whole: Vocabulary, where: str) -> None:
         for value, words in attribute.values.items():
             for word in words:
                 key = tuple(tokens(fold(word, whole.letters)))
+                _check_tail(word, whole, f"{where}: {attribute.name}={value}")
                 if not any(token.isalnum() for token in key):
                     raise DataError(f"{where}: {word!r} of {attribute.name}={value} has no letter")
                 if meant.setdefault(key, value) != value:
@@ -249,3 +250,19 @@ def _check(whole: Vocabulary, where: str) -> None:
                 name, _, other = tag.partition("=")
                 if name not in whole.attributes or other not in whole.attributes[name].values:
                     raise DataError(f"{where}: {attribute.name}.implies has no such tag: {tag!r}")
+
+
+def _check_tail(word: str, whole: Vocabulary, where: str) -> None:
+    """
+    Raises:
+        DataError: "..." stands at an end, twice, or before a name that isn't there.
+    """
+    head, dots, tail = word.partition("...")
+    if not dots:
+        return
+    name = tail.strip().strip("{}")
+    if not head.strip() or not name or "..." in tail:
+        raise DataError(f'{where}: {word!r} is none of "word ... word" and "word ... {{name}}"')
+    if tail.strip().startswith("{") and name not in whole.attributes:
+        hint = nearest(name, whole.attributes)
+        raise DataError(f"{where}: {word!r} asks for a word of {name!r}, which is no name. {hint}")
