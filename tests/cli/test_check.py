@@ -65,7 +65,7 @@ def test_check(
     assert "1 of 3 pictures can't be opened" in result["error"]
     assert main(["data", "check", str(manifest)]) == 0
     captured = capsys.readouterr()
-    assert "1 files can't be opened" in captured.out
+    assert "files that can't be opened: 1" in captured.out
     assert "a.jpg is truncated" in captured.err
 
 
@@ -106,7 +106,7 @@ def test_the_bars_of_two_stages_never_stand_at_once(
     table.write_text("path,item_id,domain\na.png,1,shop\nb.jpg,1,shop\n")
     assert main(["data", "check", str(table)]) == 0
     captured = capsys.readouterr()
-    assert "1 pairs within one item" in captured.out
+    assert "within one item, domain and split: 1" in captured.out
     assert "opening pictures" in captured.err
 
 

@@ -181,7 +181,7 @@ def test_the_page_holds_the_worst_with_pictures(root: Path) -> None:
     write_page(check_manifest(manifest), manifest, root / "out/page.html")
     page = (root / "out/page.html").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg;base64,") == 6  # leak, two items, copies: two each
-    assert "1 pictures stand in training and in val or test" in page
+    assert "Pictures in training and in val or test at once: 1" in page
     assert "What to do:" in page
     assert "&lt;b&gt; · c &amp; d" in page
     assert "<b>;" not in page

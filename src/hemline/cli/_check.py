@@ -129,7 +129,7 @@ def _tell(result: Mapping[str, Any]) -> None:
     if result["remembered"]:
         out(f"{result['remembered']:,} files are as an earlier check saw them")
     for found in result["findings"]:
-        out(f"{found['harm']:6}  {found['count']:,} {found['title']}")
+        out(f"{found['harm']:6}  {found['title']}: {found['count']:,}")
         out(f"        as {_first(found['examples'][0])}")
         out(f"        {found['why']} {found['advice']}")
         if found["name"] == "broken":

@@ -15,7 +15,7 @@ class Kind:
 
     Attributes:
         harm: ``high`` (figures or answers are wrong), ``medium`` (learning is worse), ``low``.
-        title: follows the count.
+        title: what there are so many of.
         why, advice: for a shop's engineer.
     """
 
@@ -28,109 +28,109 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "broken": Kind(
         "high",
-        "files can't be opened",
+        "files that can't be opened",
         "Training and the catalogue leave them out; an item may lose its only picture.",
         "Fetch or export them again, or take their rows out.",
     ),
     "leak_same": Kind(
         "high",
-        "pictures stand in training and in val or test",
+        "pictures in training and in val or test at once",
         "The model has seen the answer: the measured quality is too good.",
         "Keep the picture in one split; split by product, not by picture.",
     ),
     "leak_near": Kind(
         "high",
-        "pairs of nearly the same picture stand in training and in val or test",
+        "pairs of nearly the same picture, one in training, one in val or test",
         "The model has all but seen the answer: the measured quality is too good.",
         "Split by product or by photo session; measure with --protocol holdout as well.",
     ),
     "two_items": Kind(
         "high",
-        "pictures stand under several items (with the same box)",
+        "pictures under several items (with the same box)",
         "Training is told that one picture is two products, and a right answer counts as wrong.",
         "Merge the items if they are one product; else give each its own picture or box.",
     ),
     "near_items": Kind(
         "high",
-        "pairs of nearly the same picture stand under two items",
+        "pairs of nearly the same picture under two items",
         "They are one product listed twice, or variants that a picture can hardly tell apart.",
         "Look at the pairs: merge what is one product, keep real variants.",
     ),
     "across_domains": Kind(
         "high",
-        "pairs of the same or nearly the same picture are street and shop at once",
+        "the same or nearly the same picture as street and as shop",
         "A user's photo that is the shop's own picture is found without any understanding.",
         "Take the copied photo out of the queries and out of training.",
     ),
     "boxes_outside": Kind(
         "medium",
-        "boxes leave their picture",
+        "boxes that leave their picture",
         "They were made for another size or for the picture before it was turned upright.",
         "Check the size that the boxes refer to; boxes are xyxy in pixels of the upright picture.",
     ),
     "boxes_tiny": Kind(
         "medium",
-        "boxes have a side below 16 pixels",
+        "boxes with a side below 16 pixels",
         "Nothing of the garment can be seen in so few pixels.",
         "Take the rows out, or use larger pictures.",
     ),
     "landmarks_outside": Kind(
         "medium",
-        "rows have visible landmarks well outside their box",
+        "rows with visible landmarks well outside their box",
         "Box and landmarks contradict each other.",
         "Check that both refer to the same garment and the same size of picture.",
     ),
     "street_only": Kind(
         "medium",
-        "items have street pictures only",
+        "items with street pictures only",
         "Their photos can never find their product, and training can't pair them.",
         "Add the shop's picture, or take the items out.",
     ),
     "missing_category": Kind(
         "medium",
-        "rows have no category while others have one",
+        "rows without a category while others have one",
         "They are left out wherever a category is asked for, as by --within-category.",
         "Fill the category in, or leave it empty everywhere.",
     ),
     "tiny": Kind(
         "medium",
-        "pictures have a side below 32 pixels",
+        "pictures with a side below 32 pixels",
         "They are thumbnails or placeholders.",
         "Export the full pictures.",
     ),
     "odd_shape": Kind(
         "low",
-        "pictures are more than four times as long as wide, or as wide as long",
+        "pictures over four times as long as wide, or as wide as long",
         "They are banners or strips; squeezed into a square little is left of the garment.",
         "Look at them; give boxes, or take them out.",
     ),
     "copies": Kind(
         "low",
-        "groups of files show exactly the same picture",
+        "groups of files with exactly the same picture",
         "The copies cost time and count several times; some are the same bytes, some re-encoded.",
         "Keep one of each group, unless they belong to different items on purpose.",
     ),
     "near_copies": Kind(
         "low",
-        "pairs within one item, domain and split are nearly the same picture",
+        "pairs of nearly the same picture within one item, domain and split",
         "They teach little; a burst of photos counts several times.",
         "Nothing need be done; keep a burst together when you split.",
     ),
     "constant_tags": Kind(
         "low",
-        "tags stand on every tagged row",
+        "tags that every tagged row has",
         "They tell nothing.",
         "Leave them out.",
     ),
     "rare_tags": Kind(
         "low",
-        "tags stand on fewer than five rows",
+        "tags of fewer than five rows",
         "A model can't learn them, and they make the vocabulary longer.",
         "Merge them with what they mean, or drop them.",
     ),
     "shop_only": Kind(
         "low",
-        "items have shop pictures only",
+        "items with shop pictures only",
         "They can be found but not asked for: fine in a catalogue, idle in training.",
         "Nothing need be done.",
     ),

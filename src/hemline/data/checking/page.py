@@ -63,10 +63,15 @@ def _section(found: Finding, manifest: Manifest) -> str:
     rest = f"<small>and {more:,} more</small>" if more else ""
     return (
         f'<section class="{kind.harm}"><span class="harm">{kind.harm}</span>'
-        f"<h2>{found.count:,} {html.escape(kind.title)}</h2><p>{html.escape(kind.why)}</p>"
+        f"<h2>{html.escape(_headline(found))}</h2><p>{html.escape(kind.why)}</p>"
         f"<p><b>What to do:</b> {html.escape(kind.advice)}</p>"
         f'<div class="examples">{"".join(examples)}</div>{rest}</section>'
     )
+
+
+def _headline(found: Finding) -> str:
+    title = found.kind.title
+    return f"{title[0].upper()}{title[1:]}: {found.count:,}"
 
 
 def _shown(found: Finding) -> int:
