@@ -8,6 +8,7 @@ import pytest
 from helpers.colour_shop import make_colour_shop
 from helpers.tiny_bundle import make_tiny_bundle
 from hemline.cli import main
+from hemline.data.manifest import Manifest
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +77,24 @@ def test_a_model_that_is_none_fails_with_status_1(
     assert "no model" in capsys.readouterr().err
     assert main(["evaluate", str(place / "shop"), manifest]) == 1
     assert "neither a bundle" in capsys.readouterr().err
+
+
+def test_inshop_is_told_by_pose_and_beside_published_figures_without_being_asked(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop = Manifest.read(place / "shop/manifest.parquet")
+    role = ["query" if d == "street" else "gallery" for d in shop.column("domain")]
+    pose = ["front" if n % 2 else "side" for n in range(len(shop))]
+    file = shop.with_column("role", role).with_column("pose", pose).write(place / "shop/in.parquet")
+    options = ["--protocol", "inshop", "--crop", "box"]
+    assert main(["evaluate", str(place / "bundle"), str(file), *options, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert set(result["slices"]["pose"]) == {"front", "side"}
+    assert {entry["metric"] for entry in result["published"]} == {"recall@1", "recall@20"}
+    assert set(result["pictures"]) == {"recall@1", "recall@5", "recall@20", "recall@50"}
+    assert result["protocol"]["differs"] == "crop is box, the protocol's own is none"
+    assert main(["evaluate", str(place / "bundle"), str(file), *options]) == 0
+    text = capsys.readouterr().out
+    assert "published, not measured here" in text
+    assert "Hyp-ViT" in text
+    assert "24 query pictures here, 14,218 published" in text
