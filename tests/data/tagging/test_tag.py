@@ -155,6 +155,8 @@ def test_kinds_of_columns_come_from_names_and_cells() -> None:
         "product_name": "Red dress",
         "path_in_shop": "Women > Dresses",
         "words": "a long red dress " * 5,
+        "more": "<p>Red</p> <p>dress</p>",
+        "steps": "Women > Dresses",
         "colour": "Red",
         "category": "dress",
     }
@@ -164,6 +166,8 @@ def test_kinds_of_columns_come_from_names_and_cells() -> None:
         "product_name": "title",
         "category": "breadcrumbs",
         "path_in_shop": "breadcrumbs",
+        "steps": "breadcrumbs",
+        "more": "title",
         "description": "description",
         "words": "description",
     }

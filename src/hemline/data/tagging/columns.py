@@ -132,20 +132,20 @@ def _source(manifest: Manifest, column: str, matcher: Matcher) -> Source:
     if column == "tags":
         return Source("tags", "tags", why="the manifest's tags")
     words = column.lower().replace("_", " ").replace("-", " ").split()
-    cells = _cells(manifest, column)
-    stepped = sum(bool(_STEP.search(cell)) for cell in cells) > len(cells) / 2
-    if any(word in _PATHS for word in words) or stepped:
-        why = "its cells are paths" if stepped else "its name"
-        return Source(column, "breadcrumbs", why=why)
+    if any(word in _PATHS for word in words):
+        return Source(column, "breadcrumbs", why="its name")
     name = matcher.label(column.replace("_", " "))
     if name:
         if name == matcher.head:
             return Source(column, "breadcrumbs", why="its name")
         return Source(column, "attribute", name, "its name")
-    length = sum(len(cell.split()) for cell in cells) / max(1, len(cells))
     if any(word in _LONG for word in words):
         return Source(column, "description", why="its name")
+    cells = _cells(manifest, column)
+    length = sum(len(cell.split()) for cell in cells) / max(1, len(cells))
     if any(word in _TITLES for word in words) and length < 30:
         return Source(column, "title", why="its name")
+    if sum("<" not in cell and bool(_STEP.search(cell)) for cell in cells) > len(cells) / 2:
+        return Source(column, "breadcrumbs", why="its cells are paths")
     kind: Kind = "title" if length <= 12 else "description"
     return Source(column, kind, why=f"about {length:.0f} words in a cell")
