@@ -15,7 +15,8 @@ from hemline.errors import UsageError
 from hemline.search.catalog import _column, _saved
 from hemline.search.catalog._codes import Codes
 from hemline.search.catalog._columns import Columns
-from hemline.search.catalog._facets import count_columns, count_rows
+from hemline.search.catalog._facet_columns import count_columns
+from hemline.search.catalog._facets import count_rows
 from hemline.search.catalog._index import Index
 from hemline.search.catalog._protocol import Row
 from hemline.search.catalog._segments import Segments

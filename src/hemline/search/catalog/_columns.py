@@ -76,8 +76,7 @@ class Columns:
         """What is known of ``slots`` (n,), without what is none; settled."""
         owners, codes = self.tags.pairs(slots)
         tags: list[list[str]] = [[] for _ in slots]
-        places = np.searchsorted(slots, owners)
-        for place, code in zip(places.tolist(), codes.tolist(), strict=True):
+        for place, code in zip(owners.tolist(), codes.tolist(), strict=True):
             tags[place].append(self.tags.names[code])
         rows: list[dict[str, Any]] = [{"tags": own} for own in tags]
         for name, column in self.columns.items():

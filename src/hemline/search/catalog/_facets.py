@@ -2,24 +2,18 @@
 
 A product counts once for each value that one of its pictures has; a list has several. A column
 whose values are all numbers also gets its range and bins; a tag counts under its name
-(``tags.colour``). Both ways of counting (over rows, over columns in memory) give their counts to
-`from_texts`, so that they cut and order alike.
+(``tags.colour``). Here rows are counted plainly; `_facet_columns` counts columns in memory.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from hemline.errors import UsageError, nearest
-from hemline.search.catalog._column import Numbers, Slots
-from hemline.search.catalog._columns import Columns
 from hemline.search.catalog._protocol import Bin, Facet, Row
 
 BINS = 10
@@ -42,7 +36,7 @@ def wanted(columns: Sequence[str], known: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(columns))
 
 
-def _bins(array: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[Bin, ...]:
+def bins(array: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[Bin, ...]:
     """Bins with about as many in each: borders are values that occur, so none is cut through."""
     places = (np.arange(1, BINS) * len(array)) // BINS
     borders = np.unique(np.concatenate([array[:1], array[places], array[-1:]]))
@@ -94,92 +88,6 @@ def count_rows(
     return {name: _facet_of(found[name], limit) for name in found}
 
 
-def count_columns(
-    memory: Columns,
-    slots: Slots,
-    items: Slots,
-    columns: Sequence[str],
-    known: Iterable[str],
-    limit: int,
-) -> dict[str, Facet]:
-    """`count_rows` of the rows in ``slots`` (n,), whose products' numbers are ``items`` (n,).
-
-    ``memory`` is settled."""
-    kept = slots < memory.length
-    slots, items = slots[kept], items[kept]
-    found: dict[str, Facet] = {}
-    for name in wanted(columns, known):
-        if name == "tags" or name.startswith(TAGS):
-            if name != "tags":
-                found[name] = Facet(0)
-            found |= _tag_facets(memory, slots, items, name, limit)
-            continue
-        column = memory.columns.get(name)
-        if column is None:
-            found[name] = Facet(0)
-        elif isinstance(column, Numbers):
-            distinct, codes = np.unique(column.array.data[slots], return_inverse=True)
-            numbers = [None if math.isnan(value) else shown(value) for value in distinct.tolist()]
-            found[name] = _coded_facet(codes, items, numbers, limit)
-        else:
-            codes = column.codes.data[slots]
-            present, places = np.unique(codes, return_inverse=True)
-            values, owners = column.some(present), np.arange(len(places))
-            if not column.plain:
-                values, places, owners = _parts(values, places)
-            found[name] = _coded_facet(places, items[owners], values, limit)
-    return found
-
-
-def _parts(values: Sequence[Any], places: Slots) -> tuple[list[Any], Slots, Slots]:
-    """Values with lists taken apart, the place of each row's values in them, and whose it is."""
-    flat: list[Any] = []
-    spans: list[tuple[int, int]] = []
-    for value in values:
-        parts = list(value) if isinstance(value, list) else [value]
-        spans.append((len(flat), len(parts)))
-        flat += parts
-    starts, counts = np.array(spans, np.int64).reshape(-1, 2)[places].T
-    owners = np.repeat(np.arange(len(places)), counts)
-    within = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return flat, np.repeat(starts, counts) + within, owners
-
-
-def _coded_facet(codes: Slots, items: Slots, values: Sequence[Any], limit: int) -> Facet:
-    """``codes`` (n,) say which of ``values`` a row has; a value of None counts for nothing."""
-    texts = [None if value is None else json.dumps(shown(value)) for value in values]
-    places: dict[str, int] = {}
-    for text in texts:
-        if text is not None:
-            places.setdefault(text, len(places))
-    one = np.array([-1 if text is None else places[text] for text in texts], np.int64)
-    chosen = one[codes]
-    codes, items = chosen[chosen >= 0], items[chosen >= 0]
-    span = int(items.max(initial=0)) + 1
-    pairs = np.asarray(pc.unique(pa.array(codes * span + items)), np.int64)
-    counts = np.bincount(pairs // span, minlength=len(places)).tolist()
-    named = {text: shown(value) for text, value in zip(texts, values, strict=True) if text}
-    by_text = {text: counts[place] for text, place in places.items()}
-    return from_texts(by_text, named, len(pc.unique(pa.array(items))), limit)
-
-
-def _tag_facets(
-    memory: Columns, slots: Slots, items: Slots, name: str, limit: int
-) -> dict[str, Facet]:
-    owners, codes = memory.tags.pairs(slots)
-    places = np.searchsorted(slots, owners)
-    parts = [tag.partition("=") for tag in memory.tags.names]
-    names = np.array([column for column, _, _ in parts], object)
-    found: dict[str, Facet] = {}
-    for column in sorted({names[code] for code in np.unique(codes)}):
-        if name in ("tags", TAGS + column):
-            chosen = np.isin(codes, np.flatnonzero(names == column))
-            present, own = np.unique(codes[chosen], return_inverse=True)
-            values = [parts[code][2] for code in present.tolist()]
-            found[TAGS + column] = _coded_facet(own, items[places[chosen]], values, limit)
-    return found
-
-
 def _values(row: Row, names: Sequence[str]) -> Iterable[tuple[str, Any]]:
     values = row.values()
     for name in names:
@@ -213,4 +121,4 @@ def from_texts(
     if not numbers or any(number is None for number in numbers):
         return Facet(items, kept, more)
     array = np.sort(np.repeat(np.array(numbers, np.float64), [counts[t] for t in values]))
-    return Facet(items, kept, more, float(array[0]), float(array[-1]), _bins(array))
+    return Facet(items, kept, more, float(array[0]), float(array[-1]), bins(array))

@@ -68,8 +68,8 @@ class Tags:
         return found
 
     def pairs(self, slots: Slots) -> tuple[Slots, npt.NDArray[np.int32]]:
-        """(slot, code) of every tag of ``slots``."""
+        """(place in ``slots``, code) of every tag of ``slots``."""
         counts = self.count.data[slots].astype(np.int64)
-        owners = np.repeat(slots, counts)
+        owners = np.repeat(np.arange(len(slots)), counts)
         starts = np.repeat(self.start.data[slots] - (np.cumsum(counts) - counts), counts)
         return owners, self.codes.data[starts + np.arange(len(owners))]

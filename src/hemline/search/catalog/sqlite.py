@@ -33,7 +33,7 @@ from hemline.search.catalog._database import (
     connect,
     to_row,
 )
-from hemline.search.catalog._facets import count_columns
+from hemline.search.catalog._facet_columns import count_columns
 from hemline.search.catalog._lock import WriterLock
 from hemline.search.catalog._protocol import (
     Advance,
