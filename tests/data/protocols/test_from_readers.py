@@ -1,4 +1,4 @@
-"""What the readers give of the published formats, each protocol takes: queries, gallery, answers."""
+"""What readers give of the published formats, each protocol takes: queries, gallery, answers."""
 
 from __future__ import annotations
 
