@@ -10,13 +10,12 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hemline.errors import CatalogError, UsageError
 from hemline.registry import Registry
-from hemline.search.catalog._protocol import Row, Store, StoreSpec
+from hemline.search.catalog._protocol import Advance, Row, Store, StoreSpec, silent
 
 if TYPE_CHECKING:
     from hemline.data.manifest import Manifest
@@ -36,12 +35,6 @@ __all__ = ["STORES", "Catalog", "Row", "Store", "StoreSpec"]
 STORES: Registry[StoreSpec] = Registry("hemline.search.catalog", "STORES", "store")
 
 DEFAULT_STORE = "sqlite"
-
-Advance = Callable[[int, int], None]
-
-
-def _silent(done: int, total: int) -> None:
-    """Tells nobody."""
 
 
 class Catalog:
@@ -119,9 +112,9 @@ class Catalog:
         self.close()
 
     def live(self) -> Live:
-        """The store and bundle that are live now; opens them anew after a rebuild.
+        """The store and bundle that are live now, at the cost of a look at one file.
 
-        Costs a look at one file. One thread opens, meanwhile the others go on with the old ones.
+        After a rebuild one thread opens them anew; meanwhile the others go on with the old ones.
 
         Raises:
             CatalogError: what another process has made live can't be opened.
@@ -173,7 +166,7 @@ class Catalog:
         encoder: Encoder | None = None,
         batch: int = 64,
         workers: int | None = None,
-        advance: Advance = _silent,
+        advance: Advance = silent,
     ) -> AddReport:
         """Embeds the shop (or ``gallery``) rows of a manifest and stores them.
 
@@ -196,12 +189,12 @@ class Catalog:
             UsageError: no row is for a catalogue, or bad options.
         """
         from hemline.search.catalog._crops import find_crop
-        from hemline.search.catalog._ingest import gallery, ingest
+        from hemline.search.catalog._ingest import coder_of, gallery, ingest, workers_of
         from hemline.search.catalog._opening import Opener
 
-        count = _workers(batch, workers)
+        count = workers_of(batch, workers)
         with self.writing() as live:
-            coder = _coder(live, encoder)
+            coder = coder_of(live, encoder)
             return ingest(
                 live.store,
                 self.pictures,
@@ -226,7 +219,7 @@ class Catalog:
         encoder: Encoder | None = None,
         batch: int = 64,
         workers: int | None = None,
-        advance: Advance = _silent,
+        advance: Advance = silent,
     ) -> SyncReport:
         """Makes the catalogue equal to a shop's whole product feed.
 
@@ -262,7 +255,7 @@ class Catalog:
             crop=crop,
             encoder=encoder,
             batch=batch,
-            workers=_workers(batch, workers),
+            workers=workers,
             advance=advance,
         )
 
@@ -283,9 +276,9 @@ class Catalog:
 
     def stats(self) -> dict[str, Any]:
         """Counts and what it was made with, for people and for ``--json``."""
-        from hemline.search.catalog._stats import stats
+        from hemline.search.catalog import _stats
 
-        return stats(self)
+        return _stats.stats(self)
 
     # Care
 
@@ -297,7 +290,7 @@ class Catalog:
             return self.pictures.sweep(live.store.pictures())
 
     def check(
-        self, *, repair: bool = False, deep: bool = False, advance: Advance = _silent
+        self, *, repair: bool = False, deep: bool = False, advance: Advance = silent
     ) -> Health:
         """Verifies checksums and that all parts agree.
 
@@ -310,37 +303,34 @@ class Catalog:
         Raises:
             CatalogError: to be repaired while another process writes.
         """
-        from hemline.search.catalog._care import check
+        from hemline.search.catalog import _care
 
-        if not repair:
-            return check(self, False, deep, advance)
-        with self.writing():
-            return check(self, True, deep, advance)
+        with self.writing() if repair else nullcontext():
+            return _care.check(self, repair, deep, advance)
 
-    def compact(self, *, advance: Advance = _silent) -> dict[str, int]:
+    def compact(self, *, advance: Advance = silent) -> dict[str, int]:
         """Gives the room of removed rows and stray files back, while others search.
 
         Raises:
             CatalogError: another writer, no room, or a damaged store.
         """
-        from hemline.search.catalog._care import compact
+        from hemline.search.catalog import _care
 
-        return compact(self, advance)
+        return _care.compact(self, advance)
 
     def backup(
-        self, target: str | os.PathLike[str], *, advance: Advance = _silent
+        self, target: str | os.PathLike[str], *, advance: Advance = silent
     ) -> dict[str, int]:
         """Copies one moment's state to a new folder, while others search and write.
 
-        It appears whole or not at all; the same call after a kill copies what is left. Gives how
-        many pictures and bytes it has.
+        It appears whole or not at all; gives how many pictures and bytes it has.
 
         Raises:
             CatalogError: the target is there already, no room, or a damaged store.
         """
-        from hemline.search.catalog._backup import backup
+        from hemline.search.catalog import _backup, _folder
 
-        return backup(self, Path(target), self._kind(), advance)
+        return _backup.backup(self, Path(target), _folder.kind(self.folder), advance)
 
     def rebuild(
         self,
@@ -349,7 +339,7 @@ class Catalog:
         batch: int = 64,
         threads: int | None = None,
         drop_lost: bool = False,
-        advance: Advance = _silent,
+        advance: Advance = silent,
     ) -> RebuildReport:
         """Embeds every picture's copy anew by another bundle, and makes it live in one step.
 
@@ -367,12 +357,12 @@ class Catalog:
             CatalogError: copies can't be opened, another rebuild or (at the end) a writer is at
                 work, or no room; the catalogue is as it was.
         """
-        from hemline.search.catalog._rebuild import rebuild
+        from hemline.search.catalog import _folder, _rebuild
 
-        return rebuild(
+        return _rebuild.rebuild(
             self,
             bundle,
-            self._kind(),
+            _folder.kind(self.folder),
             batch=batch,
             threads=threads,
             drop_lost=drop_lost,
@@ -385,54 +375,26 @@ class Catalog:
         Raises:
             CatalogError: it is at work.
         """
-        from hemline.search.catalog._rebuild import abandon
+        from hemline.search.catalog import _folder, _rebuild
 
-        return abandon(self, self._kind())
+        return _rebuild.abandon(self, _folder.kind(self.folder))
 
     def export(
         self,
         path: str | os.PathLike[str],
         *,
         vectors: bool = False,
-        advance: Advance = _silent,
+        advance: Advance = silent,
     ) -> dict[str, int]:
         """Writes every row as a manifest in Parquet; gives pictures, items and bytes.
 
         Args:
             path: ``.parquet``; it appears whole or not at all.
             vectors: with the columns ``embedding`` (D float32) and ``norm``.
-            advance: told (rows written, rows).
 
         Raises:
             UsageError: another suffix.
         """
-        from hemline.search.catalog._export import export
+        from hemline.search.catalog import _export
 
-        return export(self, Path(path), vectors, advance)
-
-    def _kind(self) -> StoreSpec:
-        from hemline.search.catalog import _folder
-
-        spec = None if self.folder is None else _folder.find(self.folder)
-        if spec is None:
-            raise CatalogError("a catalogue in memory keeps nothing on the disk")
-        return spec
-
-
-def _workers(batch: int, workers: int | None) -> int:
-    if batch < 1 or (workers is not None and workers < 1):
-        raise UsageError(f"batch and workers are at least 1, not {batch} and {workers}")
-    return workers or min(4, os.cpu_count() or 1)
-
-
-def _coder(live: Live, encoder: Encoder | None) -> Encoder:
-    """The given encoder if it is the bundle's, or the bundle's own.
-
-    Raises:
-        CatalogError: it is another bundle's.
-    """
-    from hemline.search.catalog._folder import same_print
-
-    coder = encoder or live.encoder()
-    same_print(live.store, coder.fingerprint, f"the encoder {coder.name}")
-    return coder
+        return _export.export(self, Path(path), vectors, advance)

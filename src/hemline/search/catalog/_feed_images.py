@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -43,6 +43,7 @@ class ImageFiles:
         self._roots.append(feed.resolve().parent)
         self._images = self._roots[0] if images else None
         self._names: dict[str, list[str]] | None = None
+        self._found: dict[str, ImageFile] = {}
 
     def of_cell(self, cell: Any) -> list[ImageFile]:
         """The pictures of a cell: a list, one path, or several joined by ``, ; |``."""
@@ -53,7 +54,13 @@ class ImageFiles:
         return [self.find(piece) for piece in pieces(cell)]
 
     def find(self, text: str) -> ImageFile:
-        """The file of one path or address."""
+        """The file of one path or address; looked up once, as variants share their pictures."""
+        found = self._found.get(text)
+        if found is None:
+            found = self._found[text] = self._find(text)
+        return found
+
+    def _find(self, text: str) -> ImageFile:
         if text.lower().startswith("file://"):
             text = unquote(urlsplit(text).path)
         elif _ADDRESS.match(text):
@@ -65,7 +72,7 @@ class ImageFiles:
         return ImageFile(text, None, "does not exist")
 
     def _by_name(self, text: str) -> ImageFile:
-        name = PurePosixPath(unquote(urlsplit(text).path)).name
+        name = unquote(urlsplit(text).path).rpartition("/")[2]
         if self._images is None:
             reason = "is an address, and nothing is fetched; name the folder it lies in (images)"
             return ImageFile(text, None, reason)

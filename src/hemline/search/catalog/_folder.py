@@ -74,6 +74,18 @@ def find(folder: Path) -> StoreSpec | None:
     return None
 
 
+def kind(folder: Path | None) -> StoreSpec:
+    """The store of an open catalogue.
+
+    Raises:
+        CatalogError: it is in memory.
+    """
+    spec = None if folder is None else find(folder)
+    if spec is None:
+        raise CatalogError("a catalogue in memory keeps nothing on the disk")
+    return spec
+
+
 def same_print(store: Store, fingerprint: str, whose: str) -> None:
     """
     Raises:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hemline.data.manifest import Manifest
 from hemline.encoding import Encoder
 from hemline.errors import UsageError
+from hemline.search.catalog._folder import same_print
+from hemline.search.catalog._live import Live
 from hemline.search.catalog._opening import Opened, Opener, Skipped, embed_and_store
 from hemline.search.catalog._pictures import Pictures
 from hemline.search.catalog._protocol import Row, Store
@@ -120,8 +123,7 @@ def ingest(
 def counted_tags(encoder: Encoder) -> Iterator[Counter[str]]:
     """Gives a count that holds, at the end, the tags that the encoder didn't know meanwhile."""
     # Only the encoder of a bundle counts them.
-    nothing: Counter[str] = Counter()
-    seen = getattr(encoder, "unknown_tags", nothing)
+    seen: Any = getattr(encoder, "unknown_tags", Counter())
     before: Counter[str] = Counter(seen)
     count: Counter[str] = Counter()
     yield count
@@ -161,3 +163,25 @@ def batches(values: Iterable[B], size: int) -> Iterator[list[B]]:
             some = []
     if some:
         yield some
+
+
+def workers_of(batch: int, workers: int | None) -> int:
+    """How many threads open pictures.
+
+    Raises:
+        UsageError: a number that makes no sense.
+    """
+    if batch < 1 or (workers is not None and workers < 1):
+        raise UsageError(f"batch and workers are at least 1, not {batch} and {workers}")
+    return workers or min(4, os.cpu_count() or 1)
+
+
+def coder_of(live: Live, encoder: Encoder | None) -> Encoder:
+    """The given encoder if it is the bundle's, or the bundle's own.
+
+    Raises:
+        CatalogError: it is another bundle's.
+    """
+    coder = encoder or live.encoder()
+    same_print(live.store, coder.fingerprint, f"the encoder {coder.name}")
+    return coder

@@ -124,7 +124,8 @@ def products(feed: Feed, columns: Columns, files: ImageFiles) -> Products:
         if not variants:
             continue
         pictures = list(_pictures(feed, columns, values, item, variants, owners))
-        said = _said(feed, columns, values, item, variants)
+        alone = len(pictures) == 1  # then all its rows show it, or show nothing
+        said = pictures[0].said if alone else _said(feed, columns, values, item, variants)
         found.by_name += sum(picture.file.by_name for picture in pictures)
         found.products[item] = Product(item, pictures, said)
     return found
@@ -175,6 +176,9 @@ def _said(
 
 def _merged(name: str, cells: Sequence[Any]) -> dict[str, Any]:
     """The cells of several rows as what a picture carries."""
+    first = cells[0]
+    if not isinstance(first, list) and all(cell == first for cell in cells):
+        return {} if first is None else {name: first}
     flat: list[Any] = []
     for cell in cells:
         for value in cell if isinstance(cell, list) else [cell]:

@@ -13,7 +13,7 @@ from hemline.search.catalog._crops import find_crop
 from hemline.search.catalog._feed import Feed
 from hemline.search.catalog._feed_images import ImageFiles
 from hemline.search.catalog._feed_map import FeedMapping
-from hemline.search.catalog._folder import same_print
+from hemline.search.catalog._ingest import coder_of, workers_of
 from hemline.search.catalog._opening import Opener
 from hemline.search.catalog._products import products
 from hemline.search.catalog._stamps import Stamps
@@ -37,10 +37,11 @@ def sync(
     crop: str,
     encoder: Encoder | None,
     batch: int,
-    workers: int,
+    workers: int | None,
     advance: Callable[[int, int], None],
 ) -> SyncReport:
     """See `Catalog.sync`."""
+    count = workers_of(batch, workers)
     allowed = _allowed(allow_removals)
     bad = _share(BAD if max_bad is None else max_bad, "the share of bad rows")
     cropped = find_crop(crop, catalog.live().bundle)
@@ -52,8 +53,7 @@ def sync(
     wanted = products(feed, columns, ImageFiles(path, said.images or None))
     del feed
     with _held(catalog, dry_run) as live:
-        coder = encoder or live.encoder()
-        same_print(live.store, coder.fingerprint, f"the encoder {coder.name}")
+        coder = coder_of(live, encoder)
         if mapping is not None and catalog.folder is not None and not dry_run:
             _feed_map.remember(catalog.folder, said)
         stamps = Stamps(catalog.folder, dry_run, forget=reread)
@@ -66,7 +66,7 @@ def sync(
                 stamps,
                 wanted,
                 batch,
-                workers,
+                count,
                 dry_run,
             )
             return run.run(allowed, bad, advance)
