@@ -20,8 +20,8 @@ class TokenTrunk(nn.Module):
     Tokens that stand for no patch (the class token, registers) are left out.
 
     Args:
-        config: ``name`` of timm, ``weights`` or ``pretrained``; the rest is of convolutions cut in
-            two and isn't taken.
+        config: ``name`` of timm, ``weights`` or ``pretrained``, ``pad_type``, ``output_stride``;
+            what cuts a network in two isn't taken.
         size: S.
 
     Raises:
@@ -38,11 +38,13 @@ class TokenTrunk(nn.Module):
         plain = config.name.split(".")[0]
         if plain not in timm.list_models():
             raise UsageError(f"no backbone {config.name!r}. {nearest(plain, timm.list_models())}")
-        given = config.model_dump(exclude={"name", "weights", "pretrained", "freeze_bn"})
-        if any(given.values()):
-            word = next(name for name, value in given.items() if value)
-            raise UsageError(f"{word} is of a network cut in two; this one is taken whole")
+        for word in ("cut", "end", "taps"):
+            if getattr(config, word):
+                raise UsageError(f"{word} is of a network cut in two; this one is taken whole")
         options: dict[str, Any] = {"pretrained": config.pretrained, "num_classes": 0}
+        for word in ("pad_type", "output_stride"):
+            if getattr(config, word) is not None:
+                options[word] = getattr(config, word)
         try:
             self.network: Any = timm.create_model(config.name, img_size=size, **options)
         except TypeError:  # convolutions take any size

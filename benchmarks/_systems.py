@@ -1,0 +1,122 @@
+"""The systems of the four papers, their ablations and the baselines, each as settings of a recipe.
+
+One trunk for all that allow it, an ImageNet MobileNetV2 (``weights/`` in HEMLINE_SHARED), since the
+papers' own ImageNet weights can't be had: it stands in for VGG, Inception-ResNet-v2 and ResNet-50.
+DARN's networks are NINs from nothing, as its form demands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: The stand-in for every ImageNet trunk.
+_WEIGHTS = "weights/mobilenetv2_100_same.tf2_in1k.safetensors"
+_PLAIN = f"name: mobilenetv2_100, weights: {_WEIGHTS}, pad_type: same, freeze_bn: true"
+TRUNK = f"model.config.backbone={{{_PLAIN}, output_stride: 16, cut: blocks.4, end: blocks.6}}"
+#: A smaller one, where a row of Table I asks for another backbone; from nothing.
+OTHER = "model.config.backbone={name: resnet18, output_stride: 16}"
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A row of the table.
+
+    Attributes:
+        name: of the row.
+        paper: whose it is, or whose baseline.
+        recipe: that ships.
+        settings: over the recipe's ``bench`` scale.
+        stages: each stage's share of the epochs.
+        main: one of the dozen that are measured with several seeds.
+        landmarks: it needs them; without, the row is not applicable.
+        attributes: it needs garment attributes.
+    """
+
+    name: str
+    paper: str
+    recipe: str
+    settings: tuple[str, ...]
+    stages: dict[str, float]
+    main: bool = False
+    landmarks: bool = False
+    attributes: bool = False
+
+
+def _darn(name: str, *settings: str, main: bool = False) -> System:
+    return System(name, "DARN", "darn", settings, {"Network": 1.0}, main, attributes=True)
+
+
+def _ahbn(name: str, *settings: str, main: bool = False, **options: bool) -> System:
+    attributes, landmarks = options.get("attributes", True), options.get("landmarks", True)
+    stages = {"joint": 0.5}
+    if attributes:
+        stages["attributes"] = 0.25
+    if landmarks:
+        stages["landmarks"] = 0.25
+    left = 1.0 - sum(stages.values())
+    stages["joint"] += left
+    own = settings if any(s.startswith("model.config.backbone") for s in settings) else (
+        TRUNK, *settings
+    )  # fmt: skip
+    return System(name, "AHBN", "ahbn", own, stages, main, landmarks, attributes)
+
+
+def _single(name: str, *settings: str, **options: bool) -> System:
+    return _ahbn(name, "model.config.branches=appearance", *settings, landmarks=False, **options)
+
+
+def _seam(name: str, *settings: str, main: bool = False) -> System:
+    trunk = f"model.config.backbone={{{_PLAIN}, output_stride: 16}}"
+    stages = {"join": 0.5, "tags": 0.25, "context": 0.25}
+    return System(name, "ours", "seam", (trunk, *settings), stages, main, False, False)
+
+
+SYSTEMS: tuple[System, ...] = (
+    _darn("AN", "model.config.ladder=an", main=True),
+    _darn("ARN", "model.config.ladder=arn", main=True),
+    _darn("DARN", "model.config.local=[]"),
+    _darn("DARN with Conv5", "model.config.local=[conv5]"),
+    _darn("DARN with Conv4-5", main=True),
+    _darn("NIN, categories", "model.config.ladder=an", "model.config.attributes=[category]"),
+    _darn("TripletNIN", "model.config.attribute_weight=0", main=True),
+    System("YNet", "YNet", "ynet", (TRUNK,), {"YNet": 1.0}, main=True),
+    System(
+        "TagYNet", "YNet", "tagynet", (TRUNK,), {"YNet": 0.5, "TagYNet": 0.5}, main=True,
+        attributes=True,
+    ),
+    System(
+        "CtxYNet", "YNet", "ctxynet", (TRUNK,),
+        {"YNet": 0.5, "TagYNet": 0.25, "CtxYNet": 0.25}, main=True, attributes=True,
+    ),
+    System("FashionNet", "DeepFashion", "fashionnet", (TRUNK,), {"joint": 1.0}, main=True,
+           attributes=True),
+    System("FashionNet, gated", "DeepFashion", "fashionnet", (TRUNK, "model.config.gate=true"),
+           {"landmarks": 0.25, "joint": 0.75}, landmarks=True, attributes=True),
+    System("TripletVGG", "YNet", "fashionnet", (TRUNK, "model.config.attributes=false"),
+           {"joint": 1.0}),
+    System("Siamese", "Siamese", "siamese", (TRUNK,), {"Siamese": 1.0}, main=True),
+    _single("single branch", "model.config.attributes=false", attributes=False, main=True),
+    _single("single + other backbone", OTHER, "model.config.attributes=false", attributes=False),
+    _single("single + spatial", "model.config.attributes=false", "model.config.spatial=true",
+            attributes=False),
+    _single("single + ATTR"),
+    _ahbn("single + LM", "model.config.branches=location", attributes=False),
+    _ahbn("two, heat maps", "model.config.maps=heatmaps", "model.config.attention=none"),
+    _ahbn("two, features", "model.config.attention=none"),
+    _ahbn("two + BP", "model.config.attention=none", "model.config.fusion=bilinear"),
+    _ahbn("two + Cat", "model.config.attention=none", "model.config.fusion=concat"),
+    _ahbn("two + Mul", "model.config.attention=none", "model.config.fusion=product"),
+    _ahbn("two + Sum", "model.config.attention=none", "model.config.fusion=sum"),
+    _ahbn("two + separate attention", "model.config.attention=separate"),
+    _ahbn("AHBN, smaller maps", "model.config.map_size=3"),
+    _ahbn("AHBN, larger maps", "model.config.map_size=14"),
+    _ahbn("AHBN, other backbone", OTHER),
+    _ahbn("AHBN, softmax", "model.config.gate=softmax"),
+    _ahbn("AHBN", main=True),
+    _seam("Seam", main=True),
+    _seam("Seam, triplet", "model.config.loss=triplet"),
+    _seam("Seam, proxy anchor", "model.config.loss=proxy_anchor"),
+    _seam("Seam, centroid", "model.config.loss=centroid"),
+    _seam("Seam, frozen trunk", "model.config.frozen=true"),
+    _seam("Seam, no landmarks", "model.config.landmarks=false"),
+)  # fmt: skip
