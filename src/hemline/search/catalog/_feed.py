@@ -143,8 +143,9 @@ def _read_csv(file: Path, stream: TextIO) -> Feed:
 
 def _read_json(file: Path, stream: TextIO) -> Feed:
     feed = Feed(file, {}, [])
-    start = stream.read(1)
+    start, first = stream.read(1), 1
     while start.isspace():
+        first += start == "\n"
         start = stream.read(1)
     if start == "[":
         try:
@@ -154,7 +155,7 @@ def _read_json(file: Path, stream: TextIO) -> Feed:
         for number, row in enumerate(rows, start=1):
             _take(feed, number, row)
         return feed
-    for number, line in enumerate(stream, start=1):
+    for number, line in enumerate(stream, start=first):
         text = start + line
         start = ""
         if not text.strip():
