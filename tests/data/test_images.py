@@ -21,7 +21,7 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageOps
 
-from hemline.data.images import crop, encode_jpeg, open_image, open_many
+from hemline.data.images import crop, encode_jpeg, open_image, open_many, picture_size
 from hemline.errors import ImageError, UsageError
 from hemline.types import Box
 
@@ -300,6 +300,32 @@ def test_threads_agree() -> None:
     for index, image in open_many(data * 25, 8):
         assert not isinstance(image, ImageError)
         assert np.array_equal(image, alone[index % 4])
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_size_of_a_file(kind: str, tmp_path: Path) -> None:
+    picture = PICTURE.resize((37, 21))
+    (tmp_path / "a.jpg").write_bytes(encode(picture, kind))
+    assert picture_size(tmp_path / "a.jpg") == (37, 21)
+
+
+def test_the_size_behind_a_long_header(tmp_path: Path) -> None:
+    data = encode(PICTURE.resize((37, 21)), "JPEG")
+    padding = b"".join(b"\xff\xe4\xff\xff" + bytes(65_533) for _ in range(3))
+    (tmp_path / "a.jpg").write_bytes(data[:2] + padding + data[2:])
+    assert picture_size(tmp_path / "a.jpg") == (37, 21)
+    (tmp_path / "b.jpg").write_bytes(data[:100])
+    for name, message in (("b.jpg", "truncated"), ("none.jpg", "No such file"), ("", "director")):
+        with pytest.raises(ImageError, match=message):
+            picture_size(tmp_path / name)
+
+
+def test_clear_pictures_are_blended_the_same_in_bands() -> None:
+    rng = np.random.default_rng(1)
+    pixels = rng.integers(0, 256, (600, 5, 4), np.uint8)
+    share, alpha = pixels[..., :3].astype(int), pixels[..., 3:].astype(int)
+    wanted = np.minimum((share * alpha + 127) // 255 + 255 - alpha, 255)
+    assert np.array_equal(open_image(encode(Pillow.fromarray(pixels), "PNG")), wanted)
 
 
 def test_crop() -> None:

@@ -254,8 +254,8 @@ def to_large(
     marks[..., :2] = np.where(marks[..., 2:] == ABSENT, 0, np.nan_to_num(moved))
     columns["landmarks"] = marks_column(marks, given & ~unread)
     notes = [
-        f"the pictures are the large ones (long side up to {np.nanmax(long):g} pixels); boxes and landmarks "
-        f"are made for {side} and scaled to each picture"
+        f"the pictures are the large ones (long side up to {np.nanmax(long):g} pixels); boxes "
+        f"and landmarks are made for {side} and scaled to each picture"
     ]
     if unread.any():
         notes.append(f"{int(unread.sum()):,} pictures can't be measured; they have no box")

@@ -21,7 +21,7 @@ GOOD, MISSING, EMPTY, NO_FILE, OUTSIDE = range(5)
 #: Suffixes of picture files that a folder is searched for.
 PICTURES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".bmp", ".tif", ".tiff"))
 #: Links to folders within links to folders that are followed; more multiply without end.
-_DEEP = 3
+_DEEP = 2
 
 States = npt.NDArray[np.int8]
 
@@ -99,12 +99,19 @@ def find_pictures(root: Path, follow: bool, left: list[str]) -> Iterator[str]:
     real = os.path.realpath(root)
     for folder, inner, files in os.walk(root, followlinks=True, onerror=_stop):
         below = os.path.join(folder, "")[len(base) :]
+        above: set[str] | None = None
         kept = []
         for name in sorted(inner):
             if name.startswith("."):
                 continue
             full = os.path.join(folder, name)
-            if not os.path.islink(full) or _enters(full, folder, base, real, follow):
+            if not os.path.islink(full):
+                kept.append(name)
+                continue
+            above = _above(folder, base) if above is None else above
+            end = os.path.realpath(full)
+            within = end == real or end.startswith(os.path.join(real, ""))
+            if above and end not in above and (follow or within):
                 kept.append(name)
             else:
                 left.append(below + name)
@@ -114,16 +121,14 @@ def find_pictures(root: Path, follow: bool, left: list[str]) -> Iterator[str]:
                 yield (below + name).replace(os.sep, "/")
 
 
-def _enters(link: str, folder: str, base: str, real: str, follow: bool) -> bool:
-    """Whether a link to a folder is followed."""
-    end = os.path.realpath(link)
-    if not follow and not (end == real or end.startswith(os.path.join(real, ""))):
-        return False
-    above = [folder]
-    while len(above[-1]) >= len(base):
-        above.append(os.path.dirname(above[-1]))
-    links = sum(os.path.islink(one) for one in above if len(one) >= len(base))
-    return links < _DEEP and end not in {os.path.realpath(one) for one in above}
+def _above(folder: str, base: str) -> set[str]:
+    """Where ``folder`` and those above it really lie; empty where links lead too deep."""
+    places, links = {os.path.realpath(base)}, 0
+    while len(folder) >= len(base):
+        links += os.path.islink(folder)
+        places.add(os.path.realpath(folder))
+        folder = os.path.dirname(folder)
+    return places if links < _DEEP else set()
 
 
 def links_note(left: Sequence[str]) -> list[str]:
