@@ -46,7 +46,8 @@ def draw(picture: Image, garments: Sequence[Record], side: int) -> Image:
             x1, y1, x2, y2 = (round(float(v) * scale) for v in garment.box)
             cv2.rectangle(inside, (x1, y1), (x2 - 1, y2 - 1), colour, 2)
             if len(garments) > 1:
-                _badge(inside, str(number + 1), max(0, x1), max(0, y1), colour)
+                before = sum(one.box == garment.box for one in garments[:number])
+                _badge(inside, str(number + 1), max(0, x1) + 15 * before, max(0, y1), colour)
         if garment.landmarks is not None:
             _landmarks(inside, garment.landmarks * np.array([scale, scale, 1.0]))
     return square
