@@ -129,6 +129,7 @@ def detector_fingerprint(folder: Path, info: BundleInfo) -> str:
         return ""
     digest = hashlib.sha256((folder / info.graphs[DETECTOR]).read_bytes())
     heads = info.detector.heads.model_dump(mode="json")
+    heads["preprocessing"] = info.detector.heads.preprocessing.described()
     digest.update(json.dumps(heads, sort_keys=True).encode())
     return digest.hexdigest()[:32]
 

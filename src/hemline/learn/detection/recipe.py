@@ -46,6 +46,8 @@ class DetectorRecipe(_Part):
         summary: one line.
         detector: the network.
         data: what it learns from.
+        start: folder of a detector's run whose weights it starts from, in place of the backbone's
+            own; the two networks must be alike.
         batch_size: pictures to a step.
         steps: in all.
         check: steps between two validations; the best validated state is kept.
@@ -63,6 +65,7 @@ class DetectorRecipe(_Part):
     summary: str = ""
     detector: DetectorConfig = DetectorConfig()
     data: DetectorData = DetectorData()
+    start: str | None = None
     batch_size: int = Field(default=16, ge=1)
     steps: int = Field(default=1250, ge=1)
     check: int = Field(default=250, ge=1)

@@ -125,7 +125,9 @@ class _Training:
         self.device = torch.device("cuda" if on_gpu else "cpu")
         self.network = build(recipe).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         named = recipe.detector.weights
-        if named is not None and self.network.started_from is None:
+        if recipe.start is not None:
+            self._start(Path(recipe.start))
+        elif named is not None and self.network.started_from is None:
             say(f"there are no weights {named}: the detector starts from chance")
         self.average = {n: t.detach().clone() for n, t in self.network.state_dict().items()}
         self.optimizer = self._optimizer()
@@ -136,6 +138,19 @@ class _Training:
         self.resumed = last.is_file()
         if self.resumed:
             self._restore(last)
+
+    def _start(self, folder: Path) -> None:
+        """Takes over the weights of another run."""
+        before = load_detector(folder)
+        try:
+            self.network.load_state_dict(before.network.state_dict())
+        except RuntimeError as error:
+            line = " ".join(str(error).split())
+            raise TrainingError(
+                f"the run {folder} doesn't fit this detector: {line[:200]}"
+            ) from None
+        self.network.started_from = before.info["started_from"]
+        self.say(f"the weights start from the run {folder}")
 
     def _optimizer(self) -> torch.optim.AdamW:
         recipe = self.recipe

@@ -1,0 +1,310 @@
+"""The detector: average precision on unseen pictures, its time, and what it does to a search.
+
+    python benchmarks/detection_data.py DATA               the pictures (about 4 minutes)
+    python benchmarks/detection.py DATA threshold          choose the threshold, on validation
+    python benchmarks/detection.py DATA ap                 average precision, on test
+    python benchmarks/detection.py DATA time               milliseconds and memory
+    python benchmarks/detection.py DATA search             annotated box, detected box, whole
+    python benchmarks/detection.py DATA sheets -o FOLDER   contact sheets of real photos, to look at
+
+`--bundle` names another bundle than the one that ships. With ``--write`` the figures go into
+``benchmarks/results/detection.json``, each part beside the others.
+
+- **ap** reads the rows of the split ``test``: drawn scenes, scenes with real garments pasted in,
+  real photos with their weak boxes (GrabCut's, which are wrong here and there), of senders whose
+  photos were never seen; and how often something is found on pictures of nothing. Intervals are at
+  95 %, over pictures.
+- **search** draws 1,000 products of a seed of their own (1 shop, 1 street picture each) and answers
+  the street photos from the shop pictures, cut in each way. The shipped embedding was trained on
+  whole pictures.
+- **sheets** draws a sample of real photos of unseen senders, whether they can be cut out or not,
+  with the box that a search would take; people count those that cover the garment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import detection_data
+import numpy as np
+
+from hemline.bundle import DETECTOR
+from hemline.data.atelier import AtelierSettings, make_dataset
+from hemline.data.garments import garments_of, group_of, kind_of
+from hemline.data.heads import decode
+from hemline.data.images import encode_jpeg, open_image, open_many
+from hemline.data.manifest import Manifest
+from hemline.data.preprocess import prepare
+from hemline.data.protocol import Choices, build
+from hemline.evaluation.detection import (
+    Precision,
+    Truth,
+    average_precision,
+    by_class,
+    truths_of,
+)
+from hemline.evaluation.report import report
+from hemline.evaluation.run import evaluate
+from hemline.search.bundle import Bundle
+from hemline.search.detector import BundleDetector, best_garment
+from hemline.search.encoder import BundleEncoder
+from hemline.search.found import draw_garments
+from hemline.types import Detection
+
+RESULTS = Path(__file__).with_name("results") / "detection.json"
+CROPS = ("none", "query", "detected-query", "box", "detected")
+SEARCH_SEED, SEARCH_PRODUCTS = 91, 1000
+STEPS = ("decode the file", "resize", "graph", "boxes")
+SAMPLE, CELL, COLUMNS = 120, 300, 6
+
+Pictures = tuple[list[tuple[Detection, ...]], list[tuple[Truth, ...]]]
+
+
+def look(manifest: Manifest, rows: Sequence[int], detector: BundleDetector) -> Pictures:
+    """Detections and truths of some rows."""
+    found: list[tuple[Detection, ...]] = []
+    truths: list[tuple[Truth, ...]] = []
+    for place, image in open_many([manifest.file(row) for row in rows], workers=1):
+        assert not isinstance(image, Exception), image
+        found += detector.detect([image])
+        garments = garments_of(manifest[rows[place]])
+        assert garments is not None
+        truths.append(truths_of(garments, image.shape[1], image.shape[0]))
+    return found, truths
+
+
+def parts(manifest: Manifest, split: str) -> dict[str, list[int]]:
+    """Part and domain → rows of a split."""
+    columns = [np.asarray(manifest.column(n), dtype=np.str_) for n in ("split", "part", "domain")]
+    named: dict[str, list[int]] = {}
+    for row, (own, part, domain) in enumerate(zip(*columns, strict=True)):
+        if own == split:
+            name = part if part in ("photos", "nothing") else f"{part}, {domain}"
+            named.setdefault(name, []).append(row)
+    return dict(sorted(named.items()))
+
+
+def told(precision: Precision) -> dict[str, Any]:
+    """A precision as JSON."""
+    return {
+        "ap@0.5": round(precision.ap[0.5], 4),
+        "ap@0.7": round(precision.ap[0.7], 4),
+        "ap@0.5:0.95": round(precision.mean, 4),
+        "recall@0.5": round(precision.recall[0.5], 4),
+        "garments": precision.truths,
+        **{
+            f"interval@{name}": [round(i.low, 4), round(i.high, 4)]
+            for name, i in precision.interval.items()
+            if name in ("0.5", "0.7", "0.5:0.95")
+        },
+    }
+
+
+def measure_ap(manifest: Manifest, detector: BundleDetector) -> dict[str, Any]:
+    """Average precision of each part of the test split."""
+    result: dict[str, Any] = {}
+    least = detector.threshold
+    for name, rows in parts(manifest, "test").items():
+        found, truths = look(manifest, rows, detector)
+        sure = [[d for d in own if d.score >= least] for own in found]
+        if name == "nothing":
+            alarms = sum(bool(own) for own in sure)
+            result[name] = {"pictures": len(rows), "something found": round(alarms / len(rows), 4)}
+            continue
+        result[name] = {
+            "pictures": len(rows),
+            "any kind": told(average_precision(found, truths, resamples=500)),
+            "by group": {w: told(p) for w, p in by_class(found, truths, group_of).items()},
+            "by kind": {w: told(p) for w, p in by_class(found, truths, kind_of).items()},
+        }
+        for of in ("group", "kind"):
+            each = [v["ap@0.5:0.95"] for v in result[name][f"by {of}"].values()]
+            half = [v["ap@0.5"] for v in result[name][f"by {of}"].values()]
+            wide = [v["ap@0.7"] for v in result[name][f"by {of}"].values()]
+            result[name][f"mean over {of}s"] = {
+                "ap@0.5": round(float(np.mean(half)), 4),
+                "ap@0.7": round(float(np.mean(wide)), 4),
+                "ap@0.5:0.95": round(float(np.mean(each)), 4),
+            }
+    return result
+
+
+def choose_threshold(manifest: Manifest, detector: BundleDetector) -> dict[str, Any]:
+    """The score at which precision and recall are best together (F1 at overlap 0.5)."""
+    rows = [row for own in parts(manifest, "val").values() for row in own]
+    found, truths = look(manifest, rows, detector)
+    best = (0.0, 0.0, 0.0, 0.0)
+    for least in np.arange(0.1, 0.71, 0.02).tolist():
+        sure = [[d for d in own if d.score >= least] for own in found]
+        one = average_precision(sure, truths, thresholds=(0.5,))
+        hits = one.recall[0.5] * one.truths
+        precision = hits / max(one.detections, 1)
+        f1 = 2 * precision * one.recall[0.5] / max(precision + one.recall[0.5], 1e-9)
+        best = max(best, (f1, round(least, 2), precision, one.recall[0.5]))
+    names = ("f1", "threshold", "precision", "recall")
+    return {**dict(zip(names, (round(v, 4) for v in best), strict=True)), "pictures": len(rows)}
+
+
+def measure_time(manifest: Manifest, detector: BundleDetector, threads: int) -> dict[str, Any]:
+    """Milliseconds of each step for one picture at a time, p50 and p95."""
+    heads = detector.info.heads
+    session: Any = detector.bundle.session(DETECTOR, threads)
+    names = [port.name for port in session.get_outputs()]
+    rows = [row for own in parts(manifest, "test").values() for row in own[:60]]
+    data = [manifest.file(row).read_bytes() for row in rows]
+    large = encode_jpeg(np.asarray(cv2.resize(open_image(data[0]), (3000, 4000)), np.uint8), 90)
+    steps: dict[str, list[float]] = {}
+
+    for turn in range(2):
+        if turn:
+            steps.clear()
+        for raw in data:
+            marks = [time.perf_counter()]
+            image = open_image(raw)
+            marks.append(time.perf_counter())
+            batch = prepare(image, heads.preprocessing, "street")[None]
+            marks.append(time.perf_counter())
+            values = session.run(None, {"images": batch})
+            marks.append(time.perf_counter())
+            outputs = dict(zip(names, values, strict=True))
+            decode(outputs, 0, heads, image.shape[1], image.shape[0])
+            marks.append(time.perf_counter())
+            for name, ms in zip(STEPS, np.diff(marks) * 1000, strict=True):
+                steps.setdefault(name, []).append(float(ms))
+            steps.setdefault("all", []).append((marks[-1] - marks[0]) * 1000)
+    start = time.perf_counter()
+    image = open_image(large)
+    opened = time.perf_counter()
+    detector.detect([image])
+    return {
+        "threads": threads,
+        "pictures": len(rows),
+        **{
+            name: {
+                "p50 ms": round(float(np.percentile(values, 50)), 2),
+                "p95 ms": round(float(np.percentile(values, 95)), 2),
+            }
+            for name, values in steps.items()
+        },
+        "a photo of 12 million pixels": {
+            "decode ms": round((opened - start) * 1000, 1),
+            "detect ms": round((time.perf_counter() - opened) * 1000, 1),
+        },
+        "peak memory MB": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "graph MB": round((detector.bundle.folder / "detector.onnx").stat().st_size / 1e6, 2),
+    }
+
+
+def measure_search(bundle: Bundle, work: Path) -> dict[str, Any]:
+    """Recall of the shipped embedding, with pictures cut in each way."""
+    drawn = make_dataset(
+        *(work, SEARCH_PRODUCTS, SEARCH_SEED, AtelierSettings(size=224)),
+        street_views=1,
+        workers=1,
+    )
+    manifest = Manifest.read(drawn)
+    manifest = manifest.with_column("split", ["test"] * len(manifest))
+    encoder = BundleEncoder(bundle, threads=1)
+    result: dict[str, Any] = {}
+    for crop in CROPS:
+        (protocol,) = build("default", manifest, Choices(crop=crop))  # type: ignore[arg-type]
+        one = report([evaluate(encoder, protocol, workers=1)])
+        wanted = ("recall@1", "recall@5", "recall@20", "mrr")
+        result[crop] = {
+            **{name: round(one[name], 4) for name in wanted},
+            **{f"interval {n}": [round(v, 4) for v in one["intervals"][n]] for n in wanted},
+            "queries": one["queries"],
+            "gallery": one["gallery"],
+            **({"detected": one["detected"]} if "detected" in one else {}),
+        }
+        print(crop, result[crop])
+    return result
+
+
+def draw_sheets(detector: BundleDetector, out: Path) -> dict[str, Any]:
+    """A sample of real photos of test senders with their best box, on numbered sheets."""
+    clothing = detection_data.shared() / "data" / "clothing"
+    known = detection_data.senders(clothing)
+    stems = sorted(
+        stem
+        for stem, (sender, label) in known.items()
+        if detection_data.split_of_sender(sender) == "test"
+        and group_of(label) in ("upper", "lower", "full")
+    )
+    rng = np.random.default_rng(0)
+    sample = [stems[k] for k in rng.permutation(len(stems))[:SAMPLE]]
+    out.mkdir(parents=True, exist_ok=True)
+    cells, none = [], 0
+    for number, stem in enumerate(sample, 1):
+        image = open_image(clothing / "images" / f"{stem}.jpg")
+        (found,) = detector.detect([image])
+        best = best_garment(found, image.shape[1], image.shape[0], detector.threshold)
+        none += best is None
+        drawn = draw_garments(image, [] if best is None else [best])
+        scale = CELL / max(drawn.shape[:2])
+        size = (round(drawn.shape[1] * scale), round(drawn.shape[0] * scale))
+        cell = np.full((CELL + 24, CELL + 6, 3), 255, np.uint8)
+        cell[: size[1], : size[0]] = cv2.resize(drawn, size, interpolation=cv2.INTER_AREA)
+        words = f"{number} {known[stem][1]}: " + (best.category if best else "none")
+        cv2.putText(cell, words, (2, CELL + 18), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (0, 0, 0), 1)
+        cells.append(cell)
+    each = COLUMNS * 4
+    for sheet, start in enumerate(range(0, len(cells), each), 1):
+        some = cells[start : start + each]
+        some += [np.full_like(cells[0], 255)] * (-len(some) % COLUMNS)
+        rows = [np.hstack(some[k : k + COLUMNS]) for k in range(0, len(some), COLUMNS)]
+        cv2.imwrite(str(out / f"sheet-{sheet}.png"), np.vstack(rows)[..., ::-1])
+    return {"photos": len(sample), "of": len(stems), "nothing found": none}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path, help="what detection_data.py made")
+    parser.add_argument("part", choices=("threshold", "ap", "time", "search", "sheets"))
+    parser.add_argument("--bundle", default="atelier")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("-o", "--out", type=Path, default=None, help="of the sheets")
+    parser.add_argument("--write", action="store_true")
+    chosen = parser.parse_args()
+    bundle = Bundle.open(chosen.bundle)
+    detector = BundleDetector(bundle, threads=chosen.threads)
+    manifest = Manifest.read(chosen.data)
+    if chosen.part == "ap":
+        result = measure_ap(manifest, detector)
+    elif chosen.part == "threshold":
+        result = choose_threshold(manifest, detector)
+    elif chosen.part == "time":
+        result = measure_time(manifest, detector, chosen.threads)
+    elif chosen.part == "sheets":
+        result = draw_sheets(detector, chosen.out or Path("sheets"))
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            result = measure_search(bundle, Path(folder) / "drawn")
+    told_all = {
+        "detector": detector.fingerprint,
+        "data": manifest.fingerprint(),
+        "machine": {
+            "cpu": platform.processor() or platform.machine(),
+            "python": platform.python_version(),
+        },
+        "measured": result,
+    }
+    print(json.dumps(told_all, indent=1))
+    if chosen.write:
+        name = f"time, {chosen.threads} threads" if chosen.part == "time" else chosen.part
+        kept = json.loads(RESULTS.read_text("utf-8")) if RESULTS.is_file() else {}
+        kept[name] = told_all
+        RESULTS.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
