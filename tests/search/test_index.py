@@ -135,14 +135,40 @@ def test_without_codes_the_answer_is_exact_until_they_are_made(tmp_path: Path) -
     store = SqliteStore.create(tmp_path, "print", DIM, ONE)
     store.add(rows(made(2000, 0)))
     query = made(1, 1)[0]
-    first, exact = store.search(query, 20), store.search_exact(query, 20)
-    np.testing.assert_array_equal(first.ids, exact.ids)
+    exact = store.search_exact(query, 20)
+    for _ in range(3):
+        np.testing.assert_array_equal(store.search(query, 20).ids, exact.ids)
     builder = store._reader._builder
     if builder is not None:
         builder.join()
     store.search(query, 20)
     assert len(codes_of(store)) == 2000
     store.close()
+
+
+def test_litter_is_left_behind_beside_the_searches(tmp_path: Path) -> None:
+    settings = dataclasses.replace(ONE, dead=0.2, grown=100.0)
+    store, reader = filled(tmp_path, settings), SqliteStore(tmp_path, settings)
+    first = codes_of_searched(reader)
+    reader.search(made(1, 1)[0], 5, Where.parse("price < 500", ["price"]))
+    store.remove([f"item{n}" for n in range(0, COUNT // 2, 3)])
+    for n in range(4):
+        store.add(rows(made(1, n), COUNT + n))
+        assert codes_of_searched(reader) in (first, codes_of(reader))  # never without codes
+    builder = reader._reader._builder
+    if builder is not None:
+        builder.join()
+    assert recall(reader, made(20, 1), 20, "category = 'dress'") >= 0.99
+    with reader._reader.index(settled=True) as index:
+        assert len(index) == index.live == COUNT * 2 // 3 + 4
+        assert index.codes is not first
+    assert reader.verify().ok
+    store.compact()
+    other = SqliteStore(tmp_path, settings)
+    for one in (store, reader, other):
+        assert recall(one, made(20, 1), 20, "category = 'dress'") >= 0.99
+        assert one.verify().ok
+        one.close()
 
 
 def test_a_saved_index_is_used_and_caught_up(tmp_path: Path, monkeypatch: Any) -> None:

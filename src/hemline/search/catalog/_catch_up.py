@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,10 +30,11 @@ from hemline.search.catalog._segments import Segments
 from hemline.search.catalog._settings import Settings
 
 _READ = 20_000  # rows read at a time
-_ROWS = """
-SELECT id, image_id, item_id, category, tags, columns
-FROM pictures JOIN items ON number = item WHERE revision > ?
-"""
+_MANY = 20_000  # new rows from which on a saved index is loaded instead of taking them in
+_PATIENCE = 3  # searches that go without codes before codes are made; a single one isn't worth it
+# Without a hint SQLite would read the whole table for a handful of new rows.
+_NEWER = "pictures INDEXED BY pictures_by_revision"
+_ROWS = "SELECT id, image_id, item_id, category, tags, columns FROM {} JOIN items ON number = item"
 
 
 class Reader:
@@ -49,6 +51,7 @@ class Reader:
         self._index = self._empty()
         self._filled = False
         self._builder: threading.Thread | None = None
+        self._wanted = 0
         self._closing = threading.Event()
         with clear(folder):
             self._db = connect(folder / FILE)
@@ -100,10 +103,12 @@ class Reader:
         try:
             revision = Meta(self._db).number("revision")
             index = self._index
-            if index.revision < Meta(self._db).number("floor") or index.littered:
+            if index.revision < Meta(self._db).number("floor"):
                 index = self._empty()
             if not index.revision or self._outdated(index):
                 index = self._saved(revision) or index
+            elif index.littered and index.codes is None:
+                index = index.packed()
             columns = columns or index.columns is not None
             if index.revision != revision:
                 self._read_ids(index)
@@ -120,10 +125,20 @@ class Reader:
         self._index, self._filled = index, fill
 
     def _outdated(self, index: Index) -> bool:
-        """Whether a writer saved codes that were learnt from more than those of ``index``."""
+        """Whether a writer saved an index that is the better one to go on from.
+
+        Its codes were learnt from more vectors, or it is newer by many rows.
+        """
         if index.live <= self.settings.exact_rows:
             return False
-        return _saved.trained(self._folder) > (0 if index.codes is None else index.codes.trained)
+        saved = _saved.revision(self._folder)
+        if saved <= index.revision:
+            return index.codes is None and saved > 0
+        if index.codes is None or _saved.trained(self._folder) > index.codes.trained:
+            return True
+        newer = "SELECT COUNT(*) FROM pictures WHERE revision > ? AND revision <= ?"
+        rows = self._db.execute(newer, (index.revision, saved)).fetchone()[0]
+        return bool(rows > _MANY)
 
     def _saved(self, revision: int) -> Index | None:
         """The index that was saved, if it is one of this store's past."""
@@ -134,15 +149,19 @@ class Reader:
             return None
         return index
 
+    def _newer(self, sql: str, revision: int) -> sqlite3.Cursor:
+        """What ``sql`` says of the pictures ({}) that were written after ``revision``, by id."""
+        if not revision:
+            return self._db.execute(f"{sql.format('pictures')} ORDER BY id")
+        return self._db.execute(f"{sql.format(_NEWER)} WHERE revision > ? ORDER BY id", (revision,))
+
     def _read_ids(self, index: Index) -> None:
         """Removals and rows newer than what ``index`` knows."""
         seen = (index.revision,)
         if seen[0]:
             gone = self._db.execute("SELECT id FROM removed WHERE revision > ?", seen).fetchall()
             index.remove(np.array([g[0] for g in gone], np.int64))
-        cursor = self._db.execute(
-            "SELECT id, item FROM pictures WHERE revision > ? ORDER BY id", seen
-        )
+        cursor = self._newer("SELECT id, item FROM {}", index.revision)
         while found := cursor.fetchmany(_READ):
             pairs = np.array(found, np.int64).reshape(-1, 2)
             slots = index.slots(pairs[:, 0])
@@ -154,7 +173,7 @@ class Reader:
     def _read_columns(self, index: Index, revision: int) -> None:
         """What is newer than what the columns of ``index`` know."""
         columns = index.columns or Columns.empty()
-        cursor = self._db.execute(_ROWS, (columns.revision,))
+        cursor = self._newer(_ROWS, columns.revision)
         while found := cursor.fetchmany(_READ):
             rows = [
                 {
@@ -173,24 +192,27 @@ class Reader:
     # Codes, beside the searches
 
     def _build_beside(self) -> None:
-        if self._builder is not None or self._closing.is_set():
+        self._wanted += 1
+        if self._builder is not None or self._closing.is_set() or self._wanted < _PATIENCE:
             return
+        self._wanted = 0
         self._builder = threading.Thread(
             target=self._build, args=(self._index,), name="hemline-index", daemon=False
         )
         self._builder.start()
 
     def _build(self, index: Index) -> None:
-        """Makes codes for ``index`` from a copy of its ids, then gives them to it."""
+        """Makes codes for a copy of ``index``, without its litter, that then takes its place."""
         with contextlib.suppress(CatalogError, RuntimeError, MemoryError):
-            with self._gate.shared():
-                copy = index.copy()
+            with self._lock, self._gate.alone():
+                copy = index.packed()
             codes = copy.train()
             copy.add_codes(codes, 0, lambda: not self._closing.is_set())
+            copy.codes, copy.coded = codes, len(copy)
             with self._lock, self._gate.alone():
                 if self._index is index and not self._closing.is_set():
-                    index.codes, index.coded = codes, len(copy)
-                    index.fill()
+                    # What was committed meanwhile comes with the next search.
+                    self._index, self._version, self._filled = copy, -1, False
         self._builder = None
 
     # Care
@@ -232,9 +254,11 @@ class Reader:
                     index = self._index
                     index.fill()  # which also shows whether new vectors drift away
                     if index.worn:
+                        index = index.packed()
                         codes = index.train()
                         index.add_codes(codes, 0)
                         index.codes, index.coded = codes, len(index)
+                        self._index = index
                 with self._gate.shared():
                     assert index.columns is not None
                     with contextlib.suppress(OSError, RuntimeError):  # no room: it is derived

@@ -74,6 +74,10 @@ class Numbers:
         self.array = Grown(data)
         self.whole = Grown(whole)
 
+    def picked(self, slots: Slots) -> Numbers:
+        """A column of ``slots`` (n,) alone."""
+        return Numbers(self.array.data[slots], self.whole.data[slots])
+
     def takes(self, values: Sequence[Any]) -> bool:
         """Whether all values are none or numbers that a float holds."""
         return all(
@@ -156,6 +160,10 @@ class Coded:
             empty = pa.array([], pa.large_string())
             self._texts = [pa.concat_arrays(self._texts) if self._texts else empty]
         return self._texts[0]
+
+    def picked(self, slots: Slots) -> Coded:
+        """A column of ``slots`` (n,) alone."""
+        return Coded(self.codes.data[slots], self.texts, self.plain)
 
     def distinct(self) -> list[Any]:
         """The values, by their codes."""

@@ -72,6 +72,17 @@ class Columns:
         column.put(slots, values)
         self.columns[name] = column
 
+    def picked(self, slots: Slots) -> Columns:
+        """The columns of ``slots`` (n,) alone; settled."""
+        self.length = max(self.length, int(slots.max(initial=-1)) + 1)
+        self.tags.resize(self.length)
+        for column in self.columns.values():
+            column.resize(self.length)
+        columns = {name: column.picked(slots) for name, column in self.columns.items()}
+        picked = Columns(columns, self.tags.picked(slots), len(slots))
+        picked.revision = self.revision
+        return picked
+
     def rows(self, slots: Slots) -> list[dict[str, Any]]:
         """What is known of ``slots`` (n,), without what is none; settled."""
         owners, codes = self.tags.pairs(slots)

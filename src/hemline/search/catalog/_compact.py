@@ -35,6 +35,9 @@ def compact(
     if not whole.all():
         number = int(ids[int(np.argmin(whole))]) // segments.rows
         raise SegmentError(segments.damage(number, "has damaged vectors"))
+    noted = db.execute("SELECT COUNT(*) FROM removed").fetchone()[0]
+    if not sparse and not noted:
+        return CompactReport(0, 0, _sweep(db, segments)[1])
     with commit():
         _pass_by(db, segments, sparse)
     for start in range(0, len(ids), _BATCH):
@@ -43,12 +46,18 @@ def compact(
         advance(min(len(ids), start + _BATCH), len(ids))
     with commit() as revision:
         _trim(db, revision, sparse)
-    stray = set(segments.numbers()) - {n for (n,) in db.execute("SELECT number FROM segments")}
-    files = [segments.drop(number) for number in sorted(stray)]
+    files, size = _sweep(db, segments)
     db.execute("PRAGMA incremental_vacuum").fetchall()
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     database = max(0, before - _pages(db))
-    return CompactReport(len(ids), len([size for size in files if size]), sum(files) + database)
+    return CompactReport(len(ids), files, size + database)
+
+
+def _sweep(db: sqlite3.Connection, segments: Segments) -> tuple[int, int]:
+    """Deletes segment files that no row points to: how many, and their bytes."""
+    stray = set(segments.numbers()) - {n for (n,) in db.execute("SELECT number FROM segments")}
+    sizes = [size for number in sorted(stray) if (size := segments.drop(number))]
+    return len(sizes), sum(sizes)
 
 
 def _pages(db: sqlite3.Connection) -> int:

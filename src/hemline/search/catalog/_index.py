@@ -126,13 +126,17 @@ class Index:
         out[there] = self.segments.halves(self.ids.data[slots[there]])
         return out
 
-    def copy(self) -> Index:
-        """Its ids and what is alive, as they are now; nothing else."""
-        copy = Index(self.dim, self.segments, self.settings)
-        copy.ids = Grown(self.ids.data.copy())
-        copy.alive = Grown(self.alive.data.copy())
-        copy.live, copy.revision = self.live, self.revision
-        return copy
+    def packed(self) -> Index:
+        """The same without the slots of removed rows, and without vectors and codes."""
+        slots = np.flatnonzero(self.alive.data)
+        packed = Index(self.dim, self.segments, self.settings)
+        packed.ids, packed.items = Grown(self.ids.data[slots]), Grown(self.items.data[slots])
+        packed.alive = Grown(np.ones(len(slots), bool))
+        packed.live, packed.revision = len(slots), self.revision
+        if self.columns is not None:
+            self.columns.settle()
+            packed.columns = self.columns.picked(slots)
+        return packed
 
     def train(self, seed: int = 0) -> Codes:
         """A codebook for what is there, without codes yet."""
@@ -145,6 +149,8 @@ class Index:
     @property
     def worn(self) -> bool:
         """Whether codes are missing, or should be made anew."""
+        if self.littered:
+            return True
         if self.live <= self.settings.exact_rows:
             return False
         codes = self.codes
@@ -157,7 +163,7 @@ class Index:
 
     @property
     def littered(self) -> bool:
-        """Whether so many slots are of removed rows that all should be made anew."""
+        """Whether too many slots are of removed rows."""
         dead = len(self) - self.live
         return dead > 1024 and dead > self.settings.dead * len(self)
 

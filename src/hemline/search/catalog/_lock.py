@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from hemline.errors import CatalogError
+from hemline.errors import CatalogBusy, CatalogError
 
 if sys.platform == "win32":
     import msvcrt
@@ -55,10 +55,11 @@ class WriterLock:
         """Takes it; True if the last holder died with it.
 
         Raises:
-            CatalogError: someone else holds it.
+            CatalogBusy: someone else holds it.
+            CatalogError: the folder can't be written to.
         """
         if not self._thread.acquire(blocking=False):
-            raise CatalogError(f"another thread writes to {self._path.parent}; wait until it ends")
+            raise CatalogBusy(f"another thread writes to {self._path.parent}; wait until it ends")
         try:
             if self._depth == 0:
                 self._died = self._lock()
@@ -78,7 +79,7 @@ class WriterLock:
         if not _try_lock(descriptor):
             holder = _holder(descriptor)
             os.close(descriptor)
-            raise CatalogError(
+            raise CatalogBusy(
                 f"{self._path.parent} is being written to by another process{holder}; "
                 "wait until it ends (searching is not blocked)"
             )

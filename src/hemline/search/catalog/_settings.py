@@ -32,7 +32,7 @@ class Settings:
     segment_rows: int = 65_536
     exact_rows: int = 50_000
     subset_rows: int = 4_000
-    subset_part: int = 200
+    subset_part: int = 100
     train_rows: int = 16_384
     parts_rows: int = 400_000
     lists_rows: int = 4_000_000

@@ -33,6 +33,13 @@ class Tags:
         none = np.zeros(length, np.int32)
         return cls(none.astype(np.int64), none, np.zeros(0, np.int32), [])
 
+    def picked(self, slots: Slots) -> Tags:
+        """The tags of ``slots`` (n,) alone."""
+        _, codes = self.pairs(slots)
+        counts = self.count.data[slots]
+        start = np.cumsum(counts, dtype=np.int64) - counts
+        return Tags(start, counts, codes, list(self.names))
+
     def resize(self, length: int) -> None:
         self.start.resize(length, 0)
         self.count.resize(length, 0)

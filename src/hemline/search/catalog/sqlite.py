@@ -300,7 +300,10 @@ class SqliteStore:
 
     def compact(self, advance: Advance = silent) -> CompactReport:
         with self.writing(), clear(self._folder):
-            return _compact.compact(self._db, self._segments, self._commit, advance)
+            report = _compact.compact(self._db, self._segments, self._commit, advance)
+            if report.moved:
+                self.save()  # so that readers needn't take in what moved
+            return report
 
     def verify(self, repair: bool = False, advance: Advance = silent) -> CheckReport:
         with self.writing() if repair else contextlib.nullcontext(), clear(self._folder):
