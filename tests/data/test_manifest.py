@@ -133,6 +133,7 @@ WRONG = [
     ("path,item_id,domain,x1,y1,x2,y2\na,1,shop,5,1,5,9\n", "box 5,1,5,9 has no area"),
     ("path,item_id,domain,x1,y1,x2,y2\na,1,shop,1,,5,9\n", "box 1,,5,9 lacks a side"),
     ("path,item_id,domain,x1,y1,x2,y2\na,1,shop,1,1,5,1e999\n", "1,1,5,inf is not finite"),
+    ("path,item_id,domain,x1,y1,x2,y2\na,1,shop,1,1,5,1e300\n", "outside any picture"),
     ("path,item_id,domain,x1,y1,x2,y2\na,1,shop,1,1,x,9\n", "x2 is 'x', not a number"),
     ("path,item_id,domain,x1\na,1,shop,1\n", "lacks a side"),
     ("path,item_id,domain,landmarks\na,1,shop,1;2;3\n", "landmarks are 3 numbers, not 24"),

@@ -34,6 +34,8 @@ SCHEMA: dict[str, Any] = {
 }
 ROLES = ("query", "gallery")
 _SHOWN = 20
+#: No picture that is opened has a side of so many pixels.
+_FAR = 10_000_000
 
 Rows = npt.NDArray[np.int64]
 
@@ -269,9 +271,15 @@ def _boxes(table: Any, problems: Problems) -> dict[str, Any]:
     problems.add(
         "boxes not finite", np.flatnonzero(infinite & ~partly & ~told), tell("is not finite")
     )
+    far = (np.abs(box) > _FAR).any(axis=1) & ~infinite
+    problems.add(
+        "boxes outside any picture",
+        np.flatnonzero(far & ~partly),
+        tell(f"lies more than {_FAR:,} pixels away, outside any picture"),
+    )
     problems.add(
         "boxes without area",
-        np.flatnonzero(flat & ~infinite & ~partly),
+        np.flatnonzero(flat & ~infinite & ~partly & ~far),
         tell("has no area; x2 > x1 and y2 > y1 are needed"),
     )
     none = missing.all(axis=1)
