@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from hemline.data.garments import Garment, to_text
 from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
 from hemline.data.show import draw_sheet, mark, pick, pick_pairs, write_sheet
@@ -137,3 +139,19 @@ def test_what_cannot_be_drawn(manifest: Manifest, tmp_path: Path) -> None:
         draw_sheet(mixed.select([0]))
     with pytest.raises(UsageError, match=r"\.png or \.jpg"):
         write_sheet(mixed, tmp_path / "sheet.pdf")
+
+
+def test_what_else_is_worn_has_thin_boxes() -> None:
+    others = to_text(
+        [
+            Garment("shirt", Box(20, 20, 180, 80), role="product"),
+            Garment("jeans", Box(40, 30, 100, 90), role="worn"),
+        ]
+    )
+    plain = Record("", "a", "1", "shop", box=Box(20, 20, 180, 80))
+    drawn = mark(GREY, plain, 100)
+    more = mark(GREY, replace(plain, extra={"garments": others}), 100)
+    changed = np.argwhere((drawn != more).any(axis=2))
+    assert len(changed) > 40
+    assert (changed.min(axis=0) >= (39, 19)).all(), "only around the jeans"
+    assert (more[50, 20] == (100, 100, 100)).all()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from hemline.data.garments import Garment, garments_of
 from hemline.types import ABSENT, LANDMARKS, VISIBLE, Image, Record
 
 Colour = tuple[int, int, int]
@@ -31,7 +32,10 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw(picture: Image, garments: Sequence[Record], side: int) -> Image:
-    """The picture fitted into (side, side, 3) with every garment's box and landmarks."""
+    """The picture fitted into (side, side, 3) with every garment's box and landmarks.
+
+    What else is worn in it, as the column ``garments`` tells, has thin boxes and its category.
+    """
     height, width = picture.shape[:2]
     scale = side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -40,6 +44,9 @@ def draw(picture: Image, garments: Sequence[Record], side: int) -> Image:
     left, top = (side - size[0]) // 2, (side - size[1]) // 2
     inside = square[top : top + size[1], left : left + size[0]]
     inside[:] = cv2.resize(picture, size, interpolation=way)
+    for other in garments_of(garments[0]) or () if garments else ():
+        if other.role != "product":
+            _beside(inside, other, scale)
     for number, garment in enumerate(garments):
         colour = GARMENTS[number % len(GARMENTS)]
         if garment.box is not None:
@@ -51,6 +58,14 @@ def draw(picture: Image, garments: Sequence[Record], side: int) -> Image:
         if garment.landmarks is not None:
             _landmarks(inside, garment.landmarks * np.array([scale, scale, 1.0]))
     return square
+
+
+def _beside(picture: Image, garment: Garment, scale: float) -> None:
+    x1, y1, x2, y2 = (round(float(v) * scale) for v in garment.box)
+    cv2.rectangle(picture, (x1, y1), (x2 - 1, y2 - 1), GREY, 1)
+    at = (max(0, x1) + 2, min(max(0, y1) + 11, picture.shape[0] - 2))
+    cv2.putText(picture, garment.category, at, FONT, 0.36, (255, 255, 255), 3, cv2.LINE_AA)
+    cv2.putText(picture, garment.category, at, FONT, 0.36, INK, 1, cv2.LINE_AA)
 
 
 def _badge(picture: Image, text: str, x: int, y: int, colour: Colour) -> None:
