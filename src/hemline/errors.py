@@ -38,6 +38,10 @@ class CatalogError(HemlineError):
     """A catalogue that is missing, damaged, locked, or made with another bundle."""
 
 
+class CatalogBusy(CatalogError):
+    """A catalogue that somebody else writes to just now; the same works again later."""
+
+
 class TrainingError(HemlineError):
     """A recipe or run that can't be trained or resumed."""
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import hemline.search.catalog._rebuild as rebuild_module
 from helpers.small_shop import manifest, state, write_picture
 from helpers.tiny_bundle import make_tiny_bundle
 from hemline.data.images import open_image
-from hemline.errors import CatalogError
+from hemline.errors import CatalogBusy, CatalogError
 from hemline.search.bundle import Bundle
 from hemline.search.catalog import Catalog, _live
 from hemline.search.encoder import BundleEncoder
@@ -127,6 +128,35 @@ def test_changes_of_others_meanwhile_come_along(
     assert_is_of(catalog, new)
     assert set(wanted) == {f"{n}.jpg" for n in [*range(2, 18), 40, 41]}
     assert wanted["5.jpg"].columns == {"price": 0.5}
+
+
+def test_the_swap_waits_for_a_writer(
+    catalog: Catalog, new: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert catalog.folder is not None
+    writing, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with Catalog.open(catalog.folder or "") as writer, writer.writing():
+            writing.set()
+            done.wait(1.0)
+            writer.remove(["item0"])
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    writing.wait()
+    catalog.rebuild(new)
+    thread.join()
+    assert catalog.live().store.counts() == (18, 9)
+    assert_is_of(catalog, new)
+    monkeypatch.setattr(rebuild_module, "PATIENCE", 0.0)
+    old = Bundle.open(new.folder.parent / "old")
+    with (
+        Catalog.open(catalog.folder) as writer,
+        writer.writing(),
+        pytest.raises(CatalogBusy, match="is being written to"),
+    ):
+        catalog.rebuild(old)
 
 
 def test_only_one_rebuild_and_no_lost_pictures(

@@ -9,12 +9,14 @@ rebuild is gone on with by the same command; one of another bundle is begun anew
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hemline.errors import BundleError, CatalogError
+from hemline.errors import BundleError, CatalogBusy, CatalogError
 from hemline.search.catalog import _live
 from hemline.search.catalog._care import embed_copies
 from hemline.search.catalog._ingest import batches, counted_tags
@@ -24,8 +26,11 @@ from hemline.search.catalog._protocol import Row, Store, StoreSpec
 if TYPE_CHECKING:
     from hemline.search.bundle import Bundle
     from hemline.search.catalog import Catalog
+    from hemline.search.catalog._live import Live
     from hemline.search.encoder import BundleEncoder
 
+#: How long the swap waits for a writer, in seconds.
+PATIENCE = 3600.0
 _PASSES = 3  # without the right to write, before the last one that has it
 
 
@@ -157,7 +162,7 @@ class _Rebuild:
                     break
                 seen = self._pass(live.store)
             self._check_lost(drop_lost)
-            with self.catalog.writing() as held:
+            with self._held() as held:
                 if held.home != live.home:
                     raise CatalogError(
                         f"{self.catalog.folder} was rebuilt by another process meanwhile; look "
@@ -171,6 +176,21 @@ class _Rebuild:
                 assert folder is not None
                 _live.point(folder, self.place)
         self.report.unknown_tags = dict(unknown)
+
+    @contextmanager
+    def _held(self) -> Iterator[Live]:
+        """The right to write to the live store; waits for a writer that is at work."""
+        until = time.monotonic() + PATIENCE
+        with ExitStack() as stack:
+            while True:
+                try:
+                    live = stack.enter_context(self.catalog.writing())
+                    break
+                except CatalogBusy:
+                    if time.monotonic() > until:
+                        raise
+                    time.sleep(0.2)
+            yield live
 
     def _check_lost(self, drop_lost: bool) -> None:
         self.report.lost = sorted(self.lost)
