@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute
 
+from hemline.data._image_ids import image_ids
 from hemline.data._manifest_text import NUMBER, parse_landmarks, parse_tags
 from hemline.errors import DataError
 from hemline.types import DOMAINS, SPLITS
@@ -337,23 +338,6 @@ def _landmarks(table: Any, problems: Problems) -> Any:
         lambda row: "a landmark's place is not finite",
     )
     return column
-
-
-def image_ids(given: Any, path: Any) -> Any:
-    """Where ``given`` is empty: the path, and ``path#2``, ``path#3`` for its further rows."""
-    missing = pc.equal(given, "").to_numpy(zero_copy_only=False)
-    if not missing.any():
-        return given
-    codes = path.dictionary_encode().indices.to_numpy(zero_copy_only=False)
-    order = np.argsort(codes, kind="stable")
-    ordered = codes[order]
-    first = np.r_[True, ordered[1:] != ordered[:-1]]
-    start = np.maximum.accumulate(np.where(first, np.arange(len(codes)), 0))
-    nth = np.empty(len(codes), np.int64)
-    nth[order] = np.arange(len(codes)) - start + 1
-    later = pc.binary_join_element_wise(path, pa.array(nth).cast(pa.string()), "#")
-    default = pc.if_else(pa.array(nth == 1), path, later)
-    return pc.if_else(pa.array(missing), default, given)
 
 
 def _check_words(columns: dict[str, Any], problems: Problems) -> None:

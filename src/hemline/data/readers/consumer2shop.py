@@ -24,7 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from hemline.data._manifest_check import SCHEMA, canonical, image_ids
+from hemline.data._image_ids import image_ids
+from hemline.data._manifest_check import SCHEMA, canonical
 from hemline.data.manifest import Manifest
 from hemline.data.readers._arrow import index_of, pa, pc, true, words
 from hemline.data.readers._attributes import read_attributes

@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from hemline.data._manifest_check import canonical, image_ids
+from hemline.data._image_ids import image_ids
+from hemline.data._manifest_check import canonical
 from hemline.data.manifest import Manifest
 from hemline.data.readers._arrow import Mask, index_of, pa, pc, true, words
 from hemline.data.readers._base import (

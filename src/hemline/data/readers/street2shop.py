@@ -29,7 +29,8 @@ from typing import Any
 
 import numpy as np
 
-from hemline.data._manifest_check import BOX, SCHEMA, canonical, image_ids
+from hemline.data._image_ids import image_ids
+from hemline.data._manifest_check import BOX, SCHEMA, canonical
 from hemline.data.manifest import Manifest
 from hemline.data.readers._arrow import pa
 from hemline.data.readers._base import (
