@@ -388,3 +388,18 @@ def test_killed_at_any_moment_the_next_run_ends_equal(
             assert torn.sweep() == 0
             assert torn.sync(second).unchanged == 55
     assert killed >= 3
+
+
+def test_what_is_cropped_is_remembered_once_it_has_worked(
+    catalog: Catalog, tmp_path: Path, embedded: list[int]
+) -> None:
+    path = feed(tmp_path, lines(tmp_path, 3))
+    with pytest.raises(DataError, match="no column 'Foto'"):
+        catalog.sync(path, mapping=parse_pairs(["images=Foto"]), crop="box")
+    catalog.sync(path)  # nothing of the failed run is remembered
+    assert not (tmp_path / "shop" / "feed.json").exists()
+    catalog.sync(path, crop="box")
+    assert json.loads((tmp_path / "shop" / "feed.json").read_text())["crop"] == "box"
+    assert catalog.sync(path).unchanged == 3
+    with pytest.raises(UsageError, match="crop is none, box"):
+        catalog.sync(path, crop="middle")

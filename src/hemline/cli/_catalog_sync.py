@@ -70,8 +70,9 @@ def sync(
         ),
     ] = False,
     crop: Annotated[
-        str, typer.Option(help="Which part of each picture is embedded, as for 'add'.")
-    ] = "none",
+        str | None,
+        typer.Option(help="Which part of each picture is embedded, as for 'add'. Remembered."),
+    ] = None,
     batch: Annotated[int, typer.Option(help="Pictures to one durable commit, about.")] = 64,
     threads: Annotated[
         int | None, typer.Option(help="Threads of the shop tower; all cores by default.")

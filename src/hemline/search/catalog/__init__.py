@@ -215,7 +215,7 @@ class Catalog:
         max_bad: float | None = None,
         dry_run: bool = False,
         reread: bool = False,
-        crop: str = "none",
+        crop: str | None = None,
         encoder: Encoder | None = None,
         batch: int = 64,
         workers: int | None = None,
@@ -228,13 +228,13 @@ class Catalog:
 
         Args:
             feed: CSV, JSON lines or Parquet, with all products.
-            mapping: what its columns mean beyond what their names say; remembered.
+            mapping, crop: what its columns mean, and as for `add`; both are remembered.
             allow_removals: the share of the products that may leave (0.2 by default), or who is
                 asked where some would.
             max_bad: the share of the feed's rows that may be unusable (0.05 by default).
             dry_run: changes nothing and says what would be done.
             reread: reads every picture, also those whose file has the size and time it had.
-            crop, encoder, batch, workers: as for `add`.
+            encoder, batch, workers: as for `add`.
             advance: told (pictures done, pictures in all) after each commit.
 
         Raises:

@@ -49,18 +49,22 @@ class FeedMapping:
         columns: hemline's word (``id group images category tags``) or a new name → columns.
         without: columns that aren't stored.
         images: the folder of the pictures, or empty for the feed's own.
+        crop: which part of the pictures is embedded, or empty for the whole.
     """
 
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     without: tuple[str, ...] = ()
     images: str = ""
+    crop: str = ""
 
     def changed(self, other: FeedMapping) -> FeedMapping:
         """This with what ``other`` says put over it."""
         return FeedMapping(
-            {**self.columns, **other.columns}, other.without or self.without,
+            {**self.columns, **other.columns},
+            other.without or self.without,
             other.images or self.images,
-        )  # fmt: skip
+            other.crop or self.crop,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,9 @@ def remembered(folder: Path | None) -> FeedMapping:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         columns = {name: _names(value) for name, value in raw["columns"].items()}
-        return FeedMapping(columns, tuple(raw["without"]), str(raw["images"]))
+        return FeedMapping(
+            columns, tuple(raw["without"]), str(raw["images"]), str(raw.get("crop", ""))
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CatalogError(
             f"{path}, how the feed's columns are mapped, is damaged ({error}); delete it and give "
@@ -151,7 +157,12 @@ def remembered(folder: Path | None) -> FeedMapping:
 def remember(folder: Path, mapping: FeedMapping) -> None:
     """Keeps a mapping in the catalogue."""
     columns = {name: list(value) for name, value in mapping.columns.items()}
-    kept = {"columns": columns, "without": list(mapping.without), "images": mapping.images}
+    kept = {
+        "columns": columns,
+        "without": list(mapping.without),
+        "images": mapping.images,
+        "crop": mapping.crop,
+    }
     write_whole(folder / FILE, json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -34,7 +34,7 @@ def sync(
     max_bad: float | None,
     dry_run: bool,
     reread: bool,
-    crop: str,
+    crop: str | None,
     encoder: Encoder | None,
     batch: int,
     workers: int | None,
@@ -44,8 +44,9 @@ def sync(
     count = workers_of(batch, workers)
     allowed = _allowed(allow_removals)
     bad = _share(BAD if max_bad is None else max_bad, "the share of bad rows")
-    cropped = find_crop(crop, catalog.live().bundle)
-    said = _feed_map.remembered(catalog.folder).changed(mapping or FeedMapping())
+    new = (mapping or FeedMapping()).changed(FeedMapping(crop=crop or ""))
+    said = _feed_map.remembered(catalog.folder).changed(new)
+    cropped = find_crop(said.crop or "none", catalog.live().bundle)
     if said.images and not Path(said.images).is_dir():
         raise UsageError(f"the folder of pictures {said.images} isn't there; name it (--images)")
     feed = Feed.read(path)
@@ -54,8 +55,6 @@ def sync(
     del feed
     with _held(catalog, dry_run) as live:
         coder = coder_of(live, encoder)
-        if mapping is not None and catalog.folder is not None and not dry_run:
-            _feed_map.remember(catalog.folder, said)
         stamps = Stamps(catalog.folder, dry_run, forget=reread)
         try:
             run = Sync(
@@ -69,7 +68,10 @@ def sync(
                 count,
                 dry_run,
             )
-            return run.run(allowed, bad, advance)
+            report = run.run(allowed, bad, advance)
+            if new != FeedMapping() and catalog.folder is not None and not dry_run:
+                _feed_map.remember(catalog.folder, said)
+            return report
         finally:
             stamps.close()
 
