@@ -42,6 +42,7 @@ class Codes:
     Attributes:
         trained: how many vectors there were when the codebook was learnt.
         loss: mean squared difference of a vector and its code, of the vectors it was learnt from.
+        new_loss: the same of those that came since, the latest counting most.
     """
 
     def __init__(self, parts: list[Any], trained: int, loss: float, settings: Settings) -> None:
@@ -155,6 +156,10 @@ class Codes:
 
     # Keeping
 
+    def about(self) -> dict[str, Any]:
+        """What is to be kept beside its files."""
+        return {"trained": self.trained, "loss": self.loss, "new_loss": self.new_loss}
+
     def write(self, folder: Path) -> None:
         """Writes its files into ``folder``."""
         import faiss
@@ -163,8 +168,8 @@ class Codes:
             faiss.write_index(part, str(folder / f"codes-{i}.{_EXTENSION}"))
 
     @classmethod
-    def read(cls, folder: Path, trained: int, loss: float, settings: Settings) -> Codes:
-        """What `write` wrote.
+    def read(cls, folder: Path, about: dict[str, Any], settings: Settings) -> Codes:
+        """What `write` wrote, with what `about` said.
 
         Raises:
             RuntimeError: FAISS can't read it.
@@ -172,7 +177,10 @@ class Codes:
         import faiss
 
         paths = sorted(folder.glob(f"codes-*.{_EXTENSION}"))
-        return cls([faiss.read_index(str(path)) for path in paths], trained, loss, settings)
+        parts = [faiss.read_index(str(path)) for path in paths]
+        codes = cls(parts, int(about["trained"]), float(about["loss"]), settings)
+        codes.new_loss = float(about["new_loss"])
+        return codes
 
 
 def _best(score: FloatArray, slots: Slots, count: int) -> Slots:

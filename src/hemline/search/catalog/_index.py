@@ -27,7 +27,8 @@ from hemline.types import FloatArray
 
 Mask = npt.NDArray[np.bool_]
 _BLOCK = 16_384  # vectors read at a time
-_FILTERS = 32  # conditions whose answer is remembered
+_FILTERS = 32  # conditions whose answer is remembered,
+_FILTER_BYTES = 1 << 27  # fewer where their masks would take more than this
 
 
 class Index:
@@ -180,7 +181,8 @@ class Index:
                 assert self.columns is not None
                 mask = self.columns.mask(where, len(self)) & self.alive.data
                 known = (self.revision, mask, Subset.of(mask))
-            while len(self._filters) >= _FILTERS:  # the first is the one not asked for longest
+            most = min(_FILTERS, max(2, _FILTER_BYTES // max(1, len(self))))
+            while len(self._filters) >= most:  # the first is the one not asked for longest
                 del self._filters[next(iter(self._filters))]
             self._filters[where.text] = known
             return known

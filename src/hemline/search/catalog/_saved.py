@@ -72,8 +72,7 @@ def write(folder: Path, index: Index) -> None:
         about = {
             "format": FORMAT,
             "dim": index.dim,
-            "trained": index.codes.trained,
-            "loss": index.codes.loss,
+            **index.codes.about(),
             "columns": _write_columns(partial, index.columns),
         }
         about["files"] = {path.name: _sum(path) for path in sorted(partial.iterdir())}
@@ -97,7 +96,7 @@ def read(folder: Path, index: Index) -> bool:
             if about["format"] != FORMAT or about["dim"] != index.dim or any(wrong(saved)):
                 continue
             ids, alive, items = (np.load(saved / f"{n}.npy") for n in ("ids", "alive", "items"))
-            codes = Codes.read(saved, about["trained"], about["loss"], index.settings)
+            codes = Codes.read(saved, about, index.settings)
             columns = _read_columns(saved, about["columns"], len(ids))
             index.ids, index.alive, index.items = Grown(ids), Grown(alive), Grown(items)
             index.live = int(np.count_nonzero(alive))

@@ -307,11 +307,11 @@ class SqliteStore:
 
     def verify(self, repair: bool = False, advance: Advance = silent) -> CheckReport:
         with self.writing() if repair else contextlib.nullcontext(), clear(self._folder):
-            with self._reading:
-                problems = _verify.sound(self._read)
+            with contextlib.closing(connect(self._folder / FILE)) as db:
+                problems = _verify.sound(db)
                 if problems:
                     return CheckReport(0, tuple(problems))
-                damaged, lost = _verify.vectors(self._read, self._segments, advance)
+                damaged, lost = _verify.vectors(db, self._segments, advance)
             problems += damaged
             if repair:
                 with self._commit():
@@ -331,12 +331,8 @@ class SqliteStore:
             )
 
     def backup(self, folder: Path, advance: Advance = silent) -> None:
-        with clear(folder):
-            db = connect(self._folder / FILE)
-            try:
-                _snapshot.copy(db, self._segments, folder, advance)
-            finally:
-                db.close()
+        with clear(folder), contextlib.closing(connect(self._folder / FILE)) as db:
+            _snapshot.copy(db, self._segments, folder, advance)
 
     def stats(self) -> dict[str, Any]:
         counts = self._query("SELECT COUNT(*), COALESCE(SUM(count), 0) FROM segments")[0]
