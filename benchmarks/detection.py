@@ -18,7 +18,8 @@
   the street photos from the shop pictures, cut in each way. The shipped embedding was trained on
   whole pictures.
 - **sheets** draws a sample of real photos of unseen senders, whether they can be cut out or not,
-  with the box that a search would take; people count those that cover the garment.
+  with the box that a search would take, its margin included; people count those that cover the
+  garment.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ from hemline.evaluation.detection import (
 from hemline.evaluation.report import report
 from hemline.evaluation.run import evaluate
 from hemline.search.bundle import Bundle
-from hemline.search.detector import BundleDetector, best_garment
+from hemline.search.detector import BundleDetector, best_garment, margined
 from hemline.search.encoder import BundleEncoder
 from hemline.search.found import draw_garments
 from hemline.types import Detection
@@ -64,7 +65,7 @@ RESULTS = Path(__file__).with_name("results") / "detection.json"
 CROPS = ("none", "query", "detected-query", "box", "detected")
 SEARCH_SEED, SEARCH_PRODUCTS = 91, 1000
 STEPS = ("decode the file", "resize", "graph", "boxes")
-SAMPLE, CELL, COLUMNS = 120, 300, 6
+SAMPLE, CELL, COLUMNS = 120, 330, 5
 
 Pictures = tuple[list[tuple[Detection, ...]], list[tuple[Truth, ...]]]
 
@@ -249,7 +250,8 @@ def draw_sheets(detector: BundleDetector, out: Path) -> dict[str, Any]:
         (found,) = detector.detect([image])
         best = best_garment(found, image.shape[1], image.shape[0], detector.threshold)
         none += best is None
-        drawn = draw_garments(image, [] if best is None else [best])
+        used = [] if best is None else [best._replace(box=margined(best, image))]
+        drawn = draw_garments(image, used)
         scale = CELL / max(drawn.shape[:2])
         size = (round(drawn.shape[1] * scale), round(drawn.shape[0] * scale))
         cell = np.full((CELL + 24, CELL + 6, 3), 255, np.uint8)
