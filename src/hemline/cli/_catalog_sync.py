@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from hemline.cli._common import JsonOption, emit, err, natives_hushed, out, prog
 
 if TYPE_CHECKING:
     from hemline.search.catalog._feed_map import FeedMapping
+    from hemline.search.catalog._protocol import Counts
     from hemline.search.catalog._sync import Removals, SyncReport
 
 _SHOWN = 10
@@ -91,27 +93,38 @@ def sync(
     Example: hemline catalog sync shop feed.csv --images pictures
     Example: hemline catalog sync shop artikel.csv id=Artikel images=Foto price=Preis
     """
-    from hemline.errors import UsageError
+    from hemline.errors import CatalogError, UsageError
     from hemline.search.catalog import Catalog
 
     if yes and allow_removals is not None:
         raise UsageError("--yes and --allow-removals contradict each other; give one of them")
     said = _said(columns or [], mapping, images)
-    allow = 1.0 if yes else allow_removals if allow_removals is not None else _ask
-    with Catalog.open(catalog) as opened, natives_hushed(), progress("catalog sync") as advance:
-        opened.encoder(threads)
-        report = opened.sync(
-            feed,
-            mapping=said,
-            allow_removals=allow,
-            max_bad=max_bad,
-            dry_run=dry_run,
-            reread=reread,
-            crop=crop,
-            batch=batch,
-            advance=advance,
-        )
-        counts = opened.store.counts()
+    asked: list[Removals] = []
+
+    def run(allow: float | Callable[[Removals], bool]) -> tuple[SyncReport, Counts]:
+        with Catalog.open(catalog) as opened, natives_hushed(), progress("catalog sync") as advance:
+            opened.encoder(threads)
+            report = opened.sync(
+                feed,
+                mapping=said,
+                allow_removals=allow,
+                max_bad=max_bad,
+                dry_run=dry_run,
+                reread=reread,
+                crop=crop,
+                batch=batch,
+                advance=advance,
+            )
+            return report, opened.store.counts()
+
+    try:
+        share = 1.0 if yes else allow_removals
+        report, counts = run(share if share is not None else partial(_unasked, asked))
+    except CatalogError:
+        # A person is asked here, where no bar of progress writes over the question.
+        if not (asked and _confirmed(asked[0])):
+            raise
+        report, counts = run(1.0)
     if skipped is not None:
         from hemline.cli._catalog_words import write_skipped
 
@@ -136,12 +149,17 @@ def _said(columns: Sequence[str], file: Path | None, images: Path | None) -> Fee
     return said.changed(FeedMapping(images=str(images.resolve()) if images else ""))
 
 
-def _ask(removals: Removals) -> bool:
-    """At a terminal a person decides; elsewhere a fifth is the limit."""
+def _unasked(asked: list[Removals], removals: Removals) -> bool:
+    """Whether so few products leave that nobody is asked; notes what somebody is asked about."""
     from hemline.search.catalog._sync import REMOVALS
 
-    if removals.share <= REMOVALS:
-        return True
+    if removals.share > REMOVALS:
+        asked.append(removals)
+    return removals.share <= REMOVALS
+
+
+def _confirmed(removals: Removals) -> bool:
+    """What a person at a terminal says; elsewhere nobody agrees."""
     if not (sys.stdin.isatty() and err.is_terminal):
         return False
     question = f"The feed lacks {removals.gone} of {removals.of} products. Take them out?"

@@ -44,13 +44,15 @@ def _stored(hit: Mapping[str, Any]) -> str:
     """The further columns in a line, what a shopper reads first at its start."""
     names = [name for name in hit if name not in _KNOWN]
     names.sort(key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
-    shown = [
-        f"{name} {value:g}"
-        if isinstance(value, float)
-        else f"{name} {value}".removeprefix("title ")
-        for name, value in ((name, hit[name]) for name in names)
-    ]
+    shown = [f"{name} {_cell(hit[name])}".removeprefix("title ") for name in names]
     return ", ".join([*shown, *hit["tags"]])
+
+
+def _cell(value: Any) -> str:
+    """``9.5``, or ``S/M/L`` of a list."""
+    if isinstance(value, list):
+        return "/".join(map(_cell, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _facet(facet: Mapping[str, Any]) -> str:
