@@ -177,7 +177,9 @@ def test_a_saved_index_is_used_and_caught_up(tmp_path: Path, monkeypatch: Any) -
     assert saved == store.revision
     store.add(rows(made(20, 5), COUNT))
     store.close()
-    monkeypatch.setattr("hemline.search.catalog._index.Index.train", None)  # must not be needed
+    monkeypatch.setattr(
+        "hemline.search.catalog._index.Index.make_codes", None
+    )  # must not be needed
     again = SqliteStore(tmp_path, ONE)
     assert len(codes_of_searched(again)) == COUNT + 20
     assert recall(again, made(20, 5), 5, "price < 500") >= 0.99

@@ -206,9 +206,7 @@ class Reader:
         with contextlib.suppress(CatalogError, RuntimeError, MemoryError):
             with self._lock, self._gate.alone():
                 copy = index.packed()
-            codes = copy.train()
-            copy.add_codes(codes, 0, lambda: not self._closing.is_set())
-            copy.codes, copy.coded = codes, len(copy)
+            copy.make_codes(lambda: not self._closing.is_set())
             with self._lock, self._gate.alone():
                 if self._index is index and not self._closing.is_set():
                     # What was committed meanwhile comes with the next search.
@@ -255,9 +253,7 @@ class Reader:
                     index.fill()  # which also shows whether new vectors drift away
                     if index.worn:
                         index = index.packed()
-                        codes = index.train()
-                        index.add_codes(codes, 0)
-                        index.codes, index.coded = codes, len(index)
+                        index.make_codes()
                         self._index = index
                 with self._gate.shared():
                     assert index.columns is not None

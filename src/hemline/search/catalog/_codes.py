@@ -41,7 +41,7 @@ class Codes:
 
     Attributes:
         trained: how many vectors there were when the codebook was learnt.
-        loss: mean squared difference of a vector and its code, of the vectors it was learnt from.
+        loss: mean squared difference of a vector and its code, when the codebook was learnt.
         new_loss: the same of those that came since, the latest counting most.
     """
 
@@ -77,9 +77,11 @@ class Codes:
         parts: list[Any] = [part]
         if count >= settings.parts_rows:
             parts.append(faiss.clone_index(part))
-        made = cls(parts, count, 0.0, settings)
-        made.loss = made.new_loss = made._lost(sample[:_MEASURED])
-        return made
+        return cls(parts, count, 0.0, settings)
+
+    def rate(self, vectors: FloatArray) -> None:
+        """Measures what coding loses of vectors (n, D) like all that are there."""
+        self.loss = self.new_loss = self._lost(vectors)
 
     def _lost(self, vectors: FloatArray) -> float:
         quantizer = self._parts[0].pq

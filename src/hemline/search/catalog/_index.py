@@ -27,6 +27,7 @@ from hemline.types import FloatArray
 
 Mask = npt.NDArray[np.bool_]
 _BLOCK = 16_384  # vectors read at a time
+_TRIED = 2048  # vectors by which the codes are rated
 _FILTERS = 32  # conditions whose answer is remembered,
 _FILTER_BYTES = 1 << 27  # fewer where their masks would take more than this
 
@@ -139,13 +140,25 @@ class Index:
             packed.columns = self.columns.picked(slots)
         return packed
 
-    def train(self, seed: int = 0) -> Codes:
-        """A codebook for what is there, without codes yet."""
+    def make_codes(self, go_on: Callable[[], bool] = lambda: True) -> None:
+        """Learns a codebook from what is there, and codes it; ``go_on`` can break it off.
+
+        Raises:
+            SegmentError: a segment can't be read.
+        """
+        rng = np.random.default_rng(0)
+        codes = Codes.train(
+            self._sample(self.settings.sample(self.live), rng), self.live, self.settings
+        )
+        tried = self._sample(_TRIED, rng)  # others than those it was learnt from, mostly
+        self.add_codes(codes, 0, go_on)
+        codes.rate(tried)
+        self.codes, self.coded = codes, len(self)
+
+    def _sample(self, count: int, rng: np.random.Generator) -> FloatArray:
         slots = np.flatnonzero(self.alive.data)
-        count = min(len(slots), self.settings.sample(self.live))
-        chosen = np.random.default_rng(seed).choice(slots, count, replace=False)
-        sample = self.segments.halves(self.ids.data[np.sort(chosen)])
-        return Codes.train(sample.astype(np.float32), self.live, self.settings)
+        chosen = rng.choice(slots, min(count, len(slots)), replace=False)
+        return self.segments.halves(self.ids.data[np.sort(chosen)]).astype(np.float32)
 
     @property
     def worn(self) -> bool:
