@@ -173,7 +173,7 @@ class Lance:
         "IVF_PQ, D/8 sub-vectors, sqrt(n) partitions; nprobes and refine_factor chosen; "
         "filter: where(prefilter), BTREE on price, BITMAP on category"
     )
-    ladder = ((20, 4), (20, 10), (40, 10), (80, 10), (80, 20), (160, 20), (320, 40))
+    ladder = ((20, 4), (20, 10), (20, 20), (20, 40), (40, 40), (80, 40), (160, 40), (320, 40))
 
     def build(self, folder: Path, data: Data) -> dict[str, float]:
         import lancedb

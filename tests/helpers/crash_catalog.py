@@ -78,8 +78,9 @@ def do(root: Path, catalog: Catalog, number: int) -> None:
     elif kind == "remove":
         catalog.remove([f"item{item}" for item in about])
     else:
-        shutil.rmtree(root / "copy", ignore_errors=True)
-        catalog.backup(root / "copy")
+        catalog.backup(root / f"copy{number}")
+        for older in set(root.glob("copy*")) - {root / f"copy{number}"}:
+            shutil.rmtree(older)
 
 
 def main() -> None:

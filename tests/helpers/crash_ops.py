@@ -153,10 +153,12 @@ def do(store: Any, change: Change, folder: Path, number: int) -> None:
         store.compact()
     else:
         copies = folder.parent / "copies"
-        shutil.rmtree(copies, ignore_errors=True)
         target = copies / str(number)
+        shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         store.backup(target)
+        for older in set(copies.iterdir()) - {target}:
+            shutil.rmtree(older)
     # A search now and then trains and saves what is derived, which a kill may then tear.
     if number % 3 == 0:
         store.search(np.ones(DIM, np.float32) / np.float32(DIM**0.5), 5)

@@ -84,7 +84,7 @@ def campaign(folder: Path, kills: int, seed: int, focuses: tuple[str, ...]) -> O
     place = folder / "store"
     crash_ops.make(place)
     state: dict[str, Row] = {}
-    number = 0
+    number = copy = 0
     for kill in range(kills):
         focus = focuses[kill % len(focuses)]
         journal = folder / "journal"
@@ -105,15 +105,15 @@ def campaign(folder: Path, kills: int, seed: int, focuses: tuple[str, ...]) -> O
                 assert pending.kind == rest[1]
             elif word == "done" and pending is not None:
                 state = after(state, pending)
-                copied = dict(state) if pending.kind == "backup" else copied
-                copy = number
+                if pending.kind == "backup":
+                    copied, copy = dict(state), number
                 outcome.acknowledged += 1
                 pending, number = None, number + 1
         outcome.kills += 1
         outcome.during[pending.kind if pending else "between"] += 1
         try:
             state = check(place, state, pending, outcome, choose)
-            if copied is not None and (place.parent / "copies" / str(copy)).is_dir():
+            if copied is not None:
                 check(place.parent / "copies" / str(copy), copied, None, outcome, choose)
         except Exception as error:
             kind = pending.kind if pending else "between"

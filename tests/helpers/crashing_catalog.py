@@ -46,7 +46,7 @@ def campaign(root: Path, kills: int, seed: int) -> Outcome:
     crash_catalog.make(root)
     vectors = expected(root)
     prices: Prices = dict.fromkeys(range(PICTURES), 0.0)
-    number, live = 0, ""
+    number, copy = 0, root
     for kill in range(kills):
         pending, copied = False, None
         lines = kill_once(
@@ -63,16 +63,16 @@ def campaign(root: Path, kills: int, seed: int) -> Outcome:
             elif word == "done":
                 prices = after(prices, number)
                 outcome.acknowledged += 1
-                copied = dict(prices) if step(number)[0] == "backup" else copied
-                live = "" if step(number)[0] == "rebuild" else live
+                if step(number)[0] == "backup":
+                    copied, copy = dict(prices), root / f"copy{number}"
                 number, pending = number + 1, False
         kind = step(number)[0] if pending else "between"
         outcome.kills += 1
         outcome.during[kind] += 1
         try:
             prices = check(root / "shop", prices, number if pending else None, vectors, outcome)
-            if copied is not None and kind != "backup" and (root / "copy").is_dir():
-                check(root / "copy", copied, None, vectors, outcome)
+            if copied is not None:
+                check(copy, copied, None, vectors, outcome)
         except Exception as error:
             words = f"kill {kill}, {kind} {number}: {type(error).__name__}: {error}"
             outcome.failures.append(words)
@@ -126,7 +126,11 @@ def check(
             outcome.recalls.append(float(np.isin(got.ids, near.ids).mean()) if len(got.ids) else 1)
             outcome.checks += 3
         report = catalog.check()
-        assert report.ok, f"check: {report}"
+        # Copies of pictures that a kill left without a row are swept by the next writer.
+        wrong = [p for p in report.problems if "no product refers to" not in p.found]
+        assert not wrong, f"check: {wrong}"
+        assert not report.lost, f"check: {report.lost}"
+        outcome.kept["stray copies, swept by the next writer"] += len(report.problems)
     return held
 
 
