@@ -63,7 +63,7 @@ def samples() -> dict[str, bytes]:
 def huge_sides(data: bytes, rng: random.Random) -> bytes:
     """A large number somewhere in the header, either way round."""
     made = bytearray(data)
-    at = rng.randrange(min(len(made), 200))
+    at = rng.randrange(max(1, min(len(made), 200)))
     number = rng.choice((0, 1, 255, 30_000, 65_535, 2**31 - 1, 2**32 - 1, rng.randrange(2**32)))
     word = struct.pack(rng.choice("<>") + "I", number)[-rng.choice((2, 4)) :]
     made[at : at + len(word)] = word
