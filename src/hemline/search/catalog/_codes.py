@@ -47,7 +47,7 @@ class Codes:
 
     def __init__(self, parts: list[Any], trained: int, loss: float, settings: Settings) -> None:
         self._parts = parts
-        self._settings = settings
+        self.settings = settings
         self.trained = trained
         self.loss = loss
         self.new_loss = loss
@@ -104,11 +104,11 @@ class Codes:
 
     @property
     def drifted(self) -> bool:
-        return self.new_loss > self._settings.drifted * max(self.loss, 1e-9)
+        return self.new_loss > self.settings.drifted * max(self.loss, 1e-9)
 
     def suits(self, count: int) -> bool:
         """Whether so many vectors would be laid out like this."""
-        lists = self._settings.lists if count >= self._settings.lists_rows else 1
+        lists = self.settings.lists if count >= self.settings.lists_rows else 1
         return int(self._parts[0].nlist) >= lists
 
     # Searching
@@ -154,7 +154,7 @@ class Codes:
         if lists == 1:
             return 1
         share = 1.0 if among is None else max(among.size / max(total, 1), 1e-6)
-        return int(min(lists, self._settings.probes * max(1.0, (0.5 / share) ** 0.5)))
+        return int(min(lists, self.settings.probes * max(1.0, (0.5 / share) ** 0.5)))
 
     # Keeping
 

@@ -22,7 +22,7 @@ class Settings:
         parts_rows: from so many pictures on the codes are in two parts, searched at once.
         lists_rows: from so many pictures on the codes are in inverted lists.
         lists: how many inverted lists.
-        probes: how many of them are looked into.
+        probes: how many of them are looked into; more where a condition leaves less than half.
         grown: trained anew when there are so many times more vectors than at the training.
         drifted: trained anew when new vectors lose so many times more by coding than old ones.
         dead: built anew when such a share of the codes is of removed rows.
@@ -37,7 +37,7 @@ class Settings:
     parts_rows: int = 400_000
     lists_rows: int = 4_000_000
     lists: int = 1024
-    probes: int = 96
+    probes: int = 256
     grown: float = 4.0
     drifted: float = 1.5
     dead: float = 0.3
