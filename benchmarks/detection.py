@@ -6,6 +6,7 @@
     python benchmarks/detection.py DATA time               milliseconds and memory
     python benchmarks/detection.py DATA search             annotated box, detected box, whole
     python benchmarks/detection.py DATA sheets -o FOLDER   contact sheets of real photos, to look at
+    python benchmarks/detection.py DATA card               the written figures into the model card
 
 `--bundle` names another bundle than the one that ships. With ``--write`` the figures go into
 ``benchmarks/results/detection.json``, each part beside the others.
@@ -64,6 +65,7 @@ from hemline.types import Detection
 RESULTS = Path(__file__).with_name("results") / "detection.json"
 CROPS = ("none", "query", "detected-query", "box", "detected")
 SEARCH_SEED = 91
+PARTS = ("threshold", "ap", "time", "search", "sheets", "card")
 STEPS = ("decode the file", "resize", "graph", "boxes")
 SAMPLE, CELL, COLUMNS = 120, 330, 5
 
@@ -279,10 +281,29 @@ def draw_sheets(detector: BundleDetector, out: Path) -> dict[str, Any]:
     return {"photos": len(sample), "of": len(stems), "nothing found": none}
 
 
+def write_card(bundle: Bundle) -> dict[str, Any]:
+    """Puts the average precisions that were written into the bundle's description and card."""
+    from hemline.learn.detection.exporting import describe_detector
+
+    written = json.loads(RESULTS.read_text("utf-8"))["ap"]
+    assert bundle.info.detector is not None
+    assert written["detector"] == bundle.info.detector.fingerprint, "measured on another detector"
+    quality: list[dict[str, Any]] = []
+    for name, part in written["measured"].items():
+        if name == "nothing":
+            values = {"something found": part["something found"]}
+        else:
+            values = {n: part["any kind"][n] for n in ("ap@0.5", "ap@0.7", "ap@0.5:0.95")}
+        told = {"protocol": f"test, {name}, boxes alone", "pictures": part["pictures"], **values}
+        quality.append({"label": "measured here", **told})
+    describe_detector(bundle.folder, quality)
+    return {"described": len(quality)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="what detection_data.py made")
-    parser.add_argument("part", choices=("threshold", "ap", "time", "search", "sheets"))
+    parser.add_argument("part", choices=PARTS)
     parser.add_argument("--bundle", default="atelier")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--products", type=int, default=400, help="of the part search")
@@ -298,6 +319,8 @@ def main() -> None:
         result = choose_threshold(manifest, detector)
     elif chosen.part == "time":
         result = measure_time(manifest, detector, chosen.threads)
+    elif chosen.part == "card":
+        result = write_card(bundle)
     elif chosen.part == "sheets":
         result = draw_sheets(detector, chosen.out or Path("sheets"))
     else:

@@ -22,7 +22,7 @@ from hemline.data.preprocess import Preprocessing, prepare
 from hemline.errors import BundleError, DataError, TrainingError, UsageError
 from hemline.learn import recipe as recipes
 from hemline.learn.detection import training
-from hemline.learn.detection.exporting import add_detector
+from hemline.learn.detection.exporting import add_detector, describe_detector
 from hemline.learn.detection.losses import Goal, Marked, box_shares, goals, losses
 from hemline.learn.detection.network import DetectorConfig, DetectorNetwork, Outputs
 from hemline.learn.detection.pictures import DetectionPictures, Moves, Picture, pictures_of
@@ -264,6 +264,11 @@ def test_it_learns_goes_on_after_a_kill_and_refuses_another(
     first = training.load_detector(tmp_path / "whole").network.state_dict()
     second = training.load_detector(tmp_path / "cut").network.state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
+    on = recipe(steps=1, check=1, lr=1e-9, start=str(tmp_path / "cut"))
+    training.train_detector(on, drawn, tmp_path / "on", say=said.append)
+    assert f"the weights start from the run {tmp_path / 'cut'}" in said
+    third = training.load_detector(tmp_path / "on").network.state_dict()
+    assert all(torch.allclose(second[n], third[n]) for n in second if n.endswith("weight"))
     done = training.train_detector(chosen, drawn, tmp_path / "cut", say=said.append)
     assert done["finished"]
     assert "nothing was left to do" in said[-1]
@@ -317,8 +322,8 @@ def test_the_bundle_gives_torchs_numbers(drawn: Manifest, tmp_path: Path) -> Non
     batch = np.stack([prepare(image, spec.preprocessing, "street") for image in images])
     with torch.inference_mode():
         right = run.network(torch.from_numpy(batch))._asdict()
-    told = opened.session("detector", 1).run(list(right), {"images": batch})
-    for given, name in zip(told, right, strict=True):
+    values = opened.session("detector", 1).run(list(right), {"images": batch})
+    for given, name in zip(values, right, strict=True):
         np.testing.assert_allclose(given, right[name].numpy(), atol=1e-4)
     (found,) = BundleDetector(opened, 1).detect(images[:1])
     outputs = {name: value.numpy() for name, value in right.items()}
@@ -328,6 +333,14 @@ def test_the_bundle_gives_torchs_numbers(drawn: Manifest, tmp_path: Path) -> Non
     assert half.detector.precision == "float16"
     assert half.detector.fingerprint != info.detector.fingerprint
     assert len(list(bundle.glob("detector*.onnx"))) == 1
+    (bundle / "README.md").write_text("# A bundle\n\nFigures hold.\n")
+    for share in (0.25, 0.75):
+        told = describe_detector(bundle, [{"protocol": "by hand", "pictures": 7, "ap": share}])
+        assert told.detector is not None
+        assert told.detector.fingerprint == half.detector.fingerprint
+        card = (bundle / "README.md").read_text()
+        assert card.count("## Detector") == card.count("Figures hold.") == 1
+        assert f"ap {share:.3f}" in card
     assert Bundle.open(bundle).fingerprint == before
 
 

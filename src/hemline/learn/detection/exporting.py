@@ -16,14 +16,14 @@ import torch
 
 from hemline.bundle import DETECTOR, BundleInfo, DetectorInfo, read_info, write_info
 from hemline.data.preprocess import prepare
-from hemline.errors import TrainingError, UsageError, nearest
+from hemline.errors import BundleError, TrainingError, UsageError, nearest
 from hemline.files import write_whole
 from hemline.learn import graphs
 from hemline.learn.detection.network import DetectorNetwork, Outputs
 from hemline.learn.detection.training import DetectorRun, load_detector
 from hemline.types import Image
 
-__all__ = ["PRECISIONS", "add_detector", "detector_card", "put_detector"]
+__all__ = ["PRECISIONS", "add_detector", "describe_detector", "detector_card", "put_detector"]
 
 #: int8 weights cost the boxes too much: a tenth of a logarithm moves a side by a tenth.
 PRECISIONS = ("float32", "float16")
@@ -80,6 +80,28 @@ def add_detector(
     if old is not None:
         (bundle / old).unlink(missing_ok=True)
     return written
+
+
+def describe_detector(bundle: Path, quality: Sequence[dict[str, Any]]) -> BundleInfo:
+    """Puts measured figures into a bundle's description and model card, beside the validation's.
+
+    Neither fingerprint changes.
+
+    Args:
+        bundle: the bundle's folder; it has a detector.
+        quality: figures, each with ``label``, ``protocol`` and ``pictures``.
+
+    Raises:
+        BundleError: no bundle there, or one without a detector.
+    """
+    info = read_info(bundle)
+    if info.detector is None:
+        raise BundleError(f"the bundle {bundle} has no detector to describe")
+    kept = [*info.detector.quality[:1], *quality]
+    detector = info.detector.model_copy(update={"quality": kept})
+    info = write_info(bundle, info.model_copy(update={"detector": detector}))
+    _rewrite_card(bundle, info)
+    return info
 
 
 def _rewrite_card(bundle: Path, info: BundleInfo) -> None:
