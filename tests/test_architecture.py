@@ -25,6 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": {"data", "search", "learn", *_FORMAT},
     "demo": {"data", "search", "evaluation", *_FORMAT},
     "service": {"data", "search", "evaluation", *_FORMAT},
+    "client": set(),
     "cli": {"data", "learn", "search", "evaluation", "demo", "service", *_FORMAT},
     "__main__": {"cli"},
 }
@@ -120,6 +121,7 @@ def test_the_test_sees_an_arrow_that_turns_round(tmp_path: Path) -> None:
         "hemline.search, hemline.search.engine, hemline.search.catalog.sqlite",
         "hemline.evaluation.run, hemline.evaluation.model, hemline.evaluation.report",
         "hemline.demo.check, hemline.demo.show, hemline.data.atelier.make",
+        "hemline.service.run",
     ],
 )
 def test_importing_pulls_in_no_torch(modules: str) -> None:

@@ -62,6 +62,23 @@ class DetectorInfo(BaseModel):
     fingerprint: str = ""
 
 
+class Alike(BaseModel):
+    """From which scores on a hit is called the same product, or a similar one.
+
+    Attributes:
+        same, similar: least scores; what lies below ``similar`` is different.
+        precision: share of right hits at either, as it was measured.
+        data: on what (`hemline.evaluation.alike`).
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    same: float
+    similar: float
+    precision: dict[str, float] = Field(default_factory=dict)
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
 class BundleInfo(BaseModel):
     """``bundle.json``.
 
@@ -81,6 +98,7 @@ class BundleInfo(BaseModel):
         quality: what was measured, each with its protocol.
         fingerprint: of the graphs and of what else changes an embedding.
         detector: what finds the garments, or None.
+        alike: what scores mean, or None where it wasn't measured.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -103,6 +121,7 @@ class BundleInfo(BaseModel):
     quality: list[dict[str, Any]] = Field(default_factory=list)
     fingerprint: str = ""
     detector: DetectorInfo | None = None
+    alike: Alike | None = None
 
 
 def fingerprint(folder: Path, info: BundleInfo) -> str:

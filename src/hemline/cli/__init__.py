@@ -139,9 +139,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             "safetensors",
             "yaml",
         }
-        if (error.name or "").split(".")[0] not in learn:
+        serve = {"fastapi", "starlette", "uvicorn", "prometheus_client", "httpx2"}
+        lacking = (error.name or "").split(".")[0]
+        if lacking not in learn | serve:
             raise
-        message = f"this command needs {error.name}: pip install 'hemline[learn]'"
+        extra = "serve" if lacking in serve else "learn"
+        message = f"this command needs {error.name}: pip install 'hemline[{extra}]'"
         return _fail(message, "MissingExtra", 1, as_json)
     except OSError as error:
         if error.errno is None:

@@ -1,0 +1,98 @@
+"""``hemline key``: who may use a served catalogue."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hemline.cli._common import JsonOption, emit, out
+
+if TYPE_CHECKING:
+    from hemline.service.keys import Key, KeyRing
+
+_Folder = Annotated[Path, typer.Argument(metavar="CATALOG", help="The catalogue's folder.")]
+
+app = typer.Typer(
+    help="Make, list and revoke the API keys of a catalogue.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+def _ring(catalog: Path) -> KeyRing:
+    """
+    Raises:
+        CatalogError: there is no catalogue.
+    """
+    from hemline.search.catalog import Catalog
+    from hemline.service.keys import KeyRing
+    from hemline.service.settings import STATE
+
+    Catalog.open(catalog).close()
+    return KeyRing(catalog / STATE)
+
+
+@app.command()
+def create(
+    catalog: _Folder,
+    scope: Annotated[
+        str, typer.Option(help="'read' searches; 'write' also changes the catalogue.")
+    ],
+    name: Annotated[str, typer.Option(help="Who gets it.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Make a key and print it, this once: only its hash is stored.
+
+    As soon as a catalogue has a key, its service asks everybody for one.
+
+    Example: hemline key create shop --scope read --name "search page"
+    """
+    secret, key = _ring(catalog).create(scope, name)
+    emit({"key": secret, **_shown(key)}, as_json, _tell_created)
+
+
+@app.command("list")
+def list_keys(catalog: _Folder, as_json: JsonOption = False) -> None:
+    """List the keys: id, scope, name, when they were made.
+
+    Example: hemline key list shop
+    """
+    emit({"keys": [_shown(key) for key in _ring(catalog).all()]}, as_json, _tell_list)
+
+
+@app.command()
+def revoke(
+    catalog: _Folder,
+    key: Annotated[str, typer.Argument(metavar="ID", help="The key's id.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Take a key back; a running service refuses it from its next request on.
+
+    Example: hemline key revoke shop 1a2b3c4d
+    """
+    gone = _ring(catalog).revoke(key)
+    emit({"revoked": _shown(gone)}, as_json, lambda r: out(f"{r['revoked']['id']} is revoked"))
+
+
+def _shown(key: Key) -> dict[str, Any]:
+    return {"id": key.id, "name": key.name, "scope": key.scope, "created": key.created}
+
+
+def _tell_created(result: Mapping[str, Any]) -> None:
+    out(str(result["key"]))
+    out(f"its id is {result['id']}, its scope {result['scope']}; it isn't shown again")
+
+
+def _tell_list(result: Mapping[str, Any]) -> None:
+    for key in result["keys"]:
+        made = time.strftime("%Y-%m-%d %H:%M", time.localtime(key["created"]))
+        out(f"{key['id']}  {key['scope']:5}  {made}  {key['name']}")
+    if not result["keys"]:
+        out("there is no key")
+
+
+COMMANDS = {"key": app}

@@ -1,0 +1,68 @@
+"""Who may do what: by key, or, on a machine's own address without any key, whoever is there."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from hemline.service.problems import Problem
+from hemline.service.serving import Service
+
+_bearer = HTTPBearer(auto_error=False, description="A key of `hemline key create`.")
+Given = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+
+
+def service_of(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+Served = Annotated[Service, Depends(service_of)]
+
+
+def _admit(request: Request, given: HTTPAuthorizationCredentials | None, scope: str) -> None:
+    """
+    Raises:
+        Problem: 401, 403 or 429.
+    """
+    service = service_of(request)
+    client = request.client.host if request.client else "here"
+    if given is None:
+        if service.keys.all() or not service.settings.local:
+            raise _unknown("this needs a key: send the header Authorization: Bearer KEY")
+        return
+    key = service.keys.known(given.credentials)
+    if key is None:
+        wait = service.failures.wait(client)
+        if wait:
+            raise _slow_down(wait)
+        raise _unknown("this key isn't known; it may have been revoked")
+    request.scope["state"]["key"] = key.id
+    wait = service.rates.wait(key.id)
+    if wait:
+        raise _slow_down(wait)
+    if scope == "write" and key.scope != "write":
+        raise Problem(403, "scope", "this key may only read; writing needs one of the scope write")
+
+
+def _unknown(detail: str) -> Problem:
+    return Problem(401, "key", detail, {"WWW-Authenticate": "Bearer"})
+
+
+def _slow_down(wait: float) -> Problem:
+    seconds = str(max(1, round(wait + 0.5)))
+    return Problem(429, "rate", "too many requests; wait a little", {"Retry-After": seconds})
+
+
+def may_read(request: Request, given: Given) -> None:
+    _admit(request, given, "read")
+
+
+def may_write(request: Request, given: Given) -> None:
+    _admit(request, given, "write")
+
+
+READ = [Depends(may_read)]
+WRITE = [Depends(may_write)]

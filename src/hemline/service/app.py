@@ -1,0 +1,116 @@
+"""The application: routes, errors of one shape, and what begins and ends with the process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+
+from hemline import __version__
+from hemline.errors import HemlineError
+from hemline.service.guard import Guard
+from hemline.service.logs import log
+from hemline.service.problems import Problem, ProblemBody, of_error
+from hemline.service.routes import feedback, health, items, pages, pictures, search
+from hemline.service.serving import Service
+from hemline.service.settings import Settings
+
+_KINDS = {404: "not-found", 405: "method", 400: "bad-request"}
+_WORDS = {404: "there is nothing here", 405: "this address doesn't take that method"}
+
+
+def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
+    """The service as an ASGI application; its lifespan warms it and, at the end, finishes it.
+
+    Raises:
+        CatalogError, BundleError: the catalogue can't be opened.
+    """
+    served = service or Service(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        begun = time.perf_counter()
+        await asyncio.to_thread(served.warm)
+        log("ready", seconds=round(time.perf_counter() - begun, 3))
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(served.close)
+            log("ended")
+
+    app = FastAPI(
+        title="hemline",
+        version=__version__,
+        summary="Finds the product of a shop's catalogue in a photo.",
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        separate_input_output_schemas=False,
+    )
+    app.state.service = served
+    for kind in (Problem, HemlineError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, _answer_error)
+    for module in (search, items, pictures, feedback, health, pages):
+        app.include_router(module.router)
+    _document(app)
+    if settings.cors:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors),
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type"],
+            expose_headers=["X-Request-ID", "Retry-After"],
+        )
+    app.add_middleware(Guard, settings=settings, metrics=served.metrics)
+    return app
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    own = request.scope["state"]["request_id"]
+    problem = _problem(error, own)
+    request.scope["state"]["problem"] = problem.kind
+    return problem.response(own)
+
+
+def _problem(error: Exception, request_id: str) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, HemlineError):
+        problem = of_error(error)
+        if problem.status >= 500:
+            log("failed", request_id=request_id, reason=str(error))
+        return problem
+    if isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"][1:])[:100]
+        return Problem(422, "bad-request", f"{name}: {first['msg']}" if name else first["msg"])
+    assert isinstance(error, HTTPException)
+    detail = _WORDS.get(error.status_code, "this request can't be read")
+    kind = _KINDS.get(error.status_code, "http")
+    return Problem(error.status_code, kind, detail, error.headers)
+
+
+def _document(app: FastAPI) -> None:
+    """Adds the errors' shape to the document, and takes out what FastAPI supposes of them."""
+    make = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = make()
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            schemas["ProblemBody"] = ProblemBody.model_json_schema()
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

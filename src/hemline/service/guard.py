@@ -1,0 +1,199 @@
+"""Around every request: an id, limits on its body, headers for browsers, a line in the log.
+
+Written as plain ASGI, so that nothing lies between a body's chunks and its limits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hemline.service.logs import log
+from hemline.service.metrics import Metrics
+from hemline.service.problems import Problem
+from hemline.service.settings import Settings, is_loopback
+
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "geolocation=(), microphone=()",
+}
+#: Bodies that may be longer, because they are read piece by piece.
+LONG = ("/v1/items:bulk", "/v1/admin/manifest")
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+class Guard:
+    """The outermost layer of the service."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
+        self._app, self._settings, self._metrics = app, settings, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = _Request(self._app, self._settings, scope, receive, send)
+        await request.run()
+        self._tell(request, scope)
+
+    def _tell(self, request: _Request, scope: Scope) -> None:
+        seconds = time.perf_counter() - request.begun
+        route = _route(scope)
+        self._metrics.requests.labels(scope["method"], route, str(request.status)).inc()
+        self._metrics.seconds.labels(route).observe(seconds)
+        if request.refused:
+            self._metrics.refused.labels(request.refused).inc()
+        client = scope.get("client")
+        log(
+            "request",
+            request_id=request.id,
+            method=scope["method"],
+            path=scope["path"][:200],
+            status=request.status,
+            ms=round(seconds * 1000, 2),
+            bytes_in=request.taken,
+            client=client[0] if client else None,
+            key=scope["state"].get("key"),
+        )
+
+
+class _Request:
+    """One request on its way in and its answer on its way out."""
+
+    def __init__(
+        self, app: ASGIApp, settings: Settings, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        self._app, self._settings = app, settings
+        self._scope, self._receive, self._send = scope, receive, send
+        self.headers = Headers(scope=scope)
+        given = self.headers.get("x-request-id", "")
+        self.id = given if _ID.fullmatch(given) else secrets.token_hex(8)
+        self.begun = time.perf_counter()
+        self.status, self.taken, self.refused = 0, 0, ""
+        self._long = scope["path"] in LONG
+        self._limit = settings.max_upload if self._long else settings.max_body
+        self._end = time.monotonic() + settings.slow
+        self._over = False
+
+    async def run(self) -> None:
+        self._scope.setdefault("state", {})["request_id"] = self.id
+        try:
+            self._check()
+            await self._app(self._scope, self.receive, self.send)
+        except Problem as problem:
+            await self._problem(problem)
+        except Exception as error:
+            log("crash", exc=error, request_id=self.id, path=self._scope["path"][:200])
+            await self._problem(Problem(500, "crash", "this is our fault; it stands in our log"))
+        if self.status == 0:
+            self.status = 499  # whoever asked has gone
+
+    async def _problem(self, problem: Problem) -> None:
+        self.refused = problem.kind
+        if self.status == 0:
+            if not self._over:  # the rest of its body isn't read
+                problem.headers.setdefault("Connection", "close")
+            await problem.response(self.id)(self._scope, self.receive, self.send)
+
+    def _check(self) -> None:
+        """
+        Raises:
+            Problem: a body that is announced too long, or a page that has no business here.
+        """
+        length = self.headers.get("content-length", "0")
+        if length.isdigit() and int(length) > self._limit:
+            raise self._too_long()
+        self._check_place()
+
+    def _check_place(self) -> None:
+        """Keeps other sites' pages out, also those that call themselves by our address.
+
+        On a loopback address the host must be one of this machine's names, so that no foreign name
+        can be pointed at it. A request that says which page sent it must come from our own, or
+        from one that is named.
+        """
+        host = self.headers.get("host", "")
+        own = self._settings
+        name = _hostname(host)
+        if (own.local or own.names) and not (
+            is_loopback(name) or name == own.host or name in own.names
+        ):
+            raise Problem(421, "host", "this server isn't known by that name; see --name")
+        origin = self.headers.get("origin")
+        if origin is not None and origin not in own.cors:
+            if urlsplit(origin).netloc.lower() != host.lower():
+                raise Problem(403, "origin", "pages of other sites may not call this; see --cors")
+        elif (
+            origin is None
+            and self._scope["method"] not in _SAFE
+            and self.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+        ):
+            raise Problem(403, "origin", "pages of other sites may not call this; see --cors")
+
+    def _too_long(self) -> Problem:
+        return Problem(413, "too-long", f"a request has at most {self._limit:,} bytes")
+
+    async def receive(self) -> Message:
+        """The next piece of the body.
+
+        Raises:
+            Problem: too long, or too slow.
+        """
+        if self._over:
+            return await self._receive()
+        wait = self._settings.slow if self._long else self._end - time.monotonic()
+        try:
+            message = await asyncio.wait_for(self._receive(), max(wait, 0.001))
+        except TimeoutError:
+            raise Problem(408, "slow", "the body came too slowly") from None
+        if message["type"] == "http.request":
+            self.taken += len(message.get("body", b""))
+            self._over = not message.get("more_body", False)
+            if self.taken > self._limit:
+                raise self._too_long()
+        else:
+            self._over = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+            headers["X-Request-ID"] = self.id
+            if self._scope["path"].startswith("/v1"):
+                headers.setdefault("Cache-Control", "no-store")
+            kind = self._scope.get("state", {}).get("problem")
+            self.refused = self.refused or kind or ""
+        await self._send(message)
+
+
+def _hostname(host: str) -> str:
+    """``[::1]:8000`` → ``::1``; empty where it is none."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def _route(scope: Any) -> str:
+    """The pattern that answered, so that ids make no new series."""
+    route = scope.get("route")
+    return str(getattr(route, "path", "") or "other")

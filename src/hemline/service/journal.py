@@ -1,0 +1,212 @@
+"""What was searched and judged, kept beside the catalogue: timings, feedback, training triplets.
+
+Searches are written by a thread of its own, some at a time, so that none waits for the disk. A
+search keeps what it found, and no picture, unless the service was told to keep photos.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+FILE = "journal.sqlite"
+#: Searches that are kept; those with feedback stay longer.
+KEPT = 100_000
+_SECONDS = 0.5
+_TABLES = """
+CREATE TABLE IF NOT EXISTS searches (
+  id TEXT PRIMARY KEY, time REAL, request TEXT, hits TEXT, timings TEXT, photo BLOB
+);
+CREATE INDEX IF NOT EXISTS searches_time ON searches (time);
+CREATE TABLE IF NOT EXISTS feedback (
+  search TEXT, item TEXT, right INTEGER, time REAL, PRIMARY KEY (search, item)
+);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One search.
+
+    Attributes:
+        id: what feedback names it by.
+        request: box, k, where … as they were asked.
+        hits: (item_id, image_id, score) of each, best first.
+        timings_ms: of its steps.
+        photo: JPEG of what was searched with, where photos are kept.
+        time: seconds since 1970.
+    """
+
+    id: str
+    request: Mapping[str, Any]
+    hits: tuple[tuple[str, str, float], ...]
+    timings_ms: Mapping[str, float]
+    photo: bytes | None = None
+    time: float = field(default_factory=time.time)
+
+
+class Journal:
+    """The searches and judgements of one service; several processes may keep one together."""
+
+    def __init__(self, state: Path, kept: int = KEPT) -> None:
+        state.mkdir(parents=True, exist_ok=True)
+        self._path, self._kept = state / FILE, kept
+        self._fresh: dict[str, Search] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        with closing(self._open()) as db, db:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.executescript(_TABLES)
+        self._thread = threading.Thread(target=self._keep, name="hemline-journal", daemon=True)
+        self._thread.start()
+
+    def note(self, search: Search) -> None:
+        """Keeps a search; soon, not at once."""
+        with self._lock:
+            if len(self._fresh) < self._kept:
+                self._fresh[search.id] = search
+
+    def hits_of(self, own: str) -> tuple[str, ...] | None:
+        """The item_ids that a search found, or None for an unknown one."""
+        with self._lock:
+            fresh = self._fresh.get(own)
+        if fresh is not None:
+            return tuple(hit[0] for hit in fresh.hits)
+        with closing(self._open()) as db:
+            row = db.execute("SELECT hits FROM searches WHERE id = ?", (own,)).fetchone()
+        return tuple(hit[0] for hit in json.loads(row[0])) if row else None
+
+    def judge(self, own: str, item: str, right: bool) -> None:
+        """Keeps, durably, that a hit was right or wrong; the last word on it counts."""
+        self.flush()
+        with closing(self._open()) as db, db:
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute(
+                "INSERT OR REPLACE INTO feedback VALUES (?, ?, ?, ?)",
+                (own, item, int(right), time.time()),
+            )
+
+    def recent(self, count: int) -> list[dict[str, Any]]:
+        """The last searches, the latest first: time, what was asked, timings."""
+        self.flush()
+        with closing(self._open()) as db:
+            rows = db.execute(
+                "SELECT time, request, timings, json_array_length(hits) FROM searches "
+                "ORDER BY time DESC LIMIT ?",
+                (count,),
+            ).fetchall()
+        return [
+            {
+                "time": when,
+                "request": json.loads(request),
+                "timings_ms": json.loads(timings),
+                "hits": hits,
+            }
+            for when, request, timings, hits in rows
+        ]
+
+    def judged(self) -> dict[str, int]:
+        """How many hits were judged right and wrong."""
+        with closing(self._open()) as db:
+            found = dict(db.execute("SELECT right, COUNT(*) FROM feedback GROUP BY right"))
+        return {"right": found.get(1, 0), "wrong": found.get(0, 0)}
+
+    def triplets(self) -> Iterator[dict[str, Any]]:
+        """Anchor, positive, negative: for each right hit of a search each wrong one.
+
+        Where nobody called a hit wrong, those that came before the right one are the negatives
+        (``negative_is``: ``passed over``); they were seen and not chosen.
+        """
+        self.flush()
+        with closing(self._open()) as db:
+            judged = db.execute(
+                "SELECT search, json_group_object(item, right) FROM feedback GROUP BY search"
+            ).fetchall()
+            for own, words in judged:
+                row = db.execute(
+                    "SELECT request, hits, photo, time FROM searches WHERE id = ?", (own,)
+                ).fetchone()
+                if row is not None:
+                    yield from _triplets(own, json.loads(words), *row)
+
+    def flush(self) -> None:
+        """Writes what is noted."""
+        with self._lock:
+            some = list(self._fresh.values())
+        if not some:
+            return
+        with closing(self._open()) as db, db:
+            db.executemany(
+                "INSERT OR IGNORE INTO searches VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (s.id, s.time, json.dumps(dict(s.request)), json.dumps(s.hits),
+                     json.dumps(dict(s.timings_ms)), s.photo)
+                    for s in some
+                ],
+            )  # fmt: skip
+        with self._lock:
+            for search in some:
+                self._fresh.pop(search.id, None)
+
+    def prune(self) -> None:
+        """Forgets the oldest searches beyond what is kept, without those that were judged."""
+        with closing(self._open()) as db, db:
+            db.execute(
+                "DELETE FROM searches WHERE time <= (SELECT time FROM searches ORDER BY time DESC "
+                "LIMIT 1 OFFSET ?) AND id NOT IN (SELECT search FROM feedback)",
+                (self._kept,),
+            )
+
+    def close(self) -> None:
+        """Writes the rest."""
+        self._stop.set()
+        self._thread.join()
+        self.flush()
+
+    def _keep(self) -> None:
+        rounds = 0
+        while not self._stop.wait(_SECONDS):
+            try:
+                self.flush()
+                rounds += 1
+                if rounds % 600 == 0:
+                    self.prune()
+            except sqlite3.Error:  # a full disk: searches go on, and the next round tries again
+                continue
+
+    def _open(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self._path, timeout=10)
+        db.execute("PRAGMA synchronous = NORMAL")
+        return db
+
+
+def _triplets(
+    own: str, words: Mapping[str, int], request: str, hits: str, photo: bytes | None, when: float
+) -> Iterator[dict[str, Any]]:
+    found = json.loads(hits)
+    pictures = {item: image for item, image, _ in found}
+    order = [item for item, _, _ in found]
+    wrong = [item for item, right in words.items() if not right]
+    for positive in (item for item, right in words.items() if right):
+        before = order[: order.index(positive)] if positive in order else []
+        passed = [item for item in before if item not in words]
+        for negative in wrong or passed:
+            yield {
+                "search_id": own,
+                "time": when,
+                "anchor": {
+                    "box": json.loads(request).get("box"),
+                    "photo": None if photo is None else base64.b64encode(photo).decode("ascii"),
+                },
+                "positive": {"item_id": positive, "image_id": pictures.get(positive)},
+                "negative": {"item_id": negative, "image_id": pictures.get(negative)},
+                "negative_is": "wrong" if wrong else "passed over",
+            }

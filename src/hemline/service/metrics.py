@@ -1,0 +1,90 @@
+"""What Prometheus is told: requests, steps of a search, batches, queues, the catalogue."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+__all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
+
+_STEPS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+#: Set for the processes of one service, so that each can tell what all of them have counted.
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
+
+
+class Metrics:
+    """One service's counters."""
+
+    def __init__(self) -> None:
+        own = self.registry = CollectorRegistry()
+        self.requests = Counter(
+            *("hemline_requests", "Requests answered.", ["method", "route", "status"]), registry=own
+        )
+        self.seconds = Histogram(
+            *("hemline_request_seconds", "From the request's head to its answer's end.", ["route"]),
+            buckets=_STEPS,
+            registry=own,
+        )
+        self.steps = Histogram(
+            *("hemline_step_seconds", "Steps of searches and detections.", ["step"]),
+            buckets=_STEPS,
+            registry=own,
+        )
+        self.batch = Histogram(
+            "hemline_batch_photos",
+            "Photos in one run of the street tower.",
+            buckets=(1, 2, 4, 8, 16, 32, 64),
+            registry=own,
+        )
+        self.waits = Histogram(
+            *("hemline_queue_seconds", "Waiting for the street tower."),
+            buckets=_STEPS,
+            registry=own,
+        )
+        self.refused = Counter(
+            *("hemline_refused", "Requests that weren't served, by kind.", ["kind"]), registry=own
+        )
+        self.writes = Counter(
+            *("hemline_writes", "Products written, by what became of them.", ["what"]), registry=own
+        )
+        self.feedback = Counter(*("hemline_feedback", "Hits judged.", ["right"]), registry=own)
+        self.inside = Gauge(
+            *("hemline_inside", "Requests at work or waiting now."),
+            registry=own,
+            multiprocess_mode="livesum",
+        )
+        self.items = Gauge(
+            *("hemline_catalog_items", "Products."), registry=own, multiprocess_mode="max"
+        )
+        self.pictures = Gauge(
+            *("hemline_catalog_pictures", "Pictures."), registry=own, multiprocess_mode="max"
+        )
+
+    def ran(self, photos: int, waits: Sequence[float]) -> None:
+        """One run of the street tower."""
+        self.batch.observe(photos)
+        for seconds in waits:
+            self.waits.observe(seconds)
+
+    def timed(self, timings_ms: Mapping[str, float]) -> None:
+        """The steps of one answer."""
+        for step, milliseconds in timings_ms.items():
+            self.steps.labels(step).observe(milliseconds / 1000)
+
+    def text(self) -> bytes:
+        """Of all processes of the service, in Prometheus's format."""
+        if not os.environ.get(SHARED):
+            return generate_latest(self.registry)
+        everyone = CollectorRegistry()
+        MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]
+        return generate_latest(everyone)

@@ -1,0 +1,167 @@
+"""The shapes of the API's answers, for its OpenAPI document (docs/service.md has the words)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+Alike = Literal["same", "similar", "different"]
+
+
+class Attention(BaseModel):
+    """Weights over a picture, row by row."""
+
+    grid: tuple[int, int]
+    weights: list[float]
+
+
+class HitModel(BaseModel):
+    """A product that was found; ``attention`` is there with ``why``, over ``box``."""
+
+    item_id: str
+    image_id: str
+    score: float
+    rank: int
+    alike: Alike | None
+    columns: dict[str, Any]
+    picture: str | None
+    attention: Attention | None = None
+
+
+class DetectionModel(BaseModel):
+    """A garment: box in pixels of the upright photo."""
+
+    box: list[float] = Field(min_length=4, max_length=4)
+    category: str
+    group: str
+    score: float
+
+
+class FacetModel(BaseModel):
+    """Values of a column and how many products have each; numbers also come in bins."""
+
+    items: int
+    values: list[tuple[Any, int]]
+    more: int
+    low: float | None
+    high: float | None
+    bins: list[tuple[float, float, int]]
+
+
+class SimilarModel(BaseModel):
+    """Products, best first."""
+
+    hits: list[HitModel]
+    facets: dict[str, FacetModel]
+    offset: int
+    more: bool
+    revision: int
+    timings_ms: dict[str, float]
+
+
+class SearchModel(SimilarModel):
+    """An answer to photos."""
+
+    box: list[float] | None
+    size: tuple[int, int]
+    detections: list[DetectionModel]
+    search_id: str
+
+
+class DetectModel(BaseModel):
+    """The garments of a photo, best first."""
+
+    size: tuple[int, int]
+    detections: list[DetectionModel]
+    timings_ms: dict[str, float]
+
+
+class FacetsModel(BaseModel):
+    facets: dict[str, FacetModel]
+    revision: int
+
+
+class PictureModel(BaseModel):
+    """``attention`` is there with ``why``: where the shop's tower looks in it."""
+
+    image_id: str
+    picture: str | None
+    attention: Attention | None = None
+
+
+class ItemModel(BaseModel):
+    item_id: str
+    category: str
+    tags: list[str]
+    columns: dict[str, Any]
+    pictures: list[PictureModel]
+
+
+class WrittenModel(BaseModel):
+    """What became of a product: ``added``, ``updated``, ``unchanged`` or ``removed``."""
+
+    item_id: str
+    status: Literal["added", "updated", "unchanged", "removed"]
+    pictures: int
+
+
+class FeedbackModel(BaseModel):
+    kept: bool
+
+
+class JobModel(BaseModel):
+    """Long work: ``waiting``, ``running``, ``done`` or ``failed``."""
+
+    id: str
+    kind: str
+    state: Literal["waiting", "running", "done", "failed"]
+    done: int
+    total: int
+    result: dict[str, Any] | None
+    error: str | None
+    begun: float
+
+
+class JobsModel(BaseModel):
+    jobs: list[JobModel]
+
+
+class InfoModel(BaseModel):
+    """What serves: bundle, catalogue, limits, sample photos."""
+
+    version: str
+    bundle: dict[str, Any]
+    catalog: dict[str, Any]
+    detector: bool
+    limits: dict[str, float]
+    samples: list[dict[str, str]]
+
+
+class StatsModel(BaseModel):
+    """For the shop's own people."""
+
+    catalog: dict[str, Any]
+    searches: dict[str, Any]
+    recent: list[dict[str, Any]]
+    feedback: dict[str, int]
+    jobs: list[JobModel]
+    service: dict[str, Any]
+
+
+class HealthModel(BaseModel):
+    status: str
+
+
+def body(*, json_schema: dict[str, Any] | None = None, form: dict[str, Any] | None = None) -> Any:
+    """``openapi_extra`` of an endpoint that reads its own body."""
+    content: dict[str, Any] = {}
+    if form is not None:
+        content["multipart/form-data"] = {"schema": form}
+    if json_schema is not None:
+        content["application/json"] = {"schema": json_schema}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+FILE: dict[str, Any] = {"type": "string", "contentMediaType": "application/octet-stream"}
+BASE64: dict[str, Any] = {"type": "string", "contentEncoding": "base64"}

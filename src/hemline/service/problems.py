@@ -1,0 +1,96 @@
+"""One shape for every error: problem details (RFC 9457), without paths and without traces."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from hemline.errors import (
+    BundleError,
+    CatalogBusy,
+    HemlineError,
+    ImageError,
+    UsageError,
+)
+
+MEDIA = "application/problem+json"
+
+
+class ProblemBody(BaseModel):
+    """What an error answers, as ``application/problem+json``."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+
+
+class Problem(Exception):
+    """A request that isn't answered, and what its sender is told.
+
+    Attributes:
+        status: of HTTP.
+        kind: the last part of ``type``, ``urn:hemline:problem:KIND``.
+        detail: one sentence that says what to do.
+        headers: to be sent along.
+    """
+
+    def __init__(
+        self, status: int, kind: str, detail: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.kind, self.detail = status, kind, detail
+        self.headers = dict(headers or {})
+
+    def body(self, request_id: str) -> dict[str, Any]:
+        return {
+            "type": f"urn:hemline:problem:{self.kind}",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "request_id": request_id,
+        }
+
+    def response(self, request_id: str) -> Response:
+        data = json.dumps(self.body(request_id), ensure_ascii=False)
+        return Response(data.encode("utf-8", "backslashreplace"), self.status, self.headers, MEDIA)
+
+
+def busy(detail: str, seconds: int = 1) -> Problem:
+    """503 with the time after which it is worth another try."""
+    return Problem(503, "busy", detail, {"Retry-After": str(seconds)})
+
+
+def bad(detail: str, kind: str = "bad-request", status: int = 422) -> Problem:
+    return Problem(status, kind, detail)
+
+
+def of_error(error: HemlineError) -> Problem:
+    """What a sender may know of an error: words about his own request, nothing about our disk."""
+    if isinstance(error, ImageError):
+        return bad(str(error), "bad-picture")
+    if isinstance(error, UsageError):
+        return bad(str(error))
+    if isinstance(error, CatalogBusy):
+        return busy("another program is writing to the catalogue; try again in a while", 5)
+    if isinstance(error, BundleError):
+        return Problem(500, "bundle", "the catalogue's bundle can't do this; see the server's log")
+    return Problem(500, "failed", "this failed; the server's log has more under the request_id")
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The documented errors of an endpoint: those named, and those that any may have."""
+    every = (400, 401, 403, 408, 413, 421, 422, 429, 500, 503, *statuses)
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}},
+        }
+        for status in sorted(set(every))
+    }

@@ -1,0 +1,145 @@
+"""Products in and out of the catalogue, one at a time."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request
+from fastapi import Path as InPath
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from hemline.service.access import WRITE, Served
+from hemline.service.answers import answer
+from hemline.service.bodies import (
+    JSON,
+    MULTIPART,
+    checked,
+    media_of,
+    parse_json,
+    read_form,
+    read_json,
+    unpacked,
+    unsupported,
+)
+from hemline.service.models import BASE64, FILE, WrittenModel, body
+from hemline.service.problems import bad, responses
+from hemline.service.routes.search import unknown_item
+from hemline.service.writing import Done, Put
+
+router = APIRouter(prefix="/v1", tags=["items"])
+ItemId = Annotated[str, InPath(max_length=200)]
+MAX_PICTURES = 50
+
+
+class ItemBody(BaseModel):
+    """A product without its pictures."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    columns: dict[str, Any] = Field(default_factory=dict, max_length=200)
+    category: str = Field(default="", max_length=200)
+    tags: list[str] = Field(default_factory=list, max_length=500)
+
+
+class ItemJson(ItemBody):
+    """A product; ``pictures`` in base64 replace those that are there, null keeps them."""
+
+    pictures: list[str] | None = Field(default=None, max_length=MAX_PICTURES)
+
+
+class ItemChange(BaseModel):
+    """What changes of a product: a column that is null is taken out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    columns: dict[str, Any] = Field(default_factory=dict, max_length=200)
+    category: str | None = Field(default=None, max_length=200)
+    tags: list[str] | None = Field(default=None, max_length=500)
+
+
+_JSON = ItemJson.model_json_schema()
+_JSON["properties"]["pictures"] = {"anyOf": [{"type": "array", "items": BASE64}, {"type": "null"}]}
+_FORM = {
+    "type": "object",
+    "properties": {
+        "item": {"type": "string", "contentMediaType": "application/json"},
+        "picture": {"type": "array", "items": FILE, "maxItems": MAX_PICTURES},
+    },
+}
+
+
+def product_of(item_id: str, given: ItemJson) -> Put:
+    """
+    Raises:
+        Problem: a picture that isn't base64.
+    """
+    pictures = None if given.pictures is None else [unpacked(text) for text in given.pictures]
+    return Put(item_id, given.columns, given.category, tuple(given.tags), pictures)
+
+
+def written(done: Done) -> dict[str, Any]:
+    """
+    Raises:
+        Problem: the product was refused.
+    """
+    if done.what == "refused":
+        raise bad(done.why, "refused")
+    return {"item_id": done.item_id, "status": done.what, "pictures": done.pictures}
+
+
+@router.put(
+    "/items/{item_id:path}",
+    dependencies=WRITE,
+    responses={200: {"model": WrittenModel}, 201: {"model": WrittenModel}, **responses(415)},
+    openapi_extra=body(form=_FORM, json_schema=_JSON),
+)
+async def put(item_id: ItemId, request: Request, service: Served) -> Response:
+    """Stores a product as it is given; 201 where it is new. It is durable when this answers."""
+    media = media_of(request)
+    if media == JSON:
+        product = product_of(item_id, checked(ItemJson, await read_json(request)))
+    elif media == MULTIPART:
+        form = await read_form(request, MAX_PICTURES, service.settings.max_body)
+        text = form.fields.get("item", "") or (form.files.get("item") or [b""])[0].decode(
+            "utf-8", "replace"
+        )
+        given = checked(ItemBody, parse_json(text.encode()) if text else {})
+        pictures = form.files.get("picture")
+        product = Put(item_id, given.columns, given.category, tuple(given.tags), pictures)
+    else:
+        raise unsupported(MULTIPART, JSON)
+    (done,) = await service.writer.run(lambda: service.writer.put([product]))
+    return answer(written(done), 201 if done.what == "added" else 200)
+
+
+@router.patch(
+    "/items/{item_id:path}",
+    dependencies=WRITE,
+    responses={200: {"model": WrittenModel}, **responses(404, 415)},
+    openapi_extra=body(json_schema=ItemChange.model_json_schema()),
+)
+async def patch(item_id: ItemId, request: Request, service: Served) -> Response:
+    """Changes columns, category or tags of a product; its pictures stay."""
+    if media_of(request) not in (JSON, "application/merge-patch+json"):
+        raise unsupported(JSON)
+    change = checked(ItemChange, await read_json(request))
+    done = await service.writer.run(
+        lambda: service.writer.patch(item_id, change.columns, change.category, change.tags)
+    )
+    if done is None:
+        raise unknown_item()
+    return answer(written(done))
+
+
+@router.delete(
+    "/items/{item_id:path}",
+    dependencies=WRITE,
+    responses={200: {"model": WrittenModel}, **responses(404)},
+)
+async def delete(item_id: ItemId, service: Served) -> Response:
+    """Takes a product out, with its pictures."""
+    (done,) = await service.writer.run(lambda: service.writer.put([Put(item_id, remove=True)]))
+    if done.what != "removed":
+        raise unknown_item()
+    return answer(written(done))

@@ -1,0 +1,175 @@
+"""What one process of the service holds, and room for so many requests at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from hemline.bundle import BundleInfo
+from hemline.encoding import Encoder
+from hemline.errors import CatalogError
+from hemline.search.bundle import Bundle
+from hemline.search.catalog import Catalog
+from hemline.search.catalog._live import Live
+from hemline.search.engine import Engine
+from hemline.service.batching import BatchingEncoder, Told
+from hemline.service.jobs import Jobs
+from hemline.service.journal import Journal
+from hemline.service.keys import KeyRing
+from hemline.service.limits import Buckets
+from hemline.service.metrics import Metrics
+from hemline.service.problems import busy
+from hemline.service.settings import Settings
+from hemline.service.writing import Writer
+
+T = TypeVar("T")
+_THREADS = 32
+
+
+class ServedEngine(Engine):
+    """An engine whose photos are encoded in batches, also after a rebuild by another bundle."""
+
+    def __init__(self, catalog: Catalog, settings: Settings, told: Told) -> None:
+        self._settings, self._told = settings, told
+        self._batching: tuple[Bundle, BatchingEncoder] | None = None
+        self._making = threading.Lock()
+        super().__init__(catalog, threads=settings.threads)
+
+    def _coder(self, live: Live) -> Encoder:
+        now = self._batching
+        if now is None or now[0] is not live.bundle:
+            with self._making:
+                now = self._batching
+                if now is None or now[0] is not live.bundle:
+                    if now is not None:  # what waits in it is answered first
+                        threading.Thread(target=now[1].close, daemon=True).start()
+                    now = self._batching = live.bundle, self._batch(live)
+        return now[1]
+
+    def _batch(self, live: Live) -> BatchingEncoder:
+        own = self._settings
+        return BatchingEncoder(
+            live.encoder(own.threads), own.batch, own.queue, own.timeout, self._told
+        )
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for the street tower."""
+        return self._batching[1].depth if self._batching else 0
+
+    def close(self) -> None:
+        """Answers what waits, then ends the encoder's thread."""
+        if self._batching:
+            self._batching[1].close()
+
+
+class Service:
+    """One process of the service.
+
+    Attributes:
+        settings, catalog, engine, journal, keys, metrics, writer, jobs: its parts.
+        rates, failures: how often keys may ask, and strangers may try one.
+        ready: whether it is warm and isn't ending.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Opens the catalogue.
+
+        Raises:
+            CatalogError, BundleError: as `Catalog.open`.
+        """
+        self.settings = settings
+        self.catalog = Catalog.open(settings.catalog)
+        self.metrics = Metrics()
+        self.keys = KeyRing(settings.state)
+        try:
+            self.journal = Journal(settings.state)
+        except OSError as error:
+            self.catalog.close()
+            raise CatalogError(
+                f"{settings.state} can't be written to ({error.strerror}); the service keeps its "
+                "keys and its journal there"
+            ) from None
+        self.engine = ServedEngine(self.catalog, settings, self.metrics.ran)
+        self.writer = Writer(self.catalog, settings, self.metrics)
+        self.jobs = Jobs()
+        share = settings.rate / settings.workers
+        self.rates = Buckets(share)
+        self.failures = Buckets(1.0, 10.0)
+        self.ready = False
+        self._pool = ThreadPoolExecutor(
+            min(_THREADS, settings.queue), thread_name_prefix="hemline-answer"
+        )
+        self._inside = 0
+
+    @property
+    def info(self) -> BundleInfo:
+        """Of the bundle that is live."""
+        return self.catalog.live().bundle.info
+
+    def warm(self) -> None:
+        """Loads graphs and index, so that the first answer is as fast as the others."""
+        self.engine.warm()
+        if self.info.detector is not None:
+            import numpy as np
+
+            self.engine.detector().detect([np.zeros((64, 64, 3), np.uint8)])
+        self.count()
+        self.ready = True
+
+    def count(self) -> None:
+        """Tells the metrics how large the catalogue is."""
+        counts = self.catalog.live().store.counts()
+        self.metrics.items.set(counts.items)
+        self.metrics.pictures.set(counts.pictures)
+
+    async def work(self, job: Callable[[], T]) -> T:
+        """Runs ``job`` on a thread, if there is room.
+
+        Raises:
+            Problem: 503 where too many are inside, or it takes too long.
+        """
+        if self._inside >= self.settings.queue:
+            raise busy("too many requests at once; try again in a second")
+        self._enter(1)
+        loop = asyncio.get_running_loop()
+        try:
+            running = self._pool.submit(job)
+        except RuntimeError:
+            self._enter(-1)
+            raise busy("the server is about to end; try again in a while", 5) from None
+        running.add_done_callback(lambda _: _leave(loop, self._enter))
+        try:
+            waited = asyncio.shield(asyncio.wrap_future(running))
+            return await asyncio.wait_for(waited, self.settings.timeout)
+        except TimeoutError:
+            _forget(running)
+            raise busy("this took too long; try again with less, or later", 2) from None
+
+    def _enter(self, one: int) -> None:
+        self._inside += one
+        self.metrics.inside.set(self._inside)
+
+    def close(self) -> None:
+        """Finishes what was begun, then lets the catalogue go."""
+        self.ready = False
+        self._pool.shutdown(wait=True)
+        self.jobs.close()
+        self.writer.close()
+        self.engine.close()
+        self.journal.close()
+        self.catalog.close()
+
+
+def _leave(loop: asyncio.AbstractEventLoop, enter: Callable[[int], None]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(enter, -1)
+
+
+def _forget(running: Future[Any]) -> None:
+    """Takes a job that hasn't begun out of the queue; one that has begun ends by itself."""
+    running.cancel()
