@@ -131,7 +131,8 @@ def test_odd_pictures(detector: RegionDetector, shape: tuple[int, int]) -> None:
 
 def test_a_saved_detector_finds_the_same(detector: RegionDetector, tmp_path: Path) -> None:
     detector.save(tmp_path)
-    again = RegionDetector.load(tmp_path, Redness())
+    RegionDetector.load(tmp_path, Redness()).save(tmp_path / "copy")
+    again = RegionDetector.load(tmp_path / "copy", Redness())
     image, _ = picture(400)
     assert again.detect([image]) == detector.detect([image])
     assert again.name == "redness + SVR"

@@ -129,7 +129,7 @@ class RegionDetector:
                 f"not of {features.name!r}"
             )
         settings = RegionSettings.model_validate(told["settings"])
-        arrays["score_bias"] = arrays["score_bias"][0]
+        arrays["score_bias"] = arrays["score_bias"].reshape(())
         heads = Heads(**arrays, kind=settings.kind)
         proposals = ProposalSettings.model_validate(told["proposals"])
         return cls(features, heads, settings, proposals)
