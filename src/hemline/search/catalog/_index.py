@@ -232,7 +232,7 @@ class Index:
             return [NO_NEIGHBOURS] * len(queries)
         if self.flat is not None:
             return [self._flat(query, k, subset) for query in queries]
-        want = self.settings.candidates(k)
+        want = self.settings.candidates(k, len(self))
         few = max(self.settings.subset_rows, len(self) // self.settings.subset_part, 2 * want)
         if self.codes is None or self.coded < len(self) or count <= few:
             return [self._scan(query, k, where) for query in queries]
