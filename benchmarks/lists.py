@@ -47,7 +47,7 @@ def main() -> None:
         codes.settings = settings
         row: dict[str, Any] = {"lists": 1 if share == 1 else LISTS, "share": share}
         for k in (20, 256):
-            want, found = settings.candidates(k), 0.0
+            want, found = settings.candidates(k, COUNT), 0.0
             for query, right in zip(queries, exact, strict=True):
                 slots = codes.candidates(query[None], want, None, COUNT)[0]
                 found += len(set(slots.tolist()) & set(right[:k].tolist())) / k
