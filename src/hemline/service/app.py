@@ -19,7 +19,7 @@ from hemline.errors import HemlineError
 from hemline.service.guard import Guard
 from hemline.service.logs import log
 from hemline.service.problems import Problem, ProblemBody, of_error
-from hemline.service.routes import feedback, health, items, pages, pictures, search
+from hemline.service.routes import admin, bulk, feedback, health, items, pages, pictures, search
 from hemline.service.serving import Service
 from hemline.service.settings import Settings
 
@@ -59,7 +59,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     app.state.service = served
     for kind in (Problem, HemlineError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _answer_error)
-    for module in (search, items, pictures, feedback, health, pages):
+    for module in (search, bulk, items, pictures, feedback, admin, health, pages):
         app.include_router(module.router)
     _document(app)
     if settings.cors:

@@ -10,12 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from hemline.errors import HemlineError
+from hemline.errors import DataError, HemlineError
 from hemline.service.logs import log
 from hemline.service.problems import busy
 
 _KEPT = 100
 _WAITING = 8
+_FAILED = "it failed; the server's log has more"
 
 
 @dataclass(slots=True)
@@ -53,6 +54,10 @@ class Job:
             "error": self.error,
             "begun": self.begun,
         }
+
+
+class Refused(DataError):
+    """What was given can't be used; its words are about that alone, and may be told."""
 
 
 class Ended(Exception):
@@ -105,15 +110,8 @@ class Jobs:
         except Ended:
             job.state, job.error = "failed", "the server ended; begin it again"
         except HemlineError as error:
-            job.state, job.error = "failed", said(error)
+            job.state, job.error = "failed", str(error) if isinstance(error, Refused) else _FAILED
             log("job failed", kind=job.kind, job=job.id, reason=str(error))
         except Exception as error:
-            job.state, job.error = "failed", "it failed; the server's log has more"
+            job.state, job.error = "failed", _FAILED
             log("job failed", exc=error, kind=job.kind, job=job.id)
-
-
-def said(error: HemlineError) -> str:
-    """An error's words where they are about what was sent; never a path of ours."""
-    from hemline.service.problems import of_error
-
-    return of_error(error).detail

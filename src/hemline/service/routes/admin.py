@@ -1,0 +1,144 @@
+"""For the shop's own people: how it is, uploads, the built-in check, and how far these are."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter, Request
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException
+from starlette.responses import Response
+
+from hemline.service.access import WRITE, Served
+from hemline.service.answers import answer
+from hemline.service.bodies import MULTIPART, media_of, unsupported
+from hemline.service.checking import check
+from hemline.service.models import FILE, JobModel, JobsModel, StatsModel, body
+from hemline.service.problems import Problem, bad, responses
+from hemline.service.serving import Service
+from hemline.service.uploads import Upload, add_upload
+
+router = APIRouter(prefix="/v1/admin", tags=["admin"], dependencies=WRITE)
+_RECENT = 500
+_SHOWN = 50
+_STARTED = time.time()
+_FORM = {
+    "type": "object",
+    "required": ["manifest"],
+    "properties": {
+        "manifest": FILE | {"description": "CSV, JSON lines or Parquet; or a zip with all of it"},
+        "picture": {"type": "array", "items": FILE, "description": "pictures, or zips of them"},
+    },
+}
+
+
+@router.get("/stats", responses={200: {"model": StatsModel}, **responses()})
+async def stats(service: Served) -> Response:
+    """Size and health of the catalogue, the last searches' timings, feedback, jobs."""
+    return answer(await service.work(lambda: _stats(service)))
+
+
+def _stats(service: Service) -> dict[str, Any]:
+    catalog = service.catalog.stats()
+    catalog.pop("catalog", None)
+    recent = service.journal.recent(_RECENT)
+    steps: dict[str, list[float]] = {}
+    for search in recent:
+        for step, milliseconds in search["timings_ms"].items():
+            steps.setdefault(step, []).append(milliseconds)
+    return {
+        "catalog": catalog,
+        "searches": {
+            "counted": len(recent),
+            "timings_ms": {
+                step: {
+                    "p50": round(float(np.quantile(values, 0.5)), 2),
+                    "p95": round(float(np.quantile(values, 0.95)), 2),
+                }
+                for step, values in steps.items()
+            },
+        },
+        "recent": recent[:_SHOWN],
+        "feedback": service.journal.judged(),
+        "jobs": [job.shown() for job in service.jobs.list()],
+        "service": {
+            "up_seconds": round(time.time() - _STARTED, 1),
+            "waiting": service.engine.waiting,
+            "workers": service.settings.workers,
+            "keys": len(service.keys.all()),
+            "keeps_photos": service.settings.keep_photos,
+        },
+    }
+
+
+@router.post(
+    "/manifest",
+    status_code=202,
+    responses={202: {"model": JobModel}, **responses(415)},
+    openapi_extra=body(form=_FORM),
+)
+async def manifest(request: Request, service: Served) -> Response:
+    """Adds the products of a feed with its pictures: a job, whose address is in `Location`.
+
+    Its columns are understood as `hemline catalog sync` understands them. No product leaves.
+    """
+    if media_of(request) != MULTIPART:
+        raise unsupported(MULTIPART)
+    upload = Upload(service.settings.state, service.settings.max_upload)
+    try:
+        form = await request.form(max_files=20_000, max_fields=100)
+        try:
+            files = [v for _, v in form.multi_items() if isinstance(v, UploadFile)]
+            if "manifest" not in form:
+                raise bad("send the feed: a file named 'manifest'", "no-manifest")
+            await service.work(lambda: _take(upload, files))
+        finally:
+            await form.close()
+        job = service.jobs.begin(
+            "manifest", lambda job: add_upload(upload, service.writer, service.jobs, job)
+        )
+    except BaseException as error:
+        upload.close()
+        if isinstance(error, MultiPartException):
+            raise bad("the form can't be read", "bad-form", 400) from None
+        raise
+    return answer(job.shown(), 202, {"Location": f"/v1/admin/jobs/{job.id}"})
+
+
+def _take(upload: Upload, files: list[UploadFile]) -> None:
+    """
+    Raises:
+        Problem: a file that can't be part of an upload.
+    """
+    from hemline.errors import DataError
+
+    try:
+        for file in files:
+            upload.take(file.filename or "", file.file)
+        upload.feed()
+    except DataError as error:
+        raise bad(str(error).replace(f"{upload.folder}/", ""), "bad-upload") from None
+
+
+@router.post("/check", status_code=202, responses={202: {"model": JobModel}, **responses()})
+async def begin_check(service: Served) -> Response:
+    """Begins the built-in check: is the catalogue whole, and finds it its own products again?"""
+    job = service.jobs.begin("check", lambda job: check(service, job))
+    return answer(job.shown(), 202, {"Location": f"/v1/admin/jobs/{job.id}"})
+
+
+@router.get("/jobs", responses={200: {"model": JobsModel}, **responses()})
+async def jobs(service: Served) -> Response:
+    """The last jobs, the latest first."""
+    return answer({"jobs": [job.shown() for job in service.jobs.list()]})
+
+
+@router.get("/jobs/{job_id}", responses={200: {"model": JobModel}, **responses(404)})
+async def job(job_id: str, service: Served) -> Response:
+    """How far a job is, and what it gave."""
+    found = service.jobs.get(job_id)
+    if found is None:
+        raise Problem(404, "no-job", "there is no such job")
+    return answer(found.shown())

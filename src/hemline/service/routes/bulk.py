@@ -1,0 +1,177 @@
+"""Many products in one request: JSON lines in, a JSON line for each out.
+
+The lines are read, stored and answered piece by piece; each answer is of a durable commit. As many
+clients read nothing until they have sent everything, answers are held back while the body comes,
+beyond what the connection takes by itself; so neither waits for the other for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request
+from pydantic import Field
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from hemline.errors import HemlineError
+from hemline.service.access import WRITE, Served
+from hemline.service.answers import to_json
+from hemline.service.bodies import checked, media_of, parse_json, unsupported
+from hemline.service.logs import log
+from hemline.service.problems import Problem, bad, of_error, responses
+from hemline.service.routes.items import ItemJson, product_of
+from hemline.service.serving import Service
+from hemline.service.writing import Put
+
+router = APIRouter(prefix="/v1", tags=["items"])
+KINDS = ("application/jsonl", "application/x-ndjson", "application/json-lines")
+_LINES, _BYTES = 32, 8 << 20  # of one commit
+_HEADERS = [(b"content-type", b"application/jsonl")]
+_AHEAD = 32 << 10  # bytes of answers that are sent before the body has ended
+
+
+class BulkLine(ItemJson):
+    """One line: a product, or with ``delete`` its number alone."""
+
+    item_id: str = Field(min_length=1, max_length=200)
+    delete: bool = False
+
+
+@router.post(
+    "/items:bulk",
+    dependencies=WRITE,
+    response_class=Response,
+    responses={
+        200: {
+            "content": {"application/jsonl": {}},
+            "description": "For each line: `line`, `item_id`, `status`, and `problem` if refused.",
+        },
+        **responses(415),
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/jsonl": {"schema": {"type": "string"}}},
+        }
+    },
+)
+async def bulk(request: Request, service: Served) -> Response:
+    """Stores many products; a line that is refused doesn't stop the others."""
+    if media_of(request) not in KINDS:
+        raise unsupported(KINDS[0])
+    return Lines(_answers(request, service))
+
+
+class Lines(Response):
+    """Streams lines while the request's body is still being read.
+
+    Starlette's own streaming answer listens for the client's leaving, and so would take the body's
+    pieces for itself.
+    """
+
+    def __init__(self, lines: AsyncIterator[bytes]) -> None:
+        super().__init__()
+        self._lines = lines
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        async for lines in self._lines:
+            await send({"type": "http.response.body", "body": lines, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _answers(request: Request, service: Service) -> AsyncIterator[bytes]:
+    waiting: list[tuple[int, bytes]] = []
+    held, sent, number, size = b"", 0, 0, 0
+    try:
+        async for number, line in _lines(request, service.settings.max_body):
+            waiting.append((number, line))
+            size += len(line)
+            if len(waiting) >= _LINES or size >= _BYTES:
+                held += await _store(service, waiting)
+                waiting, size = [], 0
+                if sent + len(held) <= _AHEAD:
+                    yield held
+                    sent, held = sent + len(held), b""
+        held += await _store(service, waiting)
+    except Problem as problem:  # the answer has begun: its last line says what broke it off
+        held += await _store(service, waiting)
+        own = request.scope["state"]["request_id"]
+        held += _line(number + 1, None, problem.body(own))
+    yield held
+
+
+async def _lines(request: Request, limit: int) -> AsyncIterator[tuple[int, bytes]]:
+    """The lines that aren't empty, with their numbers.
+
+    Raises:
+        Problem: one is too long, or the body breaks off.
+    """
+    number, rest = 0, bytearray()
+    async for chunk in request.stream():
+        rest += chunk
+        while (end := rest.find(b"\n")) >= 0:
+            line = bytes(rest[:end]).strip()
+            del rest[: end + 1]
+            number += 1
+            if line:
+                yield number, line
+        if len(rest) > limit:
+            raise Problem(413, "too-long", f"a line has at most {limit:,} bytes")
+    if rest.strip():
+        yield number + 1, bytes(rest).strip()
+
+
+async def _store(service: Service, lines: Sequence[tuple[int, bytes]]) -> bytes:
+    """Stores some lines; their answers."""
+    products: list[Put] = []
+    answers: dict[int, bytes] = {}
+    places: list[int] = []
+    for number, line in lines:
+        try:
+            products.append(_product(line))
+            places.append(number)
+        except Problem as problem:
+            answers[number] = _refused(number, None, problem)
+    if products:
+        try:
+            done = await service.writer.run(lambda: service.writer.put(products))
+        except (Problem, HemlineError) as error:
+            why = error if isinstance(error, Problem) else of_error(error)
+            log("bulk failed", reason=str(error))
+            for place, product in zip(places, products, strict=True):
+                answers[place] = _refused(place, product.item_id, why)
+        else:
+            for place, one in zip(places, done, strict=True):
+                if one.what == "refused":
+                    answers[place] = _refused(place, one.item_id, bad(one.why, "refused"))
+                else:
+                    answers[place] = _line(place, one.item_id, None, one.what)
+    return b"".join(answers[number] for number in sorted(answers))
+
+
+def _product(line: bytes) -> Put:
+    """
+    Raises:
+        Problem: the line is none.
+    """
+    given: BulkLine = checked(BulkLine, parse_json(line))
+    if given.delete:
+        return Put(given.item_id, remove=True)
+    return product_of(given.item_id, given)
+
+
+def _refused(number: int, item_id: str | None, problem: Problem) -> bytes:
+    shown = {"type": f"urn:hemline:problem:{problem.kind}", "status": problem.status}
+    return _line(number, item_id, {**shown, "detail": problem.detail})
+
+
+def _line(
+    number: int, item_id: str | None, problem: dict[str, Any] | None, status: str = "refused"
+) -> bytes:
+    told: dict[str, Any] = {"line": number, "item_id": item_id, "status": status}
+    if problem is not None:
+        told["problem"] = problem
+    return to_json(told) + b"\n"

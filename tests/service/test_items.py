@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import base64
+import io
+import json
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from fastapi.testclient import TestClient
+
+from hemline.data.images import encode_jpeg
+from hemline.search.catalog import Catalog
+
+
+def coloured(*rgb: int) -> bytes:
+    import numpy as np
+
+    return encode_jpeg(np.full((30, 40, 3), rgb, np.uint8))
+
+
+def put(client: TestClient, item: str, body: dict[str, Any], *pictures: bytes) -> tuple[int, dict]:
+    files = [("picture", picture) for picture in pictures]
+    answer = client.put(f"/v1/items/{item}", data={"item": json.dumps(body)}, files=files or None)
+    return answer.status_code, answer.json()
+
+
+def found(client: TestClient, photo: bytes, where: str) -> list[str]:
+    answer = client.post("/v1/search", files={"photo": photo}, data={"where": where})
+    assert answer.status_code == 200, answer.text
+    return [hit["item_id"] for hit in answer.json()["hits"]]
+
+
+def test_a_product_comes_changes_and_goes(client: TestClient, shop: Path) -> None:
+    red, blue = coloured(220, 30, 20), coloured(20, 40, 220)
+    told = {"columns": {"title": "Red", "price": 12.5}, "category": "dress", "tags": ["colour=red"]}
+    assert put(client, "new/one", told, red) == (
+        201,
+        {"item_id": "new/one", "status": "added", "pictures": 1},
+    )
+    assert found(client, red, "title = 'Red'") == ["new/one"]
+    got = client.get("/v1/items/new/one").json()
+    assert (got["category"], got["tags"]) == ("dress", ["colour=red"])
+    assert got["columns"] == told["columns"]
+    assert client.get(got["pictures"][0]["picture"]).status_code == 200
+
+    assert put(client, "new/one", told, red)[1]["status"] == "unchanged"
+    status, answer = put(client, "new/one", told, red, blue)
+    assert (status, answer["status"], answer["pictures"]) == (200, "updated", 2)
+    first = client.get("/v1/items/new/one").json()["pictures"]
+    assert put(client, "new/one", told, blue)[1] == {
+        "item_id": "new/one", "status": "updated", "pictures": 1
+    }  # fmt: skip
+    left = client.get("/v1/items/new/one").json()["pictures"]
+    assert len(left) == 1
+    assert left[0] in first
+    gone = next(p for p in first if p not in left)
+    assert client.get(gone["picture"]).status_code == 404
+
+    change = {"columns": {"price": 9, "title": None}}
+    assert client.patch("/v1/items/new/one", json=change).json()["status"] == "updated"
+    assert client.get("/v1/items/new/one").json()["columns"] == {"price": 9}
+    retagged = client.patch("/v1/items/new/one", json={"tags": ["colour=blue"]})
+    assert retagged.json()["status"] == "updated"
+    with Catalog.open(shop) as catalog:
+        (row,) = catalog.store.items(["new/one"])
+        assert row.tags == ("colour=blue",)
+
+    assert client.delete("/v1/items/new/one").json()["status"] == "removed"
+    assert client.get("/v1/items/new/one").status_code == 404
+    assert client.delete("/v1/items/new/one").status_code == 404
+    with Catalog.open(shop) as catalog:
+        assert catalog.check(deep=True).ok
+        assert catalog.store.counts().items == 6
+
+
+def test_what_cant_be_stored_is_refused_whole(client: TestClient) -> None:
+    red = coloured(220, 30, 20)
+    bare = client.put("/v1/items/x", json={})
+    status, answer = bare.status_code, bare.json()
+    assert (status, answer["type"]) == (422, "urn:hemline:problem:refused")
+    assert "needs a picture" in answer["detail"]
+    assert put(client, "x", {}, red, b"no picture")[0] == 422
+    assert put(client, "x", {"columns": {"score": 1}}, red)[0] == 422
+    assert put(client, "x", {"colums": {}}, red)[0] == 422
+    assert put(client, "a" * 201, {}, red)[0] == 422
+    assert client.get("/v1/items/x").status_code == 404
+    assert client.patch("/v1/items/x", json={"columns": {}}).status_code == 404
+    assert client.put("/v1/items/x", content=b"hi").status_code == 415
+
+
+def test_many_products_by_lines(client: TestClient, shop: Path) -> None:
+    def line(item: str, *rgb: int, **more: Any) -> str:
+        picture = base64.b64encode(coloured(*rgb)).decode()
+        return json.dumps({"item_id": item, "pictures": [picture], **more})
+
+    lines = [line(f"bulk{n}", 10 * n, 20, 30, columns={"n": n}) for n in range(20)]
+    lines[3] = "{broken"
+    lines[5] = json.dumps({"item_id": "bulk5", "pictures": ["!!"]})
+    lines += ["", json.dumps({"item_id": "item0", "delete": True})]
+    lines += [json.dumps({"item_id": "bulk1", "columns": {"n": 100}})]
+    answer = client.post(
+        "/v1/items:bulk", content="\n".join(lines), headers={"Content-Type": "application/jsonl"}
+    )
+    assert answer.status_code == 200
+    told = [json.loads(text) for text in answer.text.splitlines()]
+    assert [t["line"] for t in told] == [*range(1, 21), 22, 23]
+    status = {t["line"]: t["status"] for t in told}
+    assert status[4] == status[6] == "refused"
+    assert told[3]["problem"]["status"] == 400
+    assert (status[1], status[22], status[23]) == ("added", "removed", "updated")
+    with Catalog.open(shop) as catalog:
+        assert catalog.store.counts().items == 6 - 1 + 18
+        assert catalog.store.items(["bulk1"])[0].columns == {"n": 100}
+
+
+def wait(client: TestClient, answer: Any) -> dict[str, Any]:
+    assert answer.status_code == 202, answer.text
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        job = client.get(answer.headers["location"]).json()
+        if job["state"] in ("done", "failed"):
+            return job
+        time.sleep(0.02)
+    raise AssertionError("the job didn't end")
+
+
+def test_a_feed_comes_with_its_pictures(client: TestClient, shop: Path) -> None:
+    feed = "sku,title,price,image_link,product_type\n"
+    feed += (
+        'a1,First,"1.299,00 €",a.jpg,Women > Dresses\nb2,Second,5,https://x/y/b.jpg?v=1,Shirts\n'
+    )
+    feed += "c3,Third,7,../../../etc/passwd,Shirts\nd4,Fourth,7,/etc/passwd,Shirts\n"
+    box = io.BytesIO()
+    with zipfile.ZipFile(box, "w") as archive:
+        archive.writestr("a.jpg", coloured(1, 2, 200))
+        archive.writestr("deep/b.jpg", coloured(200, 2, 1))
+    job = wait(
+        client,
+        client.post(
+            "/v1/admin/manifest",
+            files=[("manifest", ("feed.csv", feed)), ("picture", ("all.zip", box.getvalue()))],
+        ),
+    )
+    assert job["state"] == "done", job
+    assert (job["done"], job["total"]) == (4, 4)
+    assert {n: job["result"][n] for n in ("added", "refused", "rows")} == {
+        "added": 2, "refused": 2, "rows": 4
+    }  # fmt: skip
+    assert client.get("/v1/items/a1").json()["columns"]["price"] == 1299
+    assert client.get("/v1/items/b2").json()["category"] == "Shirts"
+    assert not list((shop / "service/uploads").iterdir())
+
+
+def test_an_upload_that_leads_out_is_refused(client: TestClient, shop: Path) -> None:
+    for name in ("../out.csv", "/out.csv", "a/../../out.csv", "c:\\out.csv"):
+        box = io.BytesIO()
+        with zipfile.ZipFile(box, "w") as archive:
+            archive.writestr("feed.csv", "sku,image\na,b\n")
+            archive.writestr(name, "x")
+        answer = client.post("/v1/admin/manifest", files={"manifest": ("f.zip", box.getvalue())})
+        assert answer.status_code == 422, name
+        assert str(shop) not in answer.text
+    bad = client.post("/v1/admin/manifest", files={"manifest": ("f.csv", "a,b\n1,2\n")})
+    job = wait(client, bad)
+    assert job["state"] == "failed"
+    assert "has no column that is known as its id" in job["error"]
+    assert str(shop) not in job["error"]
+
+
+def test_the_check_finds_the_products_again(client: TestClient) -> None:
+    job = wait(client, client.post("/v1/admin/check"))
+    assert job["state"] == "done", job
+    result = job["result"]
+    assert result["healthy"]
+    assert (result["queries"], result["pictures"]) == (6, 12)
+    assert result["recall@20"] == 1.0  # six products
+    assert client.get("/v1/admin/jobs").json()["jobs"][0]["id"] == job["id"]
+    assert client.get("/v1/admin/jobs/none").status_code == 404
+
+
+def test_feedback_becomes_triplets(client: TestClient, photo: bytes) -> None:
+    got = client.post("/v1/search", files={"photo": photo}, data={"k": 4}).json()
+    hits = [hit["item_id"] for hit in got["hits"]]
+
+    def judge(item: str, right: bool) -> int:
+        body = {"search_id": got["search_id"], "item_id": item, "right": right}
+        return client.post("/v1/feedback", json=body).status_code
+
+    assert judge(hits[2], True) == 200
+    lines = [json.loads(t) for t in client.get("/v1/feedback/export").text.splitlines()]
+    assert [(t["positive"]["item_id"], t["negative"]["item_id"]) for t in lines] == [
+        (hits[2], hits[0]), (hits[2], hits[1])
+    ]  # fmt: skip
+    assert judge(hits[3], False) == 200
+    (line,) = client.get("/v1/feedback/export").text.splitlines()
+    told = json.loads(line)
+    assert (told["negative"]["item_id"], told["negative_is"]) == (hits[3], "wrong")
+    assert told["anchor"]["photo"] is None
+    assert judge("item99", True) == 422
+    wrong = {"search_id": "no", "item_id": hits[0], "right": True}
+    assert client.post("/v1/feedback", json=wrong).status_code == 404
+    stats = client.get("/v1/admin/stats").json()
+    assert stats["feedback"] == {"right": 1, "wrong": 1}
+    assert stats["recent"][0]["hits"] == 4
+    assert stats["searches"]["timings_ms"]["total"]["p50"] > 0
+
+
+def test_photos_are_kept_only_where_it_was_asked(open_client: Any, photo: bytes) -> None:
+    client = open_client(keep_photos=True)
+    got = client.post("/v1/search", files={"photo": photo}, data={"k": 2}).json()
+    hits = [hit["item_id"] for hit in got["hits"]]
+    for item, right in zip(hits, (False, True), strict=True):
+        body = {"search_id": got["search_id"], "item_id": item, "right": right}
+        client.post("/v1/feedback", json=body)
+    (line,) = client.get("/v1/feedback/export").text.splitlines()
+    kept = base64.b64decode(json.loads(line)["anchor"]["photo"])
+    assert kept[:2] == b"\xff\xd8"
+    assert b"Exif" not in kept
