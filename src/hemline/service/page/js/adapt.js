@@ -1,0 +1,42 @@
+// From the service's answers to what the page works with.
+import { words } from "./texts.js";
+
+// facets: column → { values: [[value, count] …], low, high }; → { values: [{ value, count }] … }.
+export function facetsOf(raw) {
+  const one = (facet) => ({
+    ...facet,
+    values: (facet?.values ?? []).map((pair) => (Array.isArray(pair) ? { value: pair[0], count: pair[1] } : pair)),
+  });
+  return Object.fromEntries(Object.entries(raw ?? {}).map(([name, facet]) => [name, one(facet)]));
+}
+
+export function infoOf({ catalog = {}, detector, limits = {}, samples = [] }) {
+  return {
+    items: catalog.items,
+    columns: catalog.columns ?? [],
+    detects: Boolean(detector),
+    samples: samples.map(({ name, photo }) => ({ name: words(name), url: photo })),
+    most: limits.max_k ?? 200,
+  };
+}
+
+// The service answers in pixels of the photo as it saw it; the page's photo may be of other size.
+export function fitted(answer, photo) {
+  const [width, height] = answer.size ?? [photo.width, photo.height];
+  const [across, down] = [photo.width / width, photo.height / height];
+  const scaled = (box) => (box && (across !== 1 || down !== 1) ? [box[0] * across, box[1] * down, box[2] * across, box[3] * down] : box);
+  const detections = (answer.detections ?? []).map((one) => ({ ...one, box: scaled(one.box) }));
+  return { ...answer, detections, box: scaled(answer.box ?? null) };
+}
+
+// Each hit with the search that found it: feedback names both.
+export function named(answer) {
+  return { ...answer, hits: answer.hits.map((hit) => ({ ...hit, search_id: answer.search_id ?? null })) };
+}
+
+// A product of /v1/items/ID as a hit is: one picture, and its columns.
+export function productOf(id, raw) {
+  const [first = {}] = raw.pictures ?? [];
+  const columns = { category: raw.category, tags: raw.tags, ...raw.columns };
+  return { item_id: id, columns, picture: raw.picture ?? first.picture ?? null, pictures: raw.pictures ?? [] };
+}

@@ -1,0 +1,43 @@
+// The grid of products.
+import { h, icon, showPicture } from "./dom.js";
+import { linkOf, priceOf, titleOf } from "./product.js";
+import { texts } from "./texts.js";
+
+// act: { why(hit), like(hit), verdict(hit, right), verdictOf(hit) → true | false | null }.
+export function card(hit, act) {
+  const title = titleOf(hit);
+  const price = priceOf(hit);
+  const link = linkOf(hit);
+  const img = h("img", { alt: "", loading: hit.rank > 8 ? "lazy" : "eager", decoding: "async" });
+  const frame = h("button", { type: "button", class: "frame", "aria-label": texts.open(title), onclick: () => act.why(hit) }, img);
+  showPicture(img, hit.picture);
+  return h("li", { class: "product", "data-item": hit.item_id },
+    frame,
+    hit.search_id ? verdictButtons(hit, title, act) : null,
+    hit.alike ? h("p", { class: `alike is-${hit.alike}` }, texts.alike[hit.alike]) : null,
+    h("h2", { class: "title" }, title),
+    price ? h("p", { class: "price" }, price) : null,
+    h("p", { class: "acts" },
+      h("button", { type: "button", class: "plain", "aria-label": `${texts.why} ${title}`, onclick: () => act.why(hit) }, texts.why),
+      h("button", { type: "button", class: "plain", "aria-label": `${texts.like}: ${title}`, onclick: () => act.like(hit) }, texts.like),
+      link ? h("a", { class: "plain", href: link, rel: "noopener noreferrer", target: "_blank" }, texts.shop) : null));
+}
+
+function verdictButtons(hit, title, act) {
+  const given = act.verdictOf(hit);
+  const button = (right, shape, name) => h("button", {
+    type: "button", class: `verdict ${right ? "yes" : "no"}`, "aria-label": name(title), title: name(title),
+    "aria-pressed": String(given === right), onclick: () => act.verdict(hit, right),
+  }, icon(shape));
+  return h("div", { class: "verdicts" }, button(true, "check", texts.right), button(false, "cross", texts.wrong));
+}
+
+// Shows a verdict that was given or taken back, without touching the rest of the card.
+export function markVerdict(list, item, right) {
+  const found = [...list.children].find((element) => element.dataset.item === item);
+  found?.querySelector(".verdict.yes")?.setAttribute("aria-pressed", String(right === true));
+  found?.querySelector(".verdict.no")?.setAttribute("aria-pressed", String(right === false));
+}
+
+// Grey places in the grid while the first answer is on its way.
+export const waiting = (count) => Array.from({ length: count }, () => h("li", { class: "product is-waiting", "aria-hidden": "true" }, h("div", { class: "frame" })));

@@ -1,0 +1,130 @@
+// Filters with counts, one drop-down for each column; several values of a column mean "or".
+import { h } from "./dom.js";
+import { money, texts, words } from "./texts.js";
+import { range } from "./where.js";
+
+const TAGS = ["tags.color", "tags.colour", "tags.pattern"];
+const PLAIN = ["category", "brand", "size"];
+
+// The columns to ask counts of, of those that the shop stores.
+export function facetColumns(columns) {
+  const known = new Set(columns ?? []);
+  return ["category", ...TAGS, ...PLAIN.slice(1).filter((name) => known.has(name)), ...(known.has("price") ? ["price"] : [])];
+}
+
+const label = (name) => texts.facet(name.replace(/^tags\./, ""));
+
+function rangeName(text) {
+  const { low, high } = range(text);
+  if (low === null) return texts.upTo(money(high));
+  return high === null ? texts.atLeast(money(low)) : texts.between(money(low), money(high));
+}
+
+const valueName = (name, value) => (name === "price" ? rangeName(value) : words(value));
+
+export class Filters {
+  // onChange(filters): a person changed them.
+  constructor(root, onChange) {
+    Object.assign(this, { root, onChange, filters: {}, facets: {} });
+    root.setAttribute("role", "group");
+    root.setAttribute("aria-label", texts.filtersLabel);
+    document.addEventListener("click", (event) => {
+      for (const one of root.querySelectorAll("details[open]")) if (!one.contains(event.target)) one.open = false;
+    });
+    root.addEventListener("keydown", (event) => {
+      const open = event.target.closest?.("details[open]");
+      if (event.key !== "Escape" || !open) return;
+      open.open = false;
+      open.querySelector("summary").focus();
+    });
+  }
+
+  // facets: column → { values: [{ value, count }], low, high }.
+  show(filters, facets) {
+    const open = new Set([...this.root.querySelectorAll("details[open]")].map((one) => one.dataset.facet));
+    const focus = this.root.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
+    Object.assign(this, { filters, facets });
+    const menus = Object.keys(facets).filter((name) => this.#worth(name)).map((name) => this.#menu(name, open.has(name)));
+    this.root.replaceChildren(h("div", { class: "menus" }, menus), this.#chosen());
+    if (focus) (this.root.querySelector(`[data-focus="${CSS.escape(focus)}"]`) ?? this.root.querySelector("summary"))?.focus();
+  }
+
+  #worth(name) {
+    const { values = [], low, high } = this.facets[name] ?? {};
+    if (this.filters[name]?.length) return true;
+    return name === "price" ? Number.isFinite(low) && high > low : values.length > 1;
+  }
+
+  #menu(name, open) {
+    const chosen = this.filters[name]?.length ?? 0;
+    const summary = h("summary", { "data-focus": `menu ${name}` }, label(name), chosen ? h("span", { class: "badge" }, String(chosen), h("span", { class: "unseen" }, ` ${texts.chosen(chosen)}`)) : null);
+    const body = name === "price" ? this.#price() : this.#values(name);
+    return h("details", { class: "filter", "data-facet": name, open }, summary, h("fieldset", {}, h("legend", { class: "unseen" }, label(name)), body));
+  }
+
+  #values(name) {
+    const chosen = new Set(this.filters[name] ?? []);
+    const values = this.facets[name]?.values ?? [];
+    const missing = [...chosen].filter((value) => !values.some((one) => String(one.value) === value)).map((value) => ({ value, count: 0 }));
+    return [...missing, ...values].map(({ value, count }) => {
+      const text = String(value);
+      const box = h("input", { type: "checkbox", checked: chosen.has(text), "data-focus": `${name} ${text}`, onchange: () => this.#toggle(name, text, box.checked) });
+      return h("label", { class: "choice" }, box, /colou?r$/.test(name) ? swatch(text) : null, h("span", { class: "value" }, words(text)), h("span", { class: "number" }, String(count)));
+    });
+  }
+
+  #price() {
+    const { low, high } = this.facets.price ?? {};
+    const now = range(this.filters.price?.[0] ?? "");
+    const field = (name, value, hint) => h("input", { type: "number", inputmode: "decimal", min: "0", step: "any", name, value: value ?? "", placeholder: hint ?? "", "data-focus": `price ${name}` });
+    const from = field("from", now.low, Math.floor(low));
+    const to = field("to", now.high, Math.ceil(high));
+    const wrong = h("p", { class: "wrong", role: "alert" });
+    const apply = () => {
+      if (from.value !== "" && to.value !== "" && Number(from.value) > Number(to.value)) {
+        wrong.textContent = texts.priceOrder;
+        return;
+      }
+      const value = from.value === "" && to.value === "" ? [] : [`${from.value}..${to.value}`];
+      this.#set("price", value);
+    };
+    const onEnter = (event) => { if (event.key === "Enter") apply(); };
+    return h("div", { class: "price-range", onkeydown: onEnter },
+      h("label", {}, texts.from, from), h("label", {}, texts.to, to),
+      h("button", { type: "button", class: "quiet-button", "data-focus": "price apply", onclick: apply }, texts.apply), wrong);
+  }
+
+  #chosen() {
+    const all = Object.entries(this.filters).flatMap(([name, values]) => values.map((value) => [name, value]));
+    if (!all.length) return h("div", { class: "chips" });
+    const chips = all.map(([name, value]) => h("button", {
+      type: "button", class: "chip is-filter", "data-focus": `chip ${name} ${value}`,
+      "aria-label": texts.remove(valueName(name, value)), onclick: () => this.#toggle(name, value, false),
+    }, valueName(name, value), h("span", { "aria-hidden": "true" }, " ×")));
+    return h("div", { class: "chips" }, chips, h("button", { type: "button", class: "plain", "data-focus": "clear", onclick: () => this.onChange({}) }, texts.clear));
+  }
+
+  #toggle(name, value, on) {
+    const others = (this.filters[name] ?? []).filter((one) => one !== value);
+    this.#set(name, on ? [...others, value] : others);
+  }
+
+  #set(name, values) {
+    const { [name]: _, ...others } = this.filters;
+    this.onChange(values.length ? { ...others, [name]: values } : others);
+  }
+}
+
+// A dot of the colour that a tag names, where the browser knows one by that name.
+const NAMED = {
+  charcoal: "#424449", cream: "#f0e6cd", sand: "#c2aa82", camel: "#b48250", rust: "#a84c26", peach: "#f5be9b", burgundy: "#70182a",
+  rose: "#cd6e7d", lilac: "#c4aad8", plum: "#4e2648", cobalt: "#1c46cd", sky: "#8cbee6", "denim-blue": "#4e6c94", ice: "#cee0ea",
+  mint: "#aadec4", forest: "#1c4630", mustard: "#ce9c24",
+};
+function swatch(name) {
+  const dot = h("span", { class: "swatch", "aria-hidden": "true" });
+  const colour = NAMED[name] ?? name.replaceAll("-", "");
+  if (CSS.supports("color", colour)) dot.style.backgroundColor = colour;
+  else dot.classList.add("is-unknown");
+  return dot;
+}

@@ -1,0 +1,282 @@
+// The shopper's page: what is asked stands in the address; this puts address, photo and answer
+// together.
+import { infoOf } from "./adapt.js";
+import * as api from "./api.js";
+import { detectPhoto, nextPage, searchItem, searchPhoto } from "./ask.js";
+import { card, markVerdict, waiting } from "./cards.js";
+import { Cropper } from "./cropper.js";
+import { $, fillTexts, h, settled, show, showPicture } from "./dom.js";
+import { Filters } from "./filters.js";
+import { banner, keyForm, notice, say, tellSearch, toast, wordsOf } from "./notices.js";
+import { Picker } from "./picker.js";
+import { priceOf, titleOf } from "./product.js";
+import { Seeker } from "./seek.js";
+import { Lost, Sources } from "./source.js";
+import { asks, empty, read, write } from "./state.js";
+import { texts } from "./texts.js";
+import { openWhy } from "./why.js";
+
+const ANSWERS = 30;
+const QUIET = 300;
+const LOST = { photo: texts.lostPhoto, sample: texts.lostSample, item: texts.lostItem };
+
+class Page {
+  constructor() {
+    this.state = empty();
+    this.info = {};
+    this.answers = new Map();
+    this.garments = new Map();
+    this.items = new Map();
+    this.verdicts = new Map();
+    this.sources = new Sources();
+    this.seeker = new Seeker(tellSearch);
+    this.act = {
+      why: (hit) => this.why(hit),
+      like: (hit) => this.like(hit),
+      verdict: (hit, right) => this.verdict(hit, right),
+      verdictOf: (hit) => this.verdicts.get(`${hit.search_id} ${hit.item_id}`) ?? null,
+    };
+    this.filters = new Filters($("filters"), (filters) => this.go({ ...this.state, filters, pages: 1 }));
+    this.picker = new Picker(
+      async (photo) => this.go({ ...empty(), photo: (await this.sources.add(photo)).hash }, { fresh: true }),
+      (sample) => this.go({ ...empty(), sample }, { fresh: true }),
+      (words) => this.wrongFile(words),
+    );
+    this.cropKeys = settled((box) => this.crop(box, "key"), QUIET);
+  }
+
+  async start() {
+    fillTexts();
+    $("home").addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      this.home();
+    });
+    $("another").addEventListener("click", () => this.home());
+    $("more").addEventListener("click", () => this.more());
+    addEventListener("popstate", () => this.open(read(location.search), {}));
+    this.ready = this.load();
+    await this.open(read(location.search), {});
+  }
+
+  async load() {
+    const tell = (what, { retry, error }) => {
+      if (what === "failed" && error.kind === "refused") banner(h("p", {}, texts.refused), keyForm(retry, Boolean(api.key.get())));
+      else if (what === "failed") banner(h("p", {}, wordsOf(error)), h("button", { type: "button", class: "quiet-button", onclick: retry }, texts.retry));
+      else if (["offline", "back", "done"].includes(what)) tellSearch(what, { retry });
+    };
+    this.info = infoOf(await new Seeker(tell).run(api.info));
+    this.sources.samples = this.info.samples;
+    this.picker.showSamples(this.sources.samples);
+    $("facts").textContent = Number.isFinite(this.info.items) ? texts.facts(this.info.items) : "";
+  }
+
+  home() {
+    this.go(empty(), { fresh: true });
+    $("start-title").focus();
+  }
+
+  // A new state by a person's act; "replace" keeps the back button from counting each nudge.
+  go(state, { fresh = false, replace = false } = {}) {
+    const address = write(state);
+    if (address !== location.pathname + location.search) history[replace ? "replaceState" : "pushState"](null, "", address);
+    return this.open(state, { fresh });
+  }
+
+  async open(state, { fresh }) {
+    this.state = state;
+    this.lastAct = null;
+    this.cropKeys.cancel();
+    $("why").open && $("why").close();
+    show($("start"), !asks(state));
+    show($("search"), asks(state));
+    show($("another"), asks(state));
+    document.title = asks(state) ? `${state.item ? texts.similarTitle : texts.foundTitle} · ${texts.name}` : texts.title;
+    $("start-wrong").textContent = "";
+    if (!asks(state)) {
+      this.seeker.cancel();
+      notice();
+      return;
+    }
+    if (fresh) scrollTo({ top: 0 });
+    await this.search(state, fresh);
+  }
+
+  async search(state, fresh) {
+    const at = write(state);
+    const known = this.answers.get(at);
+    if (!known) this.wait(fresh);
+    try {
+      const found = known ? await this.known(state, known) : await this.seeker.run(async (signal) => {
+        await this.ready;
+        signal.throwIfAborted();
+        const from = await this.from(state, signal);
+        const answer = state.item ? await searchItem(state, this.info, signal) : await searchPhoto(state, from.photo, this.info, signal);
+        return { from, answer };
+      });
+      if (!found || write(this.state) !== at) return;
+      this.remember(at, found.answer);
+      this.show(state, found.from, found.answer);
+      if (fresh) $("found-title").focus({ preventScroll: true });
+    } catch (error) {
+      if (!(error instanceof Lost)) throw error;
+      this.lost(error);
+    }
+  }
+
+  async known(state, answer) {
+    this.seeker.cancel();
+    tellSearch("done");
+    return { from: await this.from(state), answer };
+  }
+
+  remember(at, answer) {
+    this.answers.delete(at);
+    this.answers.set(at, answer);
+    if (this.answers.size > ANSWERS) this.answers.delete(this.answers.keys().next().value);
+  }
+
+  // What is searched with: { photo } or { item }; it is shown as soon as it is there.
+  async from(state, signal) {
+    if (state.item) {
+      if (!this.items.has(state.item)) this.items.set(state.item, await this.sources.item(state.item, signal));
+      const item = this.items.get(state.item);
+      this.showItem(item);
+      return { item };
+    }
+    const photo = await this.sources.photo(state, signal);
+    this.showPhoto(photo);
+    if (Array.isArray(state.box)) this.cropper.setCrop(state.box);
+    return { photo };
+  }
+
+  showItem(item) {
+    const img = h("img", { alt: titleOf(item), class: "item-picture" });
+    showPicture(img, item.picture);
+    $("asked-title").textContent = texts.askedItem;
+    $("photo").replaceChildren(img, h("p", { class: "title" }, titleOf(item)), h("p", { class: "price" }, priceOf(item)));
+    this.shown = null;
+  }
+
+  showPhoto(photo) {
+    if (this.shown === photo) return;
+    this.shown = photo;
+    $("asked-title").textContent = photo.sample ? texts.askedSample : texts.askedPhoto;
+    this.cropper = new Cropper($("photo"), (box, how) => (how === "key" ? this.cropKeys(box) : this.crop(box, how)));
+    this.cropper.show(photo);
+    if (this.garments.has(photo)) this.cropper.setGarments(this.garments.get(photo), true);
+  }
+
+  wait(fresh) {
+    if (fresh || !$("products").children.length) $("products").replaceChildren(...waiting(8));
+    if (fresh) $("filters").replaceChildren();
+    $("products").classList.add("is-old");
+    $("found-title").textContent = this.state.item ? texts.similarTitle : texts.foundTitle;
+    if (fresh) $("count").textContent = "";
+    show($("more"), false);
+  }
+
+  show(state, { photo, item }, answer) {
+    Object.assign(this, { answer, origin: { photo, item, box: answer.box ?? null } });
+    if (photo) {
+      this.showGarments(photo, answer);
+      this.cropper.setCrop(state.box === "whole" ? null : (state.box ?? answer.box));
+    }
+    this.filters.show(state.filters, answer.facets ?? {});
+    this.showProducts(answer);
+    const best = answer.hits[0];
+    say(best ? texts.foundSaid(answer.hits.length, answer.more, titleOf(best)) : $("notice").textContent);
+  }
+
+  // A restored crop comes without garments: they are looked for beside the search.
+  async showGarments(photo, answer) {
+    if (answer.detected) this.garments.set(photo, answer.detections ?? []);
+    if (!this.garments.has(photo) && this.info.detects) {
+      this.garments.set(photo, []);
+      try {
+        this.garments.set(photo, await detectPhoto(photo));
+      } catch {
+        this.garments.delete(photo);
+      }
+    }
+    if (this.shown === photo) this.cropper.setGarments(this.garments.get(photo) ?? [], this.garments.has(photo));
+  }
+
+  showProducts({ hits, more }) {
+    $("found-title").textContent = this.state.item ? texts.similarTitle : texts.foundTitle;
+    $("count").textContent = hits.length ? texts.found(hits.length, more) : "";
+    $("products").classList.remove("is-old");
+    $("products").replaceChildren(...hits.map((hit) => card(hit, this.act)));
+    show($("more"), Boolean(more));
+    if (!hits.length) notice(h("p", {}, Object.keys(this.state.filters).length ? texts.noneFiltered : texts.none));
+    else if (hits[0].alike === "different") notice(h("p", {}, texts.notHere));
+    else notice();
+  }
+
+  crop(box, how) {
+    const replace = how === "key" && this.lastAct === "key";
+    this.go({ ...this.state, box, pages: 1 }, { replace });
+    this.lastAct = how;
+    if (how !== "choice" && box !== "whole") say(texts.cropSaid(box[2] - box[0], box[3] - box[1]));
+  }
+
+  async more() {
+    const { state, answer, origin } = this;
+    const first = answer.hits.length;
+    const next = await this.seeker.run((signal) => nextPage(state, origin.photo, answer, signal));
+    if (!next || this.state !== state) return;
+    const hits = [...answer.hits, ...next.hits];
+    this.state = { ...state, pages: state.pages + 1 };
+    this.answer = { ...answer, hits, more: next.more && next.hits.length > 0 };
+    history.replaceState(null, "", write(this.state));
+    this.remember(write(this.state), this.answer);
+    this.showProducts(this.answer);
+    $("products").children[first]?.querySelector("button").focus();
+    say(texts.foundSaid(hits.length, this.answer.more, titleOf(hits[0])));
+  }
+
+  why(hit) {
+    const others = this.answer.hits.slice(0, 10).filter((other) => other.item_id !== hit.item_id);
+    openWhy($("why"), hit, this.origin, others, this.act);
+  }
+
+  like(hit) {
+    this.items.set(hit.item_id, { item_id: hit.item_id, columns: hit.columns, picture: hit.picture });
+    this.go({ ...empty(), item: hit.item_id }, { fresh: true });
+  }
+
+  async verdict(hit, right, undoing = false) {
+    const before = this.act.verdictOf(hit);
+    const now = before === right && !undoing ? null : right;
+    const put = (value) => {
+      this.verdicts.set(`${hit.search_id} ${hit.item_id}`, value);
+      markVerdict($("products"), hit.item_id, value);
+    };
+    put(now);
+    try {
+      await api.feedback(hit.search_id, hit.item_id, now);
+      const words = now === null ? texts.undone : now ? texts.thanksRight : texts.thanksWrong;
+      toast(words, undoing || now === null ? null : () => this.verdict(hit, before, true));
+    } catch {
+      put(before);
+      toast(texts.feedbackFailed);
+    }
+  }
+
+  // The photo can't be had: start anew, and say why.
+  lost(error) {
+    notice();
+    history.replaceState(null, "", "/");
+    this.open(empty(), {});
+    this.wrongFile(LOST[error.kind]);
+    $("start-title").focus();
+  }
+
+  wrongFile(words) {
+    if (asks(this.state)) toast(words);
+    else $("start-wrong").textContent = words;
+  }
+}
+
+new Page().start();
+

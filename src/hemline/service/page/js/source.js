@@ -1,0 +1,66 @@
+// Where a search's photo or item comes from: this page's memory, the browser, a sample, the shop.
+import { productOf } from "./adapt.js";
+import { item as askItem, Problem } from "./api.js";
+import { keep, kept } from "./keep.js";
+import { ready } from "./photo.js";
+
+export class Lost extends Error {
+  constructor(kind) {
+    super(kind);
+    this.kind = kind;
+  }
+}
+
+export class Sources {
+  constructor() {
+    this.photos = new Map();
+    this.samples = [];
+  }
+
+  async add(photo) {
+    this.photos.set(photo.hash, photo);
+    await keep(photo);
+    return photo;
+  }
+
+  // The photo of a state; `name` of a sample; raises Lost where it can't be had here.
+  async photo(state, signal) {
+    if (state.photo) {
+      const here = this.photos.get(state.photo);
+      if (here) return here;
+      const blob = await kept(state.photo);
+      if (!blob) throw new Lost("photo");
+      const photo = { ...(await ready(blob)), hash: state.photo };
+      this.photos.set(photo.hash, photo);
+      return photo;
+    }
+    const at = `sample ${state.sample}`;
+    if (this.photos.has(at)) return this.photos.get(at);
+    const sample = this.samples.find((one) => slug(one.name) === state.sample);
+    if (!sample) throw new Lost("sample");
+    const photo = { ...(await ready(await fetched(sample.url, signal))), sample: sample.name };
+    this.photos.set(at, photo);
+    return photo;
+  }
+
+  async item(id, signal) {
+    try {
+      return productOf(id, await askItem(id, signal));
+    } catch (error) {
+      if (error.kind === "gone") throw new Lost("item");
+      throw error;
+    }
+  }
+}
+
+async function fetched(url, signal) {
+  try {
+    const response = await fetch(url, { signal });
+    if (!response.ok) throw new Lost("sample");
+    return await response.blob();
+  } catch (error) {
+    throw error instanceof Lost || signal?.aborted ? error : new Problem("offline");
+  }
+}
+
+export const slug = (name) => name.toLowerCase().replace(/[^a-z0-9]+/g, "-");

@@ -1,0 +1,71 @@
+"""What a person does on the page, and what it looks like to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+
+from helpers.page_stub import Stub
+
+#: 1200 × 800 pixels in the garments' colours.
+PHOTO_SIZE = (1200, 800)
+
+
+def photo(width: int = PHOTO_SIZE[0], height: int = PHOTO_SIZE[1], suffix: str = ".png") -> bytes:
+    image = np.full((height, width, 3), 200, np.uint8)
+    image[height // 10 : height // 2, width // 5 : 7 * width // 10] = (40, 40, 200)
+    return cv2.imencode(suffix, image)[1].tobytes()
+
+
+def upload(page: Any, data: bytes | None = None, name: str = "street.png") -> None:
+    file = {"name": name, "mimeType": "image/png", "buffer": photo() if data is None else data}
+    page.set_input_files("#file", file)
+
+
+def found(page: Any) -> None:
+    """Waits for products."""
+    page.wait_for_selector(".product:not(.is-waiting)")
+    page.wait_for_selector("#found[aria-busy=false]")
+
+
+def until(page: Any, met: Callable[[], bool]) -> None:
+    """Waits until something is so (the page's security policy forbids Playwright's own way)."""
+    for _ in range(160):
+        if met():
+            return
+        page.wait_for_timeout(25)
+    raise AssertionError("it never came to that")
+
+
+def begin(page: Any, shop: Stub) -> None:
+    """An own photo is searched with."""
+    page.goto(shop.url)
+    upload(page)
+    found(page)
+
+
+def titles(page: Any) -> list[str]:
+    return list(page.locator(".product .title").all_inner_texts())
+
+
+def box_of(fields: dict[str, Any]) -> list[float]:
+    return [float(value) for value in fields["box"].split(",")]
+
+
+def searches(page: Any, shop: Stub, count: int) -> list[dict[str, Any]]:
+    """The questions asked so far, once there are ``count``."""
+    until(page, lambda: len(shop.of("/v1/search")) >= count)
+    return shop.of("/v1/search")
+
+
+def focused(page: Any) -> str:
+    """What has the focus: its accessible name, or its text."""
+    return str(
+        page.evaluate(
+            "() => { const e = document.activeElement;"
+            " return e.getAttribute('aria-label') || e.textContent.trim() || e.id; }"
+        )
+    )

@@ -1,0 +1,61 @@
+"""A real browser before the page: the system's Chromium, and a stand-in for the service."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from helpers.page_stub import Stub
+
+CHROMIUM = os.environ.get("HEMLINE_CHROMIUM") or shutil.which("chromium") or ""
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    if not CHROMIUM:
+        if os.environ.get("CI"):
+            pytest.fail("no chromium: install the distribution's, or name one by HEMLINE_CHROMIUM")
+        pytest.skip("no chromium on this machine; name one by HEMLINE_CHROMIUM")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        own = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield own
+        own.close()
+
+
+@pytest.fixture(scope="session")
+def running_stub() -> Iterator[Stub]:
+    stub = Stub()
+    yield stub
+    stub.close()
+
+
+@pytest.fixture
+def shop(running_stub: Stub) -> Iterator[Stub]:
+    running_stub.reset()
+    yield running_stub
+    running_stub.release.set()
+
+
+@pytest.fixture
+def context(browser: Any) -> Iterator[Any]:
+    own = browser.new_context(viewport={"width": 1200, "height": 900}, reduced_motion="reduce")
+    own.set_default_timeout(8000)
+    yield own
+    own.close()
+
+
+@pytest.fixture
+def page(context: Any) -> Iterator[Any]:
+    """A tab that fails its test on any script error or breach of the security policy."""
+    tab = context.new_page()
+    faults: list[str] = []
+    tab.on("pageerror", lambda error: faults.append(str(error)))
+    tab.on("console", lambda said: faults.append(said.text) if "Policy" in said.text else None)
+    yield tab
+    assert faults == []

@@ -1,0 +1,212 @@
+"""Filters, why, more like this, right and wrong; the back button and restored links."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from helpers.page_acts import begin, focused, found, searches, titles, until, upload
+from helpers.page_stub import Stub
+
+
+def open_filter(page: Any, name: str) -> Any:
+    menu = page.locator(f"details[data-facet='{name}']")
+    menu.locator("summary").click()
+    return menu
+
+
+def test_filters_show_counts_and_narrow_the_search(page: Any, shop: Stub) -> None:
+    begin(page, shop)
+    menu = open_filter(page, "category")
+    assert menu.locator(".choice").first.inner_text().split() == ["Hoodie", "15"]
+    menu.get_by_label("Dress").check()
+    searches(page, shop, 2)
+    found(page)
+    assert shop.of("/v1/search")[1]["where"] == "category = 'dress'"
+    assert all("dress" in title for title in titles(page))
+    # Its own counts stay, so that a second kind can be chosen.
+    menu.get_by_label("Coat").check()
+    searches(page, shop, 3)
+    assert shop.of("/v1/search")[2]["where"] == "(category = 'dress' or category = 'coat')"
+    menu.press("Escape")
+    colours = open_filter(page, "tags.color")
+    colours.get_by_label("Red").check()
+    asked = searches(page, shop, 4)[3]["where"]
+    assert asked == "(category = 'dress' or category = 'coat') and 'color=red' in tags"
+    found(page)
+    colours.press("Escape")
+    assert focused(page) == "Colour1 1 chosen"
+    page.get_by_role("button", name="Remove the filter Coat").click()
+    searches(page, shop, 5)
+    found(page)
+    page.get_by_role("button", name="Clear all filters").click()
+    until(page, lambda: page.locator(".chip.is-filter").count() == 0)
+    assert "f." not in page.url
+    assert len(shop.of("/v1/search")) == 5, "the first answer is still known"
+
+
+def test_values_are_quoted(page: Any, shop: Stub) -> None:
+    begin(page, shop)
+    open_filter(page, "brand").get_by_label("O'Hara & <b>Co</b>").check()
+    assert searches(page, shop, 2)[1]["where"] == "brand = 'O''Hara & <b>Co</b>'"
+    found(page)
+    until(page, lambda: len(titles(page)) == 12)
+
+
+def test_a_price_range(page: Any, shop: Stub) -> None:
+    begin(page, shop)
+    menu = open_filter(page, "price")
+    menu.get_by_label("From").fill("60")
+    menu.get_by_label("To").fill("20")
+    menu.get_by_role("button", name="Apply").click()
+    assert menu.get_by_role("alert").inner_text() == "The lower price comes first."
+    menu.get_by_label("From").fill("20.5")
+    menu.get_by_label("To").fill("30")
+    page.keyboard.press("Enter")
+    assert searches(page, shop, 2)[1]["where"] == "price >= 20.5 and price <= 30"
+    until(page, lambda: len(titles(page)) == 10)
+
+
+def test_no_product_meets_the_filters(page: Any, shop: Stub) -> None:
+    begin(page, shop)
+    page.goto(f"{page.url}&f.price=5000..")
+    page.wait_for_selector("#notice:not([hidden])")
+    page.locator("#notice").get_by_text("No product meets these filters.").wait_for()
+    page.get_by_role("button", name="Clear all filters").click()
+    found(page)
+
+
+def test_why_shows_heat_maps_and_tags(page: Any, shop: Stub) -> None:
+    begin(page, shop)
+    title = titles(page)[0]
+    opener = page.get_by_role("button", name=f"Why? {title}")
+    opener.click()
+    dialog = page.get_by_role("dialog", name=f"Why {title}?")
+    assert focused(page) == f"Why {title}?"
+    assert "at the middle" not in dialog.inner_text()
+    canvas = dialog.locator("canvas").first
+    # The stub looks at the lower right of the hoodie: 0.66 of the width, 0.47 of the height.
+    assert "in the middle of the photo" in str(canvas.get_attribute("aria-label"))
+    red = """c => { const at = (x, y) => [...c.getContext('2d').getImageData(
+      Math.round(x * c.width), Math.round(y * c.height), 1, 1).data];
+      return [at(0.68, 0.48), at(0.1, 0.9)]; }"""
+    hot, cold = canvas.evaluate(red)
+    assert hot[0] > 180
+    assert hot[0] - hot[2] > 100, "warm where it looked"
+    assert max(cold) - min(cold[:3]) < 130
+    assert abs(cold[0] - cold[2]) < 10, "grey where it didn't"
+    until(page, lambda: dialog.locator("canvas").count() == 2)
+    tags = dialog.locator(".tags").inner_text()
+    assert "Kind" in tags
+    assert "Colour" in tags
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    assert focused(page) == f"Why? {title}"
+
+
+def test_more_like_this_and_back(page: Any, shop: Stub) -> None:
+    begin(page, shop)
+    before, first = titles(page), page.url
+    page.get_by_role("button", name=f"More like this: {before[2]}").click()
+    page.wait_for_url("**/?item=p*")
+    found(page)
+    assert page.inner_text("#found-title") == "More like this"
+    assert before[2] not in titles(page)
+    assert focused(page) == "More like this"
+    count = len(shop.asked)
+    page.go_back()
+    page.wait_for_url(first)
+    found(page)
+    assert titles(page) == before
+    assert len(shop.asked) == count, "an answer that is known isn't asked for again"
+    page.go_back()
+    assert page.get_by_role("heading", name="Seen something you like?").is_visible()
+    page.go_forward()
+    found(page)
+    assert titles(page) == before
+
+
+def test_right_and_wrong_are_told_and_taken_back(page: Any, shop: Stub) -> None:
+    begin(page, shop)
+    title = titles(page)[1]
+    right = page.get_by_role("button", name=f"Right: {title} is the one")
+    right.click()
+    page.get_by_text("Noted as the one").wait_for()
+    (told,) = shop.of("/v1/feedback")
+    assert told["right"] is True
+    assert told["item_id"] == page.locator(".product").nth(1).get_attribute("data-item")
+    assert told["search_id"]
+    assert right.get_attribute("aria-pressed") == "true"
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text("Taken back.").wait_for()
+    assert right.get_attribute("aria-pressed") == "false"
+    assert shop.of("/v1/feedback")[1]["right"] is None
+    wrong = page.get_by_role("button", name=f"Wrong: {title} is not the one")
+    wrong.click()
+    page.get_by_text("Noted as not the one").wait_for()
+    assert shop.of("/v1/feedback")[2]["right"] is False
+    shop.fail("fault", times=1)
+    right.click()
+    page.get_by_text("could not be noted").wait_for()
+    assert wrong.get_attribute("aria-pressed") == "true", "what the shop knows is shown"
+
+
+def test_a_link_restores_a_sample_its_crop_filters_and_pages(page: Any, shop: Stub) -> None:
+    page.goto(
+        f"{shop.url}/?sample=a-hoodie&box=50,60,200,300&f.category=dress&f.category=coat&pages=2"
+    )
+    found(page)
+    (asked,) = shop.of("/v1/search")
+    assert asked["box"] == "50,60,200,300"
+    assert asked["where"] == "(category = 'dress' or category = 'coat')"
+    assert asked["k"] == "48"
+    assert page.locator(".product").count() == 30
+    page.wait_for_selector(".outline >> nth=1")
+    assert len(shop.of("/v1/detect")) == 1, "the other garments can still be chosen"
+    assert page.get_by_role("button", name="Remove the filter Coat").is_visible()
+
+
+def test_a_link_to_an_own_photo_works_in_this_browser_alone(
+    page: Any, shop: Stub, browser: Any
+) -> None:
+    begin(page, shop)
+    page.get_by_role("button", name="Skirt", exact=True).click()
+    searches(page, shop, 2)
+    link = page.url
+    again = page.context.new_page()
+    again.goto(link)
+    found(again)
+    assert shop.of("/v1/search")[2]["box"] == shop.of("/v1/search")[1]["box"]
+    assert shop.of("/v1/search")[2]["photo"] == shop.of("/v1/search")[1]["photo"]
+    elsewhere = browser.new_context()
+    other = elsewhere.new_page()
+    other.goto(link)
+    other.get_by_text("kept only in the browser it was searched from").wait_for()
+    assert other.url == f"{shop.url}/"
+    elsewhere.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [("item=p/99", "no longer in the shop"), ("sample=gone", "no longer here")],
+)
+def test_links_to_what_is_gone(page: Any, shop: Stub, query: str, words: str) -> None:
+    page.goto(f"{shop.url}/?{query}")
+    page.get_by_text(words).wait_for()
+    upload(page)
+    found(page)
+
+
+def test_not_in_this_shop(page: Any, shop: Stub) -> None:
+    shop.alike = "different"
+    begin(page, shop)
+    page.locator("#notice").get_by_text("This one is perhaps not in this shop.").wait_for()
+    assert page.locator(".alike").first.inner_text() == "Perhaps not in this shop"
+
+
+def test_only_web_addresses_become_links(page: Any, shop: Stub) -> None:
+    page.goto(f"{shop.url}/?sample=a-hoodie&box=whole&f.price=..12.5")
+    found(page)
+    links = page.locator(".product a").evaluate_all("all => all.map(a => a.href)")
+    assert links == ["https://shop.example/1"]
