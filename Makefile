@@ -15,17 +15,17 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
-# The light install: no torch.
+# The light install: no torch; with the service, in which the demo ends.
 $(VENV)/.light: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --editable '.[serve]'
 	@touch $@
 
 # Everything: torch, torchvision, timm, lightning and the tools (some 6 GB, a few minutes).
 $(VENV)/.full: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[learn,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[learn,serve,dev]'
 	@touch $(VENV)/.light $@
 
-demo: $(VENV)/.light ## Build a catalogue of 1,000 products and search it with street photos.
+demo: $(VENV)/.light ## Build a catalogue of 1,000 products, search it with street photos, serve it.
 	$(BIN)/hemline demo
 
 test: $(VENV)/.full ## Run the tests.

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hemline.client import Client
     from hemline.data.manifest import Manifest
     from hemline.search.bundle import Bundle
     from hemline.search.catalog import Catalog
@@ -17,11 +18,12 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Bundle": "hemline.search.bundle",
     "Catalog": "hemline.search.catalog",
+    "Client": "hemline.client",
     "Engine": "hemline.search.engine",
     "Manifest": "hemline.data.manifest",
 }
 
-__all__ = ["Bundle", "Catalog", "Engine", "Manifest", "__version__"]
+__all__ = ["Bundle", "Catalog", "Client", "Engine", "Manifest", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from hemline.demo.check import MARGIN, PROTOCOL, check, floors_of
 from hemline.demo.shop import Shop, open_shop, trained_crop
 from hemline.errors import DataError, UsageError
 from hemline.search.bundle import Bundle
+from hemline.search.catalog import Catalog
+from hemline.service.settings import Settings
 
 PRODUCTS = 12
 
@@ -131,7 +134,7 @@ def test_photos_for_a_person_become_a_page_and_a_picture(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     monkeypatch.setattr("webbrowser.open", opened.append)
     monkeypatch.delenv("CI", raising=False)
-    assert run(place, "--photos", "3", "-o", str(place / "out")) == 0
+    assert run(place, "--photos", "3", "--no-serve", "-o", str(place / "out")) == 0
     page = (place / "out/demo.html").read_text(encoding="utf-8")
     assert page.count("<section") == 3
     assert page.count("the product</span>") == 3
@@ -139,6 +142,32 @@ def test_photos_for_a_person_become_a_page_and_a_picture(
     assert (place / "out/demo.png").stat().st_size > 10_000
     assert opened == [(place / "out/demo.html").resolve().as_uri()]
     assert "3 photos against 12 products" in capsys.readouterr().out
+
+
+def test_at_a_terminal_it_ends_in_serving_the_shop(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hemline.service import run as running
+
+    opened: list[str] = []
+    served: list[Settings] = []
+
+    def serve(settings: Settings, ready: Callable[[str], None]) -> None:
+        served.append(settings)
+        ready("http://127.0.0.1:8123")
+
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr(running, "serve", serve)
+    monkeypatch.delenv("CI", raising=False)
+    assert run(place, "--photos", "2", "--port", "8123", "-o", str(place / "out")) == 0
+    assert opened == ["http://127.0.0.1:8123"]
+    (settings,) = served
+    assert (settings.port, settings.local) == (8123, True)
+    assert settings.samples is not None
+    assert len(list(settings.samples.iterdir())) == PRODUCTS
+    with Catalog.open(settings.catalog) as catalog:
+        assert catalog.store.counts().items == PRODUCTS
 
 
 @pytest.mark.parametrize("ci", [True, False])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import webbrowser
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,10 @@ import typer
 
 from hemline.cli._common import Advance, JsonOption, emit, out, progress, say
 from hemline.errors import UsageError
+
+#: Libraries without which nothing is served.
+_NEEDED = ("fastapi", "uvicorn", "prometheus_client", "python_multipart")
+_SAMPLES = 12
 
 
 def demo(
@@ -37,6 +42,10 @@ def demo(
     browser: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
     ] = True,
+    serving: Annotated[
+        bool, typer.Option("--serve/--no-serve", help="End in serving the shop.")
+    ] = True,
+    port: Annotated[int, typer.Option(help="Where it is served; 0 takes a free port.")] = 8000,
     record: Annotated[
         bool,
         typer.Option(
@@ -49,7 +58,8 @@ def demo(
     """Draw a shop, fill its catalogue, and search it with street photos; no download, no torch.
 
     The shop and its catalogue are kept in HEMLINE_HOME and made once; after a kill the same command
-    goes on. Without a terminal, or with CI set, it does --check.
+    goes on. At a terminal it ends in serving the shop, as hemline serve does, until it is
+    interrupted. Without a terminal, or with CI set, it does --check and ends.
 
     Example: hemline demo --check --json
     """
@@ -83,8 +93,38 @@ def demo(
         with progress("asking photos") as advance:
             result = show(shop, output or home() / "demo", photos=photos, advance=advance)
         emit(result, json, _show_words)
-    if browser and not json and sys.stdout.isatty():
+        some = [shop.manifest.file(int(row)) for row in shop.some_photos(_SAMPLES)]
+    opening = browser and not json and sys.stdout.isatty()
+    if serving and not json and _can_serve():
+        assert shop.catalog.folder is not None
+        _serve(shop.catalog.folder, some, port, opening)
+    elif opening:
         webbrowser.open(Path(result["page"]).resolve().as_uri())
+
+
+def _can_serve() -> bool:
+    lacking = [name for name in _NEEDED if find_spec(name) is None]
+    if lacking:
+        say("to serve the shop with a search page: pip install 'hemline[serve]'")
+    return not lacking
+
+
+def _serve(catalog: Path, photos: Sequence[Path], port: int, opening: bool) -> None:
+    """Serves the shop until it is interrupted."""
+    from hemline.files import write_whole
+    from hemline.service.run import serve
+    from hemline.service.settings import Settings
+
+    samples = catalog.parent / "samples"
+    for number, photo in enumerate(photos):
+        write_whole(samples / f"photo-{number:02d}{photo.suffix}", photo.read_bytes())
+
+    def ready(url: str) -> None:
+        say(f"the shop is served at {url} (end with Ctrl-C)")
+        if opening:
+            webbrowser.open(url)
+
+    serve(Settings(catalog, port=port, samples=samples), ready)
 
 
 @contextmanager
