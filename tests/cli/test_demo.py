@@ -152,7 +152,7 @@ def test_at_a_terminal_it_ends_in_serving_the_shop(
     opened: list[str] = []
     served: list[Settings] = []
 
-    def serve(settings: Settings, ready: Callable[[str], None]) -> None:
+    def serve(settings: Settings, ready: Callable[[str], None], around: object) -> None:
         served.append(settings)
         ready("http://127.0.0.1:8123")
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hemline.cli._common import Advance, JsonOption, emit, out, progress, say
+from hemline.cli._common import Advance, JsonOption, emit, natives_hushed, out, progress, say
 from hemline.errors import UsageError
 
 #: Libraries without which nothing is served.
@@ -124,7 +124,7 @@ def _serve(catalog: Path, photos: Sequence[Path], port: int, opening: bool) -> N
         if opening:
             webbrowser.open(url)
 
-    serve(Settings(catalog, port=port, samples=samples), ready)
+    serve(Settings(catalog, port=port, samples=samples), ready, natives_hushed)
 
 
 @contextmanager

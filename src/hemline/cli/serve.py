@@ -78,8 +78,7 @@ def serve(
         keep_photos=keep_photos,
         samples=samples,
     )
-    with natives_hushed():
-        run(settings, lambda url: say(f"{catalog} is served at {url}"))
+    run(settings, lambda url: say(f"{catalog} is served at {url}"), natives_hushed)
 
 
 COMMANDS = {"serve": serve}

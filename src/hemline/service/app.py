@@ -17,6 +17,7 @@ from starlette.responses import Response
 from hemline import __version__
 from hemline.errors import HemlineError
 from hemline.service.guard import Guard
+from hemline.service.handing import Handing, Handover
 from hemline.service.logs import log
 from hemline.service.problems import Problem, ProblemBody, of_error
 from hemline.service.routes import admin, bulk, feedback, health, items, pages, pictures, search
@@ -27,13 +28,20 @@ _KINDS = {404: "not-found", 405: "method", 400: "bad-request"}
 _WORDS = {404: "there is nothing here", 405: "this address doesn't take that method"}
 
 
-def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, *, handover: Handover | None = None, writes: bool = True
+) -> FastAPI:
     """The service as an ASGI application; its lifespan warms it and, at the end, finishes it.
+
+    Args:
+        settings: checked.
+        handover: how several processes of one service reach their writer.
+        writes: whether this process is the writer.
 
     Raises:
         CatalogError, BundleError: the catalogue can't be opened.
     """
-    served = service or Service(settings)
+    served = Service(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -70,7 +78,9 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
             allow_headers=["Authorization", "Content-Type"],
             expose_headers=["X-Request-ID", "Retry-After"],
         )
-    app.add_middleware(Guard, settings=settings, metrics=served.metrics)
+    if handover is not None and not writes:
+        app.add_middleware(Handing, handover=handover, timeout=settings.timeout)
+    app.add_middleware(Guard, settings=settings, metrics=served.metrics, handover=handover)
     return app
 
 

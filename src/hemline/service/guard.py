@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hemline.service.handing import Handover
 from hemline.service.logs import log
 from hemline.service.metrics import Metrics
 from hemline.service.problems import Problem
@@ -41,14 +42,22 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 class Guard:
     """The outermost layer of the service."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        metrics: Metrics,
+        handover: Handover | None = None,
+    ) -> None:
         self._app, self._settings, self._metrics = app, settings, metrics
+        self._handover = handover
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request = _Request(self._app, self._settings, scope, receive, send)
+        handed = self._handover is not None and self._handover.knows(scope)
+        request = _Request(self._app, self._settings, scope, receive, send, handed)
         await request.run()
         self._tell(request, scope)
 
@@ -77,7 +86,13 @@ class _Request:
     """One request on its way in and its answer on its way out."""
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, scope: Scope, receive: Receive, send: Send
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        handed: bool = False,
     ) -> None:
         self._app, self._settings = app, settings
         self._scope, self._receive, self._send = scope, receive, send
@@ -89,7 +104,7 @@ class _Request:
         self._long = scope["path"] in LONG
         self._limit = settings.max_upload if self._long else settings.max_body
         self._end = time.monotonic() + settings.slow
-        self._over = False
+        self._over, self._handed = False, handed
 
     async def run(self) -> None:
         self._scope.setdefault("state", {})["request_id"] = self.id
@@ -119,7 +134,8 @@ class _Request:
         length = self.headers.get("content-length", "0")
         if length.isdigit() and int(length) > self._limit:
             raise self._too_long()
-        self._check_place()
+        if not self._handed:  # else the process that was asked first has looked
+            self._check_place()
 
     def _check_place(self) -> None:
         """Keeps other sites' pages out, also those that call themselves by our address.

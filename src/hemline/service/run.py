@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from hemline.errors import UsageError
+from hemline.search.catalog import Catalog
 from hemline.service.app import create_app
+from hemline.service.handing import Handover
 from hemline.service.keys import KeyRing
 from hemline.service.logs import set_up
 from hemline.service.settings import Settings
+from hemline.service.workers import Around, watch
 
 #: Bytes of a request's head; seconds in which it must have come; connections at once.
 _HEAD, _HEAD_SECONDS, _CONNECTIONS = 32 << 10, 15.0, 1000
@@ -80,30 +84,44 @@ def listen(settings: Settings) -> socket.socket:
     return bound
 
 
-def serve(settings: Settings, ready: Callable[[str], None] = lambda url: None) -> None:
+def serve(
+    settings: Settings,
+    ready: Callable[[str], None] = lambda url: None,
+    around: Around = nullcontext,
+) -> None:
     """Serves until it is interrupted; then finishes what was begun.
 
     Args:
         settings: checked.
         ready: told the service's address when it listens.
+        around: entered by each process that serves.
 
     Raises:
         UsageError: the address is taken, or open to others without a key.
     """
     check_access(settings)
     bound = listen(settings)
-    set_up()
     url = address(settings, bound)
-    server = make_server(settings)
-    ready(url)
-    server.run(sockets=[bound])
+    with suppress(KeyboardInterrupt):
+        if settings.workers > 1:
+            set_up()
+            Catalog.open(settings.catalog).close()  # so that a wrong one is told here, once
+            watch(settings, bound, around, lambda: ready(url))
+        else:
+            with around():
+                set_up()
+                server = make_server(settings)
+                ready(url)
+                server.run(sockets=[bound])
 
 
-def make_server(settings: Settings) -> uvicorn.Server:
-    """A server of one process."""
+def make_server(
+    settings: Settings, handover: Handover | None = None, writes: bool = True
+) -> uvicorn.Server:
+    """A server of one process; where it isn't the one that writes, it hands writes over."""
     return uvicorn.Server(
         uvicorn.Config(
-            create_app(settings),
+            create_app(settings, handover=handover, writes=writes),
             http=PatientForAWhile,
             ws="none",
             lifespan="on",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -37,7 +38,8 @@ class ServedEngine(Engine):
         self._settings, self._told = settings, told
         self._batching: tuple[Bundle, BatchingEncoder] | None = None
         self._making = threading.Lock()
-        super().__init__(catalog, threads=settings.threads)
+        self._cores = settings.threads or _share_of_cores(settings.workers)
+        super().__init__(catalog, threads=self._cores)
 
     def _coder(self, live: Live) -> Encoder:
         now = self._batching
@@ -53,7 +55,7 @@ class ServedEngine(Engine):
     def _batch(self, live: Live) -> BatchingEncoder:
         own = self._settings
         return BatchingEncoder(
-            live.encoder(own.threads), own.batch, own.queue, own.timeout, self._told
+            live.encoder(self._cores), own.batch, own.queue, own.timeout, self._told
         )
 
     @property
@@ -163,6 +165,11 @@ class Service:
         self.engine.close()
         self.journal.close()
         self.catalog.close()
+
+
+def _share_of_cores(workers: int) -> int | None:
+    """Threads of each of several processes, so that together they don't ask for more than is."""
+    return None if workers == 1 else max(1, (os.cpu_count() or 1) // workers)
 
 
 def _leave(loop: asyncio.AbstractEventLoop, enter: Callable[[int], None]) -> None:
