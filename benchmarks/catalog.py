@@ -6,7 +6,7 @@
 
 Each system runs in a process of its own, with the settings of `_rivals.py`; all of them answer in
 turns, round after round, so that what else the machine does falls on each alike. Those that trade
-time for recall take the first step of their ladder that reaches recall 0.99 on 200 queries kept for
+time for recall take the first step of their ladder that reaches recall 0.99 on 100 queries kept for
 that (recall@20 for ``k=20``, recall@256 for ``k=256``), or the last. ``--work`` keeps the vectors
 (`_vectors.py`), the exact answers (`_truth.py`) and the rivals' indexes for the next run; ours is
 built anew unless ``--reuse``. Writes ``benchmarks/results/catalog-SIZE-KIND.json``.
@@ -34,7 +34,7 @@ from _vectors import Atelier, Data, Made, Noise
 RESULTS = Path(__file__).with_name("results")
 SIZES = {"50k": (50_000, 128), "200k": (200_000, 512), "1m": (1_000_000, 256)}
 SIZES |= {"10m": (10_000_000, 256)}
-KEPT = 200  # queries for choosing settings
+KEPT = 200  # queries that aren't measured; the first half chooses settings
 AIM = 0.99
 NO_FILTER = {"usearch"}
 

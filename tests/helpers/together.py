@@ -75,10 +75,11 @@ class Board:
     def __init__(self, name: str | None, pictures: int) -> None:
         size = _RECORD.size * pictures
         self.memory = shared_memory.SharedMemory(name, create=name is None, size=size)
-        self._bytes: Any = self.memory.buf
+        buffer: Any = self.memory.buf
+        self._bytes: Any = buffer
         self.pictures = pictures
         if name is None:
-            self._bytes[:size] = bytes(size)
+            buffer[:size] = bytes(size)
 
     def begin(self, picture: int) -> None:
         begun, done, version, when = self.read(picture)
