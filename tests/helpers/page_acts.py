@@ -69,3 +69,11 @@ def focused(page: Any) -> str:
             " return e.getAttribute('aria-label') || e.textContent.trim() || e.id; }"
         )
     )
+
+
+def violations(page: Any) -> list[str]:
+    """What axe-core holds against the page as it is now."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {[node['html'][:120] for node in one['nodes']][:3]}" for one in found]

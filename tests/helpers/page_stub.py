@@ -257,7 +257,9 @@ class _Handler(BaseHTTPRequestHandler):
         if not 0 <= number < 60 or name in self.shop.removed:
             return self._problem(404, "the catalogue has no such product")
         if like:
-            return self._json(self.shop.answer(fields, shift=number + 1))
+            answer = self.shop.answer(fields, shift=number + 1)
+            # As the service does: there is no photo that a judgement could be about.
+            return self._json({k: v for k, v in answer.items() if k != "search_id"})
         if self.command == "DELETE":
             self.shop.removed.add(name)
             return self._json({"item_id": name, "status": "removed", "pictures": 1})

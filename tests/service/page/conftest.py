@@ -45,7 +45,7 @@ def shop(running_stub: Stub) -> Iterator[Stub]:
 @pytest.fixture
 def context(browser: Any) -> Iterator[Any]:
     own = browser.new_context(viewport={"width": 1200, "height": 900}, reduced_motion="reduce")
-    own.set_default_timeout(8000)
+    own.set_default_timeout(15_000)
     yield own
     own.close()
 

@@ -114,6 +114,7 @@ def test_more_like_this_and_back(page: Any, shop: Stub) -> None:
     assert page.inner_text("#found-title") == "More like this"
     assert before[2] not in titles(page)
     assert focused(page) == "More like this"
+    assert page.locator(".verdict").count() == 0, "there is no photo to judge by"
     count = len(shop.asked)
     page.go_back()
     page.wait_for_url(first)
@@ -127,29 +128,62 @@ def test_more_like_this_and_back(page: Any, shop: Stub) -> None:
     assert titles(page) == before
 
 
-def test_right_and_wrong_are_told_and_taken_back(page: Any, shop: Stub) -> None:
+def verdict_buttons(page: Any, number: int) -> tuple[Any, Any]:
+    title = titles(page)[number]
+    return (
+        page.get_by_role("button", name=f"Right: {title} is the one"),
+        page.get_by_role("button", name=f"Wrong: {title} is not the one"),
+    )
+
+
+def pressed(*buttons: Any) -> list[bool]:
+    return [button.get_attribute("aria-pressed") == "true" for button in buttons]
+
+
+def test_right_and_wrong_are_told(page: Any, shop: Stub) -> None:
     begin(page, shop)
-    title = titles(page)[1]
-    right = page.get_by_role("button", name=f"Right: {title} is the one")
+    page.clock.install()
+    right, wrong = verdict_buttons(page, 1)
     right.click()
     page.get_by_text("Noted as the one").wait_for()
+    assert pressed(right, wrong) == [True, False]
+    wrong.click()
+    assert pressed(right, wrong) == [False, True]
+    assert shop.of("/v1/feedback") == [], "it can still be taken back"
+    page.clock.fast_forward(8000)
+    until(page, lambda: len(shop.of("/v1/feedback")) == 1)
     (told,) = shop.of("/v1/feedback")
-    assert told["right"] is True
+    assert told["right"] is False
     assert told["item_id"] == page.locator(".product").nth(1).get_attribute("data-item")
     assert told["search_id"]
-    assert right.get_attribute("aria-pressed") == "true"
-    page.get_by_role("button", name="Undo").click()
-    page.get_by_text("Taken back.").wait_for()
-    assert right.get_attribute("aria-pressed") == "false"
-    assert shop.of("/v1/feedback")[1]["right"] is None
-    wrong = page.get_by_role("button", name=f"Wrong: {title} is not the one")
-    wrong.click()
-    page.get_by_text("Noted as not the one").wait_for()
-    assert shop.of("/v1/feedback")[2]["right"] is False
     shop.fail("fault", times=1)
     right.click()
+    page.clock.fast_forward(8000)
     page.get_by_text("could not be noted").wait_for()
-    assert wrong.get_attribute("aria-pressed") == "true", "what the shop knows is shown"
+    assert pressed(right, wrong) == [False, True], "what the shop knows is shown"
+
+
+def test_a_judgement_is_taken_back(page: Any, shop: Stub) -> None:
+    begin(page, shop)
+    page.clock.install()
+    right, wrong = verdict_buttons(page, 0)
+    right.click()
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text("Taken back.").wait_for()
+    assert pressed(right, wrong) == [False, False]
+    wrong.click()
+    wrong.click()
+    assert pressed(right, wrong) == [False, False]
+    page.clock.fast_forward(20_000)
+    page.wait_for_timeout(200)
+    assert shop.of("/v1/feedback") == []
+
+
+def test_who_leaves_has_judged(page: Any, shop: Stub) -> None:
+    begin(page, shop)
+    verdict_buttons(page, 0)[0].click()
+    page.goto("about:blank")
+    until(page, lambda: [one["right"] for one in shop.of("/v1/feedback")] == [True])
 
 
 def test_a_link_restores_a_sample_its_crop_filters_and_pages(page: Any, shop: Stub) -> None:

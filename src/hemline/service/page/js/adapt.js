@@ -1,6 +1,9 @@
 // From the service's answers to what the page works with.
 import { words } from "./texts.js";
 
+// Found so that nothing takes them for clothes; a search seldom means them, so they come last.
+const NO_CLOTHES = ["footwear", "bag"];
+
 // facets: column → { values: [[value, count] …], low, high }; → { values: [{ value, count }] … }.
 export function facetsOf(raw) {
   const one = (facet) => ({
@@ -10,12 +13,16 @@ export function facetsOf(raw) {
   return Object.fromEntries(Object.entries(raw ?? {}).map(([name, facet]) => [name, one(facet)]));
 }
 
+// Photos to start with, where the shop names none of its own: drawn, see docs/draw_samples.py.
+const OWN = ["red-hoodie", "pink-coat", "orange-skirt", "green-cardigan", "yellow-trousers", "lilac-dress"];
+const SAMPLES = OWN.map((name) => ({ name, photo: `/static/samples/${name}.jpg` }));
+
 export function infoOf({ catalog = {}, detector, limits = {}, samples = [] }) {
   return {
     items: catalog.items,
     columns: catalog.columns ?? [],
     detects: Boolean(detector),
-    samples: samples.map(({ name, photo }) => ({ name: words(name), url: photo })),
+    samples: (samples.length ? samples : SAMPLES).map(({ name, photo }) => ({ name: words(name), url: photo })),
     most: limits.max_k ?? 200,
   };
 }
@@ -25,7 +32,8 @@ export function fitted(answer, photo) {
   const [width, height] = answer.size ?? [photo.width, photo.height];
   const [across, down] = [photo.width / width, photo.height / height];
   const scaled = (box) => (box && (across !== 1 || down !== 1) ? [box[0] * across, box[1] * down, box[2] * across, box[3] * down] : box);
-  const detections = (answer.detections ?? []).map((one) => ({ ...one, box: scaled(one.box) }));
+  const rest = (one) => Number(NO_CLOTHES.includes(one.group));
+  const detections = (answer.detections ?? []).map((one) => ({ ...one, box: scaled(one.box) })).sort((a, b) => rest(a) - rest(b));
   return { ...answer, detections, box: scaled(answer.box ?? null) };
 }
 

@@ -38,9 +38,9 @@ async function problem(response) {
   });
 }
 
-export async function ask(path, { method = "GET", body, json, signal } = {}) {
+export async function ask(path, { method = "GET", body, json, signal, keepalive = false } = {}) {
   const late = AbortSignal.timeout(TIMEOUT);
-  const options = { method, body, headers: headers(), signal: signal ? AbortSignal.any([signal, late]) : late };
+  const options = { method, body, keepalive, headers: headers(), signal: signal ? AbortSignal.any([signal, late]) : late };
   if (json !== undefined) {
     options.body = JSON.stringify(json);
     options.headers = headers({ "Content-Type": "application/json" });
@@ -80,5 +80,5 @@ export const detect = (photo, signal) => ask("/v1/detect", { method: "POST", bod
 export const item = (name, signal, why = false) => ask(`/v1/items/${id(name)}${why ? "?why=true" : ""}`, { signal });
 export const similar = (name, fields, signal) => ask(`/v1/items/${id(name)}/similar?${query(fields)}`, { signal });
 export const remove = (name) => ask(`/v1/items/${id(name)}`, { method: "DELETE" });
-export const feedback = (search_id, item_id, right) => ask("/v1/feedback", { method: "POST", json: { search_id, item_id, right } });
+export const feedback = (search_id, item_id, right) => ask("/v1/feedback", { method: "POST", json: { search_id, item_id, right }, keepalive: true });
 export const facets = (columns, where, signal) => ask(`/v1/facets?${query({ columns: columns.join(","), where })}`, { signal });

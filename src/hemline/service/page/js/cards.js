@@ -9,6 +9,7 @@ export function card(hit, act) {
   const price = priceOf(hit);
   const link = linkOf(hit);
   const img = h("img", { alt: "", loading: hit.rank > 8 ? "lazy" : "eager", decoding: "async" });
+  if (hit.rank === 1) img.addEventListener("load", () => shapeFrames(img));
   const frame = h("button", { type: "button", class: "frame", "aria-label": texts.open(title), onclick: () => act.why(hit) }, img);
   showPicture(img, hit.picture);
   return h("li", { class: "product", "data-item": hit.item_id },
@@ -21,6 +22,12 @@ export function card(hit, act) {
       h("button", { type: "button", class: "plain", "aria-label": `${texts.why} ${title}`, onclick: () => act.why(hit) }, texts.why),
       h("button", { type: "button", class: "plain", "aria-label": `${texts.like}: ${title}`, onclick: () => act.like(hit) }, texts.like),
       link ? h("a", { class: "plain", href: link, rel: "noopener noreferrer", target: "_blank" }, texts.shop) : null));
+}
+
+// The frames take the shape of the shop's pictures, by the first of them.
+function shapeFrames(img) {
+  const ratio = Math.min(1.1, Math.max(0.66, img.naturalWidth / img.naturalHeight));
+  img.closest(".products")?.style.setProperty("--ratio", ratio.toFixed(3));
 }
 
 function verdictButtons(hit, title, act) {

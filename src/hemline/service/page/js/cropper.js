@@ -34,6 +34,8 @@ export class Cropper {
   }
 
   setGarments(found, answered) {
+    // Drawn anew only for other garments: a button that has the focus keeps it.
+    if (found === this.garments) return;
     this.garments = found;
     this.help.textContent = answered && !found.length ? texts.noGarments : texts.cropHelp;
     this.#listGarments();

@@ -14,6 +14,7 @@ import { Seeker } from "./seek.js";
 import { Lost, Sources } from "./source.js";
 import { asks, empty, read, write } from "./state.js";
 import { texts } from "./texts.js";
+import { Verdicts } from "./verdicts.js";
 import { openWhy } from "./why.js";
 
 const ANSWERS = 30;
@@ -27,14 +28,14 @@ class Page {
     this.answers = new Map();
     this.garments = new Map();
     this.items = new Map();
-    this.verdicts = new Map();
+    this.verdicts = new Verdicts((hit, right) => markVerdict($("products"), hit.item_id, right), () => toast(texts.feedbackFailed));
     this.sources = new Sources();
     this.seeker = new Seeker(tellSearch);
     this.act = {
       why: (hit) => this.why(hit),
       like: (hit) => this.like(hit),
       verdict: (hit, right) => this.verdict(hit, right),
-      verdictOf: (hit) => this.verdicts.get(`${hit.search_id} ${hit.item_id}`) ?? null,
+      verdictOf: (hit) => this.verdicts.of(hit),
     };
     this.filters = new Filters($("filters"), (filters) => this.go({ ...this.state, filters, pages: 1 }));
     this.picker = new Picker(
@@ -245,22 +246,20 @@ class Page {
     this.go({ ...empty(), item: hit.item_id }, { fresh: true });
   }
 
-  async verdict(hit, right, undoing = false) {
-    const before = this.act.verdictOf(hit);
-    const now = before === right && !undoing ? null : right;
-    const put = (value) => {
-      this.verdicts.set(`${hit.search_id} ${hit.item_id}`, value);
-      markVerdict($("products"), hit.item_id, value);
-    };
-    put(now);
-    try {
-      await api.feedback(hit.search_id, hit.item_id, now);
-      const words = now === null ? texts.undone : now ? texts.thanksRight : texts.thanksWrong;
-      toast(words, undoing || now === null ? null : () => this.verdict(hit, before, true));
-    } catch {
-      put(before);
-      toast(texts.feedbackFailed);
+  verdict(hit, right) {
+    if (this.verdicts.of(hit) !== right) {
+      this.verdicts.give(hit, right);
+      toast(right ? texts.thanksRight : texts.thanksWrong, () => this.unsay(hit));
+    } else if (this.verdicts.isHeld(hit)) {
+      this.unsay(hit);
+    } else {
+      toast(texts.noted);
     }
+  }
+
+  unsay(hit) {
+    this.verdicts.undo(hit);
+    toast(texts.undone);
   }
 
   // The photo can't be had: start anew, and say why.

@@ -2,8 +2,9 @@
 import { key } from "./api.js";
 import { $, h, show } from "./dom.js";
 import { texts } from "./texts.js";
+import { HELD } from "./verdicts.js";
 
-const TOAST = 7000;
+const TOAST = HELD;
 
 export function say(text) {
   $("status").textContent = "";

@@ -23,7 +23,7 @@ export const texts = {
 
   askedPhoto: "Your photo",
   askedSample: "Sample photo",
-  askedItem: "More like this",
+  askedItem: "You are looking at",
   photoAlt: "The photo that is searched with",
   garmentsLabel: "Garments found in the photo",
   garment: (name) => name,
@@ -56,6 +56,7 @@ export const texts = {
   thanksRight: "Thank you. Noted as the one.",
   thanksWrong: "Thank you. Noted as not the one.",
   undone: "Taken back.",
+  noted: "This is noted already.",
   undo: "Undo",
   feedbackFailed: "That could not be noted. Please try again.",
 

@@ -30,7 +30,8 @@ function showTimes({ timings_ms: steps = {} }, recent) {
     return;
   }
   const head = h("tr", {}, h("th", { scope: "col" }, texts.step), h("th", { scope: "col" }, texts.half), h("th", { scope: "col" }, texts.most));
-  const rows = Object.entries(steps).map(([step, { p50, p95 }]) => h("tr", {}, h("th", { scope: "row" }, step), h("td", {}, texts.ms(p50)), h("td", {}, texts.ms(p95))));
+  const last = ([step]) => Number(step === "total");
+  const rows = Object.entries(steps).sort((a, b) => last(a) - last(b)).map(([step, { p50, p95 }]) => h("tr", {}, h("th", { scope: "row" }, step), h("td", {}, texts.ms(p50)), h("td", {}, texts.ms(p95))));
   $("times").replaceChildren(chart(times), h("table", {}, h("thead", {}, head), h("tbody", {}, rows)));
 }
 

@@ -31,7 +31,7 @@ export const texts = {
 
   timesTitle: "Recent searches",
   noSearches: "Nobody has searched yet.",
-  chart: (n, median, slowest) => `Time of the last ${n} searches, the latest on the right: half of them within ${median} ms, the slowest ${slowest} ms.`,
+  chart: (n, median, slowest) => `${n === 1 ? "The last search" : `The last ${n} searches, the latest on the right`}: half within ${median} ms, the slowest ${slowest} ms.`,
   step: "Step",
   half: "Half within",
   most: "95 % within",

@@ -1,0 +1,108 @@
+"""The page before the real service: the shipped bundle and a drawn shop of 60 products."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helpers.page_acts import found, titles, until, violations
+from helpers.page_shop import drawn_catalog, served
+
+
+@pytest.fixture(scope="module")
+def shop_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("shop")
+
+
+@pytest.fixture(scope="module")
+def url(shop_folder: Path) -> Iterator[str]:
+    with served(drawn_catalog(shop_folder)) as address:
+        yield address
+
+
+def test_a_sample_finds_its_product(page: Any, url: str) -> None:
+    page.goto(url)
+    page.get_by_role("button", name="Orange skirt").click()
+    found(page)
+    assert page.inner_text("#facts") == "60 products to look through"
+    assert page.locator(".product").count() == 24
+    items = page.locator(".product").evaluate_all("all => all.map(e => e.dataset.item)")
+    assert [item for item in items[:5] if item.endswith("33")], "the skirt of the photo"
+    assert page.get_by_role("button", name="Skirt", exact=True).count() == 1
+    page.wait_for_load_state("networkidle")
+    shown = "all => all.filter(i => i.complete && i.naturalWidth > 0).length"
+    until(page, lambda: page.locator(".product img").evaluate_all(shown) >= 8)
+    page.get_by_role("button", name=f"Why? {titles(page)[0]}").first.click()
+    until(page, lambda: page.locator(".why canvas").count() == 2)
+    assert "It looked most" in str(page.locator(".why canvas").first.get_attribute("aria-label"))
+    assert violations(page) == []
+
+
+def test_filters_crop_and_likes(page: Any, url: str) -> None:
+    page.goto(f"{url}/?sample=orange-skirt")
+    found(page)
+    menu = page.locator("details[data-facet='category']")
+    menu.locator("summary").click()
+    choice = menu.locator(".choice").first
+    count = int(choice.locator(".number").inner_text())
+    kind = choice.locator(".value").inner_text()
+    choice.click()
+    until(page, lambda: len(titles(page)) == min(24, count))
+    assert all(kind.lower() in title.lower() for title in titles(page))
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Clear all filters").click()
+    page.get_by_role("button", name="Bottom right corner of the crop").focus()
+    page.keyboard.press("Shift+ArrowLeft")
+    until(page, lambda: "box=" in page.url)
+    found(page)
+    first = titles(page)[0]
+    page.get_by_role("button", name=f"More like this: {first}").first.click()
+    page.wait_for_url("**/?item=*")
+    found(page)
+    assert len(titles(page)) == 24
+
+
+def test_a_judgement_arrives(page: Any, url: str) -> None:
+    page.goto(f"{url}/?sample=orange-skirt")
+    found(page)
+    page.clock.install()
+    page.get_by_role("button", name="Right: ").first.click()
+    with page.expect_response("**/v1/feedback") as said:
+        page.clock.fast_forward(8000)
+    assert said.value.status == 200
+    admin = page.context.new_page()
+    admin.goto(f"{url}/admin")
+    until(admin, lambda: admin.inner_text("#judged") == "1\nright\n0\nwrong")
+    assert admin.locator(".chart rect").count() >= 1
+
+
+def test_adding_checking_and_deleting(page: Any, url: str, shop_folder: Path) -> None:
+    pictures = sorted((shop_folder / "drawn").rglob("*.jpg"))[:2]
+    feed = "item_id,title,image\n" + "".join(
+        f"new/{n},New thing {n},{picture.name}\n" for n, picture in enumerate(pictures)
+    )
+    bundle = shop_folder / "feed.zip"
+    with zipfile.ZipFile(bundle, "w") as archive:
+        archive.writestr("feed.csv", feed)
+        for picture in pictures:
+            archive.write(picture, picture.name)
+    page.goto(f"{url}/admin")
+    page.get_by_label("Feed").set_input_files(bundle)
+    page.get_by_role("button", name="Add them").click()
+    page.locator("#add-job").get_by_text(re.compile("Done.*added: 2")).wait_for()
+    until(page, lambda: "62\nproducts" in page.inner_text("#size"))
+    page.get_by_label("Its number").fill("new/1")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="New thing 1").wait_for()
+    page.get_by_role("button", name="Delete this product").click()
+    page.get_by_role("button", name="Delete it").click()
+    until(page, lambda: "61\nproducts" in page.inner_text("#size"))
+    page.get_by_role("button", name="Begin the check").click()
+    page.locator("#check-job").get_by_text("The catalogue is whole.").wait_for()
+    page.locator("#check-job").get_by_text("found among the first 20").wait_for()
+    assert violations(page) == []
