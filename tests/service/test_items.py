@@ -184,7 +184,7 @@ def test_feedback_becomes_triplets(client: TestClient, photo: bytes) -> None:
     got = client.post("/v1/search", files={"photo": photo}, data={"k": 4}).json()
     hits = [hit["item_id"] for hit in got["hits"]]
 
-    def judge(item: str, right: bool) -> int:
+    def judge(item: str, right: bool | None) -> int:
         body = {"search_id": got["search_id"], "item_id": item, "right": right}
         return client.post("/v1/feedback", json=body).status_code
 
@@ -205,6 +205,17 @@ def test_feedback_becomes_triplets(client: TestClient, photo: bytes) -> None:
     assert stats["feedback"] == {"right": 1, "wrong": 1}
     assert stats["recent"][0]["hits"] == 4
     assert stats["searches"]["timings_ms"]["total"]["p50"] > 0
+    assert judge(hits[3], None) == 200  # taken back
+    assert client.get("/v1/admin/stats").json()["feedback"] == {"right": 1, "wrong": 0}
+
+    like = client.get("/v1/items/item0/similar").json()
+    first, second = (hit["item_id"] for hit in like["hits"][:2])
+    for item, right in ((first, False), (second, True)):
+        body = {"search_id": like["search_id"], "item_id": item, "right": right}
+        assert client.post("/v1/feedback", json=body).status_code == 200
+    lines = [json.loads(t) for t in client.get("/v1/feedback/export").text.splitlines()]
+    (line,) = [t for t in lines if t["search_id"] == like["search_id"]]
+    assert line["anchor"]["item_id"] == "item0"
 
 
 def test_photos_are_kept_only_where_it_was_asked(open_client: Any, photo: bytes) -> None:

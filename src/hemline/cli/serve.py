@@ -47,7 +47,8 @@ def serve(
         ),
     ] = False,
     samples: Annotated[
-        Path | None, typer.Option(help="A folder of photos that the page offers to start with.")
+        Path | None,
+        typer.Option(help="A folder of photos to start with; the page's own by default."),
     ] = None,
 ) -> None:
     """Serve a catalogue: the HTTP API under /v1 and the search page at /.

@@ -122,8 +122,6 @@ class _Request:
     async def _problem(self, problem: Problem) -> None:
         self.refused = problem.kind
         if self.status == 0:
-            if not self._over:  # the rest of its body isn't read
-                problem.headers.setdefault("Connection", "close")
             await problem.response(self.id)(self._scope, self.receive, self.send)
 
     def _check(self) -> None:
@@ -162,6 +160,9 @@ class _Request:
         ):
             raise Problem(403, "origin", "pages of other sites may not call this; see --cors")
 
+    def _has_body(self) -> bool:
+        return "transfer-encoding" in self.headers or self.headers.get("content-length", "0") != "0"
+
     def _too_long(self) -> Problem:
         return Problem(413, "too-long", f"a request has at most {self._limit:,} bytes")
 
@@ -194,6 +195,8 @@ class _Request:
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
             headers["X-Request-ID"] = self.id
+            if self.status >= 400 and not self._over and self._has_body():
+                headers["Connection"] = "close"  # the rest of it isn't read
             if self._scope["path"].startswith("/v1"):
                 headers.setdefault("Cache-Control", "no-store")
             kind = self._scope.get("state", {}).get("problem")

@@ -38,7 +38,7 @@ class Search:
 
     Attributes:
         id: what feedback names it by.
-        request: box, k, where … as they were asked.
+        request: box, k, where … as they were asked; ``like`` where it was a product.
         hits: (item_id, image_id, score) of each, best first.
         timings_ms: of its steps.
         photo: JPEG of what was searched with, where photos are kept.
@@ -84,11 +84,15 @@ class Journal:
             row = db.execute("SELECT hits FROM searches WHERE id = ?", (own,)).fetchone()
         return tuple(hit[0] for hit in json.loads(row[0])) if row else None
 
-    def judge(self, own: str, item: str, right: bool) -> None:
-        """Keeps, durably, that a hit was right or wrong; the last word on it counts."""
+    def judge(self, own: str, item: str, right: bool | None) -> None:
+        """Keeps, durably, that a hit was right or wrong; the last word on it counts, and None
+        takes it back."""
         self.flush()
         with closing(self._open()) as db, db:
             db.execute("PRAGMA synchronous = FULL")
+            if right is None:
+                db.execute("DELETE FROM feedback WHERE search = ? AND item = ?", (own, item))
+                return
             db.execute(
                 "INSERT OR REPLACE INTO feedback VALUES (?, ?, ?, ?)",
                 (own, item, int(right), time.time()),
@@ -203,6 +207,7 @@ def _triplets(
                 "search_id": own,
                 "time": when,
                 "anchor": {
+                    "item_id": json.loads(request).get("like"),
                     "box": json.loads(request).get("box"),
                     "photo": None if photo is None else base64.b64encode(photo).decode("ascii"),
                 },

@@ -58,6 +58,7 @@ class SimilarModel(BaseModel):
     more: bool
     revision: int
     timings_ms: dict[str, float]
+    search_id: str
 
 
 class SearchModel(SimilarModel):
@@ -66,7 +67,6 @@ class SearchModel(SimilarModel):
     box: list[float] | None
     size: tuple[int, int]
     detections: list[DetectionModel]
-    search_id: str
 
 
 class DetectModel(BaseModel):

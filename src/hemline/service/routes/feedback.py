@@ -19,13 +19,13 @@ router = APIRouter(prefix="/v1/feedback", tags=["feedback"])
 
 
 class Judgement(BaseModel):
-    """Whether a hit of a search is the product that was looked for."""
+    """Whether a hit of a search is the product that was looked for; null takes the word back."""
 
     model_config = ConfigDict(extra="forbid")
 
     search_id: str = Field(max_length=64)
     item_id: str = Field(max_length=200)
-    right: bool
+    right: bool | None
 
 
 @router.post(
@@ -40,7 +40,7 @@ async def judge(request: Request, service: Served) -> Response:
         raise unsupported(JSON)
     said = checked(Judgement, await read_json(request))
     await service.work(lambda: _judge(service, said))
-    return answer({"kept": True})
+    return answer({"kept": said.right is not None})
 
 
 def _judge(service: Service, said: Judgement) -> None:
@@ -50,6 +50,8 @@ def _judge(service: Service, said: Judgement) -> None:
     if said.item_id not in hits:
         raise bad("that search didn't find this product", "no-hit")
     service.journal.judge(said.search_id, said.item_id, said.right)
+    if said.right is None:
+        return
     service.metrics.feedback.labels(str(said.right).lower()).inc()
 
 

@@ -8,6 +8,7 @@ one, and the shop shows them to everybody anyway.
 from __future__ import annotations
 
 import re
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,8 @@ from hemline.service.problems import Problem, responses
 
 router = APIRouter(prefix="/v1", tags=["pictures"])
 _ID = re.compile(r"[0-9a-f]{40}")
+#: The page's own samples.
+_OWN = Path(str(files("hemline.service"))) / "page" / "samples"
 _KEEP = "public, max-age=31536000, immutable"
 _SUFFIXES = {
     ".jpg": "image/jpeg",
@@ -63,17 +66,18 @@ async def picture(
 )
 async def sample(number: int, service: Served) -> Response:
     """A photo to start with; `GET /v1/info` lists them."""
-    files = samples(service.settings.samples)
-    if not 0 <= number < len(files):
+    photos = samples(service.settings.samples)
+    if not 0 <= number < len(photos):
         raise no_picture()
-    kind = _SUFFIXES[files[number].suffix.lower()]
-    data = await service.work(lambda: _read(files[number]))
+    kind = _SUFFIXES[photos[number].suffix.lower()]
+    data = await service.work(lambda: _read(photos[number]))
     return Response(data, headers={"Cache-Control": "max-age=3600"}, media_type=kind)
 
 
 def samples(folder: Path | None) -> list[Path]:
-    """The photos of the folder, at most twelve, by name."""
-    if folder is None or not folder.is_dir():
+    """The photos of the folder, or else those of the page, at most twelve, by name."""
+    folder = folder or _OWN
+    if not folder.is_dir():
         return []
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES)[:12]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -100,17 +101,10 @@ def _search(service: Service, photos: list[bytes], options: SearchOptions) -> di
     timings["decode"] = round(clock.timings()["decode"] + result.timings_ms["decode"], 3)
     timings["total"] = clock.timings()["total"]
     service.metrics.timed(timings)
-    own = secrets.token_hex(12)
-    service.journal.note(
-        Search(
-            own,
-            {**options.model_dump(include={"k", "offset", "where", "detect"}),
-             "photos": len(images), "box": box_of(result.box)},
-            tuple((hit.item_id, hit.image_id, hit.score) for hit in result.hits),
-            timings,
-            _copy(images[0], result.box) if service.settings.keep_photos else None,
-        )
-    )  # fmt: skip
+    asked = options.model_dump(include={"k", "offset", "where", "detect"})
+    asked |= {"photos": len(images), "box": box_of(result.box)}
+    kept = _copy(images[0], result.box) if service.settings.keep_photos else None
+    own = _noted(service, asked, result, timings, kept)
     return {
         **_shown(result, hits),
         "box": box_of(result.box),
@@ -119,6 +113,20 @@ def _search(service: Service, photos: list[bytes], options: SearchOptions) -> di
         "timings_ms": timings,
         "search_id": own,
     }
+
+
+def _noted(
+    service: Service,
+    asked: dict[str, Any],
+    result: SearchResult,
+    timings: Mapping[str, float],
+    photo: bytes | None = None,
+) -> str:
+    """Writes a search into the journal; the id under which it can be judged."""
+    own = secrets.token_hex(12)
+    hits = tuple((hit.item_id, hit.image_id, hit.score) for hit in result.hits)
+    service.journal.note(Search(own, asked, hits, timings, photo))
+    return own
 
 
 def _shown(result: SearchResult, hits: list[dict[str, Any]]) -> dict[str, Any]:
@@ -207,7 +215,9 @@ async def similar(
         names = [name.strip() for name in facets.split(",") if name.strip()]
         result = service.engine.like(item_id, k, where or None, offset=offset, facets=names)
         service.metrics.timed(result.timings_ms)
-        return _shown(result, hits_of(result, store, info))
+        asked = {"k": k, "offset": offset, "where": where, "like": item_id}
+        own = _noted(service, asked, result, result.timings_ms)
+        return {**_shown(result, hits_of(result, store, info)), "search_id": own}
 
     return answer(await service.work(ask))
 

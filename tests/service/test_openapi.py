@@ -1,0 +1,91 @@
+"""The OpenAPI document against what is answered: no 5xx, no answer that it doesn't name."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given
+from hypothesis import settings as tried_with
+from schemathesis.specs.openapi import checks
+
+from hemline.service import run
+from hemline.service.settings import Settings
+
+#: Each endpoint is tried so often here.
+EXAMPLES = 6
+CHECKS = [
+    schemathesis.checks.not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_schema_conformance,
+]
+
+
+@pytest.fixture(scope="module")
+def url(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of a service with a catalogue of its own, in a thread."""
+    shop = shutil.copytree(made / "shop", tmp_path_factory.mktemp("api") / "shop")
+    settings = Settings(Path(shop), port=0)
+    bound = run.listen(settings)
+    server = run.make_server(settings)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield run.address(settings, bound)
+    server.should_exit = True
+    thread.join()
+
+
+@schemathesis.serializer("application/jsonl")
+def json_lines(_: Any, value: Any) -> Any:
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+
+
+def test_every_answer_is_documented(url: str) -> None:
+    api = schemathesis.openapi.from_url(f"{url}/v1/openapi.json")
+    tried = set()
+    for operation in api.get_all_operations():
+        try_out(operation.ok())
+        tried.add(operation.ok().label)
+    assert len(tried) >= 20
+
+
+def try_out(operation: Any) -> None:
+    @given(case=operation.as_strategy())
+    @tried_with(
+        max_examples=EXAMPLES,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    def ask(case: Any) -> None:
+        case.validate_response(case.call(), checks=CHECKS)
+
+    ask()
+
+
+def test_the_document_is_whole(url: str) -> None:
+    document = httpx.get(f"{url}/v1/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    paths = set(document["paths"])
+    assert paths >= {
+        "/v1/search", "/v1/detect", "/v1/items/{item_id}", "/v1/items:bulk",
+        "/v1/items/{item_id}/similar", "/v1/facets", "/v1/pictures/{picture_id}", "/v1/feedback",
+        "/v1/feedback/export", "/v1/info", "/v1/admin/stats", "/v1/admin/manifest",
+        "/v1/admin/check", "/v1/admin/jobs/{job_id}", "/healthz", "/readyz", "/metrics",
+    }  # fmt: skip
+    for path, methods in document["paths"].items():
+        for method, told in methods.items():
+            assert method != "get" or "requestBody" not in told
+            refused = told["responses"]["422"]["content"]
+            assert list(refused) == ["application/problem+json"], (path, method)

@@ -1,0 +1,83 @@
+"""Over a real connection: heads and bodies that are too long, or don't come."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hemline.service import run
+from hemline.service.settings import Settings
+
+
+@pytest.fixture
+def port(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Of a service that waits half a second for anything."""
+    monkeypatch.setattr(run, "_HEAD_SECONDS", 0.5)
+    settings = Settings(shop, port=0, slow=0.5)
+    bound = run.listen(settings)
+    server = run.make_server(settings)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield bound.getsockname()[1]
+    server.should_exit = True
+    thread.join()
+
+
+def talk(port: int, *pieces: bytes, pause: float = 0.0) -> bytes:
+    """Sends pieces with pauses; everything that comes back until the end."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        got = b""
+        try:
+            for piece in pieces:
+                connection.sendall(piece)
+                time.sleep(pause)
+            while data := connection.recv(1 << 16):
+                got += data
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        return got
+
+
+HEAD = b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+
+
+def test_what_is_too_long_or_too_slow_is_cut_off(port: int) -> None:
+    begun = time.monotonic()
+    assert talk(port, b"GET /healthz HT") == b""  # the head never ends
+    assert talk(port, b"") == b""  # nothing at all
+    slow = talk(port, HEAD + b"Content-Length: 1000\r\n\r\n{", b'"photo":')
+    head, _, body = slow.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408")
+    assert b"connection: close" in head.lower()
+    assert json.loads(body)["type"] == "urn:hemline:problem:slow"
+    assert time.monotonic() - begun < 8
+
+    flood = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"".join(
+        b"X-%d: %s\r\n" % (n, b"a" * 1000) for n in range(200)
+    )
+    assert talk(port, flood + b"\r\n").startswith((b"HTTP/1.1 400", b""))
+    assert talk(port, b"\x16\x03\x01" + b"\0" * 300).startswith(b"HTTP/1.1 400")
+    announced = talk(port, HEAD + b"Content-Length: 99999999999\r\n\r\n")
+    assert announced.startswith(b"HTTP/1.1 413")
+    twice = talk(port, HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n{}")
+    assert twice.startswith(b"HTTP/1.1 400")
+
+    good = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    assert talk(port, good).startswith(b"HTTP/1.1 200")
+
+
+def test_a_long_body_that_comes_slowly_but_surely_is_read(port: int) -> None:
+    head = HEAD.replace(b"/v1/search", b"/v1/items:bulk").replace(b"/json", b"/jsonl")
+    lines = [b'{"item_id": "a%d"}\n' % n for n in range(4)]
+    length = sum(map(len, lines))
+    ends = b"Connection: close\r\nContent-Length: %d\r\n\r\n" % length
+    answer = talk(port, head + ends, *lines, pause=0.3)
+    assert answer.count(b'"status": "refused"') == 4
