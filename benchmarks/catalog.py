@@ -236,6 +236,21 @@ def prepared(options: argparse.Namespace) -> Data:
     return data
 
 
+def _for_each_row(built: dict[str, Any], rows: int) -> None:
+    if "stopped" not in built:
+        built["rows_per_s"] = round(rows / built["ingest_s"])
+        built["disk_per_picture"] = round(built["disk"] / rows, 1)
+
+
+def _amend(output: Path, name: str, built: dict[str, Any], rows: int) -> None:
+    """Puts the figures of a build into a result that is there."""
+    _for_each_row(built, rows)
+    result = json.loads(output.read_text("utf-8"))
+    result["builds"][name] = built
+    result["ratios"] = ratios(result["found"], result["builds"])
+    output.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--size", choices=list(SIZES), default="200k")
@@ -245,6 +260,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10, help="to build a rival in")
     parser.add_argument("--reuse", action="store_true", help="ours as it was built before")
     parser.add_argument("--only-build", action="store_true", help="the rivals, for a later run")
+    parser.add_argument(
+        "--rebuild", action="store_true", help="builds anew, for the figures of an earlier result"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--each", type=int, default=100, help="queries of a round")
     parser.add_argument("--output", type=Path)
@@ -252,16 +270,19 @@ def main() -> None:
     if KEPT + options.rounds * options.each > _vectors.QUERIES - FILTERED:
         parser.error(f"there are {_vectors.QUERIES - FILTERED - KEPT} queries to measure")
     rivals = [n for n in SYSTEMS if n != "hemline"] if "all" in options.rivals else options.rivals
+    output: Path = options.output or RESULTS / f"catalog-{options.size}-{options.kind}.json"
     data = prepared(options)
     places = {n: data.folder / n for n in ["hemline", *rivals]}
     builds: dict[str, Any] = {}
     for name, place in places.items():
-        if options.only_build and name == "hemline":
+        if (options.only_build or options.rebuild) and name == "hemline":
             continue
-        reuse = options.reuse or name != "hemline"
+        reuse = not options.rebuild and (options.reuse or name != "hemline")
         builds[name] = build(name, data, place, options.minutes if reuse else 60, reuse)
         print(name, json.dumps(builds[name]), flush=True)
-    if options.only_build:
+        if options.rebuild:
+            _amend(output, name, builds[name], len(data.vectors))
+    if options.only_build or options.rebuild:
         return
     before = load()
     servers = [Server(n, data, p) for n, p in places.items() if "stopped" not in builds[n]]
@@ -272,9 +293,7 @@ def main() -> None:
         server.close()
     rows = len(data.vectors)
     for built in builds.values():
-        if "stopped" not in built:
-            built["rows_per_s"] = round(rows / built["ingest_s"])
-            built["disk_per_picture"] = round(built["disk"] / rows, 1)
+        _for_each_row(built, rows)
     result = {
         "label": "measured here",
         "when": time.strftime("%Y-%m-%d %H:%M"),
@@ -289,7 +308,6 @@ def main() -> None:
         "found": found,
         "ratios": ratios(found, builds),
     }
-    output = options.output or RESULTS / f"catalog-{options.size}-{options.kind}.json"
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", "utf-8")
     print(json.dumps({"found": found, "ratios": result["ratios"]}, indent=1))
