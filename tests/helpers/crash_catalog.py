@@ -78,9 +78,10 @@ def do(root: Path, catalog: Catalog, number: int) -> None:
     elif kind == "remove":
         catalog.remove([f"item{item}" for item in about])
     else:
-        catalog.backup(root / f"copy{number}")
-        for older in set(root.glob("copy*")) - {root / f"copy{number}"}:
+        # The last one stays until this one is acknowledged.
+        for older in sorted(root.glob("copy*"), key=lambda p: int(p.name[4:]))[:-1]:
             shutil.rmtree(older)
+        catalog.backup(root / f"copy{number}")
 
 
 def main() -> None:

@@ -156,9 +156,10 @@ def do(store: Any, change: Change, folder: Path, number: int) -> None:
         target = copies / str(number)
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
-        store.backup(target)
-        for older in set(copies.iterdir()) - {target}:
+        # The last one stays until this one is acknowledged.
+        for older in sorted(set(copies.iterdir()) - {target}, key=lambda p: int(p.name))[:-1]:
             shutil.rmtree(older)
+        store.backup(target)
     # A search now and then trains and saves what is derived, which a kill may then tear.
     if number % 3 == 0:
         store.search(np.ones(DIM, np.float32) / np.float32(DIM**0.5), 5)
