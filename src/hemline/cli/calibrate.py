@@ -21,7 +21,7 @@ def calibrate(
     split: Annotated[
         str, typer.Option(help="Which rows; 'all' for a manifest that no training has seen.")
     ] = "val",
-    same: Annotated[float, typer.Option(help="Share of right hits among 'same' ones.")] = 0.8,
+    same: Annotated[float, typer.Option(help="Share of right hits among 'same' ones.")] = 0.65,
     similar: Annotated[
         float, typer.Option(help="Share of right hits among 'same' and 'similar' ones.")
     ] = 0.3,

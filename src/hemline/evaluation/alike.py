@@ -28,7 +28,7 @@ TOP = 20
 ABSENT = 5
 #: Hits that a threshold must stand on.
 LEAST = 30
-SHARES: Mapping[str, float] = {"same": 0.8, "similar": 0.3}
+SHARES: Mapping[str, float] = {"same": 0.65, "similar": 0.3}
 
 
 def threshold(
