@@ -49,7 +49,17 @@ def trained(folder: Path) -> int:
 
 
 def drop(folder: Path) -> None:
+    for saved in folders(folder):
+        _delete(saved)
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
+
+
+def _delete(saved: Path) -> None:
+    """Under another name first, so that a kill leaves no half of it that looks like damage."""
+    going = saved.with_name(f".{saved.name}.gone")
+    with contextlib.suppress(OSError):
+        saved.rename(going)
+        shutil.rmtree(going, ignore_errors=True)
 
 
 def write(folder: Path, index: Index) -> None:
@@ -77,13 +87,13 @@ def write(folder: Path, index: Index) -> None:
         }
         about["files"] = {path.name: _sum(path) for path in sorted(partial.iterdir())}
         (partial / _LIST).write_text(json.dumps(about, ensure_ascii=False), "utf-8")
-        shutil.rmtree(target, ignore_errors=True)
+        _delete(target)
         partial.rename(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     for old in folders(folder):
         if old != target:
-            shutil.rmtree(old, ignore_errors=True)
+            _delete(old)
 
 
 def read(folder: Path, index: Index) -> bool:
