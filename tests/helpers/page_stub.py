@@ -23,6 +23,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import cv2
 import numpy as np
 
+from hemline.errors import UsageError
 from hemline.search.where import Where
 
 PAGE = Path(str(files("hemline"))) / "service" / "page"
@@ -66,8 +67,7 @@ class Stub:
         class Handler(_Handler):
             shop = stub
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
@@ -176,6 +176,13 @@ class Stub:
         }
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """A question that the page no longer waits for is no error."""
+
+
 class _Handler(BaseHTTPRequestHandler):
     shop: Stub
     protocol_version = "HTTP/1.1"
@@ -221,6 +228,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _ask(self, path: str, fields: dict[str, Any]) -> None:
         shop = self.shop
+        try:
+            shop.products(fields.get("where"))
+        except UsageError as error:
+            return self._problem(400, str(error))
         if path == "/v1/search":
             if cv2.imdecode(np.frombuffer(fields["photo"], np.uint8), 1) is None:
                 return self._problem(415, "no picture")

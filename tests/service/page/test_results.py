@@ -46,12 +46,35 @@ def test_filters_show_counts_and_narrow_the_search(page: Any, shop: Stub) -> Non
     assert len(shop.of("/v1/search")) == 5, "the first answer is still known"
 
 
+def test_choices_faster_than_answers(page: Any, shop: Stub) -> None:
+    begin(page, shop)
+    shop.fail("slow", times=1)
+    menu = open_filter(page, "category")
+    menu.get_by_label("Dress").check()
+    menu.get_by_label("Coat").check()
+    asked = searches(page, shop, 3)
+    assert asked[2]["where"] == "(category = 'dress' or category = 'coat')"
+
+
 def test_values_are_quoted(page: Any, shop: Stub) -> None:
     begin(page, shop)
     open_filter(page, "brand").get_by_label("O'Hara & <b>Co</b>").check()
     assert searches(page, shop, 2)[1]["where"] == "brand = 'O''Hara & <b>Co</b>'"
     found(page)
     until(page, lambda: len(titles(page)) == 12)
+
+
+def test_column_names_of_a_link_are_no_conditions(page: Any, shop: Stub) -> None:
+    page.goto(f"{shop.url}/?sample=a-hoodie&f.category%3D%27x%27%20or%201=1&f.tags.a%27b=c%27d")
+    assert searches(page, shop, 1)[0]["where"] == "'a''b=c''d' in tags"
+
+
+def test_a_filter_that_the_shop_does_not_know(page: Any, shop: Stub) -> None:
+    page.goto(f"{shop.url}/?sample=a-hoodie&f.fabric=wool")
+    page.locator("#notice").get_by_text("no column").wait_for()
+    page.get_by_role("button", name="Search without filters and crop").click()
+    found(page)
+    assert page.url == f"{shop.url}/?sample=a-hoodie"
 
 
 def test_a_price_range(page: Any, shop: Stub) -> None:

@@ -1,5 +1,7 @@
 // The service's API: one function for each question, and one kind of error for whatever fails.
 
+import { joined } from "./dom.js";
+
 const KEY = "hemline.key";
 const TIMEOUT = 90_000;
 
@@ -39,26 +41,22 @@ async function problem(response) {
 }
 
 export async function ask(path, { method = "GET", body, json, signal, keepalive = false } = {}) {
-  const late = AbortSignal.timeout(TIMEOUT);
-  const options = { method, body, keepalive, headers: headers(), signal: signal ? AbortSignal.any([signal, late]) : late };
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), TIMEOUT);
+  const options = { method, body, keepalive, headers: headers(), signal: joined(signal, late.signal) };
   if (json !== undefined) {
     options.body = JSON.stringify(json);
     options.headers = headers({ "Content-Type": "application/json" });
   }
-  let response;
   try {
-    response = await fetch(path, options);
+    const response = await fetch(path, options);
+    if (!response.ok) throw await problem(response);
+    return response.status === 204 ? null : await response.json();
   } catch (error) {
-    if (signal?.aborted) throw error;
+    if (signal?.aborted || error instanceof Problem) throw error;
     throw new Problem("offline");
-  }
-  if (!response.ok) throw await problem(response);
-  if (response.status === 204) return null;
-  try {
-    return await response.json();
-  } catch (error) {
-    if (signal?.aborted) throw error;
-    throw new Problem("offline");
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -18,8 +18,9 @@ export class Cropper {
     this.crop = h("div", { class: "crop", hidden: true }, CORNERS.map((at) => this.#handle(at)), this.#handle("move"));
     this.stage = h("div", { class: "stage" }, this.img, this.outlines, this.crop);
     this.list = h("div", { class: "chips", role: "group", "aria-label": texts.garmentsLabel });
-    this.help = h("p", { class: "hint", id: "crop-help" }, texts.cropHelp);
-    root.replaceChildren(this.stage, this.list, this.help);
+    this.help = h("span", {}, texts.cropHelp);
+    const help = h("p", { class: "hint", id: "crop-help" }, this.help, h("span", { class: "keys" }, texts.cropKeys));
+    root.replaceChildren(this.stage, this.list, help);
     this.stage.addEventListener("pointerdown", (event) => this.#onStage(event));
     this.stage.addEventListener("dragstart", (event) => event.preventDefault());
   }

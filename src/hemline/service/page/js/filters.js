@@ -101,7 +101,7 @@ export class Filters {
       type: "button", class: "chip is-filter", "data-focus": `chip ${name} ${value}`,
       "aria-label": texts.remove(valueName(name, value)), onclick: () => this.#toggle(name, value, false),
     }, valueName(name, value), h("span", { "aria-hidden": "true" }, " ×")));
-    return h("div", { class: "chips" }, chips, h("button", { type: "button", class: "plain", "data-focus": "clear", onclick: () => this.onChange({}) }, texts.clear));
+    return h("div", { class: "chips" }, chips, h("button", { type: "button", class: "plain", "data-focus": "clear", onclick: () => this.#clear() }, texts.clear));
   }
 
   #toggle(name, value, on) {
@@ -109,9 +109,16 @@ export class Filters {
     this.#set(name, on ? [...others, value] : others);
   }
 
+  #clear() {
+    this.filters = {};
+    this.onChange(this.filters);
+  }
+
   #set(name, values) {
     const { [name]: _, ...others } = this.filters;
-    this.onChange(values.length ? { ...others, [name]: values } : others);
+    // Kept at once: the next choice may come before the answer to this one.
+    this.filters = values.length ? { ...others, [name]: values } : others;
+    this.onChange(this.filters);
   }
 }
 

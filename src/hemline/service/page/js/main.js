@@ -30,7 +30,7 @@ class Page {
     this.items = new Map();
     this.verdicts = new Verdicts((hit, right) => markVerdict($("products"), hit.item_id, right), () => toast(texts.feedbackFailed));
     this.sources = new Sources();
-    this.seeker = new Seeker(tellSearch);
+    this.seeker = new Seeker((what, more) => tellSearch(what, { ...more, plainly: this.plainly() }));
     this.act = {
       why: (hit) => this.why(hit),
       like: (hit) => this.like(hit),
@@ -70,6 +70,13 @@ class Page {
     this.sources.samples = this.info.samples;
     this.picker.showSamples(this.sources.samples);
     $("facts").textContent = Number.isFinite(this.info.items) ? texts.facts(this.info.items) : "";
+  }
+
+  // A link may carry filters or a crop that this shop doesn't understand.
+  plainly() {
+    const { box, filters } = this.state;
+    if (!box && !Object.keys(filters).length) return null;
+    return () => this.go({ ...this.state, box: null, filters: {}, pages: 1 });
   }
 
   home() {

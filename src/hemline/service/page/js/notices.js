@@ -62,21 +62,26 @@ export function keyForm(onKey, wrong = false) {
 }
 
 // The words for each thing a Seeker tells.
-export function tellSearch(what, { retry, after, error } = {}) {
+// plainly(): searches without what the service may not have understood.
+export function tellSearch(what, { retry, after, error, plainly } = {}) {
   $("found").setAttribute("aria-busy", String(!["done", "failed"].includes(what)));
   const acts = {
     working: () => notice(h("p", { class: "is-working" }, texts.working)),
     slow: () => { notice(h("p", { class: "is-working" }, texts.slow)); say(texts.slow); },
     "very-slow": () => { notice(h("p", {}, texts.verySlow), again(retry)); say(texts.verySlow); },
     busy: () => { notice(h("p", {}, texts.busy(after)), again(retry)); say(texts.busy(after)); },
-    offline: () => { notice(); banner(h("p", {}, texts.offline), again(retry, texts.offlineNow)); },
+    offline: () => {
+      notice();
+      banner(h("p", {}, texts.offline), again(retry, texts.offlineNow));
+      addEventListener("online", retry, { once: true });
+    },
     back: () => { banner(); toast(texts.back); },
     done: () => { notice(); banner(); },
     failed: () => {
       banner();
       for (const place of $("products").querySelectorAll(".is-waiting")) place.remove();
       if (error.kind === "refused") notice(h("p", {}, texts.refused), keyForm(retry, Boolean(key.get())));
-      else notice(h("p", {}, wordsOf(error)), again(retry));
+      else notice(h("p", {}, wordsOf(error)), error.kind === "bad" && plainly ? again(plainly, texts.plainly) : again(retry));
       say(wordsOf(error));
     },
   };

@@ -1,6 +1,6 @@
 // One question at a time: the newest wins, a slow one is told of, a failed one is tried again.
 import { Problem } from "./api.js";
-import { wait } from "./dom.js";
+import { joined, wait } from "./dom.js";
 
 export const SLOW = 2000;
 export const VERY_SLOW = 15000;
@@ -40,7 +40,7 @@ export class Seeker {
         restarted = true;
         going.abort();
       };
-      const signal = AbortSignal.any([stop.signal, going.signal]);
+      const signal = joined(stop.signal, going.signal);
       const timers = offline ? [] : [["slow", SLOW], ["very-slow", VERY_SLOW]].map(([what, ms]) => setTimeout(() => this.tell(what, { retry }), ms));
       try {
         const answer = await ask(signal);

@@ -30,7 +30,7 @@ export class Sources {
       if (here) return here;
       const blob = await kept(state.photo);
       if (!blob) throw new Lost("photo");
-      const photo = { ...(await ready(blob)), hash: state.photo };
+      const photo = { ...(await readable(blob, "photo")), hash: state.photo };
       this.photos.set(photo.hash, photo);
       return photo;
     }
@@ -38,7 +38,7 @@ export class Sources {
     if (this.photos.has(at)) return this.photos.get(at);
     const sample = this.samples.find((one) => slug(one.name) === state.sample);
     if (!sample) throw new Lost("sample");
-    const photo = { ...(await ready(await fetched(sample.url, signal))), sample: sample.name };
+    const photo = { ...(await readable(await fetched(sample.url, signal), "sample")), sample: sample.name };
     this.photos.set(at, photo);
     return photo;
   }
@@ -50,6 +50,14 @@ export class Sources {
       if (error.kind === "gone") throw new Lost("item");
       throw error;
     }
+  }
+}
+
+async function readable(blob, kind) {
+  try {
+    return await ready(blob);
+  } catch {
+    throw new Lost(kind);
   }
 }
 
