@@ -81,3 +81,9 @@ def test_a_long_body_that_comes_slowly_but_surely_is_read(port: int) -> None:
     ends = b"Connection: close\r\nContent-Length: %d\r\n\r\n" % length
     answer = talk(port, head + ends, *lines, pause=0.3)
     assert answer.count(b'"status": "refused"') == 4
+
+
+def test_small_packets_leave_at_once(shop: Path) -> None:
+    """asyncio asks so only of sockets that name their protocol; else answers wait 40 ms."""
+    with run.listen(Settings(shop, port=0)) as bound:
+        assert bound.proto == socket.IPPROTO_TCP

@@ -43,7 +43,7 @@ export const texts = {
   none: "Nothing here looks like it.",
   noneFiltered: "No product meets these filters.",
   notHere: "This one is perhaps not in this shop. These come closest.",
-  alike: { same: "The same", similar: "Similar", different: "Perhaps not in this shop" },
+  alike: { same: "The same", similar: "Similar", different: "Less alike" },
   untitled: "Product",
   open: (title) => `${title}: why it was found`,
   why: "Why?",

@@ -1,0 +1,235 @@
+"""How many searches a second a served catalogue answers, and how fast, beside its bare steps.
+
+    python benchmarks/service_load.py --pictures 200000 --seconds 60 --work /tmp/service
+
+A catalogue of the shipped bundle is filled with made vectors (each near one of 2,000 centres, one
+product for four pictures); the photos are drawn street photos, 800 × 600. `hemline serve` runs in a
+process of its own; the clients are coroutines of this one, on the same machine, so they take some
+of its time. Each number of clients asks for ``--seconds`` after two seconds of warming up; every
+client asks its next question when it has its answer. The bare steps are the engine's own in this
+process, one photo after another, and the street tower alone in batches of 16. Then hostile requests
+of many kinds follow, and the server's memory before and after is read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import httpx2 as httpx
+import numpy as np
+from _system import load, machine, versions
+
+from hemline.data.atelier import AtelierSettings, draw_product, draw_street
+from hemline.data.images import encode_jpeg, open_image
+from hemline.search.bundle import Bundle
+from hemline.search.catalog import Catalog, Row
+from hemline.search.encoder import BundleEncoder
+from hemline.search.engine import Engine
+
+RESULTS = Path(__file__).with_name("results")
+PHOTOS, CLIENTS = 64, (1, 8, 32)
+FORM = {"Content-Type": "multipart/form-data; boundary=a"}
+
+
+def fill(folder: Path, pictures: int) -> None:
+    """A catalogue of made vectors, once."""
+    if folder.is_dir():
+        return
+    rng = np.random.default_rng(0)
+    with Catalog.create(folder.with_suffix(".part"), Bundle.default()) as catalog:
+        centres = rng.normal(size=(2000, catalog.store.dim)).astype(np.float32)
+        for start in range(0, pictures, 5000):
+            near = centres[rng.integers(0, 2000, 5000)]
+            vectors = near + rng.normal(scale=0.7, size=near.shape).astype(np.float32)
+            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+            rows = [
+                Row(f"i{start + n}", f"p{(start + n) // 4}", vector, 10.0, category="dress",
+                    columns={"price": float(n % 90), "title": f"No. {n}"})
+                for n, vector in enumerate(vectors)
+            ]  # fmt: skip
+            catalog.store.add(rows)
+        catalog.store.save()
+    folder.with_suffix(".part").rename(folder)
+
+
+def photos() -> list[bytes]:
+    settings = AtelierSettings(size=600)
+    drawn = [draw_street(draw_product(5, n), settings, 5).image for n in range(PHOTOS)]
+    wide = [cv2.resize(image, (800, 600), interpolation=cv2.INTER_AREA) for image in drawn]
+    return [encode_jpeg(np.asarray(image, np.uint8), 88) for image in wide]
+
+
+def bare(folder: Path, shots: list[bytes]) -> dict[str, Any]:
+    """The engine's own steps, and the tower alone."""
+    with Catalog.open(folder) as catalog:
+        engine = Engine(catalog)
+        for shot in shots[:8]:
+            engine.search(shot)
+        steps = [engine.search(shot).timings_ms for shot in shots * 2]
+        encoder = BundleEncoder(catalog.bundle, batch=16)
+        images = [open_image(shot) for shot in shots]
+        encoder.encode_street(images[:16])
+        begun = time.perf_counter()
+        encoder.encode_street(images * 2)
+        rate = len(images) * 2 / (time.perf_counter() - begun)
+    names = steps[0].keys()
+    median = {name: round(float(np.median([s[name] for s in steps])), 2) for name in names}
+    return {"steps_ms_p50": median, "encoder_photos_per_s": round(rate, 1)}
+
+
+class Server:
+    """`hemline serve` in a process of its own."""
+
+    def __init__(self, folder: Path, workers: int) -> None:
+        command = [sys.executable, "-m", "hemline", "serve", str(folder), "--port", "0"]
+        self.process = subprocess.Popen(
+            [*command, "--workers", str(workers)], stderr=subprocess.PIPE, text=True
+        )
+        assert self.process.stderr is not None
+        found = None
+        while found is None:
+            line = self.process.stderr.readline()
+            assert line, "the server ended"
+            found = re.search(r"served at (http://\S+)", line)
+        self.url = found[1]
+        self._drain = subprocess.Popen(["cat"], stdin=self.process.stderr, stdout=-3)
+        end = time.monotonic() + 120
+        while time.monotonic() < end:
+            try:
+                if httpx.get(f"{self.url}/readyz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.1)
+        raise SystemExit("the server isn't ready")
+
+    def memory(self) -> float:
+        """Megabytes of the server and its workers."""
+        pids = [self.process.pid]
+        children = Path(f"/proc/{pids[0]}/task/{pids[0]}/children").read_text().split()
+        text = [Path(f"/proc/{pid}/status").read_text() for pid in [*pids, *children]]
+        return sum(int(re.search(r"VmRSS:\s+(\d+)", t)[1]) for t in text) / 1024  # type: ignore[index]
+
+    def close(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+        self._drain.wait(10)
+
+
+async def ask(url: str, shots: list[bytes], clients: int, seconds: float) -> dict[str, Any]:
+    taken: list[float] = []
+    codes: dict[int, int] = {}
+    begun = time.perf_counter() + 2.0
+
+    async def one(number: int) -> None:
+        async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+            turn = number
+            while time.perf_counter() < begun + seconds:
+                start = time.perf_counter()
+                got = await http.post("/v1/search", files={"photo": shots[turn % len(shots)]})
+                end = time.perf_counter()
+                if start >= begun:
+                    taken.append((end - start) * 1000)
+                    codes[got.status_code] = codes.get(got.status_code, 0) + 1
+                turn += clients
+
+    await asyncio.gather(*(one(number) for number in range(clients)))
+    p50, p95, p99 = np.quantile(taken, [0.5, 0.95, 0.99])
+    return {
+        "clients": clients,
+        "per_s": round(len(taken) / (time.perf_counter() - begun), 1),
+        "p50_ms": round(float(p50), 1),
+        "p95_ms": round(float(p95), 1),
+        "p99_ms": round(float(p99), 1),
+        "codes": codes,
+    }
+
+
+async def hostile(url: str, shot: bytes, count: int) -> dict[str, int]:
+    """Requests that no friend sends; how often each status came (0: the connection was cut)."""
+    rng = np.random.default_rng(9)
+    codes: dict[int, int] = {}
+    gate = asyncio.Semaphore(16)
+
+    async def one(http: httpx.AsyncClient, kind: int) -> None:
+        broken = bytearray(shot[: int(rng.integers(1, len(shot)))])
+        for place in rng.integers(0, len(broken), 6):
+            broken[place] = int(rng.integers(0, 256))
+        asked: list[tuple[str, str, dict[str, Any]]] = [
+            ("POST", "/v1/search", {"files": {"photo": bytes(broken)}}),
+            ("POST", "/v1/detect", {"files": {"photo": bytes(broken)}}),
+            ("POST", "/v1/search", {"files": {"photo": b"x" * (21 << 20)}} if kind % 97 == 0
+             else {"json": {"photo": "x" * 1000}}),
+            ("POST", "/v1/search", {"content": bytes(broken),
+                                    "headers": FORM}),
+            ("GET", "/static/" + "../" * (kind % 9) + "etc/passwd", {}),
+            ("GET", "/v1/pictures/" + "%2e%2e%2f" * (kind % 9), {}),
+            ("GET", "/v1/info", {"headers": {f"X-{n}": "a" * 900 for n in range(60)}}),
+            ("GET", "/v1/info", {"headers": {"Authorization": f"Bearer {kind}"}}),
+            ("DELETE", f"/v1/items/{kind}", {"headers": {"Origin": "http://evil.example"}}),
+            ("GET", "/v1/facets", {"params": {"columns": "category", "where": "(" * (kind % 300)}}),
+        ]  # fmt: skip
+        method, path, more = asked[kind % len(asked)]
+        async with gate:
+            try:
+                got = (await http.request(method, path, **more)).status_code
+            except httpx.TransportError:
+                got = 0
+        codes[got] = codes.get(got, 0) + 1
+
+    async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+        await asyncio.gather(*(one(http, kind) for kind in range(count)))
+    return {str(code): codes[code] for code in sorted(codes)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--pictures", type=int, default=200_000)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--hostile", type=int, default=10_000)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS / "service_load.json")
+    given = parser.parse_args()
+    folder = given.work / f"served-{given.pictures}"
+    fill(folder, given.pictures)
+    shots = photos()
+    before = load()
+    result: dict[str, Any] = {"pictures": given.pictures, "seconds": given.seconds}
+    result["workers"] = given.workers
+    result["bare"] = bare(folder, shots)
+    server = Server(folder, given.workers)
+    try:
+        result["served"] = [
+            asyncio.run(ask(server.url, shots, clients, given.seconds)) for clients in CLIENTS
+        ]
+        asyncio.run(hostile(server.url, shots[0], 1000))
+        start = server.memory()
+        codes = asyncio.run(hostile(server.url, shots[0], given.hostile))
+        result["hostile"] = {
+            "requests": given.hostile,
+            "codes": codes,
+            "memory_mb": [round(start, 1), round(server.memory(), 1)],
+            "answers_after": httpx.get(f"{server.url}/readyz").status_code == 200,
+        }
+    finally:
+        server.close()
+    best = max(one["per_s"] for one in result["served"])
+    result["share_of_bare_encoder"] = round(best / result["bare"]["encoder_photos_per_s"], 3)
+    result |= {"machine": machine(), "versions": versions(), "load": [before, load()]}
+    given.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()
