@@ -90,8 +90,9 @@ def bare(folder: Path, shots: list[bytes]) -> dict[str, Any]:
 class Server:
     """`hemline serve` in a process of its own."""
 
-    def __init__(self, folder: Path, workers: int) -> None:
+    def __init__(self, folder: Path, workers: int, threads: int | None) -> None:
         command = [sys.executable, "-m", "hemline", "serve", str(folder), "--port", "0"]
+        command += [] if threads is None else ["--threads", str(threads)]
         self.process = subprocess.Popen(
             [*command, "--workers", str(workers)], stderr=subprocess.PIPE, text=True
         )
@@ -197,6 +198,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=200_000)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--threads", type=int)
     parser.add_argument("--hostile", type=int, default=10_000)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, default=RESULTS / "service_load.json")
@@ -206,9 +208,9 @@ def main() -> None:
     shots = photos()
     before = load()
     result: dict[str, Any] = {"pictures": given.pictures, "seconds": given.seconds}
-    result["workers"] = given.workers
+    result |= {"workers": given.workers, "threads": given.threads}
     result["bare"] = bare(folder, shots)
-    server = Server(folder, given.workers)
+    server = Server(folder, given.workers, given.threads)
     try:
         result["served"] = [
             asyncio.run(ask(server.url, shots, clients, given.seconds)) for clients in CLIENTS

@@ -21,7 +21,7 @@ def serve(
     port: Annotated[int, typer.Option(help="The port; 0 takes a free one.")] = 8000,
     workers: Annotated[int, typer.Option(help="Processes; one of them is the writer.")] = 1,
     threads: Annotated[
-        int | None, typer.Option(help="Threads of the street tower; all cores by default.")
+        int | None, typer.Option(help="Threads of the street tower; all cores but one by default.")
     ] = None,
     name: Annotated[
         list[str] | None,

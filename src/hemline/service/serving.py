@@ -167,9 +167,11 @@ class Service:
         self.catalog.close()
 
 
-def _share_of_cores(workers: int) -> int | None:
-    """Threads of each of several processes, so that together they don't ask for more than is."""
-    return None if workers == 1 else max(1, (os.cpu_count() or 1) // workers)
+def _share_of_cores(workers: int) -> int:
+    """Threads of each process's tower: one process leaves a core to everything else, several share
+    all of them (`benchmarks/service_load.py`)."""
+    cores = os.cpu_count() or 1
+    return max(1, cores - 1 if workers == 1 else cores // workers)
 
 
 def _leave(loop: asyncio.AbstractEventLoop, enter: Callable[[int], None]) -> None:

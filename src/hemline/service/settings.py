@@ -23,7 +23,7 @@ class Settings:
         names: further names under which browsers may call it, beside its own address.
         cors: origins of other pages that may call it (``https://shop.example``).
         workers: processes.
-        threads: of one run of the street tower; all cores by default.
+        threads: of one run of the street tower; by default all cores but one, or a worker's share.
         max_body: bytes of a request, and of one line of a bulk upload.
         max_upload: bytes of an uploaded manifest with its pictures, also when unpacked.
         max_pixels: of a picture.
