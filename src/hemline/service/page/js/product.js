@@ -34,11 +34,10 @@ export function linkOf(hit) {
   }
 }
 
-// Tags with whether `others` (products) mostly have them, too; `all` asks for every one of them.
-export function sharedTags(hit, others, all = false) {
+// Tags, each with how many of `others` (products) have it, too.
+export function sharedTags(hit, others) {
   const said = others.map((other) => new Set(tagsOf(other.columns).map((tag) => tag.join("="))));
-  return tagsOf(hit.columns).filter(([, value]) => value !== "none").map(([name, value]) => {
-    const times = said.filter((set) => set.has(`${name}=${value}`)).length;
-    return { name, value, shared: said.length > 0 && (all ? times === said.length : times * 2 > said.length) };
-  });
+  return tagsOf(hit.columns).filter(([, value]) => value !== "none").map(([name, value]) => ({
+    name, value, times: said.filter((set) => set.has(`${name}=${value}`)).length,
+  }));
 }

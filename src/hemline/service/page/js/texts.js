@@ -88,8 +88,9 @@ export const texts = {
   places: [["at the top left", "at the top", "at the top right"], ["on the left", "in the middle", "on the right"], ["at the bottom left", "at the bottom", "at the bottom right"]],
   saidTitle: "What the shop says of it",
   sharedTitle: "What they have in common",
-  sharedNote: "Marked: said of most of the best finds, too.",
-  sharedItem: "Marked: said of both.",
+  sharedNote: "Beside each: how many of the other best finds have it, too.",
+  alsoHave: (times, of) => `${times} of ${of}`,
+  bothHave: "both",
   noTags: "The shop says nothing about this product beyond its picture.",
 
   working: "Looking through the shop…",

@@ -32,7 +32,7 @@ function asked({ photo, item, box }, hit) {
   const part = hit.attention?.box ?? box;
   const share = part && photo ? [part[0] / photo.width, part[1] / photo.height, part[2] / photo.width, part[3] / photo.height] : undefined;
   const place = told ? placeOf(hit.attention, share) : "";
-  const figure = h("figure", {}, h("figcaption", {}, photo ? texts.heatOn : titleOf(item)), img);
+  const figure = h("figure", {}, h("figcaption", {}, photo ? (photo.sample ? texts.askedSample : texts.heatOn) : titleOf(item)), img);
   if (photo) {
     img.src = photo.url;
     if (told) heat(figure, img, hit.attention, part, texts.heatLabel(place));
@@ -61,16 +61,18 @@ async function shopHeat(figure, img, hit, title) {
   }
 }
 
-function tagList(hit, others, all) {
-  const tags = sharedTags(hit, others, all);
-  const common = tags.some((tag) => tag.shared);
-  const rows = tags.map(({ name, value, shared }) => h("div", {},
+// Beside each tag how many of the others have it; `both`: there is one other, what is searched with.
+function tagList(hit, others, both) {
+  const tags = sharedTags(hit, others);
+  const common = tags.some((tag) => tag.times);
+  const also = (times) => h("span", { class: "also" }, both ? ` ${texts.bothHave}` : ` ${texts.alsoHave(times, others.length)}`);
+  const rows = tags.map(({ name, value, times }) => h("div", {},
     h("dt", {}, texts.facet(name) === name ? words(name) : texts.facet(name)),
-    h("dd", { class: shared ? "is-shared" : "" }, words(value), shared ? h("span", { class: "unseen" }, " ✓") : null)));
+    h("dd", { class: times ? "is-shared" : "" }, words(value), times ? also(times) : null)));
   return [
     h("h3", {}, common ? texts.sharedTitle : texts.saidTitle),
     tags.length ? h("dl", { class: "tags" }, rows) : h("p", { class: "hint" }, texts.noTags),
-    ...(common ? [h("p", { class: "hint" }, all ? texts.sharedItem : texts.sharedNote)] : []),
+    ...(common && !both ? [h("p", { class: "hint" }, texts.sharedNote)] : []),
   ];
 }
 

@@ -2,6 +2,9 @@
 import { $, h } from "../dom.js";
 import { texts } from "./texts.js";
 
+// The steps of a search, as they come; one that isn't known stands before the total.
+const ORDER = ["decode", "detect", "encode", "search", "rerank", "rows", "facets", "total"];
+
 const number = (value, label) => h("div", {}, h("dd", {}, value), h("dt", {}, label));
 
 function shown(value) {
@@ -30,8 +33,8 @@ function showTimes({ timings_ms: steps = {} }, recent) {
     return;
   }
   const head = h("tr", {}, h("th", { scope: "col" }, texts.step), h("th", { scope: "col" }, texts.half), h("th", { scope: "col" }, texts.most));
-  const last = ([step]) => Number(step === "total");
-  const rows = Object.entries(steps).sort((a, b) => last(a) - last(b)).map(([step, { p50, p95 }]) => h("tr", {}, h("th", { scope: "row" }, step), h("td", {}, texts.ms(p50)), h("td", {}, texts.ms(p95))));
+  const at = ([step]) => (ORDER.includes(step) ? ORDER.indexOf(step) : ORDER.length - 1.5);
+  const rows = Object.entries(steps).sort((a, b) => at(a) - at(b)).map(([step, { p50, p95 }]) => h("tr", {}, h("th", { scope: "row" }, step), h("td", {}, texts.ms(p50)), h("td", {}, texts.ms(p95))));
   $("times").replaceChildren(chart(times), h("table", {}, h("thead", {}, head), h("tbody", {}, rows)));
 }
 
