@@ -49,6 +49,8 @@ def check(
         ],
         "embedded": health.embedded,
         "lost": health.lost,
+        "strays": health.strays,
+        "swept": repair,
     }
     emit(result, as_json, _tell_check)
     if not health.ok:
@@ -63,6 +65,9 @@ def _tell_check(result: Mapping[str, Any]) -> None:
         out(f"and {len(result['problems']) - 5 * _SHOWN} more; --json lists them all")
     if result["embedded"]:
         out(f"{result['embedded']} lost vectors made anew from the pictures' copies")
+    if result["strays"]:
+        what = "swept away" if result["swept"] else "the next writer sweeps them away"
+        out(f"{result['strays']} picture copies that no product refers to: {what}")
     if result["lost"]:
         shown = ", ".join(result["lost"][:_SHOWN])
         out(f"{len(result['lost'])} pictures have lost their vectors: {shown}")

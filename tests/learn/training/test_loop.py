@@ -21,6 +21,7 @@ from hemline.learn import checkpoint
 from hemline.learn.recipe import Recipe, parse
 from hemline.learn.training import loop
 from hemline.learn.training.batches import PairDataset
+from hemline.learn.training.lock import locked
 from hemline.learn.training.loop import train
 
 WORDS = {
@@ -237,7 +238,7 @@ def test_a_loss_that_is_no_number_ends_with_advice(tmp_path: Path, manifest: Man
 
 def test_two_processes_in_one_folder_are_refused(tmp_path: Path, manifest: Manifest) -> None:
     (tmp_path / "run").mkdir()
-    with loop._locked(tmp_path / "run"), pytest.raises(TrainingError, match="another process"):
+    with locked(tmp_path / "run"), pytest.raises(TrainingError, match="another process"):
         train(recipe(), manifest, tmp_path / "run")
 
 

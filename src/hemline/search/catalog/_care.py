@@ -35,12 +35,15 @@ class Health:
         problems: what is wrong, each with whether it was put right.
         embedded: vectors that were lost and made anew from the pictures' copies.
         lost: image_ids whose vector is lost and has no copy to make it from.
+        strays: picture copies that no product refers to; a kill leaves some, and the next writer
+            sweeps them, so they aren't wrong.
     """
 
     pictures: int = 0
     problems: list[Problem] = field(default_factory=list)
     embedded: int = 0
     lost: list[str] = field(default_factory=list)
+    strays: int = 0
 
     @property
     def ok(self) -> bool:
@@ -83,7 +86,7 @@ def _heal(catalog: Catalog, live: Live, health: Health) -> None:
 def _check_copies(
     catalog: Catalog, pictures: Pictures, health: Health, repair: bool, deep: bool
 ) -> None:
-    """Every row's copy is there (and, deeply, is what its name says); no copy is without a row."""
+    """Every row's copy is there and, deeply, is what its name says; counts those without a row."""
     wanted = catalog.store.pictures()
     there = set(pictures.names())
     for digest in sorted(wanted - there):
@@ -95,11 +98,7 @@ def _check_copies(
             if hashlib.sha256(path.read_bytes()).hexdigest()[:40] != digest:
                 place = str(path.relative_to(pictures.folder.parent))
                 health.problems.append(Problem("picture", place, "the copy is damaged"))
-    stray = pictures.strays(wanted)
-    if stray:
-        swept = catalog.sweep() if repair else 0
-        what = f"{len(stray)} files that no product refers to"
-        health.problems.append(Problem("picture", pictures.folder.name, what, swept > 0))
+    health.strays = catalog.sweep() if repair else len(pictures.strays(wanted))
 
 
 def embed_copies(catalog: Catalog, encoder: Encoder, rows: Iterable[Row]) -> list[Row]:
