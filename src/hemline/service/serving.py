@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -90,11 +91,11 @@ class Service:
         self.keys = KeyRing(settings.state)
         try:
             self.journal = Journal(settings.state)
-        except OSError as error:
+        except (OSError, sqlite3.Error) as error:
             self.catalog.close()
             raise CatalogError(
-                f"{settings.state} can't be written to ({error.strerror}); the service keeps its "
-                "keys and its journal there"
+                f"{settings.state} can't be written to ({error}); the service keeps its keys and "
+                "its journal there"
             ) from None
         self.engine = ServedEngine(self.catalog, settings, self.metrics.ran)
         self.writer = Writer(self.catalog, settings, self.metrics)
