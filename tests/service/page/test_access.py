@@ -185,6 +185,7 @@ def test_on_a_phone(phone: Any, shop: Stub) -> None:
     stage = phone.locator(".stage").bounding_box()
     phone.touchscreen.tap(stage["x"] + 0.45 * stage["width"], stage["y"] + 0.75 * stage["height"])
     assert "box" in searches(phone, shop, 2)[1]
+    found(phone)
     phone.locator("details[data-facet='category'] summary").tap()
     fits = phone.locator("details[open] fieldset").bounding_box()
     assert fits["x"] >= 0

@@ -56,6 +56,17 @@ def test_choices_faster_than_answers(page: Any, shop: Stub) -> None:
     assert asked[2]["where"] == "(category = 'dress' or category = 'coat')"
 
 
+def test_going_back_before_the_answer_unticks_the_choice(page: Any, shop: Stub) -> None:
+    begin(page, shop)
+    shop.fail("slow", times=1)
+    choice = open_filter(page, "category").get_by_label("Dress")
+    choice.check()
+    searches(page, shop, 2)
+    page.go_back()
+    until(page, lambda: not choice.is_checked())
+    assert page.locator(".chip.is-filter").count() == 0
+
+
 def test_values_are_quoted(page: Any, shop: Stub) -> None:
     begin(page, shop)
     open_filter(page, "brand").get_by_label("O'Hara & <b>Co</b>").check()
@@ -89,6 +100,15 @@ def test_a_price_range(page: Any, shop: Stub) -> None:
     page.keyboard.press("Enter")
     assert searches(page, shop, 2)[1]["where"] == "price >= 20.5 and price <= 30"
     until(page, lambda: len(titles(page)) == 10)
+
+
+def test_a_half_typed_price_survives_another_crop(page: Any, shop: Stub) -> None:
+    begin(page, shop)
+    open_filter(page, "price").get_by_label("From").fill("12")
+    page.get_by_role("button", name="Skirt", exact=True).evaluate("chip => chip.click()")
+    searches(page, shop, 2)
+    found(page)
+    assert page.locator("input[name=from]").input_value() == "12"
 
 
 def test_no_product_meets_the_filters(page: Any, shop: Stub) -> None:

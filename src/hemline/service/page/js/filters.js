@@ -39,8 +39,17 @@ export class Filters {
     });
   }
 
+  empty() {
+    this.told = null;
+    this.root.replaceChildren();
+  }
+
   // facets: column → { values: [{ value, count }], low, high }.
   show(filters, facets) {
+    // A new crop changes no count: menus and half-typed prices stay as they are.
+    const told = JSON.stringify([filters, facets]);
+    if (told === this.told) return;
+    this.told = told;
     const open = new Set([...this.root.querySelectorAll("details[open]")].map((one) => one.dataset.facet));
     const focus = this.root.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
     Object.assign(this, { filters, facets });
@@ -110,15 +119,19 @@ export class Filters {
   }
 
   #clear() {
-    this.filters = {};
-    this.onChange(this.filters);
+    this.#change({});
+  }
+
+  // Kept at once: the next choice may come before the answer to this one.
+  #change(filters) {
+    this.filters = filters;
+    this.told = null;
+    this.onChange(filters);
   }
 
   #set(name, values) {
     const { [name]: _, ...others } = this.filters;
-    // Kept at once: the next choice may come before the answer to this one.
-    this.filters = values.length ? { ...others, [name]: values } : others;
-    this.onChange(this.filters);
+    this.#change(values.length ? { ...others, [name]: values } : others);
   }
 }
 

@@ -177,7 +177,7 @@ class Page {
 
   wait(fresh) {
     if (fresh || !$("products").children.length) $("products").replaceChildren(...waiting(8));
-    if (fresh) $("filters").replaceChildren();
+    if (fresh) this.filters.empty();
     $("products").classList.add("is-old");
     $("found-title").textContent = this.state.item ? texts.similarTitle : texts.foundTitle;
     if (fresh) $("count").textContent = "";
