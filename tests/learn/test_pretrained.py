@@ -18,12 +18,14 @@ from safetensors.torch import save_file
 from torch import nn
 
 from hemline.bundle import read_info, verify
+from hemline.data.manifest import Manifest
 from hemline.errors import UsageError
 from hemline.learn.backbones.nin import nin_units
 from hemline.learn.pretrained import Pretrained, bundle_pretrained, find
 from hemline.search.bundle import Bundle
+from hemline.search.catalog import Catalog
 from hemline.search.encoder import BundleEncoder
-from hemline.types import Image
+from hemline.types import Image, Record
 
 #: A folder of the hub's cache: refs/main names the snapshot.
 SNAPSHOT = "0123456789abcdef0123456789abcdef01234567"
@@ -139,6 +141,12 @@ def test_a_timm_model_is_served_with_its_own_preprocessing(tmp_path: Path) -> No
     assert cosine > 0.9999
     shop = encoder.encode_shop([picture()], [()])
     np.testing.assert_allclose(shop.embedding[0], found, atol=1e-6)
+    Pillow.fromarray(picture()).save(tmp_path / "shop.png")
+    manifest = Manifest.from_records([Record("one", "shop.png", "item", "shop")], tmp_path)
+    with Catalog.in_memory(bundle) as catalog:  # the catalogue sees it in the same way
+        catalog.add(manifest)
+        (row,) = catalog.store.rows()
+    np.testing.assert_allclose(row.embedding, found, atol=1e-3)  # kept as float16
     assert float(shop.norm[0]) == pytest.approx(float(np.linalg.norm(wanted)), rel=1e-2)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from hemline.bundle import BundleInfo
 from hemline.data.garments import COLUMN
 from hemline.data.images import encode_jpeg, open_image, read_bytes
-from hemline.data.preprocess import resize_square
+from hemline.data.preprocess import square
 from hemline.encoding import Encoder
 from hemline.errors import HemlineError, ImageError
 from hemline.search.catalog._crops import Crop
@@ -99,7 +99,7 @@ class Opener:
             copy = encode_jpeg(image, QUALITY, MAX_SIDE)
             # Only the small square waits for its turn; `prepare` leaves it as it is.
             spec = self.info.preprocessing
-            return New(row, resize_square(image, spec.size, spec.resize), copy, old is not None)
+            return New(row, square(image, spec), copy, old is not None)
         except ImageError as error:
             reason = str(error).removeprefix("the picture ")
         except HemlineError as error:
