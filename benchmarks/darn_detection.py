@@ -314,6 +314,32 @@ def retrieval(
     }
 
 
+def measure_real(arguments: argparse.Namespace) -> None:
+    """AP of the detectors as they were kept, on scenes with real garments; into the report."""
+    manifest = Manifest.read(arguments.real)
+    report = json.loads(RESULTS.read_text(encoding="utf-8"))
+    found: dict[str, Any] = {}
+    for row in arguments.rows:
+        folder = arguments.output / row.replace(" ", "")
+        features = networks(arguments)[ROWS[row][0]]()
+        part = json.loads((folder / "chosen.json").read_text(encoding="utf-8"))["reads"]
+        columns = parts_of(features)[part]
+        detector = RegionDetector.load(folder, SomeColumns(faster(features), columns, part))
+        for domain in DOMAINS:
+            pictures = pictures_of(manifest, "test", domain, arguments.test)
+            result = precision(detector, pictures, resamples=1000)
+            found.setdefault(row, {})[domain] = {
+                "ap@0.7": interval(result.interval["0.7"]),
+                "ap@0.5": round(result.ap[0.5], 4),
+                "ap@0.5:0.95": round(result.mean, 4),
+                "garments": result.truths,
+                "pictures": len(pictures),
+            }
+        tell(f"{row} on real garments: {found[row]}")
+    report["real"] = {"data": manifest.fingerprint(), "rows": found}
+    RESULTS.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("manifest", type=Path)
@@ -336,6 +362,9 @@ def main() -> None:
     parser.add_argument("--only-features", action="store_true")
     parser.add_argument("--only-retrieval", action="store_true")
     parser.add_argument("--only-cost")
+    parser.add_argument(
+        "--real", type=Path, help="another manifest of scenes: measure the kept detectors on it"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -343,6 +372,9 @@ def main() -> None:
     counts = {"train": arguments.train, "val": arguments.val, "test": arguments.test}
     if arguments.only_cost:
         measure_cost(arguments.only_cost, arguments, pictures_of(manifest, "val", "street", 8))
+        return
+    if arguments.real:
+        measure_real(arguments)
         return
     parts = {
         split: {domain: pictures_of(manifest, split, domain, count) for domain in DOMAINS}
