@@ -111,3 +111,11 @@ def test_a_written_recipe_reads_as_the_same() -> None:
     stages = spec.build(spec.configure(spec.tiny), ("a=b",)).stages()
     assert planned(stages, again.stages) == planned(stages, recipe.stages)
     assert planned(stages, again.stages)[0][1].schedule == "cosine"
+
+
+@pytest.mark.parametrize("name", ["ahbn", "darn", "fashionnet", "seam", "siamese", "ynet"])
+@pytest.mark.parametrize("scale", ["bench", "smoke"])
+def test_small_scales_need_no_download(name: str, scale: str) -> None:
+    loaded = recipes.load(name, scale)
+    assert not isinstance(loaded, DetectorRecipe)
+    assert '"pretrained": true' not in json.dumps(loaded.model.config)

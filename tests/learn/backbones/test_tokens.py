@@ -52,3 +52,12 @@ def test_what_cannot_be_is_told() -> None:
         TokenTrunk(BackboneConfig(name="test_vi"), 64)
     with pytest.raises(UsageError, match="cut"):
         TokenTrunk(BackboneConfig(name="test_convnext", cut="stages.1"), 64)
+
+
+def test_weights_that_cannot_be_had_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise OSError("no route to the hub")
+
+    monkeypatch.setattr("timm.create_model", unreachable)
+    with pytest.raises(UsageError, match="no route to the hub.*weights=FILE"):
+        TokenTrunk(BackboneConfig(name="test_vit", pretrained=True), 64)

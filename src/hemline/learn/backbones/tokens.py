@@ -46,9 +46,16 @@ class TokenTrunk(nn.Module):
             if getattr(config, word) is not None:
                 options[word] = getattr(config, word)
         try:
-            self.network: Any = timm.create_model(config.name, img_size=size, **options)
-        except TypeError:  # convolutions take any size
-            self.network = timm.create_model(config.name, **options)
+            try:
+                self.network: Any = timm.create_model(config.name, img_size=size, **options)
+            except TypeError:  # convolutions take any size
+                self.network = timm.create_model(config.name, **options)
+        except Exception as error:  # timm's own, or the hub's where weights can't be had
+            line = " ".join(str(error).split())
+            raise UsageError(
+                f"timm can't give {config.name!r}: {line[:300]}. Without a network name a file: "
+                "model.config.backbone.pretrained=false model.config.backbone.weights=FILE"
+            ) from None
         if config.weights is not None:
             default = getattr(self.network, "default_cfg", {}) or {}
             head = default.get("classifier") or ()
