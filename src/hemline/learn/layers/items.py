@@ -1,7 +1,12 @@
-"""Every training item as a class of its own: the head of an ID classification."""
+"""Something for each training item: a class, a proxy, a centroid.
+
+How many items there are isn't known when a model is built; `OfItems.expect` makes room for them,
+and a state that is loaded brings its own number along.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -9,55 +14,69 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class ItemClassifier(nn.Module):
-    """A linear layer with one output for each item that training knows.
-
-    How many there are isn't known when a model is built; `expect` makes room for them, and a state
-    that is loaded brings its own number along.
+class OfItems(nn.Module, ABC):
+    """A row for each item number.
 
     Args:
-        inputs: D.
+        dim: D of the embeddings.
     """
 
     numbers: Tensor
 
-    def __init__(self, inputs: int) -> None:
+    def __init__(self, dim: int) -> None:
         super().__init__()
-        self.inputs = inputs
-        self.weight = nn.Parameter(torch.zeros(0, inputs))
+        self.dim = dim
         self.register_buffer("numbers", torch.zeros(0, dtype=torch.int64))
 
     def expect(self, items: Tensor) -> None:
-        """Makes a class of each item number; drawn anew where they aren't those it has.
-
-        Args:
-            items: (N,) item numbers, in any order.
-        """
+        """Makes a row for each of (N,) item numbers, unless these are the ones it has."""
         numbers = torch.unique(items).to(self.numbers.device)
-        if torch.equal(numbers, self.numbers):
-            return
-        weight = torch.empty(len(numbers), self.inputs, device=self.weight.device)
+        if not torch.equal(numbers, self.numbers):
+            self.numbers = numbers
+            self.make(len(numbers))
+
+    @abstractmethod
+    def make(self, count: int) -> None:
+        """Makes ``count`` rows anew."""
+
+    def places(self, items: Tensor) -> tuple[Tensor, Tensor]:
+        """(B,) row of each item, and (B,) whether it has one (a drawn product has none).
+
+        Raises:
+            ValueError: no items are expected yet.
+        """
+        if not len(self.numbers):
+            raise ValueError("no items are expected yet: call expect first")
+        place = torch.searchsorted(self.numbers, items).clamp(max=len(self.numbers) - 1)
+        return place, self.numbers[place] == items
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        numbers = state.get(f"{prefix}numbers")
+        if isinstance(numbers, Tensor) and len(numbers) != len(self.numbers):
+            self.numbers = self.numbers.new_zeros(len(numbers))
+            self.make(len(numbers))
+        super()._load_from_state_dict(state, prefix, *rest)
+
+
+class ItemClassifier(OfItems):
+    """A linear layer with one output for each item: the head of an ID classification."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim)
+        self.weight = nn.Parameter(torch.zeros(0, dim))
+
+    def make(self, count: int) -> None:
+        weight = torch.empty(count, self.dim, device=self.weight.device)
         nn.init.normal_(weight, std=0.01)
-        self.numbers, self.weight = numbers, nn.Parameter(weight)
+        self.weight = nn.Parameter(weight)
 
     def loss(self, vectors: Tensor, items: Tensor) -> Tensor:
         """Mean cross-entropy of (B, D) vectors of (B,) items; AHBN's Eq. 12.
 
         Items that aren't expected (drawn ones) count for nothing.
         """
-        if not len(self.numbers):
-            raise ValueError("no items are expected yet: call expect first")
-        place = torch.searchsorted(self.numbers, items).clamp(max=len(self.numbers) - 1)
-        known = self.numbers[place] == items
+        place, known = self.places(items)
         target = torch.where(known, place, -100)
         logits = functional.linear(vectors, self.weight)
         total = functional.cross_entropy(logits, target, ignore_index=-100, reduction="sum")
         return total / known.sum().clamp(min=1)
-
-    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
-        numbers = state.get(f"{prefix}numbers")
-        if isinstance(numbers, Tensor) and len(numbers) != len(self.numbers):
-            shape = (len(numbers), self.inputs)
-            self.weight = nn.Parameter(self.weight.new_zeros(shape))
-            self.numbers = self.numbers.new_zeros(len(numbers))
-        super()._load_from_state_dict(state, prefix, *rest)

@@ -10,47 +10,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-
-class _OfItems(nn.Module):
-    """Rows for item numbers; how many is told by `expect`, or by a state that is loaded."""
-
-    numbers: Tensor
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.dim = dim
-        self.register_buffer("numbers", torch.zeros(0, dtype=torch.int64))
-
-    def expect(self, items: Tensor) -> None:
-        """Makes a row for each of (N,) item numbers, unless these are the ones it has."""
-        numbers = torch.unique(items).to(self.numbers.device)
-        if not torch.equal(numbers, self.numbers):
-            self.numbers = numbers
-            self.make(len(numbers))
-
-    def make(self, count: int) -> None:
-        raise NotImplementedError
-
-    def places(self, items: Tensor) -> tuple[Tensor, Tensor]:
-        """(B,) row of each item, and (B,) whether it has one (a drawn product has none)."""
-        place = torch.searchsorted(self.numbers, items).clamp(max=max(len(self.numbers) - 1, 0))
-        return place, self.numbers[place] == items
-
-    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
-        numbers = state.get(f"{prefix}numbers")
-        if isinstance(numbers, Tensor) and len(numbers) != len(self.numbers):
-            self.numbers = self.numbers.new_zeros(len(numbers))
-            self.make(len(numbers))
-        super()._load_from_state_dict(state, prefix, *rest)
+from hemline.learn.layers.items import OfItems
 
 
-class ProxyAnchor(_OfItems):
+class ProxyAnchor(OfItems):
     """A learned proxy for each item.
 
     Args:
@@ -80,7 +47,7 @@ class ProxyAnchor(_OfItems):
         return value
 
 
-class Centroids(_OfItems):
+class Centroids(OfItems):
     """The running mean of each item's shop embeddings.
 
     Args:
