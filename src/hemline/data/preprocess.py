@@ -42,6 +42,18 @@ class Preprocessing(BaseModel):
     shop_mean: Triple = (0.5, 0.5, 0.5)
     shop_std: Triple = (0.5, 0.5, 0.5)
 
+    @classmethod
+    def alike(cls, size: int, resize: str, mean: Triple, std: Triple) -> Preprocessing:
+        """The same mean and deviation for both domains."""
+        return cls(
+            size=size,
+            resize=resize,
+            street_mean=mean,
+            street_std=std,
+            shop_mean=mean,
+            shop_std=std,
+        )
+
     def described(self) -> dict[str, Any]:
         """What decides an embedding, plain JSON; what came later is left out where it is as
         before, so that fingerprints stay."""

@@ -105,3 +105,17 @@ class ContextAttention(nn.Module):
         else:
             scores = inner_scores(local, contexts, self.scale)
         return attend(local, scores)
+
+    def beside(self, local: Tensor, contexts: Tensor) -> tuple[Tensor, Tensor]:
+        """Euclidean distance of each query, as seen beside a candidate, to that candidate.
+
+        Args:
+            local: (B, C, L).
+            contexts: (M, C) shop vectors before normalisation.
+
+        Returns:
+            distances (B, M), weights (B, M, L).
+        """
+        seen, weights = self(local, contexts)
+        gap = functional.normalize(seen, dim=2) - functional.normalize(contexts, dim=1)
+        return torch.linalg.vector_norm(gap, dim=2), weights

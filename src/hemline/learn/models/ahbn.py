@@ -147,13 +147,8 @@ class AHBN(RetrievalModel):
         self.config = config
         self.tag_count = len(vocabulary)
         self.freeze_bn = config.backbone.freeze_bn
-        self.preprocessing = Preprocessing(
-            size=config.size,
-            resize=config.resize,
-            street_mean=config.mean,
-            street_std=config.std,
-            shop_mean=config.mean,
-            shop_std=config.std,
+        self.preprocessing = Preprocessing.alike(
+            config.size, config.resize, config.mean, config.std
         )
         self.register_buffer("names", name_numbers(vocabulary), persistent=False)
         points, channels = len(LANDMARKS), 0

@@ -116,13 +116,8 @@ class FashionNet(RetrievalModel):
         self.config = config
         self.tag_count = len(vocabulary)
         self.freeze_bn = config.backbone.freeze_bn
-        self.preprocessing = Preprocessing(
-            size=config.size,
-            resize=config.resize,
-            street_mean=config.mean,
-            street_std=config.std,
-            shop_mean=config.mean,
-            shop_std=config.std,
+        self.preprocessing = Preprocessing.alike(
+            config.size, config.resize, config.mean, config.std
         )
         columns = [tag.partition("=")[0] == "category" for tag in vocabulary]
         self.categories = [n for n, is_one in enumerate(columns) if is_one]

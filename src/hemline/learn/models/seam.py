@@ -111,13 +111,8 @@ class Seam(RetrievalModel):
         self.config = config
         self.tag_count = tags
         self.freeze_bn = config.backbone.freeze_bn
-        self.preprocessing = Preprocessing(
-            size=config.size,
-            resize=config.resize,
-            street_mean=config.mean,
-            street_std=config.std,
-            shop_mean=config.mean,
-            shop_std=config.std,
+        self.preprocessing = Preprocessing.alike(
+            config.size, config.resize, config.mean, config.std
         )
         self.trunk = TokenTrunk(config.backbone, config.size)
         self.grid = self.trunk.grid
@@ -221,9 +216,8 @@ class Seam(RetrievalModel):
     def rerank(self, local: Tensor, contexts: Tensor) -> RerankOutput:
         if not self.reranks:
             return super().rerank(local, contexts)
-        seen, weights = self.context_attention(local.unsqueeze(0), contexts)
-        gap = functional.normalize(seen[0], dim=1) - functional.normalize(contexts, dim=1)
-        return RerankOutput(torch.linalg.vector_norm(gap, dim=1), weights[0])
+        distances, weights = self.context_attention.beside(local.unsqueeze(0), contexts)
+        return RerankOutput(distances[0], weights[0])
 
     def distances(self, street: StreetOutput, shop: ShopOutput) -> Tensor:
         """(B, M) Euclidean; in stage ``context`` each photo is seen beside each candidate."""
@@ -233,9 +227,7 @@ class Seam(RetrievalModel):
             )
         assert street.local is not None
         contexts = shop.embedding * shop.norm.unsqueeze(1)
-        seen, _ = self.context_attention(street.local, contexts)
-        gap = functional.normalize(seen, dim=2) - shop.embedding
-        distances: Tensor = torch.linalg.vector_norm(gap, dim=2)
+        distances: Tensor = self.context_attention.beside(street.local, contexts)[0]
         return distances
 
     def loss(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:

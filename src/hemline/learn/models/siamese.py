@@ -101,13 +101,8 @@ class Siamese(RetrievalModel):
         super().__init__()
         self.config = config
         self.freeze_bn = config.backbone.freeze_bn
-        self.preprocessing = Preprocessing(
-            size=config.size,
-            resize=config.resize,
-            street_mean=config.mean,
-            street_std=config.std,
-            shop_mean=config.mean,
-            shop_std=config.std,
+        self.preprocessing = Preprocessing.alike(
+            config.size, config.resize, config.mean, config.std
         )
         trunk = build_trunk(config.backbone, config.size)
         self.features = nn.Sequential(trunk.shared, trunk.upper)

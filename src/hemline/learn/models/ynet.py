@@ -212,9 +212,8 @@ class YNet(RetrievalModel):
     def rerank(self, local: Tensor, contexts: Tensor) -> RerankOutput:
         if not self.reranks:
             return super().rerank(local, contexts)
-        seen, weights = self.context_attention(local.unsqueeze(0), contexts)
-        gap = functional.normalize(seen[0], dim=1) - functional.normalize(contexts, dim=1)
-        return RerankOutput(torch.linalg.vector_norm(gap, dim=1), weights[0])
+        distances, weights = self.context_attention.beside(local.unsqueeze(0), contexts)
+        return RerankOutput(distances[0], weights[0])
 
     def distances(self, street: StreetOutput, shop: ShopOutput) -> Tensor:
         """(B, M) Euclidean; in stage CtxYNet each photo is seen beside each candidate."""
@@ -226,9 +225,7 @@ class YNet(RetrievalModel):
             )
         assert street.local is not None
         contexts = shop.embedding * shop.norm.unsqueeze(1)
-        seen, _ = self.context_attention(street.local, contexts)  # (B, M, C): o_p and o_q
-        gap = functional.normalize(seen, dim=2) - shop.embedding
-        distances: Tensor = torch.linalg.vector_norm(gap, dim=2)
+        distances: Tensor = self.context_attention.beside(street.local, contexts)[0]
         return distances
 
     def loss(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
