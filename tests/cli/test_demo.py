@@ -107,6 +107,30 @@ def test_the_second_run_draws_and_embeds_nothing(place: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in images.rglob("*.jpg")} == before
 
 
+def test_a_catalogue_of_an_older_hemline_is_made_anew(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        for module in ("_database", "sqlite"):
+            older.setattr(f"hemline.search.catalog.{module}.FORMAT_VERSION", 1)
+        old = reopened(place)
+        old.catalog.close()
+        assert old.added == PRODUCTS
+    shop = reopened(place)
+    shop.catalog.close()
+    assert shop.added == 0  # this version's own lies beside the older one
+    assert shop.catalog.folder != old.catalog.folder
+
+
+def test_a_bundle_that_learned_more_gets_a_catalogue_of_its_own(place: Path) -> None:
+    info = read_info(place / "bundle")
+    write_info(place / "bundle", info.model_copy(update={"summary": "finds garments, too"}))
+    shop = reopened(place)
+    shop.catalog.close()
+    assert shop.added == PRODUCTS
+    assert shop.catalog.bundle.info.summary == "finds garments, too"
+
+
 def test_a_shop_left_unfinished_is_finished(place: Path) -> None:
     catalog = next((place / "home/demo").glob("catalog-*"))
     shop = reopened(place)

@@ -5,6 +5,7 @@ After a kill both go on: the atelier with the next picture, the catalogue with t
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,6 +72,15 @@ def trained_crop(info: BundleInfo) -> str:
     return "box" if isinstance(data, dict) and data.get("crop") == "box" else "none"
 
 
+def _made_by(info: BundleInfo) -> str:
+    """Names what a catalogue is made by: the bundle, but for what was measured of it, and the
+    catalogue's format. After an upgrade of either, the demo makes its catalogue anew."""
+    from hemline.search.catalog._database import FORMAT_VERSION
+
+    made = f"{FORMAT_VERSION} {info.model_dump_json(exclude={'quality'})}"
+    return hashlib.sha256(made.encode()).hexdigest()[:12]
+
+
 def open_shop(
     bundle: Bundle,
     *,
@@ -115,7 +125,7 @@ def open_shop(
     seconds = {"drawing": time.perf_counter() - clock}
     clock = time.perf_counter()
     crop = trained_crop(bundle.info)
-    place = root / f"catalog-{products}-v{VERSION}-{crop}-{bundle.fingerprint[:12]}"
+    place = root / f"catalog-{products}-v{VERSION}-{crop}-{_made_by(bundle.info)}"
     there = place.is_dir() and any(place.iterdir())
     catalog = Catalog.open(place) if there else Catalog.create(place, bundle)
     try:
