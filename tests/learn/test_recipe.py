@@ -9,7 +9,7 @@ from hemline.errors import UsageError
 from hemline.learn import recipe as recipes
 from hemline.learn.checkpoint import build
 from hemline.learn.detection.recipe import DetectorRecipe
-from hemline.learn.detection.training import build as build_detector
+from hemline.learn.detection.runs import build as build_detector
 from hemline.learn.training.schedule import planned
 
 BODY = """

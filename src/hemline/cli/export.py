@@ -47,7 +47,7 @@ def export(
 
     Example: hemline export runs/ctxynet -o bundles/ctxynet --precision float16
     """
-    from hemline.learn.detection.training import is_detector_run
+    from hemline.learn.detection.runs import is_detector_run
 
     if is_detector_run(run):
         _put(run, bundle, precision, threshold, pictures, as_json)

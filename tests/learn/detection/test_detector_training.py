@@ -21,7 +21,7 @@ from hemline.data.manifest import Manifest
 from hemline.data.preprocess import Preprocessing, prepare
 from hemline.errors import BundleError, DataError, TrainingError, UsageError
 from hemline.learn import recipe as recipes
-from hemline.learn.detection import training
+from hemline.learn.detection import runs, training
 from hemline.learn.detection.exporting import add_detector, describe_detector
 from hemline.learn.detection.losses import Goal, Marked, box_shares, goals, losses
 from hemline.learn.detection.network import DetectorConfig, DetectorNetwork, Outputs
@@ -261,13 +261,13 @@ def test_it_learns_goes_on_after_a_kill_and_refuses_another(
     assert again["resumed"]
     assert "going on after step 4" in said
     assert json.loads((tmp_path / "cut" / "history.json").read_text()) == history
-    first = training.load_detector(tmp_path / "whole").network.state_dict()
-    second = training.load_detector(tmp_path / "cut").network.state_dict()
+    first = runs.load_detector(tmp_path / "whole").network.state_dict()
+    second = runs.load_detector(tmp_path / "cut").network.state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
     on = recipe(steps=1, check=1, lr=1e-9, start=str(tmp_path / "cut"))
     training.train_detector(on, drawn, tmp_path / "on", say=said.append)
     assert f"the weights start from the run {tmp_path / 'cut'}" in said
-    third = training.load_detector(tmp_path / "on").network.state_dict()
+    third = runs.load_detector(tmp_path / "on").network.state_dict()
     assert all(torch.allclose(second[n], third[n]) for n in second if n.endswith("weight"))
     done = training.train_detector(chosen, drawn, tmp_path / "cut", say=said.append)
     assert done["finished"]
@@ -294,7 +294,7 @@ def test_it_learns_one_picture_by_heart(tmp_path: Path) -> None:
     plain = recipe(steps=90, check=90, lr=0.02, warmup=5, ema=0.9, batch_size=2)
     data = plain.data.model_copy(update={"moves": still})
     training.train_detector(plain.model_copy(update={"data": data}), manifest, tmp_path / "run")
-    run = training.load_detector(tmp_path / "run")
+    run = runs.load_detector(tmp_path / "run")
     batch = torch.from_numpy(prepare(image, TINY.preprocessing, "street"))[None]
     with torch.inference_mode():
         outputs = {name: value.numpy() for name, value in run.network(batch)._asdict().items()}
@@ -307,7 +307,7 @@ def test_it_learns_one_picture_by_heart(tmp_path: Path) -> None:
 
 def test_the_bundle_gives_torchs_numbers(drawn: Manifest, tmp_path: Path) -> None:
     training.train_detector(recipe(steps=3, check=3), drawn, tmp_path / "run")
-    run = training.load_detector(tmp_path / "run")
+    run = runs.load_detector(tmp_path / "run")
     bundle = make_tiny_bundle(tmp_path / "bundle")
     before = Bundle.open(bundle).fingerprint
     info = add_detector(tmp_path / "run", bundle, precision="float32", threshold=0.4)

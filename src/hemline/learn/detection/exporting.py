@@ -20,7 +20,7 @@ from hemline.errors import BundleError, TrainingError, UsageError, nearest
 from hemline.files import write_whole
 from hemline.learn import graphs
 from hemline.learn.detection.network import DetectorNetwork, Outputs
-from hemline.learn.detection.training import DetectorRun, load_detector
+from hemline.learn.detection.runs import DetectorRun, load_detector
 from hemline.types import Image
 
 __all__ = ["PRECISIONS", "add_detector", "describe_detector", "detector_card", "put_detector"]

@@ -27,7 +27,7 @@ from hemline.data.manifest import Manifest
 from hemline.errors import DataError, TrainingError
 from hemline.learn import checkpoint
 from hemline.learn.detection.losses import Losses, Marked, goals, losses
-from hemline.learn.detection.network import STRIDE, DetectorNetwork, Outputs
+from hemline.learn.detection.network import STRIDE, Outputs
 from hemline.learn.detection.pictures import (
     DetectionPictures,
     Picture,
@@ -35,12 +35,10 @@ from hemline.learn.detection.pictures import (
     pictures_of,
 )
 from hemline.learn.detection.recipe import DetectorRecipe
+from hemline.learn.detection.runs import BEST, build, load_detector
 from hemline.learn.training.lock import locked
 from hemline.learn.training.same import refuse_another
 
-__all__ = ["DetectorRun", "load_detector", "train_detector"]
-
-BEST = "detector-best.safetensors"
 Say = Callable[[str], None]
 ProgressOf = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
@@ -52,15 +50,6 @@ def _quiet(text: str) -> None:
 @contextmanager
 def _still(what: str) -> Iterator[Callable[[int, int], None]]:
     yield lambda done, total: None
-
-
-def build(recipe: DetectorRecipe, weights: bool = True) -> DetectorNetwork:
-    """The untrained network, the same for the same seed; ``weights`` False where they follow."""
-    named = recipe.detector.weights
-    found = None if named is None or not weights else Path(checkpoint.found(Path(named)))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        return DetectorNetwork(recipe.detector, found if found and found.is_file() else None)
 
 
 def train_detector(
@@ -362,62 +351,3 @@ class _Training:
         checkpoint.write_json(self.folder / "history.json", self.history)
         told = ", ".join(f"{n.replace('_', ' ')} {v:.3f}" for n, v in figures.items())
         self.say(f"step {self.step}: training loss {mean:.3f}; validation {told}")
-
-
-class DetectorRun:
-    """A detector's run folder, read.
-
-    Attributes:
-        folder: of the run.
-        recipe: as resolved.
-        info: ``run.json``.
-        state: of the kept checkpoint: step, figures.
-        network: in evaluation mode.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        recipe: DetectorRecipe,
-        info: dict[str, Any],
-        state: dict[str, Any],
-        network: DetectorNetwork,
-    ) -> None:
-        self.folder, self.recipe, self.info = folder, recipe, info
-        self.state, self.network = state, network
-
-
-def is_detector_run(folder: Path) -> bool:
-    """Whether a folder holds the run of a detector."""
-    file = folder / checkpoint.RUN_FILE
-    if not file.is_file():
-        return False
-    info = json.loads(file.read_text(encoding="utf-8"))
-    return bool(info.get("model") == "detector")
-
-
-def load_detector(folder: Path) -> DetectorRun:
-    """The best state of a run so far.
-
-    Raises:
-        TrainingError: no detector's run there, or one that wasn't validated yet.
-    """
-    if not is_detector_run(folder):
-        raise TrainingError(
-            f"{folder} is no run of a detector; 'hemline train detector_atelier' makes one"
-        )
-    best = folder / "checkpoints" / BEST
-    if not best.is_file():
-        raise TrainingError(
-            f"the run {folder} has no checkpoint yet; run its 'hemline train' command again"
-        )
-    text = (folder / checkpoint.RECIPE_FILE).read_text(encoding="utf-8")
-    recipe = DetectorRecipe.model_validate_json(text)
-    info = json.loads((folder / checkpoint.RUN_FILE).read_text(encoding="utf-8"))
-    tensors, state = checkpoint.load(best)
-    network = build(recipe, weights=False)
-    try:
-        network.load_state_dict({n.removeprefix("model."): t for n, t in tensors.items()})
-    except RuntimeError as error:
-        raise TrainingError(f"the checkpoint {best} doesn't fit: {error}") from None
-    return DetectorRun(folder, recipe, info, state, network.eval())
