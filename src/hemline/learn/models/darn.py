@@ -46,7 +46,6 @@ from hemline.data.preprocess import Preprocessing, Triple
 from hemline.errors import UsageError
 from hemline.learn.backbones._trunk import run_once
 from hemline.learn.backbones.nin_five import MLPCONVS, WIDTHS, nin_five_units
-from hemline.learn.checkpoint import load
 from hemline.learn.layers.attribute_tree import AttributeTree, group_attributes
 from hemline.learn.layers.principal import Principal
 from hemline.learn.layers.windows import max_windows
@@ -64,6 +63,7 @@ from hemline.learn.model import (
     Stage,
     StreetOutput,
 )
+from hemline.learn.models._darn_weights import take_network
 from hemline.types import Domain
 
 NETWORK, PCA = "Network", "PCA"
@@ -230,7 +230,7 @@ class Darn(RetrievalModel):
         )
         if config.weights is not None:
             for name, own in self.networks.items():
-                _start(own, name, Path(config.weights).expanduser())
+                take_network(own, name, Path(config.weights).expanduser())
         self.reduction = Principal(network.width, min(config.dimensions, network.width))
         self.register_buffer("stage_index", torch.tensor(0))
         self.register_load_state_dict_post_hook(_stage_from_state)  # type: ignore[no-untyped-call]
@@ -355,25 +355,6 @@ def _street_tags(batch: Batch) -> Tensor:
     item = batch.tags[: len(batch.street)]
     own = batch.street_tags
     return item if own is None else torch.where(own.any(dim=1, keepdim=True), own, item)
-
-
-def _start(network: nn.Module, name: str, path: Path) -> None:
-    """Takes over all but the branches from the sub-network of a checkpoint: its own, or the one."""
-    if not path.is_file():
-        raise UsageError(f"no weights at {path}; give a run's checkpoint, a .safetensors file")
-    tensors, _ = load(path)
-    prefixes = [f"model.networks.{own}." for own in (name, "both", "street")] + [""]
-    prefix = next(p for p in prefixes if any(key.startswith(p) for key in tensors))
-    known = {key.removeprefix(prefix): value for key, value in tensors.items()}
-    own = {key: value for key, value in network.state_dict().items() if "tree." not in key}
-    for key, value in own.items():
-        if key not in known or known[key].shape != value.shape:
-            found = tuple(known[key].shape) if key in known else "none"
-            raise UsageError(
-                f"the weights {path.name} are of another network: {key} has shape {found}, "
-                f"not {tuple(value.shape)}"
-            )
-    network.load_state_dict({key: known[key] for key in own}, strict=False)
 
 
 def _stage_from_state(model: nn.Module, _: Any) -> None:
