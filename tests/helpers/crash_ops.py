@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from hemline.search.catalog._protocol import Row, rounded
+from hemline.search.catalog._arithmetic import rounded
+from hemline.search.catalog._protocol import Row
 from hemline.search.catalog._settings import Settings
 from hemline.search.catalog.memory import MemoryStore
 from hemline.search.catalog.sqlite import SqliteStore

@@ -14,13 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from hemline.search.catalog._protocol import (
-    NO_NEIGHBOURS,
-    Ids,
-    Neighbours,
-    ranked,
-    similarities,
-)
+from hemline.search.catalog._arithmetic import ranked, similarities
+from hemline.search.catalog._protocol import NO_NEIGHBOURS, Ids, Neighbours
 from hemline.search.catalog._segments import Halves
 from hemline.types import FloatArray
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hemline.errors import CatalogError
+from hemline.search.catalog._arithmetic import ranked, rounded, similarities
 from hemline.search.catalog._facets import count_rows
 from hemline.search.catalog._protocol import (
     NO_NEIGHBOURS,
@@ -26,10 +27,7 @@ from hemline.search.catalog._protocol import (
     Row,
     StoreSpec,
     Vectors,
-    ranked,
-    rounded,
     silent,
-    similarities,
 )
 from hemline.search.where import Where
 from hemline.types import FloatArray
