@@ -2,7 +2,8 @@
 
 One trunk for all that allow it, an ImageNet MobileNetV2 (``weights/`` in HEMLINE_SHARED), since the
 papers' own ImageNet weights can't be had: it stands in for VGG, Inception-ResNet-v2 and ResNet-50.
-DARN's networks are NINs from nothing, as its form demands.
+DARN's networks are NINs, and start from one that was trained here on garment categories alone: it
+stands in for ImageNet's NIN.
 """
 
 from __future__ import annotations
@@ -13,6 +14,12 @@ from dataclasses import dataclass
 _WEIGHTS = "weights/mobilenetv2_100_same.tf2_in1k.safetensors"
 _PLAIN = f"name: mobilenetv2_100, weights: {_WEIGHTS}, pad_type: same, freeze_bn: true"
 TRUNK = f"model.config.backbone={{{_PLAIN}, output_stride: 16, cut: blocks.4, end: blocks.6}}"
+#: Its parameters in each recipe's model, and the stages of it that stay as they are (``fast``).
+PLACES = {
+    "ynet": "shared", "tagynet": "shared", "ctxynet": "shared", "fashionnet": "lower",
+    "siamese": "features.0", "ahbn": "appearance.0", "seam": "trunk.network",
+}  # fmt: skip
+STILL = ("conv_stem", "bn1", "blocks.0", "blocks.1", "blocks.2")
 #: A smaller one, where a row of Table I asks for another backbone; from nothing.
 OTHER = "model.config.backbone={name: resnet18, output_stride: 16}"
 
@@ -27,6 +34,7 @@ class System:
         recipe: that ships.
         settings: over the recipe's ``bench`` scale.
         stages: each stage's share of the epochs.
+        start: the system whose trained network this one starts from; of the first seed.
         main: one of the dozen that are measured with several seeds.
         landmarks: it needs them; without, the row is not applicable.
         attributes: it needs garment attributes.
@@ -40,10 +48,27 @@ class System:
     main: bool = False
     landmarks: bool = False
     attributes: bool = False
+    start: str = ""
 
 
-def _darn(name: str, *settings: str, main: bool = False) -> System:
-    return System(name, "DARN", "darn", settings, {"Network": 1.0}, main, attributes=True)
+#: Stands in for the NIN that learned from ImageNet's million pictures: garment categories, longer.
+NIN = "NIN, categories"
+
+
+def frozen(system: System) -> str:
+    """The setting that leaves the first stages of the ImageNet trunk as they are: a CPU then spends
+    a third of the time. Networks from nothing learn whole."""
+    if system.recipe not in PLACES or OTHER in system.settings:
+        return ""
+    joint = "." if system.recipe == "seam" else "_"
+    names = [f"{PLACES[system.recipe]}.{name.replace('.', joint)}" for name in STILL]
+    return f"stages.all.lr_scale={{{', '.join(f'{name}: 0.0' for name in names)}}}"
+
+
+def _darn(name: str, *settings: str, main: bool = False, attributes: bool = True) -> System:
+    return System(
+        name, "DARN", "darn", settings, {"Network": 1.0}, main, attributes=attributes, start=NIN
+    )
 
 
 def _ahbn(name: str, *settings: str, main: bool = False, **options: bool) -> System:
@@ -72,13 +97,16 @@ def _seam(name: str, *settings: str, main: bool = False) -> System:
 
 
 SYSTEMS: tuple[System, ...] = (
+    System(
+        NIN, "DARN", "darn", ("model.config.ladder=an", "model.config.attributes=[category]"),
+        {"Network": 3.0},
+    ),
     _darn("AN", "model.config.ladder=an", main=True),
     _darn("ARN", "model.config.ladder=arn", main=True),
     _darn("DARN", "model.config.local=[]"),
     _darn("DARN with Conv5", "model.config.local=[conv5]"),
     _darn("DARN with Conv4-5", main=True),
-    _darn("NIN, categories", "model.config.ladder=an", "model.config.attributes=[category]"),
-    _darn("TripletNIN", "model.config.attribute_weight=0", main=True),
+    _darn("TripletNIN", "model.config.attribute_weight=0", main=True, attributes=False),
     System("YNet", "YNet", "ynet", (TRUNK,), {"YNet": 1.0}, main=True),
     System(
         "TagYNet", "YNet", "tagynet", (TRUNK,), {"YNet": 0.5, "TagYNet": 0.5}, main=True,

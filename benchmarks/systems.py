@@ -1,15 +1,18 @@
 """Every system of the four papers under one protocol: one table, trained and measured here.
 
-    hemline data make -o DATA --products 1500 --seed 7
-    python benchmarks/systems.py DATA/manifest.parquet -o RUNS --seeds 0 1 2
+    hemline data make -o DATA --products 1000 --seed 7 --size 160
+    python benchmarks/systems.py DATA/manifest.parquet -o RUNS --seeds 0 1 2 --write
 
 Each system learns from the same rows for the same number of epochs (``--epochs`` in all, shared
 among its stages) at its recipe's ``bench`` scale, and answers the same photos of products that none
-has seen (protocol ``atelier``, whole pictures). The dozen that matter are trained with every seed,
-the others with the first. Settings are in ``_systems.py``; no choice is made on the test photos.
+has seen. The dozen that matter are trained with every seed, the others with the first. Settings are
+in ``_systems.py``; no choice is made on the test photos. ``--protocol grocery`` leaves out what
+needs labels that groceries lack.
 
 Goes on after a kill: runs resume, and a finished one is measured once. ``--only NAME …`` takes a
-few. Writes ``benchmarks/results/systems.json`` and the table in docs/results.md.
+few; ``--part 0/2`` and ``--part 1/2``, at the same time with one thread each (OMP_NUM_THREADS=1),
+share the runs among two processes; then without it what they made is gathered. Writes
+``benchmarks/results/systems.json`` and, with ``--write``, the table in docs/results.md.
 Needs ``hemline[learn]``, and HEMLINE_SHARED for the ImageNet weights.
 """
 
@@ -23,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _systems import SYSTEMS, System
+from _systems import NIN, SYSTEMS, System, frozen
 
 from hemline.cli._common import progress, say
 from hemline.data.images import open_many
@@ -42,28 +45,40 @@ from hemline.learn.training.loop import train
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs/results.md"
 KS = (1, 5, 20)
-MARK = "<!-- systems: benchmarks/systems.py writes from here -->"
-END = "<!-- systems: to here -->"
-#: Side of the pictures: DARN's NINs read smaller ones, as their recipe has it.
-SIDES = {"darn": 96}
+#: What a finished run has.
+DONE = "measured.json"
+#: Where the table of a protocol stands.
+MARK = "<!-- systems, {}: benchmarks/systems.py writes from here -->"
+END = "<!-- systems, {}: to here -->"
 
 
-def recipe_of(system: System, seed: int, epochs: int, side: int, crop: str) -> Recipe:
-    """The recipe's ``bench`` scale with the system's settings, ``epochs`` shared out."""
-    size = SIDES.get(system.recipe, side)
+def recipe_of(system: System, seed: int, args: argparse.Namespace) -> Recipe:
+    """The recipe's ``bench`` scale with the system's settings, the epochs shared out."""
     stages = [
-        f"stages.{name}.epochs={max(1, round(share * epochs))}"
+        f"stages.{name}.epochs={max(1, round(share * args.epochs))}"
         for name, share in system.stages.items()
     ]
     common = [
-        f"seed={seed}", f"data.crop={crop}", f"model.config.size={size}", "batch_size=48",
+        f"seed={seed}", f"data.crop={args.crop}", f"model.config.size={args.side}", "batch_size=48",
         "stages.all.optimizer=adamw", "stages.all.lr=0.0005", "stages.all.schedule=cosine",
         "stages.all.weight_decay=0.01", "stages.all.warmup=0.5", "stages.all.clip=5.0",
-        "early_stop.patience=0", "early_stop.metric=recall@20",
+        "early_stop.patience=0", "early_stop.metric=recall@20", "channels_last=true",
+        "data.augment={crop: 0.8, flip: 0.5, brightness: 0.2, contrast: 0.2, saturation: 0.2}",
     ]  # fmt: skip
+    if args.protocol == "grocery":  # its val.txt is the test
+        common += ["data.val=null", "data.carve={fraction: 0.1, by: photo}"]
     if system.recipe == "ahbn":
-        common.append("model.config.location.size=128")
-    return load(system.recipe, "bench", [*system.settings, *common, *stages])
+        common.append(f"model.config.location.size={args.side}")
+    if system.start:
+        start = folder_of(args.runs, system.start, args.seeds[0]) / "checkpoints"
+        common.append(f"model.config.weights={start / '1-Network-best.safetensors'}")
+    still = [frozen(system)] if frozen(system) else []
+    settings = [one.replace("[category]", args.categories) for one in system.settings]
+    return load(system.recipe, "bench", [*settings, *common, *still, *stages])
+
+
+def folder_of(runs: Path, name: str, seed: int) -> Path:
+    return runs / f"{re.sub('[^a-z0-9]+', '-', name.lower())}-{seed}"
 
 
 def figures(encoder: Encoder, protocol: Protocol, title: str) -> dict[str, Any]:
@@ -79,9 +94,9 @@ def measured(
     system: System, seed: int, manifest: Manifest, protocol: Protocol, args: argparse.Namespace
 ) -> dict[str, Any]:
     """One run: trained, and measured once."""
-    folder = args.runs / f"{re.sub('[^a-z0-9]+', '-', system.name.lower())}-{seed}"
-    file = folder / "measured.json"
-    recipe = recipe_of(system, seed, args.epochs, args.side, args.crop)
+    folder = folder_of(args.runs, system.name, seed)
+    file = folder / DONE
+    recipe = recipe_of(system, seed, args)
     started = time.perf_counter()
     train(recipe, manifest, folder, say=say)
     if not file.exists():
@@ -137,10 +152,10 @@ def row_of(runs: list[dict[str, Any]], items: list[str]) -> dict[str, Any]:
 def table(result: dict[str, Any]) -> str:
     """The rows as Markdown."""
     lines = [
-        f"{result['queries']} photos of {result['products']} unseen products, "
-        f"{result['gallery']} shop pictures, whole pictures (crop: {result['crop']}), "
-        f"{result['epochs']} epochs, {result['machine'].get('processor', '')}, "
-        f"{result['when']}.",
+        f"{result['queries']} photos of {result['products']} products, {result['gallery']} shop "
+        f"pictures; trained on {result['trained_on']} pictures of {result['side']} pixels (crop: "
+        f"{result['crop']}) for {result['epochs']} epochs; {result['machine'].get('processor', '')}"
+        f", {result['when']}.",
         "",
         "| system | paper | seeds | recall@1 | recall@5 | recall@20 | numbers | M parameters | "
         "minutes |",
@@ -156,55 +171,102 @@ def table(result: dict[str, Any]) -> str:
             f"| {name} | {row['paper']} | {len(row['recall@1']['seeds'])} | {' | '.join(cells)} | "
             f"{row['dim']} | {row['parameters'] / 1e6:.1f} | {row['seconds'] / 60:.0f} |"
         )
+    lines += [
+        f"| {name} | | | not applicable: no such labels | | | | | |"
+        for name in result["not_applicable"]
+    ]
     return "\n".join(lines)
+
+
+def applies(system: System, args: argparse.Namespace) -> bool:
+    """Whether the data has the labels that a system needs."""
+    return args.protocol != "grocery" or not (system.attributes or system.landmarks)
+
+
+def all_runs(
+    chosen: list[System], manifest: Manifest, protocol: Protocol, args: argparse.Namespace
+) -> dict[str, Any]:
+    """Every run that is this process's; the first seed of all before the others."""
+    items = [str(manifest.column("item_id")[row]) for row in protocol.queries]
+    mine, parts = (int(one) for one in args.part.split("/"))
+    rows: dict[str, Any] = {}
+    if not args.only and mine == 0:
+        for gaussians in (64, 128):
+            found = fisher(gaussians, manifest, protocol, args)
+            rows[f"DSIFT + FV, {gaussians}"] = {"paper": "DARN", **row_of([found], items)}
+    runs: dict[str, list[dict[str, Any]]] = {}
+    listed = [
+        (s, seed)
+        for seed in args.seeds
+        for s in sorted(chosen, key=lambda s: bool(s.start))  # while another makes their start
+        if (s.main or seed == args.seeds[0]) and applies(s, args)
+    ]
+    first = [one for one in listed if one[0].name == NIN]
+    rest = [one for one in listed if one not in first]
+    listed = (first if mine == 0 else []) + rest[mine::parts]
+    for system, seed in listed:
+        while system.start and not (folder_of(args.runs, NIN, args.seeds[0]) / DONE).exists():
+            if parts == 1:
+                raise SystemExit(f"{system.name} starts from {NIN}; leave --only out, or name both")
+            time.sleep(5)
+        found = measured(system, seed, manifest, protocol, args)
+        runs.setdefault(system.name, []).append(found)
+        print(f"{system.name}, seed {seed}: {found['seconds']:.0f} s", flush=True)
+    rows |= {s.name: {"paper": s.paper, **row_of(runs[s.name], items)} for s in chosen
+             if s.name in runs}  # fmt: skip
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("manifest", type=Path)
     parser.add_argument("-o", "--runs", type=Path, required=True)
+    parser.add_argument("--protocol", choices=("atelier", "grocery"), default="atelier")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--side", type=int, default=112, help="of the pictures, in pixels")
-    parser.add_argument("--crop", choices=("none", "box"), default="none")
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--side", type=int, default=96, help="of the pictures, in pixels")
+    parser.add_argument("--crop", choices=("none", "box"), help="box where there are boxes")
     parser.add_argument("--only", nargs="+", default=[], help="names of systems")
-    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results/systems.json")
+    parser.add_argument("--part", default="0/1", help="I/N: this process does the I-th of N parts")
+    parser.add_argument("--output", type=Path)
     parser.add_argument("--write", action="store_true", help="write the table into docs/results.md")
     args = parser.parse_args()
+    groceries = args.protocol == "grocery"
+    args.crop = args.crop or ("none" if groceries else "box")
+    args.categories = "[coarse]" if groceries else "[category]"
+    name = "systems-grocery.json" if groceries else "systems.json"
+    output = args.output or ROOT / "benchmarks/results" / name
     manifest = Manifest.read(args.manifest)
-    (protocol,) = build("atelier", manifest, Choices(crop=args.crop))
+    (protocol,) = build(args.protocol, manifest, Choices(crop=args.crop))
     args.runs.mkdir(parents=True, exist_ok=True)
-    items = [str(manifest.column("item_id")[row]) for row in protocol.queries]
-    rows: dict[str, Any] = {}
     chosen = [s for s in SYSTEMS if not args.only or s.name in args.only]
-    for gaussians in () if args.only else (64, 128):
-        found = fisher(gaussians, manifest, protocol, args)
-        rows[f"DSIFT + FV, {gaussians}"] = {"paper": "DARN", **row_of([found], items)}
-    for system in chosen:
-        seeds = args.seeds if system.main else args.seeds[:1]
-        runs = [measured(system, seed, manifest, protocol, args) for seed in seeds]
-        rows[system.name] = {"paper": system.paper, **row_of(runs, items)}
-        print(f"{system.name}: recall@20 {rows[system.name]['recall@20']['value']:.3f}", flush=True)
+    rows = all_runs(chosen, manifest, protocol, args)
+    if args.part != "0/1":
+        return
     result = {
         "label": "measured here",
         "when": time.strftime("%Y-%m-%d"),
+        "protocol": args.protocol,
         "data": manifest.fingerprint(),
         "queries": len(protocol.queries),
-        "products": len(set(items)),
+        "products": len({str(manifest.column("item_id")[row]) for row in protocol.queries}),
         "gallery": len(protocol.gallery),
+        "trained_on": int((np.asarray(manifest.column("split"), dtype=np.str_) == "train").sum()),
         "crop": args.crop,
         "epochs": args.epochs,
         "side": args.side,
         "seeds": args.seeds,
         "machine": machine(),
         "systems": rows,
+        "not_applicable": [s.name for s in chosen if not applies(s, args)],
     }
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(table(result))
     if args.write:
         text = DOCS.read_text(encoding="utf-8")
-        start, end = text.index(MARK) + len(MARK), text.index(END)
+        start = text.index(MARK.format(args.protocol)) + len(MARK.format(args.protocol))
+        end = text.index(END.format(args.protocol))
         DOCS.write_text(text[:start] + "\n" + table(result) + "\n" + text[end:], encoding="utf-8")
 
 

@@ -112,7 +112,7 @@ class StageRecipe(_Part):
         schedule: ``step``, ``cosine`` (to zero over the stage) or ``constant``.
         warmup: epochs over which the rate rises to ``lr``.
         clip: largest norm of the gradient, 0 for no limit.
-        lr_scale: prefix of parameter names → factor of the rate.
+        lr_scale: prefix of parameter names → factor of the rate; 0 freezes them.
         frozen_norms: keep all batch normalisation in evaluation mode.
         options: passed on to the model's loss.
     """

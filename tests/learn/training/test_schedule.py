@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from hemline.errors import UsageError
-from hemline.learn.model import Stage
+from hemline.errors import TrainingError, UsageError
+from hemline.learn.model import MODELS, Stage
 from hemline.learn.recipe import StageRecipe
 from hemline.learn.training.ema import WeightMean
-from hemline.learn.training.schedule import optimiser, planned, rate
+from hemline.learn.training.schedule import begin, optimiser, planned, rate
 
 STAGES = (Stage("First", ("a",), epochs=10, lr=0.1, lr_step=4), Stage("Second", ("b",)))
 
@@ -60,6 +60,22 @@ def test_groups_have_their_own_rates_and_adamw_decays_no_bias() -> None:
     assert found["trunk.bias"] == (0.0, 0.0)
     assert found["head.weight"] == (0.1, 0.5)
     assert found["head.bias"] == (0.1, 0.0)
+
+
+def test_a_rate_of_zero_freezes_and_leaves_the_rest_to_learn() -> None:
+    spec = MODELS["ynet"]
+    model = spec.build(spec.configure(spec.tiny), ())
+    (stage,) = model.stages()
+    begin(model, stage, StageRecipe(lr_scale={"shared.conv_stem": 0.0, "shared": 0.5}))
+    frozen = {name for name, value in model.named_parameters() if not value.requires_grad}
+    assert frozen == {"shared.conv_stem.weight"}
+    used = optimiser(model, stage, StageRecipe(lr_scale={"shared.conv_stem": 0.0, "shared": 0.5}))
+    count = sum(len(group["params"]) for group in used.param_groups)
+    assert count == len(list(model.parameters())) - 1
+    with pytest.raises(TrainingError, match="names no parameter"):
+        begin(model, stage, StageRecipe(lr_scale={"": 0.0}))
+    begin(model, stage, StageRecipe())
+    assert all(value.requires_grad for value in model.parameters())
 
 
 def test_the_running_mean_is_a_running_mean() -> None:

@@ -186,7 +186,7 @@ def _train(
         elif place.stage:
             before = best_name(place.stage - 1, plan[place.stage - 1][0].name)
             checkpoint.restore(model, checkpoint.load(folder / "checkpoints" / before)[0])
-        begin(model, stage)
+        begin(model, stage, change)
         module = StageTraining(
             model, stage, change, recipe, batches, dataset, validation, folder, place, tensors, say
         )
