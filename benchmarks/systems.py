@@ -68,7 +68,7 @@ def recipe_of(system: System, seed: int, args: argparse.Namespace) -> Recipe:
     if args.protocol == "grocery":  # its val.txt is the test
         common += ["data.val=null", "data.carve={fraction: 0.1, by: photo}"]
     if system.recipe == "ahbn":
-        common.append(f"model.config.location.size={args.side}")
+        common.append("model.config.location.size=128")
     if system.start:
         start = folder_of(args.runs, system.start, args.seeds[0]) / "checkpoints"
         common.append(f"model.config.weights={start / '1-Network-best.safetensors'}")
@@ -157,9 +157,8 @@ def table(result: dict[str, Any]) -> str:
         f"{result['crop']}) for {result['epochs']} epochs; {result['machine'].get('processor', '')}"
         f", {result['when']}.",
         "",
-        "| system | paper | seeds | recall@1 | recall@5 | recall@20 | numbers | M parameters | "
-        "minutes |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| system | paper | seeds | recall@1 | recall@5 | recall@20 | numbers | M parameters |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, row in result["systems"].items():
         cells = [
@@ -169,10 +168,10 @@ def table(result: dict[str, Any]) -> str:
         ]
         lines.append(
             f"| {name} | {row['paper']} | {len(row['recall@1']['seeds'])} | {' | '.join(cells)} | "
-            f"{row['dim']} | {row['parameters'] / 1e6:.1f} | {row['seconds'] / 60:.0f} |"
+            f"{row['dim']} | {row['parameters'] / 1e6:.1f} |"
         )
     lines += [
-        f"| {name} | | | not applicable: no such labels | | | | | |"
+        f"| {name} | | | not applicable: no such labels | | | | |"
         for name in result["not_applicable"]
     ]
     return "\n".join(lines)

@@ -138,6 +138,7 @@ class Hit:
         rank: 1 for the first.
         columns: what the catalogue stores of it (category, tags, title, price …).
         weights: (L,) where the query looked for this very product, or None.
+        picture: digest of the catalogue's copy of the picture, or empty where it keeps none.
     """
 
     image_id: str
@@ -146,6 +147,7 @@ class Hit:
     rank: int
     columns: Mapping[str, Any] = field(default_factory=dict)
     weights: FloatArray | None = None
+    picture: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -313,7 +313,8 @@ class Engine:
             with clock.step("rows"):
                 first = 0 if leave_out else offset
                 read = products[first : offset + k + bool(leave_out)]
-                rows = store.take(np.array([product.id for product in read], np.int64))
+                ids = np.array([product.id for product in read], np.int64)
+                rows = store.take(ids, vectors=False)
             if all(row is not None for row in rows):
                 break  # else some left meanwhile
         found = [pair for pair in zip(read, rows, strict=True) if pair[1] is not None]
@@ -348,4 +349,5 @@ def _hits(found: Iterable[tuple[Product, Row | None]], offset: int) -> Iterable[
                 rank=rank,
                 columns=row.shown(),
                 weights=product.weights,
+                picture=row.picture,
             )

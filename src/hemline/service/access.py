@@ -14,7 +14,7 @@ _bearer = HTTPBearer(auto_error=False, description="A key of `hemline key create
 Given = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 
 
-def service_of(request: Request) -> Service:
+async def service_of(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 
@@ -27,7 +27,7 @@ def _admit(request: Request, given: HTTPAuthorizationCredentials | None, scope: 
     Raises:
         Problem: 401, 403 or 429.
     """
-    service = service_of(request)
+    service: Service = request.app.state.service
     client = request.client.host if request.client else "here"
     if given is None:
         if service.keys.all() or not service.settings.local:
@@ -56,11 +56,11 @@ def _slow_down(wait: float) -> Problem:
     return Problem(429, "rate", "too many requests; wait a little", {"Retry-After": seconds})
 
 
-def may_read(request: Request, given: Given) -> None:
+async def may_read(request: Request, given: Given) -> None:
     _admit(request, given, "read")
 
 
-def may_write(request: Request, given: Given) -> None:
+async def may_write(request: Request, given: Given) -> None:
     _admit(request, given, "write")
 
 

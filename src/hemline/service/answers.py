@@ -13,7 +13,7 @@ from starlette.responses import Response
 from hemline.bundle import BundleInfo
 from hemline.data.garments import group_of
 from hemline.evaluation.answers import heat_of
-from hemline.search.catalog import Row, Store
+from hemline.search.catalog import Row
 from hemline.types import Box, Detection, Hit, SearchResult
 
 PICTURES = "/v1/pictures/"
@@ -61,24 +61,20 @@ def alike(info: BundleInfo, score: float) -> str | None:
 
 
 def hits_of(
-    result: SearchResult, store: Store, info: BundleInfo, shape: tuple[int, int] | None = None
+    result: SearchResult, info: BundleInfo, shape: tuple[int, int] | None = None
 ) -> list[dict[str, Any]]:
     """The hits of an answer.
 
     Args:
         result: of the engine.
-        store: it was found in.
         info: of the bundle that found it.
         shape: (height, width) of the part of the photo that was searched with: brings each hit's
             attention over it.
     """
-    rows = store.get([hit.image_id for hit in result.hits], vectors=False)
-    return [_hit(hit, rows.get(hit.image_id), info, shape) for hit in result.hits]
+    return [_hit(hit, info, shape) for hit in result.hits]
 
 
-def _hit(
-    hit: Hit, row: Row | None, info: BundleInfo, shape: tuple[int, int] | None
-) -> dict[str, Any]:
+def _hit(hit: Hit, info: BundleInfo, shape: tuple[int, int] | None) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "item_id": hit.item_id,
         "image_id": hit.image_id,
@@ -86,7 +82,7 @@ def _hit(
         "rank": hit.rank,
         "alike": alike(info, hit.score),
         "columns": dict(hit.columns),
-        "picture": address(row),
+        "picture": address(hit.picture),
     }
     if shape is not None:
         blank = np.broadcast_to(np.uint8(0), (*shape, 3))
@@ -101,9 +97,9 @@ def grid_of(heat: Any) -> dict[str, Any] | None:
     return {"grid": list(heat.shape), "weights": [round(float(w), 6) for w in np.ravel(heat)]}
 
 
-def address(row: Row | None) -> str | None:
-    """Where a row's picture is to be had."""
-    return f"{PICTURES}{row.picture}" if row is not None and row.picture else None
+def address(picture: str) -> str | None:
+    """Where the picture of a digest is to be had."""
+    return f"{PICTURES}{picture}" if picture else None
 
 
 def detections_of(found: Sequence[Detection]) -> list[dict[str, Any]]:
@@ -130,5 +126,5 @@ def item_of(rows: Sequence[Row]) -> dict[str, Any]:
         "category": first.category,
         "tags": list(first.tags),
         "columns": dict(first.columns),
-        "pictures": [{"image_id": row.image_id, "picture": address(row)} for row in rows],
+        "pictures": [{"image_id": row.image_id, "picture": address(row.picture)} for row in rows],
     }

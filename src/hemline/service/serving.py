@@ -29,7 +29,9 @@ from hemline.service.settings import Settings
 from hemline.service.writing import Writer
 
 T = TypeVar("T")
-_THREADS = 32
+#: Answers that are worked on at once, beyond the processors: more of them only take each other's
+#: turns (`benchmarks/service_load.py`); the others wait in order.
+_MORE = 2
 
 
 class ServedEngine(Engine):
@@ -105,7 +107,8 @@ class Service:
         self.failures = Buckets(1.0, 10.0)
         self.ready = False
         self._pool = ThreadPoolExecutor(
-            min(_THREADS, settings.queue), thread_name_prefix="hemline-answer"
+            min((os.cpu_count() or 1) // settings.workers + _MORE, settings.queue),
+            thread_name_prefix="hemline-answer",
         )
         self._inside = 0
 

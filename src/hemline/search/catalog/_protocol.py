@@ -230,8 +230,11 @@ class Store(Protocol):
         """
         ...
 
-    def take(self, ids: Ids) -> list[Row | None]:
-        """The rows of ``ids`` (n,) in their order; None for one that was removed meanwhile."""
+    def take(self, ids: Ids, vectors: bool = True) -> list[Row | None]:
+        """The rows of ``ids`` (n,) in their order; None for one that was removed meanwhile.
+
+        ``vectors`` as in `get`.
+        """
         ...
 
     def rows(self) -> Iterator[Row]:

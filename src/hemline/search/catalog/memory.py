@@ -89,7 +89,7 @@ class MemoryStore:
         none = np.zeros(0, np.float32)
         return {i: replace(row, embedding=none, norm=0.0) for i, row in found.items()}
 
-    def take(self, ids: Ids) -> list[Row | None]:
+    def take(self, ids: Ids, vectors: bool = True) -> list[Row | None]:
         with self._lock:
             return [self._rows.get(int(i)) for i in ids]
 

@@ -184,18 +184,22 @@ class SqliteStore:
 
         return self._again(read)
 
+    def _bare(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[int, Row]]:
+        """`_rows` without their vectors."""
+        none = np.zeros(0, np.float32)
+        return [(f[0], to_row(f[1:], none, 0.0)) for f in self._query(sql, values)]
+
     def get(self, image_ids: Collection[str], vectors: bool = True) -> dict[str, Row]:
         sql = f"{SELECT} WHERE image_id IN (SELECT value FROM json_each(?))"
         values = (asked(list(image_ids)),)
         if not vectors:
-            none = np.zeros(0, np.float32)
-            return {f[1]: to_row(f[1:], none, 0.0) for f in self._query(sql, values)}
+            return {row.image_id: row for _, row in self._bare(sql, values)}
         return {row.image_id: row for _, row in self._rows(sql, values)}
 
-    def take(self, ids: Ids) -> list[Row | None]:
-        wanted = [int(i) for i in ids]
+    def take(self, ids: Ids, vectors: bool = True) -> list[Row | None]:
+        wanted = ids.tolist()
         sql = f"{SELECT} WHERE id IN (SELECT value FROM json_each(?))"
-        rows = dict(self._rows(sql, (asked(wanted),)))
+        rows = dict((self._rows if vectors else self._bare)(sql, (asked(wanted),)))
         return [rows.get(i) for i in wanted]
 
     def rows(self) -> Iterator[Row]:

@@ -81,7 +81,7 @@ def _search(service: Service, photos: list[bytes], options: SearchOptions) -> di
     box = options.area()
     if box is not None and len(images) > 1:
         raise bad("a box is of one photo; send one photo with it")
-    store, info = service.catalog.live().store, service.info
+    info = service.info
     if options.detect and info.detector is None:
         raise no_detector()
     result = service.engine.search_together(
@@ -96,7 +96,7 @@ def _search(service: Service, photos: list[bytes], options: SearchOptions) -> di
     height, width = images[0].shape[:2]
     part = crop(images[0], result.box).shape[:2]
     shape = (int(part[0]), int(part[1]))
-    hits = hits_of(result, store, info, shape if options.why else None)
+    hits = hits_of(result, info, shape if options.why else None)
     timings = {**clock.timings(), **result.timings_ms}
     timings["decode"] = round(clock.timings()["decode"] + result.timings_ms["decode"], 3)
     timings["total"] = clock.timings()["total"]
@@ -209,15 +209,14 @@ async def similar(
     """The products that look most like one of the catalogue; itself is left out."""
 
     def ask() -> dict[str, Any]:
-        store, info = service.catalog.live().store, service.info
-        if not store.items([item_id]):
+        if not service.catalog.live().store.items([item_id]):
             raise unknown_item()
         names = [name.strip() for name in facets.split(",") if name.strip()]
         result = service.engine.like(item_id, k, where or None, offset=offset, facets=names)
         service.metrics.timed(result.timings_ms)
         asked = {"k": k, "offset": offset, "where": where, "like": item_id}
         own = _noted(service, asked, result, result.timings_ms)
-        return {**_shown(result, hits_of(result, store, info)), "search_id": own}
+        return {**_shown(result, hits_of(result, service.info)), "search_id": own}
 
     return answer(await service.work(ask))
 
