@@ -2,13 +2,14 @@
 
     python benchmarks/service_load.py --pictures 200000 --seconds 60 --work /tmp/service
 
-A catalogue of the shipped bundle is filled with made vectors (each near one of 2,000 centres, one
-product for four pictures); the photos are drawn street photos, 800 × 600. `hemline serve` runs in a
-process of its own; the clients are coroutines of this one, on the same machine, so they take some
-of its time. Each number of clients asks for ``--seconds`` after two seconds of warming up; every
-client asks its next question when it has its answer. The bare steps are the engine's own in this
-process, one photo after another, and the street tower alone in batches of 16. Then hostile requests
-of many kinds follow, and the server's memory before and after is read.
+A catalogue of the bundle (the shipped one, or ``--bundle``) is filled with made vectors (each near
+one of 2,000 centres, one product for four pictures); the photos are drawn street photos, 800 × 600.
+`hemline serve` runs in processes of its own; the clients are coroutines of this one on the same
+machine, and write prepared requests to bare sockets, so that they take little of its time. Each
+number of clients asks for ``--seconds`` after two seconds of warming up; every client asks its next
+question when it has its answer. The bare steps are the engine's own in this process, one photo
+after another on one thread; the bare tower encodes opened photos on a thread for each core. Then
+hostile requests of many kinds follow, and the server's memory before and after is read.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +44,12 @@ PHOTOS, CLIENTS = 64, (1, 8, 32)
 FORM = {"Content-Type": "multipart/form-data; boundary=a"}
 
 
-def fill(folder: Path, pictures: int) -> None:
+def fill(folder: Path, bundle: Bundle, pictures: int) -> None:
     """A catalogue of made vectors, once."""
     if folder.is_dir():
         return
     rng = np.random.default_rng(0)
-    with Catalog.create(folder.with_suffix(".part"), Bundle.default()) as catalog:
+    with Catalog.create(folder.with_suffix(".part"), bundle) as catalog:
         centres = rng.normal(size=(2000, catalog.store.dim)).astype(np.float32)
         for start in range(0, pictures, 5000):
             near = centres[rng.integers(0, 2000, 5000)]
@@ -71,28 +74,33 @@ def photos() -> list[bytes]:
 
 def bare(folder: Path, shots: list[bytes]) -> dict[str, Any]:
     """The engine's own steps, and the tower alone."""
+    cores = os.cpu_count() or 1
     with Catalog.open(folder) as catalog:
-        engine = Engine(catalog)
+        engine = Engine(catalog, threads=1)
         for shot in shots[:8]:
             engine.search(shot)
         steps = [engine.search(shot).timings_ms for shot in shots * 2]
-        encoder = BundleEncoder(catalog.bundle, batch=16)
-        images = [open_image(shot) for shot in shots]
-        encoder.encode_street(images[:16])
-        begun = time.perf_counter()
-        encoder.encode_street(images * 2)
-        rate = len(images) * 2 / (time.perf_counter() - begun)
+        encoder = BundleEncoder(catalog.bundle, threads=1)
+        images = [open_image(shot) for shot in shots] * 2
+        with ThreadPoolExecutor(cores) as pool:
+            list(pool.map(lambda image: encoder.encode_street([image]), images[:8]))
+            begun = time.perf_counter()
+            list(pool.map(lambda image: encoder.encode_street([image]), images))
+            rate = len(images) / (time.perf_counter() - begun)
     names = steps[0].keys()
     median = {name: round(float(np.median([s[name] for s in steps])), 2) for name in names}
-    return {"steps_ms_p50": median, "encoder_photos_per_s": round(rate, 1)}
+    return {
+        "steps_ms_p50": median,
+        "steps_per_s": round(1000 * cores / median["total"], 1),
+        "encoder_photos_per_s": round(rate, 1),
+    }
 
 
 class Server:
     """`hemline serve` in a process of its own."""
 
-    def __init__(self, folder: Path, workers: int, threads: int | None) -> None:
+    def __init__(self, folder: Path, workers: int) -> None:
         command = [sys.executable, "-m", "hemline", "serve", str(folder), "--port", "0"]
-        command += [] if threads is None else ["--threads", str(threads)]
         self.process = subprocess.Popen(
             [*command, "--workers", str(workers)], stderr=subprocess.PIPE, text=True
         )
@@ -127,22 +135,38 @@ class Server:
         self._drain.wait(10)
 
 
-async def ask(url: str, shots: list[bytes], clients: int, seconds: float) -> dict[str, Any]:
+def request_of(shot: bytes) -> bytes:
+    """A search as it goes over the wire."""
+    part = b'--a\r\nContent-Disposition: form-data; name="photo"; filename="a.jpg"\r\n\r\n'
+    body = part + shot + b"\r\n--a--\r\n"
+    head = (
+        "POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Content-Type: {FORM['Content-Type']}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+async def ask(url: str, asked: list[bytes], clients: int, seconds: float) -> dict[str, Any]:
     taken: list[float] = []
-    codes: dict[int, int] = {}
+    codes: dict[str, int] = {}
     begun = time.perf_counter() + 2.0
+    host, port = url.removeprefix("http://").split(":")
 
     async def one(number: int) -> None:
-        async with httpx.AsyncClient(base_url=url, timeout=60) as http:
-            turn = number
-            while time.perf_counter() < begun + seconds:
-                start = time.perf_counter()
-                got = await http.post("/v1/search", files={"photo": shots[turn % len(shots)]})
-                end = time.perf_counter()
-                if start >= begun:
-                    taken.append((end - start) * 1000)
-                    codes[got.status_code] = codes.get(got.status_code, 0) + 1
-                turn += clients
+        reader, writer = await asyncio.open_connection(host, int(port))
+        turn = number
+        while time.perf_counter() < begun + seconds:
+            start = time.perf_counter()
+            writer.write(asked[turn % len(asked)])
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            length = re.search(rb"content-length: (\d+)", head)
+            assert length is not None, head
+            await reader.readexactly(int(length[1]))
+            if start >= begun:
+                taken.append((time.perf_counter() - start) * 1000)
+                codes[head[9:12].decode()] = codes.get(head[9:12].decode(), 0) + 1
+            turn += clients
+        writer.close()
 
     await asyncio.gather(*(one(number) for number in range(clients)))
     p50, p95, p99 = np.quantile(taken, [0.5, 0.95, 0.99])
@@ -197,36 +221,40 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--pictures", type=int, default=200_000)
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--threads", type=int)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--bundle", help="a bundle's folder; by default the shipped one")
     parser.add_argument("--hostile", type=int, default=10_000)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, default=RESULTS / "service_load.json")
     given = parser.parse_args()
-    folder = given.work / f"served-{given.pictures}"
-    fill(folder, given.pictures)
+    bundle = Bundle.open(given.bundle) if given.bundle else Bundle.default()
+    folder = given.work / f"served-{given.pictures}-{bundle.fingerprint[:8]}"
+    fill(folder, bundle, given.pictures)
     shots = photos()
+    asked = [request_of(shot) for shot in shots]
     before = load()
     result: dict[str, Any] = {"pictures": given.pictures, "seconds": given.seconds}
-    result |= {"workers": given.workers, "threads": given.threads}
-    result["bare"] = bare(folder, shots)
-    server = Server(folder, given.workers, given.threads)
-    try:
-        result["served"] = [
-            asyncio.run(ask(server.url, shots, clients, given.seconds)) for clients in CLIENTS
-        ]
-        asyncio.run(hostile(server.url, shots[0], 1000))
-        start = server.memory()
-        codes = asyncio.run(hostile(server.url, shots[0], given.hostile))
-        result["hostile"] = {
-            "requests": given.hostile,
-            "codes": codes,
-            "memory_mb": [round(start, 1), round(server.memory(), 1)],
-            "answers_after": httpx.get(f"{server.url}/readyz").status_code == 200,
-        }
-    finally:
-        server.close()
+    result |= {"bundle": bundle.info.name, "bare": bare(folder, shots), "served": []}
+    for workers in given.workers:
+        server = Server(folder, workers)
+        try:
+            for clients in CLIENTS:
+                found = asyncio.run(ask(server.url, asked, clients, given.seconds))
+                result["served"].append({"workers": workers, **found})
+            if given.hostile and workers == given.workers[0]:
+                asyncio.run(hostile(server.url, shots[0], 1000))
+                start = server.memory()
+                codes = asyncio.run(hostile(server.url, shots[0], given.hostile))
+                result["hostile"] = {
+                    "requests": given.hostile,
+                    "codes": codes,
+                    "memory_mb": [round(start, 1), round(server.memory(), 1)],
+                    "answers_after": httpx.get(f"{server.url}/readyz").status_code == 200,
+                }
+        finally:
+            server.close()
     best = max(one["per_s"] for one in result["served"])
+    result["share_of_bare_steps"] = round(best / result["bare"]["steps_per_s"], 3)
     result["share_of_bare_encoder"] = round(best / result["bare"]["encoder_photos_per_s"], 3)
     result |= {"machine": machine(), "versions": versions(), "load": [before, load()]}
     given.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
