@@ -226,6 +226,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=96, help="of the pictures, in pixels")
     parser.add_argument("--crop", choices=("none", "box"), help="box where there are boxes")
     parser.add_argument("--only", nargs="+", default=[], help="names of systems")
+    parser.add_argument("--dozen", action="store_true", help="only the dozen that matter")
     parser.add_argument("--part", default="0/1", help="I/N: this process does the I-th of N parts")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--write", action="store_true", help="write the table into docs/results.md")
@@ -239,6 +240,8 @@ def main() -> None:
     (protocol,) = build(args.protocol, manifest, Choices(crop=args.crop))
     args.runs.mkdir(parents=True, exist_ok=True)
     chosen = [s for s in SYSTEMS if not args.only or s.name in args.only]
+    if args.dozen:
+        chosen = [s for s in chosen if s.main or s.name == NIN]
     rows = all_runs(chosen, manifest, protocol, args)
     if args.part != "0/1":
         return

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from hemline.learn.losses.multilabel import known_values, multilabel_loss, name_numbers
+from hemline.learn.losses.multilabel import guesses, known_values, multilabel_loss, name_numbers
 
 VOCABULARY = ("collar=polo", "colour=red", "collar=round", "colour=blue")
 
@@ -20,6 +20,13 @@ def test_a_name_without_a_value_says_nothing() -> None:
     tags = torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 1], [0, 0, 0, 0]])
     known = known_values(tags, name_numbers(VOCABULARY))
     assert known.tolist() == [[1, 0, 1, 0], [0, 1, 0, 1], [0, 0, 0, 0]]
+
+
+def test_a_guess_is_one_of_the_values_of_a_name() -> None:
+    names = name_numbers((*VOCABULARY, "colour=green", "sleeve=long"))
+    chance = guesses(names).sigmoid()
+    assert torch.allclose(chance[:5], torch.tensor([1 / 2, 1 / 3, 1 / 2, 1 / 3, 1 / 3]))
+    assert float(chance[5]) == 0.5  # the only value: known only where it is there
 
 
 def test_the_loss_is_the_mean_over_what_is_known() -> None:

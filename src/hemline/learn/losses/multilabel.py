@@ -36,6 +36,17 @@ def known_values(tags: Tensor, names: Tensor) -> Tensor:
     return said.scatter_reduce(1, where, tags, "amax").gather(1, where).gt(0).to(tags.dtype)
 
 
+def guesses(names: Tensor) -> Tensor:
+    """(T,) logits of guessing: one in as many as a name has values, from names (T,).
+
+    As a tagger's first biases they keep it from learning first, by every weight below it, that most
+    values are absent (https://arxiv.org/abs/1708.02002, section 3.3): an ImageNet trunk loses what
+    it knows that way. Not in the AHBN paper.
+    """
+    values = torch.bincount(names)[names].float()
+    return -(values - 1).clamp(min=1).log()
+
+
 def multilabel_loss(scores: Tensor, tags: Tensor, known: Tensor) -> Tensor:
     """Binary cross-entropy, the mean over what is known: Eq. 1 of AHBN, section III-B
     (https://arxiv.org/abs/2010.13357).

@@ -44,7 +44,7 @@ from hemline.learn.layers.hourglass import StackedHourglass
 from hemline.learn.layers.items import ItemClassifier
 from hemline.learn.layers.meeting import Attention, Fusion, Meeting
 from hemline.learn.losses.heatmap import heatmap_loss, points_of
-from hemline.learn.losses.multilabel import known_values, multilabel_loss, name_numbers
+from hemline.learn.losses.multilabel import guesses, known_values, multilabel_loss, name_numbers
 from hemline.learn.model import (
     Batch,
     ModelConfig,
@@ -159,6 +159,8 @@ class AHBN(RetrievalModel):
             channels = trunk.channels
             if config.attributes and vocabulary:
                 self.tagger = nn.Linear(channels, len(vocabulary))
+                with torch.no_grad():
+                    self.tagger.bias.copy_(guesses(self.names))
         located = 0
         if config.branches != "appearance":
             location = config.location

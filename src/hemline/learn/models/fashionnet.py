@@ -45,7 +45,7 @@ from hemline.learn.layers.landmark_gate import LandmarkBranch, pooled_about
 from hemline.learn.losses.attributes import attribute_loss
 from hemline.learn.losses.landmarks import location_loss, visibility_loss
 from hemline.learn.losses.mining import Negatives, mine
-from hemline.learn.losses.multilabel import known_values, multilabel_loss, name_numbers
+from hemline.learn.losses.multilabel import guesses, known_values, multilabel_loss, name_numbers
 from hemline.learn.losses.triplet import triplet_loss
 from hemline.learn.model import (
     Batch,
@@ -142,6 +142,8 @@ class FashionNet(RetrievalModel):
                 self.category = nn.Linear(config.dim, len(self.categories))
             if self.others:
                 self.tagger = nn.Linear(config.dim, len(self.others))
+                with torch.no_grad():
+                    self.tagger.bias.copy_(guesses(self.names))
         self.embedding_dim = config.dim
         self.set_stage(self.stages()[-1].name)
 

@@ -22,6 +22,7 @@ from hemline.search.catalog._protocol import (
     Counts,
     Facet,
     Ids,
+    ItemPage,
     Key,
     Neighbours,
     Row,
@@ -84,10 +85,7 @@ class MemoryStore:
     def get(self, image_ids: Collection[str], vectors: bool = True) -> dict[str, Row]:
         with self._lock:
             found = {i: self._rows[self._ids[i]] for i in image_ids if i in self._ids}
-        if vectors:
-            return found
-        none = np.zeros(0, np.float32)
-        return {i: replace(row, embedding=none, norm=0.0) for i, row in found.items()}
+        return found if vectors else {i: _bare(row) for i, row in found.items()}
 
     def take(self, ids: Ids, vectors: bool = True) -> list[Row | None]:
         with self._lock:
@@ -114,9 +112,16 @@ class MemoryStore:
     def row_keys(self) -> Iterator[Key]:
         return (Key(r.image_id, r.item_id, r.source, r.picture) for r in self.rows())
 
-    def items(self, item_ids: Collection[str]) -> list[Row]:
+    def items(self, item_ids: Collection[str], vectors: bool = True) -> list[Row]:
         wanted = set(item_ids)
-        return [row for row in self.rows() if row.item_id in wanted]
+        found = [row for row in self.rows() if row.item_id in wanted]
+        return found if vectors else [_bare(row) for row in found]
+
+    def item_page(self, limit: int, after: str = "", where: Where | None = None) -> ItemPage:
+        rows = [row for row in self.rows() if where is None or where.matches(row.values())]
+        names = sorted({row.item_id for row in rows})
+        rest = [name for name in names if name > after]
+        return ItemPage(tuple(rest[:limit]), Counts(len(rows), len(names)), len(rest) > limit)
 
     def counts(self) -> Counts:
         rows = list(self.rows())
@@ -172,6 +177,10 @@ class MemoryStore:
 
     def close(self) -> None:
         pass
+
+
+def _bare(row: Row) -> Row:
+    return replace(row, embedding=np.zeros(0, np.float32), norm=0.0)
 
 
 def _same_vector(row: Row, old: Row) -> bool:

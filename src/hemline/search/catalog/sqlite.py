@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from hemline.errors import CatalogError
-from hemline.search.catalog import _compact, _saved, _snapshot, _verify, _writes
+from hemline.search.catalog import _compact, _listing, _saved, _snapshot, _verify, _writes
 from hemline.search.catalog._catch_up import Reader
 from hemline.search.catalog._database import (
     FILE,
@@ -42,6 +42,7 @@ from hemline.search.catalog._protocol import (
     Counts,
     Facet,
     Ids,
+    ItemPage,
     Key,
     Neighbours,
     Row,
@@ -223,9 +224,15 @@ class SqliteStore:
             while found := cursor.fetchmany(_READ):
                 yield from (Key(*values) for values in found)
 
-    def items(self, item_ids: Collection[str]) -> list[Row]:
+    def items(self, item_ids: Collection[str], vectors: bool = True) -> list[Row]:
         sql = f"{SELECT} WHERE item_id IN (SELECT value FROM json_each(?)) ORDER BY id"
-        return [row for _, row in self._rows(sql, (asked(list(item_ids)),))]
+        found = (self._rows if vectors else self._bare)(sql, (asked(list(item_ids)),))
+        return [row for _, row in found]
+
+    def item_page(self, limit: int, after: str = "", where: Where | None = None) -> ItemPage:
+        with self._reader.index(columns=where is not None) as index:
+            numbers, counts = _listing.members(index, where)
+        return _listing.page(numbers, counts, self._query, limit, after)
 
     def counts(self) -> Counts:
         return Counts(*self._query("SELECT COUNT(*), COUNT(DISTINCT item) FROM pictures")[0])
