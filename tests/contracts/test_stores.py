@@ -68,6 +68,9 @@ def assert_agree(store: Store, exact: Store, rng: np.random.Generator) -> None:
         assert store.facets(facets, where, 4) == exact.facets(facets, where, 4)
         names = [[r.image_id for r in s.take(n.ids) if r] for s, n in ((store, got), (exact, want))]
         assert names[0] == names[1]
+        for after in ("", "item1", "item5", "zzz"):
+            limit = int(rng.integers(1, 14))
+            assert store.item_page(limit, after, where) == exact.item_page(limit, after, where)
 
 
 def reopened(name: str, store: Store, folder: Path) -> Store:
@@ -102,6 +105,10 @@ def test_agrees_with_the_exact_store(name: str, seed: int, tmp_path: Path) -> No
         assert [plain(r) for r in store.items(["item1", "item2"])] == [
             plain(r) for r in exact.items(["item1", "item2"])
         ]
+        bare = store.items(["item1", "item2"], vectors=False)
+        assert [plain(r) for r in bare] == [
+            plain(r) for r in exact.items(["item1", "item2"], vectors=False)
+        ]
     store.close()
 
 
@@ -129,6 +136,40 @@ def test_an_empty_store_answers(name: str, tmp_path: Path) -> None:
     assert len(store.search(np.ones(DIM, np.float32), 5).ids) == 0
     assert store.remove(["nothing"]) == {}
     assert (store.fingerprint, store.dim) == ("print", DIM)
+    store.close()
+
+
+@pytest.mark.parametrize("few", [0, 10_000], ids=["walked", "looked up"])
+def test_products_page_by_page(
+    name: str, tmp_path: Path, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hemline.search.catalog._listing._FEW", few)
+    store = STORES[name].create(tmp_path, "print", DIM)
+    rng = np.random.default_rng(0)
+    names = [f"{n * 37 % 300:03d} é" for n in range(300)]  # stored in another order than listed
+    rows = [
+        dataclasses.replace(
+            make_row(rng, n), image_id=f"{n}", item_id=names[n // 2], columns={"n": n // 2 % 100}
+        )
+        for n in range(600)
+    ]
+    store.add(rows)
+    assert store.item_page(5) == (tuple(sorted(names)[:5]), (600, 300), True)
+    gone = sorted(names)[3:150]
+    store.remove(gone)
+    store.add([dataclasses.replace(rows[0], item_id="~ the last")])
+    left = sorted({*names, "~ the last"} - {*gone})
+    rare = Where.parse("n = 7", ["n"])
+    for where, wanted in ((None, left), (rare, [i for i in left if i in names[7::100]])):
+        listed: list[str] = []
+        while True:
+            page = store.item_page(7, listed[-1] if listed else "", where)
+            assert page.counts.items == len(wanted)
+            listed += page.item_ids
+            if not page.more:
+                break
+        assert listed == wanted
+    assert store.item_page(7, "~ the last") == ((), (2 * len(left) - 2, len(left)), False)
     store.close()
 
 

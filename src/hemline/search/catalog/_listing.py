@@ -11,12 +11,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hemline.search.catalog._database import asked
 from hemline.search.catalog._index import Index
-from hemline.search.catalog._protocol import Counts, Ids, ItemPage
+from hemline.search.catalog._protocol import Counts, ItemPage
 from hemline.search.where import Where
 
+#: Whether a product is meant, by its number.
+Members = npt.NDArray[np.bool_]
 Query = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 
 _FEW = 2000  # products that are looked up rather than walked to
@@ -29,34 +32,35 @@ _LOOKED_UP = (
 _WALKED = "SELECT item_id, number FROM items WHERE item_id > ? ORDER BY item_id LIMIT ?"
 
 
-def members(index: Index, where: Where | None) -> tuple[Ids, Counts]:
-    """The numbers (n,), rising, of the products with a picture that meets a condition."""
+def members(index: Index, where: Where | None) -> tuple[Members, Counts]:
+    """Of each number of a product, whether it has a picture that meets a condition."""
     items = index.items.data[np.flatnonzero(index.mask(where))]
-    numbers = np.unique(items)
-    return numbers, Counts(len(items), len(numbers))
+    there = np.zeros(int(items.max(initial=0)) + 1, bool)
+    there[items] = True
+    return there, Counts(len(items), int(np.count_nonzero(there)))
 
 
-def page(numbers: Ids, counts: Counts, query: Query, limit: int, after: str) -> ItemPage:
+def page(there: Members, counts: Counts, query: Query, limit: int, after: str) -> ItemPage:
     """The first ``limit`` ids behind ``after`` of the products of `members`.
 
     Args:
         query: answers SQL with its values.
     """
-    if len(numbers) <= _FEW:
-        found = [name for (name,) in query(_LOOKED_UP, (asked(numbers.tolist()), after, limit + 1))]
+    if counts.items <= _FEW:
+        numbers = asked(np.flatnonzero(there).tolist())
+        found = [name for (name,) in query(_LOOKED_UP, (numbers, after, limit + 1))]
     else:
-        found = _walked(numbers, query, limit, after)
+        found = _walked(there, query, limit, after)
     return ItemPage(tuple(found[:limit]), counts, len(found) > limit)
 
 
-def _walked(numbers: Ids, query: Query, limit: int, after: str) -> list[str]:
+def _walked(there: Members, query: Query, limit: int, after: str) -> list[str]:
     found: list[str] = []
     size = 2 * limit + 1
     while len(found) <= limit:
         passed = query(_WALKED, (after, size))
         if not passed:
             break
-        met = np.isin([number for _, number in passed], numbers, assume_unique=True)
-        found += [name for (name, _), one in zip(passed, met.tolist(), strict=True) if one]
+        found += [name for name, number in passed if number < len(there) and there[number]]
         after, size = passed[-1][0], min(4 * size, _MOST)
     return found

@@ -231,8 +231,8 @@ class SqliteStore:
 
     def item_page(self, limit: int, after: str = "", where: Where | None = None) -> ItemPage:
         with self._reader.index(columns=where is not None) as index:
-            numbers, counts = _listing.members(index, where)
-        return _listing.page(numbers, counts, self._query, limit, after)
+            there, counts = _listing.members(index, where)
+        return _listing.page(there, counts, self._query, limit, after)
 
     def counts(self) -> Counts:
         return Counts(*self._query("SELECT COUNT(*), COUNT(DISTINCT item) FROM pictures")[0])
