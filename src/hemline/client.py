@@ -75,7 +75,7 @@ class ServiceResult:
     Attributes:
         hits, offset, more, revision, facets, timings_ms, box, detections: as of a result.
         size: (width, height) of the upright photo, or None of `Client.similar`.
-        search_id: for `Client.feedback`; empty of `Client.similar`.
+        search_id: for `Client.feedback`.
     """
 
     hits: tuple[ServiceHit, ...]
@@ -202,6 +202,18 @@ class Client:
     def item(self, item_id: str, *, why: bool = False) -> dict[str, Any]:
         """A product with its pictures."""
         return self._json("GET", _item(item_id), params={"why": "true"} if why else None)
+
+    def items(
+        self, limit: int = 50, after: str | None = None, where: str | None = None
+    ) -> dict[str, Any]:
+        """A page of at most ``limit`` (200) products in the order of their ids, from ``after`` on.
+
+        Gives ``items`` (each as of `item`), ``counts`` (``items`` and ``pictures`` of all pages),
+        ``after`` for the next page (None of the last one) and ``revision``.
+        """
+        asked: dict[str, Any] = {"limit": limit}
+        asked |= {name: value for name, value in (("after", after), ("where", where)) if value}
+        return self._json("GET", "/v1/items", params=asked)
 
     def put_item(
         self,

@@ -62,6 +62,7 @@ def test_with_a_key_everybody_needs_one(client: TestClient, shop: Path, photo: b
     for method, path, more in (
         ("POST", "/v1/search", files),
         ("POST", "/v1/detect", files),
+        ("GET", "/v1/items", {}),
         ("GET", "/v1/items/item0", {}),
         ("GET", "/v1/items/item0/similar", {}),
         ("GET", "/v1/facets", {}),

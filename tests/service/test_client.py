@@ -59,6 +59,17 @@ def test_searching(ours: hemline.Client, made: Path, photo: bytes) -> None:
     assert isinstance(ours.detect(photo), tuple)
 
 
+def test_listing(ours: hemline.Client) -> None:
+    first = ours.items(4)
+    assert [one["item_id"] for one in first["items"]] == ["item0", "item1", "item2", "item3"]
+    assert first["items"][1] == ours.item("item1")
+    assert (first["counts"], first["after"]) == ({"items": 6, "pictures": 12}, "item3")
+    last = ours.items(4, first["after"])
+    assert [one["item_id"] for one in last["items"]] == ["item4", "item5"]
+    assert last["after"] is None
+    assert ours.items(where="item_id = 'item5'")["counts"] == {"items": 1, "pictures": 2}
+
+
 def test_writing(ours: hemline.Client, photo: bytes, made: Path) -> None:
     other = made / "pictures/3.jpg"
     assert ours.put_item("a b/c?", [photo], columns={"price": 3})["status"] == "added"

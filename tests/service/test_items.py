@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
 
 from hemline.data.images import encode_jpeg
@@ -229,3 +230,51 @@ def test_photos_are_kept_only_where_it_was_asked(open_client: Any, photo: bytes)
     kept = base64.b64decode(json.loads(line)["anchor"]["photo"])
     assert kept[:2] == b"\xff\xd8"
     assert b"Exif" not in kept
+
+
+def listed(client: TestClient, **asked: Any) -> dict[str, Any]:
+    answer = client.get("/v1/items", params=asked)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def test_products_are_listed_page_by_page(client: TestClient) -> None:
+    told = {"columns": {"title": "Red", "price": 900}, "category": "dress"}
+    put(client, "a/b é", told, coloured(220, 30, 20))
+    seen, after, pages = [], "", 0
+    while after is not None:
+        page = listed(client, limit=3, after=after)
+        assert page["counts"] == {"items": 7, "pictures": 13}
+        seen += [one["item_id"] for one in page["items"]]
+        after, pages = page["after"], pages + 1
+        if pages == 1:  # what comes before the cursor or goes doesn't move the pages
+            put(client, "a/a", told, coloured(1, 1, 1))
+            client.delete("/v1/items/a%2Fa")
+    assert seen == ["a/b é", *(f"item{n}" for n in range(6))]
+    assert pages == 3
+    (dear,) = listed(client, where="price > 800")["items"]
+    assert dear["columns"] == told["columns"]
+    assert client.get(dear["pictures"][0]["picture"]).status_code == 200
+    assert listed(client, where="price > 9000") == {
+        "items": [], "counts": {"items": 0, "pictures": 0}, "after": None,
+        "revision": listed(client)["revision"],
+    }  # fmt: skip
+    assert len(listed(client, where=" ")["items"]) == 7
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"limit": 0}, "limit"),
+        ({"limit": 201}, "limit"),
+        ({"limit": "x"}, "limit"),
+        ({"after": "x" * 201}, "after"),
+        ({"where": "fabric = 'wool'"}, "no column 'fabric'"),
+        ({"where": "price <"}, "can't be read"),
+    ],
+)
+def test_a_list_that_is_refused(client: TestClient, asked: dict[str, Any], words: str) -> None:
+    answer = client.get("/v1/items", params=asked)
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert words in answer.json()["detail"]

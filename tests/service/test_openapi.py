@@ -79,7 +79,7 @@ def test_the_document_is_whole(url: str) -> None:
     assert document["openapi"].startswith("3.1")
     paths = set(document["paths"])
     assert paths >= {
-        "/v1/search", "/v1/detect", "/v1/items/{item_id}", "/v1/items:bulk",
+        "/v1/search", "/v1/detect", "/v1/items", "/v1/items/{item_id}", "/v1/items:bulk",
         "/v1/items/{item_id}/similar", "/v1/facets", "/v1/pictures/{picture_id}", "/v1/feedback",
         "/v1/feedback/export", "/v1/info", "/v1/admin/stats", "/v1/admin/manifest",
         "/v1/admin/check", "/v1/admin/jobs/{job_id}", "/healthz", "/readyz", "/metrics",

@@ -128,3 +128,11 @@ def item_of(rows: Sequence[Row]) -> dict[str, Any]:
         "columns": dict(first.columns),
         "pictures": [{"image_id": row.image_id, "picture": address(row.picture)} for row in rows],
     }
+
+
+def items_of(item_ids: Sequence[str], rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Products in the order of ``item_ids``, those that have rows."""
+    owned: dict[str, list[Row]] = {}
+    for row in rows:
+        owned.setdefault(row.item_id, []).append(row)
+    return [item_of(owned[item_id]) for item_id in item_ids if item_id in owned]

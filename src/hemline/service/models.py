@@ -98,6 +98,20 @@ class ItemModel(BaseModel):
     pictures: list[PictureModel]
 
 
+class CountsModel(BaseModel):
+    items: int
+    pictures: int
+
+
+class ItemsModel(BaseModel):
+    """Products in the order of their ids, and where to go on; ``counts`` is of all of them."""
+
+    items: list[ItemModel]
+    counts: CountsModel
+    after: str | None
+    revision: int
+
+
 class WrittenModel(BaseModel):
     """What became of a product: ``added``, ``updated``, ``unchanged`` or ``removed``."""
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from hemline.service.access import WRITE, Served
-from hemline.service.answers import answer
+from hemline.search.where import Where as Condition
+from hemline.service.access import READ, WRITE, Served
+from hemline.service.answers import answer, items_of
 from hemline.service.bodies import (
     JSON,
     MULTIPART,
@@ -22,9 +23,9 @@ from hemline.service.bodies import (
     unpacked,
     unsupported,
 )
-from hemline.service.models import BASE64, FILE, WrittenModel, body
+from hemline.service.models import BASE64, FILE, ItemsModel, WrittenModel, body
 from hemline.service.problems import bad, responses
-from hemline.service.routes.search import unknown_item
+from hemline.service.routes.search import Where, unknown_item
 from hemline.service.writing import Done, Put
 
 router = APIRouter(prefix="/v1", tags=["items"])
@@ -67,6 +68,36 @@ _FORM = {
         "picture": {"type": "array", "items": FILE, "maxItems": MAX_PICTURES},
     },
 }
+
+
+@router.get("/items", dependencies=READ, responses={200: {"model": ItemsModel}, **responses()})
+async def listed(
+    service: Served,
+    limit: Annotated[int, Query(ge=1, le=200, description="Products of one page.")] = 50,
+    after: Annotated[
+        str, Query(max_length=200, description="The last item_id of the page before.")
+    ] = "",
+    where: Where = None,
+) -> Response:
+    """The catalogue's products with a picture that meets a condition, in the order of their ids.
+
+    ``after`` of an answer leads to the next page, and is null on the last. As it is an id, products
+    that come or go meanwhile let none be shown twice or left out.
+    """
+
+    def ask() -> dict[str, Any]:
+        store = service.catalog.live().store
+        revision = store.revision
+        met = Condition.parse(where, store.columns()) if where and where.strip() else None
+        page = store.item_page(limit, after, met)
+        return {
+            "items": items_of(page.item_ids, store.items(page.item_ids, vectors=False)),
+            "counts": page.counts._asdict(),
+            "after": page.item_ids[-1] if page.more else None,
+            "revision": revision,
+        }
+
+    return answer(await service.work(ask))
 
 
 def product_of(item_id: str, given: ItemJson) -> Put:
