@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from helpers.page_stub import Stub
+from helpers.page_stub import KEY, Stub
 
 #: 1200 × 800 pixels in the garments' colours.
 PHOTO_SIZE = (1200, 800)
@@ -69,6 +69,29 @@ def focused(page: Any) -> str:
             " return e.getAttribute('aria-label') || e.textContent.trim() || e.id; }"
         )
     )
+
+
+def tab_to(page: Any, name: str) -> None:
+    """Presses Tab until ``name`` has the focus, which has to be seen."""
+    for _ in range(90):
+        page.keyboard.press("Tab")
+        if focused(page) == name:
+            shown = page.evaluate(
+                "() => { const s = getComputedStyle(document.activeElement);"
+                " const b = getComputedStyle(document.activeElement, '::before');"
+                " return s.outlineStyle !== 'none' || b.boxShadow.includes('6px'); }"
+            )
+            assert shown, f"the focus on {name} isn't seen"
+            return
+    raise AssertionError(f"{name} isn't reached by the keyboard")
+
+
+def open_admin(page: Any, shop: Stub) -> None:
+    """The shop's own page, with its key."""
+    page.goto(f"{shop.url}/admin")
+    page.locator("#key").fill(KEY)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#inside:not([hidden])")
 
 
 def violations(page: Any) -> list[str]:

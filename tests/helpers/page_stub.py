@@ -54,6 +54,13 @@ def product(number: int) -> dict[str, Any]:
     return {"item_id": f"p/{number}", "columns": columns}
 
 
+def stored(one: dict[str, Any]) -> dict[str, Any]:
+    """As /v1/items has it."""
+    name = one["item_id"]
+    picture = {"image_id": f"{name}.jpg", "picture": f"/v1/pictures/{name.replace('/', '-')}"}
+    return {**one, "category": "", "tags": [], "pictures": [picture]}
+
+
 PRODUCTS = [product(number) for number in range(60)]
 
 
@@ -121,6 +128,17 @@ class Stub:
             return here
         met = Where.parse(where, ["price", "title", "brand", "currency", "url"])
         return [one for one in here if met.matches({**one["columns"], "item_id": one["item_id"]})]
+
+    def page(self, fields: dict[str, Any]) -> dict[str, Any]:
+        met = sorted(self.products(fields.get("where")), key=lambda one: str(one["item_id"]))
+        rest = [one for one in met if one["item_id"] > fields.get("after", "")]
+        limit = int(fields["limit"])
+        return {
+            "items": [stored(one) for one in rest[:limit]],
+            "counts": {"items": len(met), "pictures": len(met)},
+            "after": rest[limit - 1]["item_id"] if len(rest) > limit else None,
+            "revision": 1,
+        }
 
     def search(self, fields: dict[str, Any]) -> dict[str, Any]:
         image = cv2.imdecode(np.frombuffer(fields["photo"], np.uint8), cv2.IMREAD_COLOR)
@@ -254,6 +272,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._json({"facets": shop.facets([fields["columns"]], fields.get("where"))})
         if path == "/v1/feedback":
             return self._json({"kept": True})
+        if path == "/v1/items":
+            return self._json(shop.page(fields))
         if path.startswith("/v1/items/"):
             return self._item(path[10:], fields)
         from helpers.page_stub_admin import answer_admin
@@ -269,16 +289,14 @@ class _Handler(BaseHTTPRequestHandler):
             return self._problem(404, "the catalogue has no such product")
         if like:
             answer = self.shop.answer(fields, shift=number + 1)
-            # As the service does: there is no photo that a judgement could be about.
-            return self._json({k: v for k, v in answer.items() if k != "search_id"})
+            return self._json(answer)
         if self.command == "DELETE":
             self.shop.removed.add(name)
             return self._json({"item_id": name, "status": "removed", "pictures": 1})
-        picture = {"image_id": f"{name}.jpg", "picture": f"/v1/pictures/p-{number}"}
+        one = stored(PRODUCTS[number])
         if fields.get("why"):
-            picture["attention"] = {"grid": [2, 2], "weights": [0.1, 0.2, 0.3, 0.4]}  # type: ignore[assignment]
-        one = PRODUCTS[number]
-        return self._json({**one, "category": "", "tags": [], "pictures": [picture]})
+            one["pictures"][0]["attention"] = {"grid": [2, 2], "weights": [0.1, 0.2, 0.3, 0.4]}
+        return self._json(one)
 
     def _json(self, value: Any, status: int = 200, kind: str = "application/json") -> None:
         self._send(status, kind, json.dumps(value).encode())

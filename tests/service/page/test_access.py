@@ -13,6 +13,7 @@ from helpers.page_acts import (
     found,
     photo,
     searches,
+    tab_to,
     titles,
     until,
     upload,
@@ -90,20 +91,6 @@ def test_the_schemes_differ(page: Any, shop: Stub) -> None:
         page.emulate_media(color_scheme=scheme)
         seen.append(page.evaluate(ground))
     assert seen == ["rgb(251, 250, 247)", "rgb(23, 21, 19)"]
-
-
-def tab_to(page: Any, name: str) -> None:
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        if focused(page) == name:
-            shown = page.evaluate(
-                "() => { const s = getComputedStyle(document.activeElement);"
-                " const b = getComputedStyle(document.activeElement, '::before');"
-                " return s.outlineStyle !== 'none' || b.boxShadow.includes('6px'); }"
-            )
-            assert shown, f"the focus on {name} isn't seen"
-            return
-    raise AssertionError(f"{name} isn't reached by the keyboard")
 
 
 def test_by_keyboard_alone(page: Any, shop: Stub) -> None:

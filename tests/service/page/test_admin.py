@@ -6,16 +6,13 @@ from typing import Any
 
 import pytest
 
-from helpers.page_acts import focused, until, violations
-from helpers.page_stub import KEY, Stub
+from helpers.page_acts import focused, open_admin, until, violations
+from helpers.page_stub import Stub
 
 
 @pytest.fixture
 def admin(page: Any, shop: Stub) -> Any:
-    page.goto(f"{shop.url}/admin")
-    page.locator("#key").fill(KEY)
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#inside:not([hidden])")
+    open_admin(page, shop)
     return page
 
 

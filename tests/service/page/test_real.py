@@ -75,9 +75,16 @@ def test_a_judgement_arrives(page: Any, url: str) -> None:
     with page.expect_response("**/v1/feedback") as said:
         page.clock.fast_forward(8000)
     assert said.value.status == 200
+    page.get_by_role("button", name="More like this: ").first.click()
+    page.wait_for_url("**/?item=*")
+    found(page)
+    page.get_by_role("button", name="Wrong: ").nth(1).click()
+    with page.expect_response("**/v1/feedback") as said:
+        page.clock.fast_forward(8000)
+    assert said.value.status == 200
     admin = page.context.new_page()
     admin.goto(f"{url}/admin")
-    until(admin, lambda: admin.inner_text("#judged") == "1\nright\n0\nwrong")
+    until(admin, lambda: admin.inner_text("#judged") == "1\nright\n1\nwrong")
     assert admin.locator(".chart rect").count() >= 1
 
 
@@ -96,12 +103,16 @@ def test_adding_checking_and_deleting(page: Any, url: str, shop_folder: Path) ->
     page.get_by_role("button", name="Add them").click()
     page.locator("#add-job").get_by_text(re.compile("Done.*added: 2")).wait_for()
     until(page, lambda: "62\nproducts" in page.inner_text("#size"))
+    page.get_by_label("Only those where").fill("title like 'New thing%'")
+    page.keyboard.press("Enter")
+    until(page, lambda: page.inner_text("#list-count") == "1 to 2 of 2 products")
     page.get_by_label("Its number").fill("new/1")
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="New thing 1").wait_for()
     page.get_by_role("button", name="Delete this product").click()
     page.get_by_role("button", name="Delete it").click()
     until(page, lambda: "61\nproducts" in page.inner_text("#size"))
+    until(page, lambda: page.inner_text("#list-count") == "1 to 1 of 1 product")
     page.get_by_role("button", name="Begin the check").click()
     page.locator("#check-job").get_by_text("The catalogue is whole.").wait_for()
     page.locator("#check-job").get_by_text("found among the first 20").wait_for()

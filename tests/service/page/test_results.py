@@ -159,7 +159,6 @@ def test_more_like_this_and_back(page: Any, shop: Stub) -> None:
     assert page.inner_text("#found-title") == "More like this"
     assert before[2] not in titles(page)
     assert focused(page) == "More like this"
-    assert page.locator(".verdict").count() == 0, "there is no photo to judge by"
     count = len(shop.asked)
     page.go_back()
     page.wait_for_url(first)
@@ -173,11 +172,11 @@ def test_more_like_this_and_back(page: Any, shop: Stub) -> None:
     assert titles(page) == before
 
 
-def verdict_buttons(page: Any, number: int) -> tuple[Any, Any]:
+def verdict_buttons(page: Any, number: int, what: str = "the one") -> tuple[Any, Any]:
     title = titles(page)[number]
     return (
-        page.get_by_role("button", name=f"Right: {title} is the one"),
-        page.get_by_role("button", name=f"Wrong: {title} is not the one"),
+        page.get_by_role("button", name=f"Right: {title} is {what}"),
+        page.get_by_role("button", name=f"Wrong: {title} is not {what}"),
     )
 
 
@@ -206,6 +205,29 @@ def test_right_and_wrong_are_told(page: Any, shop: Stub) -> None:
     page.clock.fast_forward(8000)
     page.get_by_text("could not be noted").wait_for()
     assert pressed(right, wrong) == [False, True], "what the shop knows is shown"
+
+
+def test_what_is_more_like_a_product_is_judged_too(page: Any, shop: Stub) -> None:
+    begin(page, shop)
+    page.get_by_role("button", name=f"More like this: {titles(page)[2]}").click()
+    page.wait_for_url("**/?item=p*")
+    found(page)
+    page.clock.install()
+    right, wrong = verdict_buttons(page, 0, "like it")
+    right.click()
+    page.get_by_text("Noted as like it").wait_for()
+    verdict_buttons(page, 1, "like it")[1].click()
+    page.get_by_text("Noted as not like it").wait_for()
+    assert pressed(right, wrong) == [True, False]
+    page.clock.fast_forward(8000)
+    until(page, lambda: len(shop.of("/v1/feedback")) == 2)
+    told = sorted(shop.of("/v1/feedback"), key=lambda one: bool(one["right"]), reverse=True)
+    items = page.locator(".product").evaluate_all("all => all.map(e => e.dataset.item)")
+    assert [(one["item_id"], one["right"]) for one in told] == [(items[0], True), (items[1], False)]
+    asked = next(n for n, (_, path, _) in enumerate(shop.asked) if path.endswith("/similar"))
+    assert {one["search_id"] for one in told} == {f"s{asked + 1}"}, (
+        "of that search, not the photo's"
+    )
 
 
 def test_a_judgement_is_taken_back(page: Any, shop: Stub) -> None:
@@ -282,6 +304,10 @@ def test_not_in_this_shop(page: Any, shop: Stub) -> None:
     begin(page, shop)
     page.locator("#notice").get_by_text("This one is perhaps not in this shop.").wait_for()
     assert page.locator(".alike").first.inner_text() == "Less alike"
+    page.get_by_role("button", name="More like this: ").first.click()
+    page.wait_for_url("**/?item=p*")
+    found(page)
+    assert not page.locator("#notice").is_visible(), "a product of the shop is in the shop"
 
 
 def test_only_web_addresses_become_links(page: Any, shop: Stub) -> None:

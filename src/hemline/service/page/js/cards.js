@@ -3,8 +3,9 @@ import { h, icon, showPicture } from "./dom.js";
 import { linkOf, priceOf, titleOf } from "./product.js";
 import { texts } from "./texts.js";
 
-// act: { why(hit), like(hit), verdict(hit, right), verdictOf(hit) → true | false | null }.
-export function card(hit, act) {
+// act: { why(hit), like(hit), verdict(hit, right), verdictOf(hit) → true | false | null }; says: the
+// words of right and wrong.
+export function card(hit, act, says) {
   const title = titleOf(hit);
   const price = priceOf(hit);
   const link = linkOf(hit);
@@ -14,7 +15,7 @@ export function card(hit, act) {
   showPicture(img, hit.picture);
   return h("li", { class: "product", "data-item": hit.item_id },
     frame,
-    hit.search_id ? verdictButtons(hit, title, act) : null,
+    hit.search_id ? verdictButtons(hit, title, act, says) : null,
     hit.alike ? h("p", { class: `alike is-${hit.alike}` }, texts.alike[hit.alike]) : null,
     h("h2", { class: "title" }, title),
     price ? h("p", { class: "price" }, price) : null,
@@ -30,13 +31,13 @@ function shapeFrames(img) {
   img.closest(".products")?.style.setProperty("--ratio", ratio.toFixed(3));
 }
 
-function verdictButtons(hit, title, act) {
+function verdictButtons(hit, title, act, says) {
   const given = act.verdictOf(hit);
   const button = (right, shape, name) => h("button", {
     type: "button", class: `verdict ${right ? "yes" : "no"}`, "aria-label": name(title), title: name(title),
     "aria-pressed": String(given === right), onclick: () => act.verdict(hit, right),
   }, icon(shape));
-  return h("div", { class: "verdicts" }, button(true, "check", texts.right), button(false, "cross", texts.wrong));
+  return h("div", { class: "verdicts" }, button(true, "check", says.right), button(false, "cross", says.wrong));
 }
 
 // Shows a verdict that was given or taken back, without touching the rest of the card.

@@ -214,10 +214,10 @@ class Page {
     $("found-title").textContent = this.state.item ? texts.similarTitle : texts.foundTitle;
     $("count").textContent = hits.length ? texts.found(hits.length, more) : "";
     $("products").classList.remove("is-old");
-    $("products").replaceChildren(...hits.map((hit) => card(hit, this.act)));
+    $("products").replaceChildren(...hits.map((hit) => card(hit, this.act, this.judge())));
     show($("more"), Boolean(more));
     if (!hits.length) notice(h("p", {}, Object.keys(this.state.filters).length ? texts.noneFiltered : texts.none));
-    else if (hits[0].alike === "different") notice(h("p", {}, texts.notHere));
+    else if (hits[0].alike === "different" && !this.state.item) notice(h("p", {}, texts.notHere));
     else notice();
   }
 
@@ -253,10 +253,14 @@ class Page {
     this.go({ ...empty(), item: hit.item_id }, { fresh: true });
   }
 
+  judge() {
+    return texts.judge[this.state.item ? "item" : "photo"];
+  }
+
   verdict(hit, right) {
     if (this.verdicts.of(hit) !== right) {
       this.verdicts.give(hit, right);
-      toast(right ? texts.thanksRight : texts.thanksWrong, () => this.unsay(hit));
+      toast(this.judge().thanks[right ? "right" : "wrong"], () => this.unsay(hit));
     } else if (this.verdicts.isHeld(hit)) {
       this.unsay(hit);
     } else {

@@ -50,12 +50,21 @@ export const texts = {
   whyOf: (title) => `Why was ${title} found?`,
   like: "More like this",
   likeOf: (title) => `More like ${title}`,
-  right: (title) => `Right: ${title} is the one`,
-  wrong: (title) => `Wrong: ${title} is not the one`,
+  // What is judged: whether a product is that of the photo, or like the one that is looked at.
+  judge: {
+    photo: {
+      right: (title) => `Right: ${title} is the one`,
+      wrong: (title) => `Wrong: ${title} is not the one`,
+      thanks: { right: "Thank you. Noted as the one.", wrong: "Thank you. Noted as not the one." },
+    },
+    item: {
+      right: (title) => `Right: ${title} is like it`,
+      wrong: (title) => `Wrong: ${title} is not like it`,
+      thanks: { right: "Thank you. Noted as like it.", wrong: "Thank you. Noted as not like it." },
+    },
+  },
   shop: "See it in the shop",
 
-  thanksRight: "Thank you. Noted as the one.",
-  thanksWrong: "Thank you. Noted as not the one.",
   undone: "Taken back.",
   noted: "This is noted already.",
   undo: "Undo",

@@ -56,6 +56,7 @@ async function begin() {
     show($("enter"), false);
     show($("inside"), true);
     show($("forget"), Boolean(api.key.get()));
+    list.load();
   } catch (error) {
     if (error.kind !== "refused") return unreachable(error);
     const given = Boolean(api.key.get());
@@ -67,7 +68,7 @@ async function begin() {
 fillTexts(labels);
 $("forget").addEventListener("click", () => { clearTimeout(timer); api.key.set(""); enter(false); });
 const changed = () => refresh().catch(unreachable);
-watchAdd(changed, say);
+const list = watchProducts(changed, say);
+watchAdd(() => { changed(); list.load(); }, say);
 watchCheck(changed, say);
-watchProducts(changed, say);
 begin();
