@@ -34,7 +34,7 @@ class System:
         recipe: that ships.
         settings: over the recipe's ``bench`` scale.
         stages: each stage's share of the epochs.
-        start: the system whose trained network this one starts from; of the first seed.
+        start: the system whose trained network this one starts from; that of the first seed.
         main: one of the dozen that are measured with several seeds.
         landmarks: it needs them; without, the row is not applicable.
         attributes: it needs garment attributes.
@@ -71,23 +71,30 @@ def _darn(name: str, *settings: str, main: bool = False, attributes: bool = True
     )
 
 
-def _ahbn(name: str, *settings: str, main: bool = False, **options: bool) -> System:
-    attributes, landmarks = options.get("attributes", True), options.get("landmarks", True)
-    stages = {"joint": 0.5}
-    if attributes:
-        stages["attributes"] = 0.25
-    if landmarks:
-        stages["landmarks"] = 0.25
-    left = 1.0 - sum(stages.values())
-    stages["joint"] += left
-    own = settings if any(s.startswith("model.config.backbone") for s in settings) else (
-        TRUNK, *settings
-    )  # fmt: skip
+#: Its two branches, each taught by itself, once for all rows that join the two.
+TAUGHT = "AHBN, before joining"
+
+
+def _ahbn(name: str, *settings: str, main: bool = False) -> System:
+    skip = ("stages.attributes.skip=true", "stages.landmarks.skip=true")
+    own = (TRUNK, *settings, *skip)
+    return System(name, "AHBN", "ahbn", own, {"joint": 0.75}, main, True, True, TAUGHT)
+
+
+def _single(
+    name: str,
+    *settings: str,
+    branch: str = "appearance",
+    taught: str = "",
+    main: bool = False,
+) -> System:
+    stages = {"joint": 0.75, taught: 0.25} if taught else {"joint": 1.0}
+    backbone = () if OTHER in settings else (TRUNK,)
+    own = (*backbone, f"model.config.branches={branch}", *settings)
+    landmarks, attributes = taught == "landmarks", taught == "attributes"
+    if not attributes:
+        own = (*own, "model.config.attributes=false")
     return System(name, "AHBN", "ahbn", own, stages, main, landmarks, attributes)
-
-
-def _single(name: str, *settings: str, **options: bool) -> System:
-    return _ahbn(name, "model.config.branches=appearance", *settings, landmarks=False, **options)
 
 
 def _seam(name: str, *settings: str, main: bool = False) -> System:
@@ -123,12 +130,15 @@ SYSTEMS: tuple[System, ...] = (
     System("TripletVGG", "YNet", "fashionnet", (TRUNK, "model.config.attributes=false"),
            {"joint": 1.0}),
     System("Siamese", "Siamese", "siamese", (TRUNK,), {"Siamese": 1.0}, main=True),
-    _single("single branch", "model.config.attributes=false", attributes=False, main=True),
-    _single("single + other backbone", OTHER, "model.config.attributes=false", attributes=False),
-    _single("single + spatial", "model.config.attributes=false", "model.config.spatial=true",
-            attributes=False),
-    _single("single + ATTR"),
-    _ahbn("single + LM", "model.config.branches=location", attributes=False),
+    _single("single branch", main=True),
+    _single("single + other backbone", OTHER),
+    _single("single + spatial", "model.config.spatial=true"),
+    _single("single + ATTR", taught="attributes"),
+    _single("single + LM", branch="location", taught="landmarks"),
+    System(
+        TAUGHT, "AHBN", "ahbn", (TRUNK, "stages.joint.skip=true"),
+        {"attributes": 0.25, "landmarks": 0.25}, landmarks=True, attributes=True,
+    ),
     _ahbn("two, heat maps", "model.config.maps=heatmaps", "model.config.attention=none"),
     _ahbn("two, features", "model.config.attention=none"),
     _ahbn("two + BP", "model.config.attention=none", "model.config.fusion=bilinear"),
@@ -138,7 +148,10 @@ SYSTEMS: tuple[System, ...] = (
     _ahbn("two + separate attention", "model.config.attention=separate"),
     _ahbn("AHBN, smaller maps", "model.config.map_size=3"),
     _ahbn("AHBN, larger maps", "model.config.map_size=14"),
-    _ahbn("AHBN, other backbone", OTHER),
+    System(
+        "AHBN, other backbone", "AHBN", "ahbn", (OTHER,),
+        {"attributes": 0.25, "landmarks": 0.25, "joint": 0.75}, landmarks=True, attributes=True,
+    ),
     _ahbn("AHBN, softmax", "model.config.gate=softmax"),
     _ahbn("AHBN", main=True),
     _seam("Seam", main=True),

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _systems import NIN, SYSTEMS, System, frozen
+from _systems import SYSTEMS, System, frozen
 
 from hemline.cli._common import progress, say
 from hemline.data.images import open_many
@@ -70,8 +70,11 @@ def recipe_of(system: System, seed: int, args: argparse.Namespace) -> Recipe:
     if system.recipe == "ahbn":
         common.append("model.config.location.size=128")
     if system.start:
-        start = folder_of(args.runs, system.start, args.seeds[0]) / "checkpoints"
-        common.append(f"model.config.weights={start / '1-Network-best.safetensors'}")
+        start = folder_of(args.runs, system.start, args.seeds[0])
+        file = start / "checkpoints/1-Network-best.safetensors"
+        common.append(
+            f"model.config.weights={file}" if system.recipe == "darn" else f"start={start}"
+        )
     still = [frozen(system)] if frozen(system) else []
     settings = [one.replace("[category]", args.categories) for one in system.settings]
     return load(system.recipe, "bench", [*settings, *common, *still, *stages])
@@ -200,13 +203,15 @@ def all_runs(
         for s in sorted(chosen, key=lambda s: bool(s.start))  # while another makes their start
         if (s.main or seed == args.seeds[0]) and applies(s, args)
     ]
-    first = [one for one in listed if one[0].name == NIN]
+    starts = {s.start for s in chosen}
+    first = [one for one in listed if one[0].name in starts]
     rest = [one for one in listed if one not in first]
-    listed = (first if mine == 0 else []) + rest[mine::parts]
+    listed = first[mine::parts] + rest[mine::parts]
     for system, seed in listed:
-        while system.start and not (folder_of(args.runs, NIN, args.seeds[0]) / DONE).exists():
+        start = folder_of(args.runs, system.start, args.seeds[0]) / DONE
+        while system.start and not start.exists():
             if parts == 1:
-                raise SystemExit(f"{system.name} starts from {NIN}; leave --only out, or name both")
+                raise SystemExit(f"{system.name} starts from {system.start}: name it in --only too")
             time.sleep(5)
         found = measured(system, seed, manifest, protocol, args)
         runs.setdefault(system.name, []).append(found)
@@ -241,7 +246,8 @@ def main() -> None:
     args.runs.mkdir(parents=True, exist_ok=True)
     chosen = [s for s in SYSTEMS if not args.only or s.name in args.only]
     if args.dozen:
-        chosen = [s for s in chosen if s.main or s.name == NIN]
+        starts = {s.start for s in chosen if s.main}
+        chosen = [s for s in chosen if s.main or s.name in starts]
     rows = all_runs(chosen, manifest, protocol, args)
     if args.part != "0/1":
         return

@@ -155,3 +155,11 @@ def test_without_tags_the_attributes_are_left_out() -> None:
 def test_spatial_attention_is_of_one_branch() -> None:
     with pytest.raises(UsageError, match="single branch"):
         MODELS["ahbn"].configure({"spatial": True})
+
+
+@pytest.mark.parametrize("fusion", ["compact", "bilinear"])
+def test_a_pooled_vector_of_length_one_is_projected_as_numbers_of_size_one(fusion: str) -> None:
+    model: Any = build({"fusion": fusion})
+    own = model._representation(torch.rand(4, 256, 2, 2), torch.rand(4, 8, 16, 16))
+    across = own.detach().std(dim=0).mean() + own.detach().abs().mean()
+    assert 0.1 < float(across) < 10  # a layer's usual first weights would give a hundredth

@@ -32,6 +32,7 @@ class Meeting(nn.Module):
 
     Attributes:
         size: P.
+        unit: whether what comes out has length 1.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Meeting(nn.Module):
         if attention != "none":
             self.attention = CoAttention(first, second, hidden, attention == "co", gate)
         self.pooling: nn.Module | None = None
+        self.unit = fusion in ("compact", "bilinear")
         if fusion == "compact":
             self.pooling, self.size = CompactBilinear(first, second, sketch), sketch
         elif fusion == "bilinear":

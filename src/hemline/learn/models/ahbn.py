@@ -193,6 +193,10 @@ class AHBN(RetrievalModel):
             if config.spatial:
                 self.spatial = nn.Conv2d(pooled, 1, 1)
         self.project = nn.Linear(pooled, config.dim)
+        if config.branches == "both" and self.meeting.unit:
+            # Its input has length 1, where a layer's first weights expect numbers of size 1.
+            with torch.no_grad():
+                self.project.weight.mul_(pooled**0.5)
         self.identity = ItemClassifier(config.dim)
         self.embedding_dim = config.dim
         self.set_stage(self.stages()[-1].name)
