@@ -59,3 +59,15 @@ def page(context: Any) -> Iterator[Any]:
     tab.on("console", lambda said: faults.append(said.text) if "Policy" in said.text else None)
     yield tab
     assert faults == []
+
+
+@pytest.fixture
+def phone(browser: Any, shop: Stub) -> Iterator[Any]:
+    """A tab of a phone, 390 pixels wide."""
+    own = browser.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True,
+        device_scale_factor=2, reduced_motion="reduce",
+    )  # fmt: skip
+    own.set_default_timeout(15_000)
+    yield own.new_page()
+    own.close()

@@ -142,17 +142,6 @@ def test_by_keyboard_alone(page: Any, shop: Stub) -> None:
     page.wait_for_url("**/?item=*")
 
 
-@pytest.fixture
-def phone(browser: Any, shop: Stub) -> Any:
-    own = browser.new_context(
-        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True,
-        device_scale_factor=2, reduced_motion="reduce",
-    )  # fmt: skip
-    own.set_default_timeout(15_000)
-    yield own.new_page()
-    own.close()
-
-
 def test_on_a_phone(phone: Any, shop: Stub) -> None:
     start(phone, shop)
     assert phone.get_by_role("button", name="Take a photo").is_visible()

@@ -13,6 +13,8 @@ export class Cropper {
     this.onCrop = onCrop;
     this.garments = [];
     this.box = null;
+    this.dragging = false;
+    this.tap = null;
     this.img = h("img", { alt: texts.photoAlt, draggable: "false" });
     this.outlines = h("div", { class: "outlines" });
     this.crop = h("div", { class: "crop", hidden: true }, CORNERS.map((at) => this.#handle(at)), this.#handle("move"));
@@ -22,6 +24,8 @@ export class Cropper {
     const help = h("p", { class: "hint", id: "crop-help" }, this.help, h("span", { class: "keys" }, texts.cropKeys));
     root.replaceChildren(this.stage, this.list, help);
     this.stage.addEventListener("pointerdown", (event) => this.#onStage(event));
+    this.stage.addEventListener("click", () => this.#tapped());
+    this.stage.addEventListener("pointercancel", () => { this.tap = null; });
     this.stage.addEventListener("dragstart", (event) => event.preventDefault());
   }
 
@@ -109,6 +113,7 @@ export class Cropper {
       onkeydown: (event) => this.#onKey(event, at),
       onpointerdown: (event) => {
         event.stopPropagation();
+        this.tap = null;
         if (event.button === 0) this.#drag(event, button, at);
       },
     }, at === "move" ? icon("move") : null);
@@ -139,22 +144,32 @@ export class Cropper {
       const here = this.garments.map((one, at) => ({ at, box: one.box })).filter((one) => inside(one.box, x, y));
       if (here.length) this.#choose(here.sort((a, b) => area(a.box) - area(b.box))[0].at);
     };
-    if (event.pointerType === "touch") {
-      this.stage.addEventListener("click", tap, { once: true });
-      return;
-    }
+    // Whether a finger taps or scrolls is known at its end: a click, or a pointercancel.
+    const finger = event.pointerType === "touch";
+    this.tap = finger && !this.dragging ? tap : null;
+    if (finger) return;
     event.preventDefault();
     const moves = this.box && inside(this.box, x, y) && area(this.box) < 0.9 * this.photo.width * this.photo.height;
     this.#drag(event, this.stage, moves ? "move" : "draw", tap);
   }
 
+  #tapped() {
+    const { tap } = this;
+    this.tap = null;
+    tap?.();
+  }
+
+  // One finger at a time: a second one on the photo takes no part.
   #drag(event, target, part, tap = () => {}) {
+    if (this.dragging) return;
+    this.dragging = true;
     const { width, height } = this.photo;
     const before = this.#whole();
     const from = this.#at(event);
     let going = false;
     target.setPointerCapture(event.pointerId);
     const move = (next) => {
+      if (next.pointerId !== event.pointerId) return;
       if (!going && Math.hypot(next.clientX - event.clientX, next.clientY - event.clientY) < A_DRAG) return;
       going = true;
       const to = this.#at(next);
@@ -162,6 +177,8 @@ export class Cropper {
       if (box) this.setCrop(box);
     };
     const end = (last) => {
+      if (last.pointerId !== event.pointerId) return undefined;
+      this.dragging = false;
       target.removeEventListener("pointermove", move);
       target.removeEventListener("pointerup", end);
       target.removeEventListener("pointercancel", end);
