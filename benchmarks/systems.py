@@ -6,8 +6,8 @@
 Each system learns from the same rows for the same number of epochs (``--epochs`` in all, shared
 among its stages) at its recipe's ``bench`` scale, and answers the same photos of products that none
 has seen. The dozen that matter are trained with every seed, the others with the first. Settings are
-in ``_systems.py``; no choice is made on the test photos. ``--protocol grocery`` leaves out what
-needs labels that groceries lack.
+in ``_systems.py``; the last epoch counts, and no choice is made on the test photos. ``--protocol
+grocery`` leaves out what needs labels that groceries lack.
 
 Goes on after a kill: runs resume, and a finished one is measured once. ``--only NAME …`` takes a
 few; ``--part 0/2`` and ``--part 1/2``, at the same time with one thread each (OMP_NUM_THREADS=1),
@@ -37,7 +37,8 @@ from hemline.errors import ImageError
 from hemline.evaluation.bootstrap import cluster_interval
 from hemline.evaluation.report import machine
 from hemline.evaluation.run import evaluate
-from hemline.learn.checkpoint import CheckpointEncoder
+from hemline.learn.checkpoint import LAST_FILE, CheckpointEncoder, Run, load_run, restore
+from hemline.learn.checkpoint import load as load_tensors
 from hemline.learn.fisher import FisherEncoder
 from hemline.learn.recipe import Recipe, load
 from hemline.learn.training.loop import train
@@ -93,6 +94,13 @@ def figures(encoder: Encoder, protocol: Protocol, title: str) -> dict[str, Any]:
     return {"ranks": outcome.ranks.tolist(), "ms_per_picture": 1000 * spent / pictures}
 
 
+def last_of(folder: Path) -> Run:
+    """A run as it ended: on so few validation photos its best epoch would be a matter of luck."""
+    run = load_run(folder)
+    restore(run.model, load_tensors(folder / "checkpoints" / LAST_FILE)[0])
+    return run
+
+
 def measured(
     system: System, seed: int, manifest: Manifest, protocol: Protocol, args: argparse.Namespace
 ) -> dict[str, Any]:
@@ -103,7 +111,7 @@ def measured(
     started = time.perf_counter()
     train(recipe, manifest, folder, say=say)
     if not file.exists():
-        encoder = CheckpointEncoder(folder)
+        encoder = CheckpointEncoder(last_of(folder))
         found = figures(encoder, protocol, f"{system.name}, seed {seed}")
         parameters = sum(
             p.numel() for n, p in encoder.model.named_parameters() if not n.startswith("identity")
