@@ -61,7 +61,7 @@ export const texts = {
   sureNo: "Keep it",
   removed: (id) => `${id} is deleted.`,
   picture: (n) => `Picture ${n}`,
-  pictureCount: (n) => (n === 1 ? "1 picture" : `${number.format(n)} pictures`),
+  pictureCount: (n) => (n === 1 ? "1\u00a0picture" : `${number.format(n)}\u00a0pictures`),
   close: "Close",
   only: "Only those where",
   onlyHint: "Such as price < 20 and category = 'dress', or title like '%linen%'. Empty: all.",
