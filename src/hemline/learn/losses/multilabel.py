@@ -43,8 +43,9 @@ def guesses(names: Tensor) -> Tensor:
     values are absent (https://arxiv.org/abs/1708.02002, section 3.3): an ImageNet trunk loses what
     it knows that way. Not in the AHBN paper.
     """
-    values = torch.bincount(names)[names].float()
-    return -(values - 1).clamp(min=1).log()
+    # Not torch.bincount, which has no meta kernel: `hemline models` builds without memory.
+    counts = torch.zeros_like(names).scatter_add(0, names, torch.ones_like(names))
+    return -(counts[names].float() - 1).clamp(min=1).log()
 
 
 def multilabel_loss(scores: Tensor, tags: Tensor, known: Tensor) -> Tensor:
