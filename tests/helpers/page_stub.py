@@ -65,7 +65,8 @@ PRODUCTS = [product(number) for number in range(60)]
 
 
 class Stub:
-    """The server; ``mode`` says how it answers: ok, busy, dead, fault, limited, refused, slow."""
+    """The server; ``mode`` says how it answers: ok, busy, dead, fault, large, limited, refused,
+    slow."""
 
     def __init__(self) -> None:
         self.reset()
@@ -236,7 +237,7 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         if mode == "slow":
             shop.release.wait(30)
-        failures = {"busy": 503, "fault": 500, "limited": 429}
+        failures = {"busy": 503, "fault": 500, "limited": 429, "large": 413}
         if mode in failures:
             return self._problem(failures[mode], "as told")
         guarded = mode == "refused" or path.startswith("/v1/admin/") or self.command == "DELETE"

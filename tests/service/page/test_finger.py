@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers.page_acts import PHOTO_SIZE, begin, box_of, found, searches, titles, until
+from helpers.page_acts import PHOTO_SIZE, begin, box_of, found, photo, searches, titles, until
 from helpers.page_stub import Stub
 
 Point = tuple[float, float]
@@ -156,4 +156,16 @@ def test_a_touch_that_the_system_takes_away_changes_nothing(
     fingers.send("touchCancel")
     until(phone, lambda: phone.locator(".crop").bounding_box() == before)
     phone.wait_for_timeout(300)
+    assert len(shop.of("/v1/search")) == 1
+
+
+def test_a_photo_taken_with_the_camera(phone: Any, shop: Stub) -> None:
+    phone.goto(shop.url)
+    phone.wait_for_selector("#sample-list button")
+    with phone.expect_file_chooser() as asked:
+        phone.get_by_role("button", name="Take a photo").tap()
+    camera = asked.value.element
+    assert camera.get_attribute("capture") == "environment"
+    asked.value.set_files({"name": "1.jpg", "mimeType": "image/jpeg", "buffer": photo()})
+    found(phone)
     assert len(shop.of("/v1/search")) == 1

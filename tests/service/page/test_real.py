@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,20 @@ def test_a_sample_finds_its_product(page: Any, url: str) -> None:
     until(page, lambda: page.locator(".why canvas").count() == 2)
     assert "It looked most" in str(page.locator(".why canvas").first.get_attribute("aria-label"))
     assert violations(page) == []
+
+
+def test_the_page_is_small_and_all_from_here(page: Any, url: str) -> None:
+    got: dict[str, Any] = {}
+    page.on("response", lambda answer: got.setdefault(answer.url, answer))
+    page.goto(url)
+    page.wait_for_selector("#sample-list button")
+    page.wait_for_load_state("networkidle")
+    names = [one.removeprefix(url) for one in got if not one.startswith("blob:")]
+    assert all(name.startswith("/") for name in names), "no other host"
+    size = sum(len(answer.body()) for name, answer in got.items() if "/v1/info" not in name)
+    kinds = Counter(name.rsplit(".", 1)[-1] for name in names)
+    assert kinds["js"] >= 15
+    assert 200_000 < size <= 250_000, "with its sample photos"
 
 
 def test_filters_crop_and_likes(page: Any, url: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from helpers.page_acts import begin, found, photo, searches, titles, until, upload
-from helpers.page_stub import KEY, Stub
+from helpers.page_stub import KEY, PRODUCTS, Stub
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,11 @@ def test_a_slow_server(page: Any, shop: Stub) -> None:
 
 @pytest.mark.parametrize(
     ("mode", "words"),
-    [("fault", "please name r-123"), ("limited", "Please wait a minute")],
+    [
+        ("fault", "please name r-123"),
+        ("limited", "Please wait a minute"),
+        ("large", "too big for the shop"),
+    ],
 )
 def test_other_failures_offer_another_try(page: Any, shop: Stub, mode: str, words: str) -> None:
     begin(page, shop)
@@ -98,6 +102,14 @@ def test_other_failures_offer_another_try(page: Any, shop: Stub, mode: str, word
     page.locator("#notice").get_by_role("button", name="Try again").click()
     found(page)
     assert len(shop.of("/v1/search")) == 3
+
+
+def test_a_shop_without_products(page: Any, shop: Stub) -> None:
+    shop.removed = {one["item_id"] for one in PRODUCTS}
+    page.goto(shop.url)
+    upload(page)
+    page.locator("#notice").get_by_text("Nothing here looks like it.").wait_for()
+    assert titles(page) == []
 
 
 def test_a_shop_that_asks_for_a_key(page: Any, shop: Stub) -> None:
