@@ -23,6 +23,7 @@ from hemline.service.problems import Problem, ProblemBody, of_error
 from hemline.service.routes import admin, bulk, feedback, health, items, pages, pictures, search
 from hemline.service.serving import Service
 from hemline.service.settings import Settings
+from hemline.service.sizes import Sizes
 
 _KINDS = {404: "not-found", 405: "method", 400: "bad-request"}
 _WORDS = {404: "there is nothing here", 405: "this address doesn't take that method"}
@@ -66,6 +67,7 @@ def create_app(
         separate_input_output_schemas=False,
     )
     app.state.service = served
+    app.state.sizes = Sizes(served.catalog)
     for kind in (Problem, HemlineError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _answer_error)
     for module in (search, bulk, items, pictures, feedback, admin, health, pages):

@@ -18,6 +18,7 @@ from hemline.service.checking import check
 from hemline.service.models import FILE, JobModel, JobsModel, StatsModel, body
 from hemline.service.problems import Problem, bad, responses
 from hemline.service.serving import Service
+from hemline.service.sizes import Sizes
 from hemline.service.uploads import Upload, add_upload
 
 router = APIRouter(prefix="/v1/admin", tags=["admin"], dependencies=WRITE)
@@ -35,21 +36,20 @@ _FORM = {
 
 
 @router.get("/stats", responses={200: {"model": StatsModel}, **responses()})
-async def stats(service: Served) -> Response:
+async def stats(request: Request, service: Served) -> Response:
     """Size and health of the catalogue, the last searches' timings, feedback, jobs."""
-    return answer(await service.work(lambda: _stats(service)))
+    sizes: Sizes = request.app.state.sizes
+    return answer(await service.work(lambda: _stats(service, sizes)))
 
 
-def _stats(service: Service) -> dict[str, Any]:
-    catalog = service.catalog.stats()
-    catalog.pop("catalog", None)
+def _stats(service: Service, sizes: Sizes) -> dict[str, Any]:
     recent = service.journal.recent(_RECENT)
     steps: dict[str, list[float]] = {}
     for search in recent:
         for step, milliseconds in search["timings_ms"].items():
             steps.setdefault(step, []).append(milliseconds)
     return {
-        "catalog": catalog,
+        "catalog": sizes.stats(),
         "searches": {
             "counted": len(recent),
             "timings_ms": {

@@ -17,9 +17,10 @@ function shown(value) {
 
 export function showStats({ catalog, searches, recent, feedback, service }) {
   const bytes = (catalog.store_bytes ?? 0) + (catalog.copies_bytes ?? 0);
+  const onDisk = bytes ? [number(texts.megabytes(bytes), texts.bytes)] : [];
   $("size").replaceChildren(
     number(texts.counts(catalog.items), texts.items), number(texts.counts(catalog.pictures), texts.pictures),
-    number(texts.counts(catalog.revision ?? 0), texts.revision), number(texts.megabytes(bytes), texts.bytes));
+    number(texts.counts(catalog.revision ?? 0), texts.revision), ...onDisk);
   const more = Object.entries({ ...catalog, ...service }).filter(([name, value]) => value !== null && !["items", "pictures", "revision"].includes(name));
   $("details").replaceChildren(...more.map(([name, value]) => h("div", {}, h("dt", {}, name.replaceAll("_", " ")), h("dd", {}, shown(value)))));
   $("judged").replaceChildren(number(texts.counts(feedback.right ?? 0), texts.right), number(texts.counts(feedback.wrong ?? 0), texts.wrong));
