@@ -209,7 +209,7 @@ async def similar(
     """The products that look most like one of the catalogue; itself is left out."""
 
     def ask() -> dict[str, Any]:
-        if not service.catalog.live().store.items([item_id]):
+        if not service.catalog.live().store.items([item_id], vectors=False):
             raise unknown_item()
         names = [name.strip() for name in facets.split(",") if name.strip()]
         result = service.engine.like(item_id, k, where or None, offset=offset, facets=names)
@@ -234,7 +234,7 @@ async def item(
     """A product with its pictures."""
 
     def ask() -> dict[str, Any]:
-        rows = service.catalog.live().store.items([item_id])
+        rows = service.catalog.live().store.items([item_id], vectors=False)
         if not rows:
             raise unknown_item()
         shown = item_of(rows)
