@@ -278,3 +278,10 @@ def test_a_list_that_is_refused(client: TestClient, asked: dict[str, Any], words
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
     assert words in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("after", ["%00", "%ed%a0%80", "%f0%9f%91%97", "'%22%3b--", "item2%00"])
+def test_odd_cursors_are_only_texts(client: TestClient, after: str) -> None:
+    answer = client.get(f"/v1/items?after={after}")
+    assert answer.status_code == 200
+    assert {one["item_id"] for one in answer.json()["items"]} <= {f"item{n}" for n in range(6)}
