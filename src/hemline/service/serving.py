@@ -129,7 +129,7 @@ class Service:
 
     def count(self) -> None:
         """Tells the metrics how large the catalogue is."""
-        counts = self.catalog.live().store.counts()
+        counts = self.catalog.live().store.item_page(1).counts  # from memory
         self.metrics.items.set(counts.items)
         self.metrics.pictures.set(counts.pictures)
 
