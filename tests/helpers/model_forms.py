@@ -28,11 +28,14 @@ class Form:
         changes: of its configuration.
         tiny: what else its tiny size changes.
         graph: whether what is exported differs from the defaults'; a loss alone changes nothing.
+        alike: whether a pair's pictures are alike in its test. A tiny network may know such pairs
+            before it learns; one that has a part for each domain can learn any.
     """
 
     changes: Mapping[str, Any]
     tiny: Mapping[str, Any] = field(default_factory=dict)
     graph: bool = True
+    alike: bool = True
 
 
 #: One small hourglass, unless a form says otherwise.
@@ -80,36 +83,36 @@ FORMS: Mapping[str, Mapping[str, Form]] = {
         "semi-hard": Form({"negatives": "semi_hard"}, graph=False),
     },
     "seam": {
-        "triplet": Form({"loss": "triplet", "margin": 0.9, "negatives": "random"}, graph=False),
+        "triplet": Form({"loss": "triplet"}, graph=False, alike=False),
         "proxy_anchor": Form({"loss": "proxy_anchor"}, graph=False),
         "centroid": Form({"loss": "centroid"}, graph=False),
         "convolutions": Form({"backbone": {"name": "convnext_tiny"}}),
         "transformer": Form({"backbone": {"name": "vit_small_patch16_224"}}, graph=False),
         "frozen": Form({"frozen": True}, graph=False),
-        "no landmarks": Form({"landmarks": False}),
+        "no landmarks": Form({"landmarks": False}, alike=False),
         "no adapters": Form({"adapter": 0}),
         "no attention": Form({"tags": False, "context": False}),
         "inner": Form({"alignment": "inner"}),
     },
     "ynet": {
-        "authors' code": Form({"authors_code": True}, graph=False),
+        "authors' code": Form({"authors_code": True}, graph=False, alike=False),
         "infonce": Form({"loss": "infonce"}, graph=False),
         "centred, projected": Form({"centre": True, "projection": 16}),
-        "squared": Form({"distance": "squared"}, graph=False),
+        "squared": Form({"distance": "squared"}, graph=False, alike=False),
     },
     "tagynet": {
-        "authors' code": Form({"authors_code": True}, graph=False),
+        "authors' code": Form({"authors_code": True}, graph=False, alike=False),
         "infonce": Form({"loss": "infonce"}, graph=False),
         "centred, projected": Form({"centre": True, "projection": 16}),
     },
     "ctxynet": {
-        "authors' code": Form({"authors_code": True}, graph=False),
+        "authors' code": Form({"authors_code": True}, graph=False, alike=False),
         "infonce": Form({"loss": "infonce"}, graph=False),
-        "inner": Form({"alignment": "inner"}),
-        "frozen shop": Form({"freeze_shop": True}, graph=False),
+        "inner": Form({"alignment": "inner"}, alike=False),
+        "frozen shop": Form({"freeze_shop": True}, graph=False, alike=False),
     },
     "yfit": {
-        "whole pictures": Form({"street_views": (1.0,), "shop_views": (1.0,)}),
+        "whole pictures": Form({"street_views": (1.0,), "shop_views": (1.0,)}, alike=False),
         "no foreground": Form({"foreground": False}),
     },
 }

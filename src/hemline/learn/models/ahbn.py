@@ -274,9 +274,10 @@ class AHBN(RetrievalModel):
         if "location" in found and not config.landmarks and config.maps == "features":
             # Nothing hears of the last heat maps then.
             found.remove("location")
-            names = [n for n, _ in self.location.named_parameters()]
-            last = f"maps.{config.location.stacks - 1}."
-            found += sorted({f"location.{n}" for n in names if not n.startswith(last)})
+            parts = self.location.named_children()
+            whole = [n for n, m in parts if n != "maps" and any(True for _ in m.parameters())]
+            found += [f"location.{name}" for name in whole]
+            found += [f"location.maps.{n}" for n in range(config.location.stacks - 1)]
         return tuple(found)
 
     def loss(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
