@@ -11,8 +11,8 @@ grocery`` leaves out what needs labels that groceries lack.
 
 Goes on after a kill: runs resume, and a finished one is measured once. ``--only NAME …`` takes a
 few; ``--part 0/2`` and ``--part 1/2``, at the same time with one thread each (OMP_NUM_THREADS=1),
-share the runs among two processes; then without it what they made is gathered. Writes
-``benchmarks/results/systems.json`` and, with ``--write``, the table in docs/results.md.
+share the runs among two processes; then without it, or with ``--gather``, what they made becomes
+the table. Writes ``benchmarks/results/systems.json`` and, with ``--write``, docs/results.md.
 Needs ``hemline[learn]``, and HEMLINE_SHARED for the ImageNet weights.
 """
 
@@ -216,6 +216,9 @@ def all_runs(
     rest = [one for one in listed if one not in first]
     listed = first[mine::parts] + rest[mine::parts]
     for system, seed in listed:
+        if args.gather and not (folder_of(args.runs, system.name, seed) / DONE).exists():
+            print(f"{system.name}, seed {seed}: not there yet", flush=True)
+            continue
         start = folder_of(args.runs, system.start, args.seeds[0]) / DONE
         while system.start and not start.exists():
             if parts == 1:
@@ -241,6 +244,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[], help="names of systems")
     parser.add_argument("--dozen", action="store_true", help="only the dozen that matter")
     parser.add_argument("--part", default="0/1", help="I/N: this process does the I-th of N parts")
+    parser.add_argument("--gather", action="store_true", help="only what is measured already")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--write", action="store_true", help="write the table into docs/results.md")
     args = parser.parse_args()
