@@ -62,10 +62,7 @@ def frozen(system: System) -> str:
         return ""
     joint = "." if system.recipe == "seam" else "_"
     names = [f"{PLACES[system.recipe]}.{name.replace('.', joint)}" for name in STILL]
-    scales = [f"{name}: 0.0" for name in names]
-    if any("proxy_anchor" in setting for setting in system.settings):
-        scales.append("items: 100.0")  # as its paper has it
-    return f"stages.all.lr_scale={{{', '.join(scales)}}}"
+    return f"stages.all.lr_scale={{{', '.join(f'{name}: 0.0' for name in names)}}}"
 
 
 def _darn(name: str, *settings: str, main: bool = False, attributes: bool = True) -> System:
