@@ -127,6 +127,9 @@ def test_pictures_leave_in_the_commit_that_brings_others(name: str, tmp_path: Pa
     store.add([], ["image0"])
     assert store.get(["image0"]) == {}
     found = store.take(store.search(rows[0].embedding, 9).ids)
+    bare = store.take(store.search(rows[0].embedding, 9).ids, vectors=False)
+    assert [row and row.image_id for row in bare] == [row and row.image_id for row in found]
+    assert all(row is not None and len(row.embedding) == 0 for row in bare)
     assert {row.image_id for row in found if row} == {"image2", "image4"}
 
 

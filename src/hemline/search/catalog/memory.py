@@ -89,7 +89,8 @@ class MemoryStore:
 
     def take(self, ids: Ids, vectors: bool = True) -> list[Row | None]:
         with self._lock:
-            return [self._rows.get(int(i)) for i in ids]
+            found = [self._rows.get(int(i)) for i in ids]
+        return found if vectors else [row and _bare(row) for row in found]
 
     def vectors(self, ids: Ids) -> Vectors:
         gone = Row("", "", np.zeros(self.dim, np.float32), float("nan"))
