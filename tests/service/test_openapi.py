@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as tried_with
 from schemathesis.specs.openapi import checks
 
-from hemline.service import run
+from helpers.service_thread import listening
 from hemline.service.settings import Settings
 
 #: Each endpoint is tried so often here.
@@ -33,16 +31,8 @@ CHECKS = [
 def url(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Of a service with a catalogue of its own, in a thread."""
     shop = shutil.copytree(made / "shop", tmp_path_factory.mktemp("api") / "shop")
-    settings = Settings(Path(shop), port=0)
-    bound = run.listen(settings)
-    server = run.make_server(settings)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield run.address(settings, bound)
-    server.should_exit = True
-    thread.join()
+    with listening(Settings(Path(shop), port=0)) as url:
+        yield url
 
 
 @schemathesis.serializer("application/jsonl")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from helpers.service_thread import listening
 from hemline.service import run
 from hemline.service.settings import Settings
 
@@ -19,16 +19,8 @@ from hemline.service.settings import Settings
 def port(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Of a service that waits half a second for anything."""
     monkeypatch.setattr(run, "_HEAD_SECONDS", 0.5)
-    settings = Settings(shop, port=0, slow=0.5)
-    bound = run.listen(settings)
-    server = run.make_server(settings)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield bound.getsockname()[1]
-    server.should_exit = True
-    thread.join()
+    with listening(Settings(shop, port=0, slow=0.5)) as url:
+        yield int(url.rpartition(":")[2])
 
 
 def talk(port: int, *pieces: bytes, pause: float = 0.0) -> bytes:
