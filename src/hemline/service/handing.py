@@ -7,7 +7,9 @@ if it had been asked first, and there is no second protocol.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hemline.service.problems import busy
 
 TOKEN = b"x-hemline-handed"
+#: Seconds that a request waits for a writer that is (again) about to start, and between two looks.
+_PATIENCE, _PAUSE = 10.0, 0.05
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _HOPS = (b"connection", b"keep-alive", b"transfer-encoding", b"upgrade", b"te", b"trailer", TOKEN)
 
@@ -50,10 +54,20 @@ def is_writers(method: str, path: str) -> bool:
 
 
 class Handing:
-    """Hands the writer's requests over; everything else is answered here."""
+    """Hands the writer's requests over; everything else is answered here.
 
-    def __init__(self, app: ASGIApp, handover: Handover, timeout: float) -> None:
-        self._app, self._handover = app, handover
+    Args:
+        app: answers the rest.
+        handover: how the writer is reached.
+        timeout: seconds for each part of a request's way there.
+        patience: seconds that a request waits where the writer doesn't listen yet: at the start, or
+            when another takes the place of one that died.
+    """
+
+    def __init__(
+        self, app: ASGIApp, handover: Handover, timeout: float, patience: float = _PATIENCE
+    ) -> None:
+        self._app, self._handover, self._patience = app, handover, patience
         self._http = httpx.AsyncClient(
             transport=httpx.AsyncHTTPTransport(uds=str(handover.socket)),
             base_url="http://writer",
@@ -64,18 +78,26 @@ class Handing:
         if scope["type"] != "http" or not is_writers(scope["method"], scope["path"]):
             await self._app(scope, receive, send)
             return
-        try:
-            async with self._http.stream(
-                scope["method"],
-                _target(scope),
-                headers=self._headers(scope),
-                content=_body(Request(scope, receive)),
-            ) as got:
-                await _relay(got, send)
-        except httpx.ConnectError:
-            raise busy("the writer is starting; try again in a second") from None
-        except httpx.TransportError:
-            raise busy("the writer ended meanwhile; the same request again is safe") from None
+        end = time.monotonic() + self._patience
+        while True:
+            try:
+                await self._hand(scope, receive, send)
+                return
+            except httpx.ConnectError:  # nothing of the body has been read yet
+                if time.monotonic() >= end:
+                    raise busy("the writer is starting; try again in a second") from None
+            except httpx.TransportError:
+                raise busy("the writer ended meanwhile; the same request again is safe") from None
+            await asyncio.sleep(_PAUSE)
+
+    async def _hand(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._http.stream(
+            scope["method"],
+            _target(scope),
+            headers=self._headers(scope),
+            content=_body(Request(scope, receive)),
+        ) as got:
+            await _relay(got, send)
 
     def _headers(self, scope: Scope) -> list[tuple[bytes, bytes]]:
         kept = [(name, value) for name, value in scope["headers"] if name not in _HOPS]
