@@ -118,7 +118,7 @@ def test_the_test_sees_an_arrow_that_turns_round(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "modules",
     [
-        "hemline.search, hemline.search.engine, hemline.search.catalog.sqlite",
+        "hemline.search, hemline.search.engine, hemline.search.catalog.stores.sqlite",
         "hemline.evaluation.run, hemline.evaluation.model, hemline.evaluation.report",
         "hemline.demo.check, hemline.demo.show, hemline.data.atelier.make",
         "hemline.service.run",

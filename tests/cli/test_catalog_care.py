@@ -264,7 +264,7 @@ def test_a_folder_that_cannot_be_written_to(shop: Path, capsys: pytest.CaptureFi
     def refused(*_: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    import hemline.search.catalog._lock as lock
+    import hemline.search.catalog.stores._lock as lock
 
     real = lock.os.open
     write_feed(10, "3 EUR")

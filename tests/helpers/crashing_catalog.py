@@ -15,7 +15,7 @@ from helpers.crashing import Outcome, kill_once
 from hemline.data.images import open_image
 from hemline.search.bundle import Bundle
 from hemline.search.catalog import Catalog
-from hemline.search.catalog.memory import MemoryStore
+from hemline.search.catalog.stores.memory import MemoryStore
 from hemline.search.encoder import BundleEncoder
 
 Prices = dict[int, float]

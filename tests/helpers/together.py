@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from helpers.crash_ops import TINY
-from hemline.search.catalog._protocol import Row
-from hemline.search.catalog.sqlite import SqliteStore
+from hemline.search.catalog.protocol import Row
+from hemline.search.catalog.stores.sqlite import SqliteStore
 from hemline.search.where import Where
 
 DIM = 24

@@ -17,7 +17,7 @@ from hemline.data.manifest import Manifest
 from hemline.errors import CatalogError, UsageError
 from hemline.search.bundle import Bundle
 from hemline.search.catalog import Catalog
-from hemline.search.catalog._protocol import CheckReport, Problem
+from hemline.search.catalog.protocol import CheckReport, Problem
 
 
 @pytest.fixture

@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import hemline.search.catalog._pictures as pictures_module
+import hemline.search.catalog.pictures as pictures_module
 from helpers.tiny_bundle import make_tiny_bundle
 from hemline.data.images import encode_jpeg, open_image
 from hemline.data.manifest import Manifest
 from hemline.errors import CatalogError, UsageError
 from hemline.search.bundle import Bundle
 from hemline.search.catalog import Catalog
-from hemline.search.catalog.sqlite import SqliteStore
+from hemline.search.catalog.stores.sqlite import SqliteStore
 from hemline.search.encoder import BundleEncoder
 from hemline.types import Box, Record
 

@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hemline.errors import UsageError
-from hemline.search.catalog import _column, _saved
-from hemline.search.catalog._codes import Codes
-from hemline.search.catalog._columns import Columns
-from hemline.search.catalog._facet_columns import count_columns
-from hemline.search.catalog._facets import count_rows
-from hemline.search.catalog._index import Index
-from hemline.search.catalog._protocol import Row
-from hemline.search.catalog._segments import Segments
-from hemline.search.catalog._settings import Settings
+from hemline.search.catalog.facets import count_rows
+from hemline.search.catalog.index import column, disk
+from hemline.search.catalog.index.codes import Codes
+from hemline.search.catalog.index.columns import Columns
+from hemline.search.catalog.index.index import Index
+from hemline.search.catalog.protocol import Row
+from hemline.search.catalog.segments import Segments
+from hemline.search.catalog.settings import Settings
+from hemline.search.catalog.stores._facet_columns import count_columns
 from hemline.search.where import Where
 
 TEXTS = st.sampled_from(
@@ -114,7 +114,7 @@ def test_columns_say_what_the_row_test_says(
     """``many`` sends every condition through Arrow, or none."""
     where = Where.parse(text, [*VALUES, "absent"])
     wanted = [where.matches(row) for row in rows]
-    before, _column.MANY = _column.MANY, many
+    before, column.MANY = column.MANY, many
     try:
         columns = in_columns(rows, pieces)
         assert columns.mask(where, len(rows)).tolist() == wanted
@@ -122,7 +122,7 @@ def test_columns_say_what_the_row_test_says(
         waiting.put(np.arange(len(rows)), rows)
         assert waiting.mask(where, len(rows)).tolist() == wanted
     finally:
-        _column.MANY = before
+        column.MANY = before
     assert columns.rows(np.arange(len(rows))) == rows
 
 
@@ -185,10 +185,10 @@ def test_columns_come_back_from_the_disk(tmp_path: Path) -> None:
     index.codes = Codes.train(vectors, 200, index.settings)
     index.codes.add(np.arange(200), vectors)
     index.coded, index.revision = 200, 17
-    _saved.write(tmp_path, index)
+    disk.write(tmp_path, index)
 
     again = Index(8, Segments(tmp_path, 8, 100), Settings())
-    assert _saved.read(tmp_path, again)
+    assert disk.read(tmp_path, again)
     assert (again.revision, again.live, len(again.codes or [])) == (17, 200, 200)
     assert again.columns is not None
     assert again.columns.rows(np.arange(200)) == rows

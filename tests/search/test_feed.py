@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from hemline.errors import DataError, UsageError
-from hemline.search.catalog._feed import Feed
-from hemline.search.catalog._feed_images import ImageFiles
-from hemline.search.catalog._feed_map import (
+from hemline.search.catalog.sync.feed import Feed
+from hemline.search.catalog.sync.feed_images import ImageFiles
+from hemline.search.catalog.sync.feed_map import (
     FeedMapping,
     parse_pairs,
     read_mapping,
@@ -19,7 +19,7 @@ from hemline.search.catalog._feed_map import (
     remembered,
     understand,
 )
-from hemline.search.catalog._feed_values import Price, is_price, parse_price, pieces
+from hemline.search.catalog.sync.feed_values import Price, is_price, parse_price, pieces
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from hemline.search.catalog import _saved
-from hemline.search.catalog._protocol import Row
-from hemline.search.catalog._scan import scan, threads
-from hemline.search.catalog._settings import Settings
-from hemline.search.catalog.sqlite import SqliteStore
+from hemline.search.catalog.index import disk
+from hemline.search.catalog.index.scan import scan, threads
+from hemline.search.catalog.protocol import Row
+from hemline.search.catalog.settings import Settings
+from hemline.search.catalog.stores.sqlite import SqliteStore
 from hemline.search.where import Where
 
 DIM, COUNT = 32, 6000
@@ -173,12 +173,12 @@ def test_litter_is_left_behind_beside_the_searches(tmp_path: Path) -> None:
 
 def test_a_saved_index_is_used_and_caught_up(tmp_path: Path, monkeypatch: Any) -> None:
     store = filled(tmp_path, ONE)
-    saved = _saved.revision(tmp_path)
+    saved = disk.revision(tmp_path)
     assert saved == store.revision
     store.add(rows(made(20, 5), COUNT))
     store.close()
     monkeypatch.setattr(
-        "hemline.search.catalog._index.Index.make_codes", None
+        "hemline.search.catalog.index.index.Index.make_codes", None
     )  # must not be needed
     again = SqliteStore(tmp_path, ONE)
     assert len(codes_of_searched(again)) == COUNT + 20
@@ -195,7 +195,7 @@ def codes_of_searched(store: SqliteStore) -> Any:
 def test_a_damaged_index_is_as_good_as_none(tmp_path: Path, damage: str) -> None:
     store = filled(tmp_path, ONE)
     store.close()
-    saved = _saved.folders(tmp_path)[0]
+    saved = disk.folders(tmp_path)[0]
     codes = saved / "codes-0.faiss"
     if damage == "flip":
         data = bytearray(codes.read_bytes())

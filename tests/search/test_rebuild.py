@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import hemline.search.catalog._rebuild as rebuild_module
+import hemline.search.catalog.care.rebuild as rebuild_module
 from helpers.small_shop import manifest, state, write_picture
 from helpers.tiny_bundle import make_tiny_bundle
 from hemline.data.images import open_image
 from hemline.errors import CatalogBusy, CatalogError
 from hemline.search.bundle import Bundle
-from hemline.search.catalog import Catalog, _live
+from hemline.search.catalog import Catalog, pointer
 from hemline.search.encoder import BundleEncoder
 from hemline.search.engine import Engine
 
@@ -281,4 +281,4 @@ def test_killed_at_any_moment_and_no_search_sees_half_of_it(
     assert all(one in allowed for one in seen)
     assert_is_of(catalog, new)
     assert len(state(catalog)) == 80
-    assert _live.later(catalog.folder) == []
+    assert pointer.later(catalog.folder) == []

@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 
 from hemline.errors import CatalogError
-from hemline.search.catalog import _saved
-from hemline.search.catalog._protocol import Row
-from hemline.search.catalog._settings import Settings
-from hemline.search.catalog.memory import MemoryStore
-from hemline.search.catalog.sqlite import SqliteStore
+from hemline.search.catalog.index import disk
+from hemline.search.catalog.protocol import Row
+from hemline.search.catalog.settings import Settings
+from hemline.search.catalog.stores.memory import MemoryStore
+from hemline.search.catalog.stores.sqlite import SqliteStore
 from hemline.search.where import Where
 
 DIM = 16
@@ -254,7 +254,7 @@ def test_what_can_be_derived_is_repaired(tmp_path: Path) -> None:
     store = filled(tmp_path, settings=CODED)
     store.save()
     store.close()
-    flip(_saved.folders(tmp_path)[0] / "tags-codes.npy", 3)
+    flip(disk.folders(tmp_path)[0] / "tags-codes.npy", 3)
     shutil.copy(tmp_path / "segments" / "000001.seg", tmp_path / "segments" / "000044.seg")
     with sqlite3.connect(tmp_path / "catalog.sqlite") as db:
         db.execute("UPDATE segments SET count = 3 WHERE number = 2")
@@ -427,7 +427,7 @@ def test_an_index_that_cannot_be_saved_loses_nothing(
 ) -> None:
     store = filled(tmp_path, settings=CODED)
     store.save()
-    first = _saved.revision(tmp_path)
+    first = disk.revision(tmp_path)
     store.add(rows(450, 50))
 
     def full(*_: object, **__: object) -> None:
@@ -435,11 +435,11 @@ def test_an_index_that_cannot_be_saved_loses_nothing(
 
     monkeypatch.setattr(np, "save", full)
     store.save()
-    assert _saved.revision(tmp_path) == first
+    assert disk.revision(tmp_path) == first
     assert len(list((tmp_path / "index").iterdir())) == 1
     monkeypatch.undo()
     store.save()
-    assert _saved.revision(tmp_path) == first + 1
+    assert disk.revision(tmp_path) == first + 1
     same(store, twin(500))
     store.close()
 

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from helpers.crash_ops import plain
-from hemline.search.catalog._protocol import Row
-from hemline.search.catalog._settings import Settings
-from hemline.search.catalog.memory import MemoryStore
-from hemline.search.catalog.sqlite import SqliteStore
+from hemline.search.catalog.protocol import Row
+from hemline.search.catalog.settings import Settings
+from hemline.search.catalog.stores.memory import MemoryStore
+from hemline.search.catalog.stores.sqlite import SqliteStore
 from hemline.search.where import Where
 
 DIM = 16

@@ -22,7 +22,7 @@ from hemline.data.images import encode_jpeg
 from hemline.errors import CatalogError, DataError, UsageError
 from hemline.search.bundle import Bundle
 from hemline.search.catalog import Catalog
-from hemline.search.catalog._feed_map import parse_pairs
+from hemline.search.catalog.sync.feed_map import parse_pairs
 from hemline.search.encoder import BundleEncoder
 
 
@@ -114,7 +114,7 @@ def test_a_known_file_isn_t_even_read(
     path = feed(tmp_path, lines(tmp_path, 3))
     catalog.sync(path)
     read: list[str] = []
-    import hemline.search.catalog._opening as opening
+    import hemline.search.catalog.opening as opening
 
     real = opening.read_bytes
     monkeypatch.setattr(opening, "read_bytes", lambda p: read.append(Path(p).name) or real(p))

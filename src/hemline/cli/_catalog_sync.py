@@ -13,9 +13,9 @@ import typer
 from hemline.cli._common import JsonOption, emit, err, natives_hushed, out, progress, say
 
 if TYPE_CHECKING:
-    from hemline.search.catalog._feed_map import FeedMapping
-    from hemline.search.catalog._protocol import Counts
-    from hemline.search.catalog._sync import Removals, SyncReport
+    from hemline.search.catalog.protocol import Counts
+    from hemline.search.catalog.sync.apply import Removals, SyncReport
+    from hemline.search.catalog.sync.feed_map import FeedMapping
 
 _SHOWN = 10
 
@@ -140,7 +140,7 @@ def sync(
 
 def _said(columns: Sequence[str], file: Path | None, images: Path | None) -> FeedMapping | None:
     """What the command line says about the feed, or None where it says nothing."""
-    from hemline.search.catalog._feed_map import FeedMapping, parse_pairs, read_mapping
+    from hemline.search.catalog.sync.feed_map import FeedMapping, parse_pairs, read_mapping
 
     if not columns and file is None and images is None:
         return None
@@ -151,7 +151,7 @@ def _said(columns: Sequence[str], file: Path | None, images: Path | None) -> Fee
 
 def _unasked(asked: list[Removals], removals: Removals) -> bool:
     """Whether so few products leave that nobody is asked; notes what somebody is asked about."""
-    from hemline.search.catalog._sync import REMOVALS
+    from hemline.search.catalog.sync.apply import REMOVALS
 
     if removals.share > REMOVALS:
         asked.append(removals)

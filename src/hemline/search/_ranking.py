@@ -15,8 +15,8 @@ import numpy as np
 
 from hemline.encoding import Encoder
 from hemline.search._clock import Clock
-from hemline.search.catalog._arithmetic import ranked
-from hemline.search.catalog._protocol import Ids, Neighbours, Store
+from hemline.search.catalog.arithmetic import ranked
+from hemline.search.catalog.protocol import Ids, Neighbours, Store
 from hemline.search.rerank import Scores, rescore_together
 from hemline.search.where import Where
 from hemline.types import FloatArray

@@ -15,7 +15,7 @@ from hemline.errors import CatalogError, UsageError
 from hemline.search._clock import Clock
 from hemline.search._ranking import FUSIONS, Product, Query, Ranking
 from hemline.search.catalog import Catalog, Row
-from hemline.search.catalog._live import Live
+from hemline.search.catalog.pointer import Live
 from hemline.search.detector import BundleDetector, best_garment, clothes, margined
 from hemline.search.where import Where
 from hemline.types import Box, Detection, FloatArray, Hit, Image, SearchResult

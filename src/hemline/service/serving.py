@@ -16,7 +16,7 @@ from hemline.encoding import Encoder
 from hemline.errors import CatalogError
 from hemline.search.bundle import Bundle
 from hemline.search.catalog import Catalog
-from hemline.search.catalog._live import Live
+from hemline.search.catalog.pointer import Live
 from hemline.search.engine import Engine
 from hemline.service.batching import BatchingEncoder, Told
 from hemline.service.jobs import Jobs

@@ -15,10 +15,10 @@ from typing import Any
 
 from hemline.data.images import MAX_BYTES
 from hemline.errors import DataError, HemlineError
-from hemline.search.catalog._feed import Feed
-from hemline.search.catalog._feed_images import ImageFiles
-from hemline.search.catalog._feed_map import FeedMapping, understand
-from hemline.search.catalog._products import Product, products
+from hemline.search.catalog.sync.feed import Feed
+from hemline.search.catalog.sync.feed_images import ImageFiles
+from hemline.search.catalog.sync.feed_map import FeedMapping, understand
+from hemline.search.catalog.sync.products import Product, products
 from hemline.service.jobs import Ended, Job, Jobs, Refused
 from hemline.service.writing import Put, Writer
 

@@ -20,9 +20,9 @@ from hemline.data.images import encode_jpeg, open_image
 from hemline.data.preprocess import square
 from hemline.errors import CatalogBusy, HemlineError, ImageError, UsageError
 from hemline.search.catalog import Catalog, Row
-from hemline.search.catalog._live import Live
-from hemline.search.catalog._opening import New, Opened, Same, Stored, embed_and_store
-from hemline.search.catalog._pictures import MAX_SIDE, QUALITY
+from hemline.search.catalog.opening import New, Opened, Same, Stored, embed_and_store
+from hemline.search.catalog.pictures import MAX_SIDE, QUALITY
+from hemline.search.catalog.pointer import Live
 from hemline.service.metrics import Metrics
 from hemline.service.problems import busy
 from hemline.service.settings import Settings

@@ -2,7 +2,7 @@
 
 A catalogue is a folder: the store's files (``catalog.sqlite`` …), ``bundle/`` (a copy of the bundle
 that made its vectors) and ``pictures/`` (a bounded copy of each picture). After a rebuild the first
-two lie in a folder of their own (`hemline.search.catalog._live`).
+two lie in a folder of their own (`hemline.search.catalog.pointer`).
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hemline.registry import Registry
-from hemline.search.catalog._protocol import Advance, Row, Store, StoreSpec, silent
+from hemline.search.catalog.protocol import Advance, Row, Store, StoreSpec, silent
 
 if TYPE_CHECKING:
     from hemline.data.manifest import Manifest
     from hemline.encoding import Encoder
     from hemline.search.bundle import Bundle
-    from hemline.search.catalog._care import Health
-    from hemline.search.catalog._feed_map import FeedMapping
-    from hemline.search.catalog._ingest import AddReport
-    from hemline.search.catalog._live import Live
-    from hemline.search.catalog._rebuild import RebuildReport
-    from hemline.search.catalog._sync import Removals, SyncReport
+    from hemline.search.catalog.care.health import Health
+    from hemline.search.catalog.care.rebuild import RebuildReport
+    from hemline.search.catalog.ingest import AddReport
+    from hemline.search.catalog.pointer import Live
+    from hemline.search.catalog.sync.apply import Removals, SyncReport
+    from hemline.search.catalog.sync.feed_map import FeedMapping
     from hemline.search.encoder import BundleEncoder
 
 __all__ = ["STORES", "Catalog", "Row", "Store", "StoreSpec"]
 
-#: The stores: each module of this package declares ``STORES``, a name → its `StoreSpec`.
-STORES: Registry[StoreSpec] = Registry("hemline.search.catalog", "STORES", "store")
+#: The stores: each module of ``stores`` declares ``STORES``, a name → its `StoreSpec`.
+STORES: Registry[StoreSpec] = Registry("hemline.search.catalog.stores", "STORES", "store")
 
 DEFAULT_STORE = "sqlite"
 
@@ -49,7 +49,7 @@ class Catalog:
     """
 
     def __init__(self, folder: Path | None, live: Live) -> None:
-        from hemline.search.catalog._pictures import Pictures
+        from hemline.search.catalog.pictures import Pictures
 
         self.folder = folder
         self.pictures = Pictures(folder / "pictures") if folder else None
@@ -77,9 +77,9 @@ class Catalog:
         Raises:
             CatalogError: the folder is there and isn't empty.
         """
-        from hemline.search.catalog import _folder
+        from hemline.search.catalog import folders
 
-        _folder.create(Path(folder), bundle, STORES[store])
+        folders.create(Path(folder), bundle, STORES[store])
         return cls.open(folder)
 
     @classmethod
@@ -90,14 +90,14 @@ class Catalog:
             CatalogError: none there, damaged, of another format version, or its bundle isn't the
                 one that made its vectors.
         """
-        from hemline.search.catalog import _folder
+        from hemline.search.catalog import folders
 
-        return cls(Path(folder), _folder.open_live(Path(folder)))
+        return cls(Path(folder), folders.open_live(Path(folder)))
 
     @classmethod
     def in_memory(cls, bundle: Bundle) -> Catalog:
         """An empty one that is gone with the process and keeps no pictures; exact."""
-        from hemline.search.catalog._live import Live
+        from hemline.search.catalog.pointer import Live
 
         store = STORES["memory"].create(Path(), bundle.fingerprint, bundle.info.embedding_dim)
         return cls(None, Live(None, bundle, store))
@@ -119,14 +119,14 @@ class Catalog:
         Raises:
             CatalogError: what another process has made live can't be opened.
         """
-        from hemline.search.catalog import _folder, _live
+        from hemline.search.catalog import folders, pointer
 
-        if self.folder is None or _live.stamp(self.folder) == self._live.stamp:
+        if self.folder is None or pointer.stamp(self.folder) == self._live.stamp:
             return self._live
         if self._reopening.acquire(blocking=False):
             try:
-                if _live.stamp(self.folder) != self._live.stamp:
-                    self._live = _folder.open_live(self.folder)
+                if pointer.stamp(self.folder) != self._live.stamp:
+                    self._live = folders.open_live(self.folder)
             finally:
                 self._reopening.release()
         return self._live
@@ -138,17 +138,17 @@ class Catalog:
         Raises:
             CatalogError: another process or thread writes.
         """
-        from hemline.search.catalog import _live
+        from hemline.search.catalog import pointer
 
         while True:
             live = self.live()
             with live.store.writing() as died:
-                if self.folder is not None and _live.stamp(self.folder) != live.stamp:
+                if self.folder is not None and pointer.stamp(self.folder) != live.stamp:
                     continue  # rebuilt between the look and the lock
                 if died and self.pictures:
                     self.pictures.sweep(live.store.pictures())
                 if self.folder is not None:
-                    _live.sweep(self.folder)
+                    pointer.sweep(self.folder)
                 yield live
                 return
 
@@ -188,9 +188,9 @@ class Catalog:
                 ``advance`` is kept.
             UsageError: no row is for a catalogue, or bad options.
         """
-        from hemline.search.catalog._crops import find_crop
-        from hemline.search.catalog._ingest import coder_of, gallery, ingest, workers_of
-        from hemline.search.catalog._opening import Opener
+        from hemline.search.catalog.crops import find_crop
+        from hemline.search.catalog.ingest import coder_of, gallery, ingest, workers_of
+        from hemline.search.catalog.opening import Opener
 
         count = workers_of(batch, workers)
         with self.writing() as live:
@@ -242,9 +242,9 @@ class Catalog:
             CatalogError: it would take out more than is allowed (nothing was changed), another
                 writer, or no room.
         """
-        from hemline.search.catalog import _run_sync
+        from hemline.search.catalog.sync import run
 
-        return _run_sync.sync(
+        return run.sync(
             self,
             Path(feed),
             mapping=mapping,
@@ -276,9 +276,9 @@ class Catalog:
 
     def stats(self) -> dict[str, Any]:
         """Counts and what it was made with, for people and for ``--json``."""
-        from hemline.search.catalog import _stats
+        from hemline.search.catalog import stats
 
-        return _stats.stats(self)
+        return stats.stats(self)
 
     # Care
 
@@ -303,10 +303,10 @@ class Catalog:
         Raises:
             CatalogError: to be repaired while another process writes.
         """
-        from hemline.search.catalog import _care
+        from hemline.search.catalog.care import health
 
         with self.writing() if repair else nullcontext():
-            return _care.check(self, repair, deep, advance)
+            return health.check(self, repair, deep, advance)
 
     def compact(self, *, advance: Advance = silent) -> dict[str, int]:
         """Gives the room of removed rows and stray files back, while others search.
@@ -314,9 +314,9 @@ class Catalog:
         Raises:
             CatalogError: another writer, no room, or a damaged store.
         """
-        from hemline.search.catalog import _care
+        from hemline.search.catalog.care import health
 
-        return _care.compact(self, advance)
+        return health.compact(self, advance)
 
     def backup(
         self, target: str | os.PathLike[str], *, advance: Advance = silent
@@ -328,9 +328,10 @@ class Catalog:
         Raises:
             CatalogError: the target is there already, no room, or a damaged store.
         """
-        from hemline.search.catalog import _backup, _folder
+        from hemline.search.catalog import folders
+        from hemline.search.catalog.care import backup
 
-        return _backup.backup(self, Path(target), _folder.kind(self.folder), advance)
+        return backup.backup(self, Path(target), folders.kind(self.folder), advance)
 
     def rebuild(
         self,
@@ -357,12 +358,13 @@ class Catalog:
             CatalogError: copies can't be opened, another rebuild or (at the end) a writer is at
                 work, or no room; the catalogue is as it was.
         """
-        from hemline.search.catalog import _folder, _rebuild
+        from hemline.search.catalog import folders
+        from hemline.search.catalog.care import rebuild
 
-        return _rebuild.rebuild(
+        return rebuild.rebuild(
             self,
             bundle,
-            _folder.kind(self.folder),
+            folders.kind(self.folder),
             batch=batch,
             threads=threads,
             drop_lost=drop_lost,
@@ -375,9 +377,10 @@ class Catalog:
         Raises:
             CatalogError: it is at work.
         """
-        from hemline.search.catalog import _folder, _rebuild
+        from hemline.search.catalog import folders
+        from hemline.search.catalog.care import rebuild
 
-        return _rebuild.abandon(self, _folder.kind(self.folder))
+        return rebuild.abandon(self, folders.kind(self.folder))
 
     def export(
         self,
@@ -395,6 +398,6 @@ class Catalog:
         Raises:
             UsageError: another suffix.
         """
-        from hemline.search.catalog import _export
+        from hemline.search.catalog.care import export
 
-        return _export.export(self, Path(path), vectors, advance)
+        return export.export(self, Path(path), vectors, advance)

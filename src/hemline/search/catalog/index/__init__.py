@@ -1,0 +1,1 @@
+"""The index in memory: codes that are scanned, and columns on which conditions are worked out."""

@@ -1,0 +1,1 @@
+"""A catalogue made equal to a shop's product feed."""
