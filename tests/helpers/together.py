@@ -26,7 +26,10 @@ from hemline.search.where import Where
 
 DIM = 24
 SEEN_WITHIN = 1.0  # seconds after which a commit must be seen
-_RECORD = struct.Struct("<qqqd")  # changes begun, changes done, version (0: not there), when
+PATIENCE = 30.0  # seconds until one that isn't seen counts as lost: a machine may be busy
+# Changes begun, when, version (0: not there), changes done: written in this order, so that a record
+# of which a part is written already has more changes begun than done.
+_RECORD = struct.Struct("<qdqq")
 
 
 @dataclass
@@ -90,10 +93,11 @@ class Board:
         self._write(picture, begun, begun, version, time.monotonic())
 
     def _write(self, picture: int, *values: Any) -> None:
-        _RECORD.pack_into(self._bytes, picture * _RECORD.size, *values)
+        begun, done, version, when = values
+        _RECORD.pack_into(self._bytes, picture * _RECORD.size, begun, when, version, done)
 
     def read(self, picture: int) -> tuple[int, int, int, float]:
-        begun, done, version, when = _RECORD.unpack_from(self._bytes, picture * _RECORD.size)
+        begun, when, version, done = _RECORD.unpack_from(self._bytes, picture * _RECORD.size)
         return begun, done, version, when
 
 
@@ -222,14 +226,14 @@ def _wait_for_newest(store: Any, board: Board, seen: Seen, rng: np.random.Genera
     if begun != done or version == 0 or time.monotonic() - when > 0.05:
         return
     query = vector(newest, version)
-    while time.monotonic() - when < 3 * SEEN_WITHIN:
+    while time.monotonic() - when < PATIENCE:
         found = store.search(query, 1)
         if len(found.similarity) and found.similarity[0] > 0.999:
             seen.delays.append(time.monotonic() - when)
             return
         if board.read(newest)[0] != begun:
             return  # changed again meanwhile
-    seen.failures.append(f"{newest} v{version} not seen for {3 * SEEN_WITHIN} s")
+    seen.failures.append(f"{newest} v{version} not seen for {PATIENCE} s")
 
 
 def together(folder: Path, seconds: float, readers: int = 3, pictures: int = 600) -> Seen:
@@ -251,7 +255,7 @@ def together(folder: Path, seconds: float, readers: int = 3, pictures: int = 600
     try:
         for process in processes:
             process.start()
-        parts = [results.get(timeout=seconds + 60) for _ in processes]
+        parts = [results.get(timeout=seconds + 60 + PATIENCE) for _ in processes]
         for process in processes:
             process.join(30)
     finally:

@@ -6,17 +6,24 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.together import together
+from helpers.together import PATIENCE, Seen, together
+
+#: Seconds; a busy machine needs longer until enough has happened.
+LENGTHS = (4.0, 10.0, 30.0)
+
+
+def enough(seen: Seen) -> bool:
+    """Whether what was looked at says something."""
+    counts = (seen.commits > 5, seen.compacts, seen.reopened, seen.searches > 20, seen.must > 5)
+    return all(counts) and len(seen.delays) > 1
 
 
 def test_readers_see_what_was_acknowledged_and_nothing_else(tmp_path: Path) -> None:
-    seen = together(tmp_path / "store", seconds=4.0, readers=2, pictures=300)
-    assert seen.failures == []
-    assert seen.commits > 5
-    assert seen.compacts >= 1
-    assert seen.reopened >= 1
-    assert seen.searches > 20
-    assert seen.must > 5
-    assert len(seen.delays) > 1
+    for seconds in LENGTHS:
+        seen = together(tmp_path / f"store-{seconds}", seconds, readers=2, pictures=300)
+        assert seen.failures == []
+        if enough(seen):
+            break
+    assert enough(seen), seen
     # The second that is promised is measured by benchmarks/together.py; a test machine may be busy.
-    assert float(np.percentile(seen.delays, 99)) < 10.0
+    assert float(np.percentile(seen.delays, 99)) < PATIENCE

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import uvicorn
@@ -14,6 +16,14 @@ from starlette.types import Receive, Scope, Send
 
 from hemline.service.handing import TOKEN, Handing, Handover
 from hemline.service.problems import Problem
+
+T = TypeVar("T")
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """In a thread of its own: other tests' browser leaves a loop that runs in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 async def _writer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,7 +90,7 @@ def _listen_later(path: Path, waits: float, stale: bool) -> tuple[int, bytes]:
             with suppress(asyncio.CancelledError):
                 await serving
 
-    return asyncio.run(run())
+    return _run(run())
 
 
 @pytest.mark.parametrize("stale", [False, True], ids=["at the start", "after a death"])
@@ -93,6 +103,6 @@ def test_a_write_waits_for_its_writer(tmp_path: Path, stale: bool) -> None:
 def test_a_writer_that_does_not_come_is_a_503(tmp_path: Path) -> None:
     handing = Handing(_never, Handover(tmp_path / "w.sock", "secret"), 5.0, patience=0.2)
     with pytest.raises(Problem) as told:
-        asyncio.run(_ask(handing))
+        _run(_ask(handing))
     assert told.value.status == 503
     assert "writer is starting" in told.value.detail
