@@ -156,7 +156,10 @@ SYSTEMS: tuple[System, ...] = (
     _ahbn("AHBN", main=True),
     _seam("Seam", main=True),
     _seam("Seam, triplet", "model.config.loss=triplet"),
-    _seam("Seam, proxy anchor", "model.config.loss=proxy_anchor"),
+    _seam(  # the proxy-anchor paper's rates
+        "Seam, proxy anchor", "model.config.loss=proxy_anchor", "stages.all.lr=0.0001",
+        "stages.all.lr_scale.items=100",
+    ),
     _seam("Seam, centroid", "model.config.loss=centroid"),
     _seam("Seam, frozen trunk", "model.config.frozen=true"),
     _seam("Seam, no landmarks", "model.config.landmarks=false"),

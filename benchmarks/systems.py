@@ -78,7 +78,7 @@ def recipe_of(system: System, seed: int, args: argparse.Namespace) -> Recipe:
         )
     still = [frozen(system)] if frozen(system) else []
     settings = [one.replace("[category]", args.categories) for one in system.settings]
-    return load(system.recipe, "bench", [*settings, *common, *still, *stages])
+    return load(system.recipe, "bench", [*common, *still, *settings, *stages])
 
 
 def folder_of(runs: Path, name: str, seed: int) -> Path:

@@ -22,6 +22,7 @@ def test_proxy_anchor_is_the_papers_sum() -> None:
     layer = ProxyAnchor(6, margin=0.1, alpha=4)
     layer.expect(torch.tensor([9, 5, 12]))
     assert layer.numbers.tolist() == [5, 9, 12]
+    layer(embeddings(seed=4), torch.tensor([9, 5, 12, 5]))  # all are seen
     found = embeddings()
     cosine = (found @ functional.normalize(layer.proxies, dim=1).T).detach()
     places = [0, 1, 0]  # the drawn product is left out
@@ -41,6 +42,29 @@ def test_proxy_anchor_is_the_papers_sum() -> None:
     assert math.isclose(float(loss.detach()), positive / 2 + negative / 3, rel_tol=1e-4)
     loss.backward()
     assert layer.proxies.grad is not None
+
+
+def test_a_proxy_begins_where_its_item_is_first_seen() -> None:
+    layer = ProxyAnchor(6, margin=0.1, alpha=4)
+    layer.expect(torch.tensor([5, 9, 12]))
+    found = embeddings().requires_grad_()
+    assert float(layer.eval()(found, ITEMS).detach()) == 0.0  # nothing is seen but in training
+    loss = layer.train()(found, ITEMS)
+    first = functional.normalize((found[0] + found[2]) / 2, dim=0)
+    torch.testing.assert_close(layer.proxies[0], first)
+    torch.testing.assert_close(layer.proxies[1], found[1])
+    assert not layer.proxies[2].any()  # not seen yet: nobody is pushed away from it
+    alone = ProxyAnchor(6, margin=0.1, alpha=4)  # as if there were no third item
+    alone.expect(torch.tensor([5, 9]))
+    torch.testing.assert_close(loss, alone(found, ITEMS))
+    loss.backward()
+    assert layer.proxies.grad is not None
+    assert found.grad is not None
+    assert layer.proxies.grad[:2].any(dim=1).all()
+    assert not layer.proxies.grad[2].any()
+    assert found.grad[:3].any(dim=1).all()
+    layer(embeddings(seed=3), ITEMS)
+    torch.testing.assert_close(layer.proxies[1], found[1])  # from then on it is learned
 
 
 def test_a_centroid_is_the_running_mean_of_shop_pictures() -> None:

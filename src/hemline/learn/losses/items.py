@@ -1,7 +1,9 @@
 """Losses against something that stands for each training item: a proxy or a centroid.
 
 - ``proxy_anchor``: S. Kim, D. Kim, M. Cho, M. Kwak, "Proxy Anchor Loss for Deep Metric Learning",
-  CVPR 2020, https://arxiv.org/abs/2003.13911; by pytorch-metric-learning.
+  CVPR 2020, https://arxiv.org/abs/2003.13911; by pytorch-metric-learning. Its proxies are drawn at
+  random. With a few pictures of each item they don't come near their items before the training
+  ends, so here a proxy begins where its item is first seen.
 - ``centroid``: M. Wieczorek, B. Rychalska, J. Dąbrowski, "On the Unreasonable Effectiveness of
   Centroids in Image Retrieval", 2021, https://arxiv.org/abs/2104.13643: a photo is compared with
   the mean of its item's shop pictures and of others'. Here the means run along the training, and a
@@ -18,7 +20,7 @@ from hemline.learn.layers.items import OfItems
 
 
 class ProxyAnchor(OfItems):
-    """A learned proxy for each item.
+    """A learned proxy for each item; zero until its item is seen.
 
     Args:
         dim: D of the embeddings.
@@ -31,20 +33,35 @@ class ProxyAnchor(OfItems):
         self.proxies = nn.Parameter(torch.zeros(0, dim))
 
     def make(self, count: int) -> None:
-        drawn = torch.randn(count, self.dim, device=self.proxies.device)
-        self.proxies = nn.Parameter(functional.normalize(drawn, dim=1))
+        self.proxies = nn.Parameter(torch.zeros(count, self.dim, device=self.proxies.device))
 
     def forward(self, embeddings: Tensor, items: Tensor) -> Tensor:
-        """(B, D) unit embeddings of (B,) items → () loss; unknown items count for nothing."""
+        """(B, D) unit embeddings of (B,) items → () loss over the proxies of items seen so far.
+
+        Unknown items count for nothing. In training, items that are seen for the first time get
+        their proxy: the mean of their embeddings.
+        """
         from pytorch_metric_learning.losses import ProxyAnchorLoss
 
         place, known = self.places(items)
-        if not bool(known.any()):
+        if self.training:
+            self._begin(embeddings.detach()[known], place[known])
+        seen = self.proxies.detach().any(dim=1)
+        counted = known & seen[place]
+        if not bool(counted.any()):
             return embeddings.sum() * 0.0
-        loss = ProxyAnchorLoss(len(self.numbers), self.dim, margin=self.margin, alpha=self.alpha)
-        loss.proxies = self.proxies
-        value: Tensor = loss(embeddings[known], place[known])
+        number = torch.cumsum(seen, dim=0) - 1  # of a proxy among those that were seen
+        loss = ProxyAnchorLoss(int(seen.sum()), self.dim, margin=self.margin, alpha=self.alpha)
+        del loss.proxies  # its own, drawn ones
+        loss.proxies = self.proxies[seen]
+        value: Tensor = loss(embeddings[counted], number[place[counted]])
         return value
+
+    @torch.no_grad()
+    def _begin(self, embeddings: Tensor, place: Tensor) -> None:
+        for row in torch.unique(place).tolist():
+            if not bool(self.proxies[row].any()):
+                self.proxies[row] = functional.normalize(embeddings[place == row].mean(0), dim=0)
 
 
 class Centroids(OfItems):

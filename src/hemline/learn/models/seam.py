@@ -48,6 +48,9 @@ from hemline.learn.model import (
 from hemline.types import LANDMARKS, Domain
 
 JOIN, TAGS, CONTEXT = "join", "tags", "context"
+#: Learning rates. At a faster one proxies push all embeddings onto one point, away from them all,
+#: before they tell them apart; the slow one is the proxy-anchor paper's.
+RATE, PROXY_RATE = 3e-4, 1e-4
 
 
 class SeamConfig(ModelConfig):
@@ -167,14 +170,21 @@ class Seam(RetrievalModel):
         if isinstance(self.items, ProxyAnchor):
             parts.append("items")
         first = tuple(parts if self.config.frozen else ["trunk", *parts])
-        found = [_stage(JOIN, first, 20, self.config.margin)]
+        found = [self._stage(JOIN, first, 20)]
         if TAGS in self._names:
             parts.append("tag_attention")
-            found.append(_stage(TAGS, tuple(parts), 10, self.config.margin))
+            found.append(self._stage(TAGS, tuple(parts), 10))
         if CONTEXT in self._names:
             parts.append("context_attention")
-            found.append(_stage(CONTEXT, tuple(parts), 10, self.config.margin))
+            found.append(self._stage(CONTEXT, tuple(parts), 10))
         return tuple(found)
+
+    def _stage(self, name: str, trains: tuple[str, ...], epochs: int) -> Stage:
+        lr = PROXY_RATE if isinstance(self.items, ProxyAnchor) else RATE
+        margin = self.config.margin
+        return Stage(
+            name, trains, epochs=epochs, lr=lr, optimizer="adamw", weight_decay=0.01, margin=margin
+        )
 
     def _local(self, images: Tensor, domain: Domain) -> tuple[Tensor, Tensor | None]:
         """(B, 3, S, S) → local (B, D, L), landmark maps (B, 8, H, W) where they are learned."""
@@ -273,12 +283,6 @@ class Seam(RetrievalModel):
             torch.cat([batch.street_items, batch.shop_items]),
         )
         return loss
-
-
-def _stage(name: str, trains: tuple[str, ...], epochs: int, margin: float) -> Stage:
-    return Stage(
-        name, trains, epochs=epochs, lr=3e-4, optimizer="adamw", weight_decay=0.01, margin=margin
-    )
 
 
 def _stage_from_state(model: nn.Module, _: object) -> None:
