@@ -48,7 +48,7 @@ DOCS = ROOT / "docs/results.md"
 KS = (1, 5, 20)
 #: What a finished run has.
 DONE = "measured.json"
-#: Where the table of a protocol stands.
+#: Where a table stands; its name is its protocol's, or ``--table``.
 MARK = "<!-- systems, {}: benchmarks/systems.py writes from here -->"
 END = "<!-- systems, {}: to here -->"
 
@@ -245,13 +245,15 @@ def main() -> None:
     parser.add_argument("--dozen", action="store_true", help="only the dozen that matter")
     parser.add_argument("--part", default="0/1", help="I/N: this process does the I-th of N parts")
     parser.add_argument("--gather", action="store_true", help="only what is measured already")
+    parser.add_argument("--table", help="whose place in docs/results.md it takes; the protocol's")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--write", action="store_true", help="write the table into docs/results.md")
     args = parser.parse_args()
     groceries = args.protocol == "grocery"
     args.crop = args.crop or ("none" if groceries else "box")
     args.categories = "[coarse]" if groceries else "[category]"
-    name = "systems-grocery.json" if groceries else "systems.json"
+    args.table = args.table or args.protocol
+    name = "systems.json" if args.table == "atelier" else f"systems-{args.table}.json"
     output = args.output or ROOT / "benchmarks/results" / name
     manifest = Manifest.read(args.manifest)
     (protocol,) = build(args.protocol, manifest, Choices(crop=args.crop))
@@ -285,8 +287,8 @@ def main() -> None:
     print(table(result))
     if args.write:
         text = DOCS.read_text(encoding="utf-8")
-        start = text.index(MARK.format(args.protocol)) + len(MARK.format(args.protocol))
-        end = text.index(END.format(args.protocol))
+        start = text.index(MARK.format(args.table)) + len(MARK.format(args.table))
+        end = text.index(END.format(args.table))
         DOCS.write_text(text[:start] + "\n" + table(result) + "\n" + text[end:], encoding="utf-8")
 
 
