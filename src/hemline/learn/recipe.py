@@ -79,7 +79,8 @@ class DataRecipe(_Part):
         carve: how a validation part is cut where no row has the split ``val``.
         keep_out: rows of a protocol that neither train nor validate.
         crop: ``none`` keeps the whole picture, ``box`` cuts to the row's box where it has one (then
-            whoever searches must give a box too).
+            whoever searches must give a box too), ``either`` takes one or the other by lot each
+            time, on each side of a pair, and validates with whole pictures.
         normalisation: ``model`` (as the model says), ``computed`` from the training pictures, or
             the numbers.
         epoch: an epoch visits every street ``photos`` row once, or every one of the ``items`` once.
@@ -93,7 +94,7 @@ class DataRecipe(_Part):
     val: str | None = "val"
     carve: Carve = Carve()
     keep_out: KeepOut | None = None
-    crop: Literal["box", "none"] = "none"
+    crop: Literal["box", "none", "either"] = "none"
     normalisation: Literal["model", "computed"] | Normalisation = "model"
     epoch: Literal["photos", "items"] = "photos"
     repeats: int = Field(default=1, ge=1)

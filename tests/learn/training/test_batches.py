@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -130,3 +131,24 @@ def test_channel_statistics_are_those_of_all_pixels(manifest: Manifest) -> None:
     mean, std = channel_statistics(pictures, rows)
     np.testing.assert_allclose(mean, stacked.mean(axis=0), atol=1e-4)
     np.testing.assert_allclose(std, stacked.std(axis=0), atol=1e-4)
+
+
+def test_either_cut_is_taken_by_lot_on_each_side(manifest: Manifest) -> None:
+    boxed = [replace(record, box=Box(5, 8, 40, 45)) for record in manifest]
+    manifest = Manifest.from_records(boxed, manifest.root)
+    cut, whole = Pictures(manifest, SPEC), Pictures(manifest, SPEC, boxes=False)
+    seen = set()
+    for seed in range(40):
+        pairs = [Pair(1, 0, seed), Pair(6, 4, seed + 1000)]
+        raw = dataset(manifest, [pairs], whole=whole)[0]
+        again = dataset(manifest, [pairs], whole=whole)[0]
+        assert raw is not None
+        assert again is not None
+        assert torch.equal(raw.street, again.street)
+        sides = []
+        for found, row in ((raw.street[0], 1), (raw.shop[0], 0)):
+            is_cut = np.array_equal(found.numpy(), cut[row])
+            assert is_cut != np.array_equal(found.numpy(), whole[row])
+            sides.append(is_cut)
+        seen.add(tuple(sides))
+    assert len(seen) == 4

@@ -45,6 +45,7 @@ class PairDataset(Dataset[RawBatch | None]):
         spec: the model's preprocessing.
         augmentation: of training pictures.
         with_landmarks: whether the model learns from landmarks.
+        whole: the same pictures uncut; each time one of the two is taken by lot.
     """
 
     def __init__(
@@ -56,9 +57,11 @@ class PairDataset(Dataset[RawBatch | None]):
         spec: Preprocessing,
         augmentation: Augmentation = NONE,
         with_landmarks: bool = False,
+        whole: Pictures | None = None,
     ) -> None:
         self.batches, self.pictures, self.items, self.tags = batches, pictures, items, tags
         self.spec, self.augmentation, self.with_landmarks = spec, augmentation, with_landmarks
+        self.whole = whole
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -72,14 +75,16 @@ class PairDataset(Dataset[RawBatch | None]):
         items: list[int] = []
         taken = int(self.items.max()) + 1
         for pair in self.batches[number]:
-            photo, picture = self.pictures[pair.street], self.pictures[pair.shop]
+            rng = np.random.default_rng(pair.seed)
+            asked, answers = self._cut(rng), self._cut(rng)
+            photo, picture = asked[pair.street], answers[pair.shop]
             if photo is None or picture is None:
                 continue
-            rng = np.random.default_rng(pair.seed)
             virtual = rng.random() < self.augmentation.virtual_products
             change = draw_recolouring(rng) if virtual else None
-            photo, first = self._changed(photo, pair.street, "street", rng, change)
-            picture, second = self._changed(picture, pair.shop, "shop", rng, change)
+            marks = [self._marks(asked, pair.street), self._marks(answers, pair.shop)]
+            photo, first = self._changed(photo, marks[0], "street", rng, change)
+            picture, second = self._changed(picture, marks[1], "shop", rng, change)
             street.append(photo)
             shop.append(picture)
             places.append((first, second))
@@ -104,16 +109,21 @@ class PairDataset(Dataset[RawBatch | None]):
             landmarks,
         )
 
+    def _cut(self, rng: np.random.Generator) -> Pictures:
+        return self.pictures if self.whole is None or rng.random() < 0.5 else self.whole
+
+    def _marks(self, pictures: Pictures, row: int) -> FloatArray | None:
+        return pictures.landmarks(row) if self.with_landmarks else None
+
     def _changed(
         self,
         square: Image,
-        row: int,
+        points: FloatArray | None,
         domain: str,
         rng: np.random.Generator,
         change: Recolouring | None,
     ) -> tuple[Image, FloatArray | None]:
         spec = self.augmentation if self.augmentation.domains in ("both", domain) else NONE
-        points = self.pictures.landmarks(row) if self.with_landmarks else None
         return augment(square, points, spec, self.spec.size, rng, change)
 
 

@@ -125,9 +125,12 @@ def _train(
         count = checkpoint.take_over(model, Path(recipe.start))
         say(f"{count} of {len(model.state_dict())} tensors start from the run {recipe.start}")
     plan = planned(model.stages(), recipe.stages)
-    pictures, shown = _pictures(recipe, manifest, model.preprocessing)
+    pictures, whole, shown = _pictures(recipe, manifest, model.preprocessing)
     with progress("Reading training pictures") as advance:
         pictures.fill(learning.tolist(), advance)
+    if whole is not None:
+        with progress("Reading them uncut") as advance:
+            whole.fill(learning.tolist(), advance)
     model.preprocessing = _preprocessing(recipe, model.preprocessing, pictures, parts)
     _tell_skipped(pictures, learning.tolist(), say)
     items = np.unique(manifest.column("item_id").astype(str), return_inverse=True)[1].astype(
@@ -159,6 +162,7 @@ def _train(
             model.preprocessing,
             recipe.data.augment,
             "landmarks" in MODELS[recipe.model.name].needs,
+            whole,
         )
 
     def batches(stage: int, epoch: int, rank: int, world: int) -> list[list[Pair]]:
@@ -281,15 +285,22 @@ class _Bar(TQDMProgressBar):
         )
 
 
-def _pictures(recipe: Recipe, manifest: Manifest, spec: Preprocessing) -> tuple[Pictures, Pictures]:
-    """Of training, a quarter larger where crops are cut from them, and of validation."""
-    augment = recipe.data.augment
+def _pictures(
+    recipe: Recipe, manifest: Manifest, spec: Preprocessing
+) -> tuple[Pictures, Pictures | None, Pictures]:
+    """Of training, the same uncut where either is taken, and of validation; those of training a
+    quarter larger where crops are cut from them."""
+    augment, cut = recipe.data.augment, recipe.data.crop
     size = -(-spec.size * 5 // 4) if augment.crop < 1 or augment.perspective else spec.size
-    boxes, room = recipe.data.crop == "box", recipe.data.cache_mb
-    learning = Pictures(manifest, spec, boxes=boxes, size=size, cache_mb=room)
-    if size == spec.size:
-        return learning, learning
-    return learning, Pictures(manifest, spec, boxes=boxes, cache_mb=room)
+    room = recipe.data.cache_mb // (2 if cut == "either" else 1)
+    learning = Pictures(manifest, spec, boxes=cut != "none", size=size, cache_mb=room)
+    whole = None
+    if cut == "either":
+        whole = Pictures(manifest, spec, boxes=False, size=size, cache_mb=room)
+    shown = whole or learning
+    if size != spec.size:
+        shown = Pictures(manifest, spec, boxes=cut == "box", cache_mb=room)
+    return learning, whole, shown
 
 
 def _preprocessing(
