@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,17 @@ import pytest
 
 from helpers.colour_shop import make_colour_shop
 from helpers.tiny_bundle import make_tiny_bundle
+from helpers.tiny_detector import put_tiny_detector
 from hemline.bundle import read_info
 from hemline.cli import main
-from hemline.errors import DataError, UsageError
+from hemline.data.manifest import Manifest
+from hemline.errors import BundleError, DataError, UsageError
 from hemline.evaluation import alike
 from hemline.evaluation.alike import calibrate, threshold
 from hemline.search.bundle import Bundle
+from hemline.search.catalog import Catalog
+from hemline.search.engine import Engine
+from hemline.types import Box
 
 
 def slow(scores: np.ndarray, right: np.ndarray, share: float) -> float | None:
@@ -69,3 +75,45 @@ def test_what_cant_be_measured(tmp_path: Path) -> None:
         calibrate(bundle, shop, split="val")
     with pytest.raises(UsageError, match="larger"):
         calibrate(bundle, shop, split="all", shares={"same": 0.2, "similar": 0.5})
+
+
+@pytest.mark.parametrize("crop", alike.CROPS)
+def test_photos_and_pictures_are_cut_as_they_will_be(
+    tmp_path: Path, crop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alike, "LEAST", 5)
+    put_tiny_detector(make_tiny_bundle(tmp_path / "bundle"))
+    shop = make_colour_shop(tmp_path / "shop", products=16, photos=2)
+    manifest = Manifest.from_records(
+        [replace(record, box=Box(2, 3, 14, 15)) for record in shop], shop.root
+    )
+    asked: set[tuple[object, object]] = set()
+    added: list[object] = []
+    search, add = Engine.search, Catalog.add
+
+    def spy_search(self: Engine, photo: object, k: int, box: object, detect: bool) -> object:
+        asked.add((box, detect))
+        return search(self, photo, k, box, detect=detect)  # type: ignore[arg-type]
+
+    def spy_add(self: Catalog, rows: Manifest, crop: str) -> object:
+        added.append(crop)
+        return add(self, rows, crop=crop)
+
+    monkeypatch.setattr(Engine, "search", spy_search)
+    monkeypatch.setattr(Catalog, "add", spy_add)
+    shares = {"same": 0.1, "similar": 0.05}
+    bundle = Bundle.open(tmp_path / "bundle")
+    found = calibrate(bundle, manifest, split="all", crop=crop, shares=shares)
+    assert found.data["crop"] == crop
+    box = Box(2, 3, 14, 15) if crop in ("query", "box") else None
+    assert asked == {(box, crop == "detected-query")}
+    assert added == ["box" if crop == "box" else "none"]
+
+
+def test_a_crop_that_isnt_one_is_refused(tmp_path: Path) -> None:
+    bundle = Bundle.open(make_tiny_bundle(tmp_path / "bundle"))
+    shop = make_colour_shop(tmp_path / "shop", products=16, photos=2)
+    with pytest.raises(UsageError, match="Did you mean 'detected-query'"):
+        calibrate(bundle, shop, split="all", crop="detected")
+    with pytest.raises(BundleError, match="detector"):
+        calibrate(bundle, shop, split="all", crop="detected-query")

@@ -16,7 +16,12 @@ def calibrate(
     manifest: Annotated[Path, typer.Argument(help="Street and shop rows.")],
     photos: Annotated[int, typer.Option(min=10, help="Street photos to ask.")] = 400,
     crop: Annotated[
-        str, typer.Option(help="'box' cuts both sides to their boxes, 'none' takes whole pictures.")
+        str,
+        typer.Option(
+            help="As it will be searched. none: whole pictures; query: photos cut to their box; "
+            "box: both sides; detected-query: photos cut to what the detector finds, as the page "
+            "does."
+        ),
     ] = "none",
     split: Annotated[
         str, typer.Option(help="Which rows; 'all' for a manifest that no training has seen.")

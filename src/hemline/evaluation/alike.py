@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from hemline.bundle import Alike, BundleInfo, read_info, write_info
 from hemline.data.manifest import Manifest
-from hemline.errors import DataError, UsageError
+from hemline.errors import DataError, UsageError, nearest
 from hemline.search.bundle import Bundle
 from hemline.search.catalog import Catalog
 from hemline.search.engine import Engine
@@ -28,6 +28,8 @@ TOP = 20
 ABSENT = 5
 #: Hits that a threshold must stand on.
 LEAST = 30
+#: How photos and shop pictures are cut, in the words of `hemline evaluate`.
+CROPS = ("none", "query", "box", "detected-query")
 SHARES: Mapping[str, float] = {"same": 0.65, "similar": 0.3}
 
 
@@ -61,15 +63,19 @@ def calibrate(
         bundle: what searches.
         manifest: shop rows are the gallery, street rows the photos.
         photos: how many are asked, spread evenly.
-        crop: ``box`` cuts both sides to their boxes, as the bundle was trained.
+        crop: as the bundle will be searched, one of `CROPS`: whole pictures; photos cut to their
+            box; both sides; photos cut to the garment that the detector finds, as the page does.
         split: the rows that count; ``all`` takes every one.
         shares: of right hits, for ``same`` and ``similar``.
         advance: told (photos asked, photos).
 
     Raises:
         DataError: no gallery, no photos, or no score from which on so many hits are right.
-        UsageError: shares that aren't falling.
+        UsageError: shares that aren't falling, or no such crop.
+        BundleError: the bundle has no detector to cut by.
     """
+    if crop not in CROPS:
+        raise UsageError(f"no crop {crop!r}. {nearest(crop, CROPS)}")
     if not 1 > shares["same"] > shares["similar"] > 0:
         raise UsageError("shares are from 0 to 1, and that of 'same' is the larger one")
     rows = manifest if split == "all" else manifest.select(manifest.column("split") == split)
@@ -84,11 +90,12 @@ def calibrate(
     scores: list[float] = []
     right: list[bool] = []
     with Catalog.in_memory(bundle) as catalog:
-        catalog.add(gallery, crop=crop)
+        catalog.add(gallery, crop="box" if crop == "box" else "none")
         engine = Engine(catalog)
         for done, row in enumerate(asked, 1):
-            box = rows[int(row)].box if crop == "box" else None
-            for hit in engine.search(rows.file(int(row)), TOP, box).hits:
+            box = rows[int(row)].box if crop in ("query", "box") else None
+            detect = crop == "detected-query"
+            for hit in engine.search(rows.file(int(row)), TOP, box, detect=detect).hits:
                 scores.append(hit.score)
                 right.append(hit.item_id == items[row])
             advance(done, len(asked))
