@@ -142,8 +142,11 @@ def fisher(
     return result
 
 
-def row_of(runs: list[dict[str, Any]], items: list[str]) -> dict[str, Any]:
-    """Recall at each k: mean over seeds and queries, interval over products."""
+def row_of(
+    runs: list[dict[str, Any]], items: list[str], against: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Recall at each k: mean over seeds and queries, interval over products; and recall@1 less that
+    of other runs, photo by photo."""
     ranks = np.array([run["ranks"] for run in runs])
     row: dict[str, Any] = {}
     for k in KS:
@@ -155,6 +158,13 @@ def row_of(runs: list[dict[str, Any]], items: list[str]) -> dict[str, Any]:
             "high": interval.high,
             "seeds": [float(one.mean()) for one in hits],
         }
+    if against is not None:
+        others = np.array([run["ranks"] for run in against])
+        gained = (ranks <= 1).mean(axis=0) - (others <= 1).mean(axis=0)
+        interval = cluster_interval(gained, items)
+        row["gained"] = {
+            "value": float(gained.mean()), "low": interval.low, "high": interval.high
+        }  # fmt: skip
     for name in ("seconds", "ms_per_picture"):
         row[name] = float(np.mean([run[name] for run in runs]))
     return row | {"parameters": runs[0]["parameters"], "dim": runs[0]["dim"]}
@@ -171,6 +181,9 @@ def table(result: dict[str, Any]) -> str:
         "| system | paper | seeds | recall@1 | recall@5 | recall@20 | numbers | M parameters |",
         "|---|---|---|---|---|---|---|---|",
     ]
+    if result["against"]:
+        lines[-2] += f" recall@1 over {result['against']} |"
+        lines[-1] += "---|"
     for name, row in result["systems"].items():
         cells = [
             f"{row[f'recall@{k}']['value']:.3f} ({row[f'recall@{k}']['low']:.3f}–"
@@ -179,13 +192,20 @@ def table(result: dict[str, Any]) -> str:
         ]
         lines.append(
             f"| {name} | {row['paper']} | {len(row['recall@1']['seeds'])} | {' | '.join(cells)} | "
-            f"{row['dim']} | {row['parameters'] / 1e6:.1f} |"
+            f"{row['dim']} | {row['parameters'] / 1e6:.1f} |" + _gained(row)
         )
     lines += [
         f"| {name} | | | not applicable: no such labels | | | | |"
         for name in result["not_applicable"]
     ]
     return "\n".join(lines)
+
+
+def _gained(row: dict[str, Any]) -> str:
+    if "gained" not in row:
+        return ""
+    gained = row["gained"]
+    return f" {gained['value']:+.3f} ({gained['low']:+.3f} to {gained['high']:+.3f}) |"
 
 
 def applies(system: System, args: argparse.Namespace) -> bool:
@@ -227,8 +247,12 @@ def all_runs(
         found = measured(system, seed, manifest, protocol, args)
         runs.setdefault(system.name, []).append(found)
         print(f"{system.name}, seed {seed}: {found['seconds']:.0f} s", flush=True)
-    rows |= {s.name: {"paper": s.paper, **row_of(runs[s.name], items)} for s in chosen
-             if s.name in runs}  # fmt: skip
+    against = runs.get(args.against) if args.against else None
+    rows |= {
+        s.name: {"paper": s.paper, **row_of(runs[s.name], items, against)}
+        for s in chosen
+        if s.name in runs
+    }
     return rows
 
 
@@ -244,6 +268,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[], help="names of systems")
     parser.add_argument("--dozen", action="store_true", help="only the dozen that matter")
     parser.add_argument("--part", default="0/1", help="I/N: this process does the I-th of N parts")
+    parser.add_argument("--against", default="", help="a system: what the others gain over it")
     parser.add_argument("--gather", action="store_true", help="only what is measured already")
     parser.add_argument("--table", help="whose place in docs/results.md it takes; the protocol's")
     parser.add_argument("--output", type=Path)
@@ -278,6 +303,7 @@ def main() -> None:
         "epochs": args.epochs,
         "side": args.side,
         "seeds": args.seeds,
+        "against": args.against,
         "machine": machine(),
         "systems": rows,
         "not_applicable": [s.name for s in chosen if not applies(s, args)],
