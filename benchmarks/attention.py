@@ -41,7 +41,8 @@ KS = (1, 20)
 
 def recipe_of(model: str, scale: str, seed: int, first: int, second: int, base: Path) -> Recipe:
     """``first`` epochs of YNet (the model ``base``), or ``second`` more from there."""
-    recipe = load("ctxynet_atelier", None if scale == "paper" else scale, [f"seed={seed}"])
+    words = [f"seed={seed}", "data.crop=none", "stages.all.lr_scale={}"]  # whole pictures and trunk
+    recipe = load("ctxynet_atelier", None if scale == "paper" else scale, words)
     epochs = {
         "base": {"YNet": first},
         "ynet": {"YNet": second},

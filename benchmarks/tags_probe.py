@@ -1,7 +1,7 @@
 """Which of the atelier's tags the shipped bundle can see, beside tags that nobody can see.
 
-    hemline data make -o DATA --products 1500 --seed 23 --street-views 1
-    python benchmarks/tags_probe.py DATA --write
+    hemline data make -o DATA --products 600 --seed 23 --street-views 1
+    python benchmarks/tags_probe.py DATA/manifest.parquet --write
 
 Probes every tag of the drawn shop pictures as `hemline evaluate atelier DATA --probe tags` does. As
 a control each product also gets the colour and the collar of another product (``shuffled-color``,
