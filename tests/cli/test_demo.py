@@ -112,7 +112,7 @@ def test_a_catalogue_of_an_older_hemline_is_made_anew(
 ) -> None:
     with monkeypatch.context() as older:
         for module in ("_database", "sqlite"):
-            older.setattr(f"hemline.search.catalog.{module}.FORMAT_VERSION", 1)
+            older.setattr(f"hemline.search.catalog.stores.{module}.FORMAT_VERSION", 1)
         old = reopened(place)
         old.catalog.close()
         assert old.added == PRODUCTS
