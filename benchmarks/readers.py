@@ -227,7 +227,7 @@ def main() -> None:
         "rows_asked": args.rows,
         "seed": args.seed,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python "
-        f"{platform.python_version()}; one core used, the machine shared with other work",
+        f"{platform.python_version()}; one core used; load is the machine's",
         "sets": results,
     }
     text = json.dumps(found, indent=1)
