@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
+from pathlib import Path
 
 import torch
+from torch import distributed
 from torch.nn import functional
 
 from hemline.learn.losses.items import Centroids, ProxyAnchor
@@ -65,6 +68,27 @@ def test_a_proxy_begins_where_its_item_is_first_seen() -> None:
     assert found.grad[:3].any(dim=1).all()
     layer(embeddings(seed=3), ITEMS)
     torch.testing.assert_close(layer.proxies[1], found[1])  # from then on it is learned
+
+
+def _one_of_two(rank: int, place: str) -> None:
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    distributed.init_process_group("gloo", f"file://{place}/meet", rank=rank, world_size=2)
+    layer = ProxyAnchor(6)
+    layer.expect(torch.tensor([5, 9, 70, 71]))
+    layer(embeddings(seed=rank), torch.tensor([[5, 9, 5, 70], [5, 71, 9, 5]][rank]))
+    torch.save(layer.proxies.detach(), f"{place}/{rank}.pt")
+    distributed.destroy_process_group()
+
+
+def test_processes_that_train_together_begin_the_same_proxies(tmp_path: Path) -> None:
+    torch.multiprocessing.spawn(_one_of_two, (str(tmp_path),), nprocs=2)
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    assert torch.equal(first, second)
+    one, two = embeddings(seed=0), embeddings(seed=1)
+    of_five = functional.normalize(one[0] + one[2] + two[0] + two[3], dim=0)
+    torch.testing.assert_close(first[0], of_five)
+    torch.testing.assert_close(first[2], one[3])
+    torch.testing.assert_close(first[3], two[1])
 
 
 def test_a_centroid_is_the_running_mean_of_shop_pictures() -> None:

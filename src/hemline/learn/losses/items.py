@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn import functional
 
 from hemline.learn.layers.items import OfItems
@@ -59,9 +59,12 @@ class ProxyAnchor(OfItems):
 
     @torch.no_grad()
     def _begin(self, embeddings: Tensor, place: Tensor) -> None:
-        for row in torch.unique(place).tolist():
-            if not bool(self.proxies[row].any()):
-                self.proxies[row] = functional.normalize(embeddings[place == row].mean(0), dim=0)
+        """The same in every process where several train together."""
+        begun = torch.zeros_like(self.proxies).index_add(0, place, embeddings.to(self.proxies))
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.all_reduce(begun)
+        unseen = ~self.proxies.any(dim=1, keepdim=True)
+        self.proxies.add_(unseen * functional.normalize(begun, dim=1))
 
 
 class Centroids(OfItems):
