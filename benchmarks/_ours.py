@@ -11,8 +11,9 @@ import numpy as np
 from _truth import Condition
 from _vectors import Data, Floats, Ints
 
-from hemline.search.catalog import STORES, Row
-from hemline.search.where import Where
+from hemline.catalog.store import Row
+from hemline.catalog.stores import STORES
+from hemline.catalog.where.expression import Where
 
 FINGERPRINT = "benchmark"
 COLUMNS = ("price",)
@@ -104,9 +105,9 @@ class Hemline:
 
     def rerank(self, queries: Floats, images: list[Any]) -> list[float]:
         """Milliseconds that the second look at the first 256 adds, for each query."""
-        from hemline.search.bundle import Bundle
-        from hemline.search.encoder import BundleEncoder
-        from hemline.search.rerank import rescore
+        from hemline.ranking.rerank import rescore
+        from hemline.runtime.bundle import Bundle
+        from hemline.runtime.encoder import BundleEncoder
 
         encoder = BundleEncoder(Bundle.default())
         locals_ = encoder.encode_street(images).local

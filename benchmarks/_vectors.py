@@ -206,9 +206,9 @@ class Noise:
 
 def embed_atelier(target: Path, products: int, views: int, seed: int = 7) -> None:
     """Draws products and keeps their embeddings: shop (P·views, D), street (P, D), and labels."""
-    from hemline.data.atelier import AtelierSettings, draw_product, draw_shop, draw_street
-    from hemline.search.bundle import Bundle
-    from hemline.search.encoder import BundleEncoder
+    from hemline.runtime.bundle import Bundle
+    from hemline.runtime.encoder import BundleEncoder
+    from hemline.synthetic import AtelierSettings, draw_product, draw_shop, draw_street
 
     encoder = BundleEncoder(Bundle.default(), threads=1)
     settings = AtelierSettings(size=224)

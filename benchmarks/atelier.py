@@ -24,13 +24,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hemline.data.atelier import (
-    AtelierSettings,
-    draw_product,
-    draw_shop,
-    draw_street,
-    make_dataset,
-)
+from hemline.synthetic import AtelierSettings, draw_product, draw_shop, draw_street, make_dataset
 
 RESULTS = Path(__file__).with_name("results") / "atelier.json"
 VIEWS = 3

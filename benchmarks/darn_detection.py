@@ -58,18 +58,13 @@ from hemline.evaluation.report import machine
 from hemline.learn.backbones import BackboneConfig
 from hemline.learn.checkpoint import CheckpointEncoder
 from hemline.learn.detection.boxes import as_boxes, intersection_over_union
-from hemline.learn.detection.darn import (
-    RegionDetector,
-    RegionSettings,
-    read_patches,
-    train_regions,
-)
+from hemline.learn.detection.darn import RegionDetector, RegionSettings, read_patches, train_regions
 from hemline.learn.detection.proposals import ProposalSettings
 from hemline.learn.detection.regions import NetworkRegions, backbone_regions, darn_regions
 from hemline.learn.detection.svr import Kind
 from hemline.learn.models.darn import SubNetwork
-from hemline.search.bundle import Bundle
-from hemline.search.detector import BundleDetector, clothes
+from hemline.runtime.bundle import Bundle
+from hemline.runtime.detector import BundleDetector, clothes
 from hemline.types import Box, Detection, Domain, Image
 
 RESULTS = Path(__file__).with_name("results") / "darn_detection.json"

@@ -40,27 +40,21 @@ import detection_data
 import numpy as np
 
 from hemline.bundle import DETECTOR
-from hemline.data.atelier import AtelierSettings, make_dataset
+from hemline.data.detector_outputs import decode
 from hemline.data.garments import garments_of, group_of, kind_of
-from hemline.data.heads import decode
 from hemline.data.images import encode_jpeg, open_image, open_many
 from hemline.data.manifest import Manifest
 from hemline.data.preprocess import prepare
 from hemline.data.protocol import Choices, build
-from hemline.evaluation.detection import (
-    Precision,
-    Truth,
-    average_precision,
-    by_class,
-    truths_of,
-)
+from hemline.evaluation.detection import Precision, Truth, average_precision, by_class, truths_of
 from hemline.evaluation.report import report
 from hemline.evaluation.run import evaluate
-from hemline.search.bundle import Bundle
-from hemline.search.detector import BundleDetector, best_garment, margined
-from hemline.search.encoder import BundleEncoder
-from hemline.search.found import draw_garments
+from hemline.runtime.bundle import Bundle
+from hemline.runtime.detector import BundleDetector, best_garment, margined
+from hemline.runtime.encoder import BundleEncoder
+from hemline.synthetic import AtelierSettings, make_dataset
 from hemline.types import Detection
+from hemline.views.detections import draw_garments
 
 RESULTS = Path(__file__).with_name("results") / "detection.json"
 CROPS = ("none", "query", "detected-query", "box", "detected")
@@ -283,7 +277,7 @@ def draw_sheets(detector: BundleDetector, out: Path) -> dict[str, Any]:
 
 def write_card(bundle: Bundle) -> dict[str, Any]:
     """Puts the average precisions that were written into the bundle's description and card."""
-    from hemline.learn.detection.exporting import describe_detector
+    from hemline.learn.export.detector import describe_detector
 
     written = json.loads(RESULTS.read_text("utf-8"))["ap"]
     assert bundle.info.detector is not None

@@ -30,12 +30,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hemline.data.atelier import AtelierSettings, make_dataset
-from hemline.data.atelier.cutout import cut_out
-from hemline.data.atelier.seeds import share
 from hemline.data.garments import COLUMN, Garment, kind_of, to_text
 from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
+from hemline.synthetic import AtelierSettings, make_dataset
+from hemline.synthetic.cutout import cut_out
+from hemline.synthetic.seeds import share
 from hemline.types import Box, Record
 
 SIZE, DRAWN_SEED, PASTED_SEED = 320, 41, 43

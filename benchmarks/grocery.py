@@ -30,14 +30,14 @@ from hemline.cli._common import progress
 from hemline.data.manifest import Manifest
 from hemline.data.preprocess import Preprocessing, prepare
 from hemline.data.protocol import Protocol, build
-from hemline.data.readers import READERS
+from hemline.datasets import READERS
 from hemline.encoding import Encoder, RerankResult, ShopEncoding, StreetEncoding
 from hemline.evaluation.embed import embed
 from hemline.evaluation.model import open_encoder
 from hemline.evaluation.report import compare, report
 from hemline.evaluation.run import Outcome, evaluate
-from hemline.evaluation.telling import table
 from hemline.types import DOMAINS, Domain, FloatArray, Image
+from hemline.views.report_table import table
 
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = "mobilenetv2_100_same.tf2_in1k.safetensors"

@@ -3,7 +3,7 @@
     python benchmarks/lists.py
     python benchmarks/lists.py --count 200000 --dim 128
 
-The same 4-bit codes (`hemline.search.catalog.index`) of made vectors (`_vectors.py`) lie in one
+The same 4-bit codes (`hemline.catalog.index`) of made vectors (`_vectors.py`) lie in one
 list, or in 128, the cells of a k-means, of which a share is scanned: the k-means that the Siamese
 paper proposes to shrink the search. Writes ``benchmarks/results/lists.json``, an entry for each
 size: for each share how many of the exact 20 and 256 nearest are among the candidates, and the
@@ -23,9 +23,9 @@ import numpy as np
 from _system import machine
 from _vectors import CHUNK, Made
 
-from hemline.search.catalog.index.codes import Codes
-from hemline.search.catalog.index.scan import threads
-from hemline.search.catalog.settings import Settings
+from hemline.catalog.index.codes import Codes
+from hemline.catalog.index.scan import threads
+from hemline.catalog.settings import Settings
 
 LISTS, QUERIES = 128, 100
 RESULTS = Path(__file__).with_name("results") / "lists.json"

@@ -19,8 +19,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from hemline.data.checking.look import colours, look, prints
-from hemline.data.checking.near import POINTS, Matcher, candidates, close_pairs
+from hemline.data.checking.inspection import colours, look, prints
+from hemline.data.checking.near_duplicates import POINTS, Matcher, candidates, close_pairs
 from hemline.data.images import MAX_PIXELS, in_order, open_image
 from hemline.data.manifest import Manifest
 from hemline.evaluation.report import machine

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from _system import load, machine, versions
 
-from hemline.search.bundle import Bundle
-from hemline.search.catalog import Catalog, Row
+from hemline.catalog.catalog import Catalog
+from hemline.catalog.store import Row
+from hemline.runtime.bundle import Bundle
 from hemline.search.engine import Engine
 
 ROWS, ROUNDS = 20_000, 100

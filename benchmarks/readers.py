@@ -188,7 +188,7 @@ SETS: dict[str, Callable[[Path, int, np.random.Generator], None]] = {
 
 MEASURE = """
 import json, os, resource, sys, time
-from hemline.data.readers import READERS
+from hemline.datasets import READERS
 begun = time.perf_counter(); cpu = time.process_time()
 manifest, report = READERS[sys.argv[1]].read(sys.argv[2])
 read, read_cpu = time.perf_counter() - begun, time.process_time() - cpu

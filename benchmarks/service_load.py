@@ -32,12 +32,13 @@ import httpx2 as httpx
 import numpy as np
 from _system import load, machine, versions
 
-from hemline.data.atelier import AtelierSettings, draw_product, draw_street
+from hemline.catalog.catalog import Catalog
+from hemline.catalog.store import Row
 from hemline.data.images import encode_jpeg, open_image
-from hemline.search.bundle import Bundle
-from hemline.search.catalog import Catalog, Row
-from hemline.search.encoder import BundleEncoder
+from hemline.runtime.bundle import Bundle
+from hemline.runtime.encoder import BundleEncoder
 from hemline.search.engine import Engine
+from hemline.synthetic import AtelierSettings, draw_product, draw_street
 
 RESULTS = Path(__file__).with_name("results")
 PHOTOS, CLIENTS = 64, (1, 8, 32)

@@ -20,15 +20,15 @@ from typing import Any
 import numpy as np
 from _system import machine, versions
 
-from hemline.data.atelier import AtelierSettings
-from hemline.data.atelier.make import make_dataset
+from hemline.catalog.catalog import Catalog
 from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
 from hemline.evaluation.bootstrap import cluster_interval
-from hemline.search._clock import Clock
-from hemline.search._ranking import FUSIONS, Query, Ranking
-from hemline.search.bundle import Bundle
-from hemline.search.catalog import Catalog
+from hemline.runtime.bundle import Bundle
+from hemline.search.clock import Clock
+from hemline.search.ranking import FUSIONS, Query, Ranking
+from hemline.synthetic import AtelierSettings
+from hemline.synthetic.make import make_dataset
 
 #: No data set for training is drawn with these seeds.
 SEEDS = {"val": 811_001, "test": 811_002}

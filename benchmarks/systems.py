@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 from _systems import SYSTEMS, System, frozen
+from baselines.fisher import FisherEncoder
 
 from hemline.cli._common import progress, say
 from hemline.data.images import open_many
@@ -39,7 +40,6 @@ from hemline.evaluation.report import machine
 from hemline.evaluation.run import evaluate
 from hemline.learn.checkpoint import LAST_FILE, CheckpointEncoder, Run, load_run, restore
 from hemline.learn.checkpoint import load as load_tensors
-from hemline.learn.fisher import FisherEncoder
 from hemline.learn.recipe import Recipe, load
 from hemline.learn.training.loop import train
 

@@ -4,7 +4,7 @@
     python benchmarks/tags.py --errors     each text whose tags are wrong
     python benchmarks/tags.py --write      all texts, drawn titles and the speed, as results
 
-The texts (``tests/data/tagging``) were written by hand for hemline before anything read them; they
+The texts (``tests/tagging``) were written by hand for hemline before anything read them; they
 are no shop's data. Of ``labelled.txt`` the odd lines were used to write rules and words; the even
 ones were held out and read once. What they showed was then mended, so that figure is kept as it
 was (`FIRST_READING`), and ``labelled_later.txt`` was written and read once after that; nothing
@@ -30,12 +30,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from hemline.data.atelier import draw_product
 from hemline.data.manifest import Manifest
-from hemline.data.tagging import TagSettings, tag_manifest
+from hemline.synthetic import draw_product
+from hemline.tagging import TagSettings, tag_manifest
 
 ROOT = Path(__file__).resolve().parents[1]
-TEXTS = ROOT / "tests/data/tagging"
+TEXTS = ROOT / "tests/tagging"
 #: The even lines of labelled.txt as they were first read, before anything was mended.
 FIRST_READING = Path(__file__).with_name("results") / "tags_first_reading.json"
 RESULTS = Path(__file__).with_name("results") / "tags.json"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import cv2
 
-from hemline.data.atelier.product import draw_product
-from hemline.data.atelier.settings import AtelierSettings
-from hemline.data.atelier.street import draw_street
 from hemline.demo.shop import SEED
+from hemline.synthetic.product import draw_product
+from hemline.synthetic.settings import AtelierSettings
+from hemline.synthetic.street import draw_street
 
 FOLDER = Path(__file__).parents[1] / "src" / "hemline" / "service" / "page" / "samples"
 #: Product of the demo's shop → what the sample is called.

@@ -14,10 +14,10 @@ WORDS = "\n".join(PAGES.values()) + (ROOT / "README.md").read_text(encoding="utf
 
 
 def registries() -> list[tuple[str, str]]:
-    from hemline.data.protocols import PROTOCOLS
-    from hemline.data.readers import READERS
+    from hemline.catalog.stores import STORES
+    from hemline.datasets import READERS
     from hemline.learn.model import MODELS
-    from hemline.search.catalog import STORES
+    from hemline.protocols import PROTOCOLS
 
     return [
         (registry.kind, name)

@@ -6,18 +6,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hemline.catalog.catalog import Catalog
     from hemline.client import Client
     from hemline.data.manifest import Manifest
-    from hemline.search.bundle import Bundle
-    from hemline.search.catalog import Catalog
+    from hemline.runtime.bundle import Bundle
     from hemline.search.engine import Engine
 
 __version__ = "0.1.0"
 
 #: The few public names, imported when first used.
 _PUBLIC = {
-    "Bundle": "hemline.search.bundle",
-    "Catalog": "hemline.search.catalog",
+    "Bundle": "hemline.runtime.bundle",
+    "Catalog": "hemline.catalog.catalog",
     "Client": "hemline.client",
     "Engine": "hemline.search.engine",
     "Manifest": "hemline.data.manifest",

@@ -2,7 +2,7 @@
 
 A folder with ``bundle.json`` (a `BundleInfo`), ``street.onnx``, ``shop.onnx``, optionally
 ``rerank.onnx`` and ``detector.onnx``, shared weights in ``weights.bin`` (ONNX external data), and a
-model card ``README.md``. `hemline.learn.export` writes it, `hemline.search.bundle` runs it.
+model card ``README.md``. `hemline.learn.export.run` writes it, `hemline.runtime.bundle` runs it.
 
 Graphs' inputs and outputs, by name:
 
@@ -12,7 +12,7 @@ graph      in                                       out
 street     images (B,3,S,S)                         embedding (B,D); local (B,C,L) if re-ranking
 shop       images (B,3,S,S); tags (B,T) if used     embedding (B,D); norm (B,); weights (B,L)
 rerank     local (C,L); contexts (K,C)              distance (K,); weights (K,L)
-detector   images (B,3,S,S)                         scores, boxes, kinds: see `hemline.data.heads`
+detector   images (B,3,S,S)                         scores, boxes, kinds: `data.detector_outputs`
 ========== ======================================== =============================================
 
 The detector is no part of an embedding: it has a fingerprint of its own, so it can be put into a
@@ -28,7 +28,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from hemline.data.heads import Heads
+from hemline.data.detector_outputs import Heads
 from hemline.data.preprocess import Preprocessing
 from hemline.errors import BundleError
 from hemline.files import write_whole
@@ -68,7 +68,7 @@ class Alike(BaseModel):
     Attributes:
         same, similar: least scores; what lies below ``similar`` is different.
         precision: share of right hits at either, as it was measured.
-        data: on what (`hemline.evaluation.alike`).
+        data: on what (`hemline.evaluation.calibrate`).
     """
 
     model_config = ConfigDict(extra="forbid")

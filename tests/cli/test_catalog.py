@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import hemline.search.bundle as bundle_module
+import hemline.runtime.bundle as bundle_module
 from helpers.tiny_bundle import make_tiny_bundle
 from hemline.cli import main
 from hemline.data.images import encode_jpeg

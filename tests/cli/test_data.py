@@ -13,9 +13,9 @@ import pytest
 
 from hemline.cli import main
 from hemline.cli.data import make
-from hemline.data.atelier.settings import STRENGTHS
 from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
+from hemline.synthetic.settings import STRENGTHS
 
 
 @pytest.fixture

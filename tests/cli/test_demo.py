@@ -12,13 +12,13 @@ import pytest
 
 from helpers.tiny_bundle import make_tiny_bundle
 from hemline.bundle import read_info, write_info
+from hemline.catalog.catalog import Catalog
 from hemline.cli import main
 from hemline.data.manifest import Manifest
 from hemline.demo.check import MARGIN, PROTOCOL, check, floors_of
 from hemline.demo.shop import Shop, open_shop, trained_crop
 from hemline.errors import DataError, UsageError
-from hemline.search.bundle import Bundle
-from hemline.search.catalog import Catalog
+from hemline.runtime.bundle import Bundle
 from hemline.service.settings import Settings
 
 PRODUCTS = 12
@@ -112,7 +112,7 @@ def test_a_catalogue_of_an_older_hemline_is_made_anew(
 ) -> None:
     with monkeypatch.context() as older:
         for module in ("_database", "sqlite"):
-            older.setattr(f"hemline.search.catalog.stores.{module}.FORMAT_VERSION", 1)
+            older.setattr(f"hemline.catalog.stores.{module}.FORMAT_VERSION", 1)
         old = reopened(place)
         old.catalog.close()
         assert old.added == PRODUCTS
@@ -226,8 +226,8 @@ def test_the_box_is_used_where_the_bundle_was_trained_on_boxes(place: Path) -> N
 
 
 def test_the_check_agrees_with_evaluation(place: Path) -> None:
-    from hemline.data.matching import match_items
     from hemline.data.protocol import Choices
+    from hemline.data.relevance import match_items
     from hemline.evaluation.model import open_encoder
     from hemline.evaluation.run import evaluate
 

@@ -8,7 +8,7 @@ import pytest
 
 from hemline.cli import main
 from hemline.learn.model import MODELS
-from hemline.search.bundle import shipped
+from hemline.runtime.bundle import shipped
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from hemline.cli import main
 from hemline.cli._protocol import PROTOCOL_NAMES
 from hemline.data.manifest import Manifest
 from hemline.data.protocol import PROTOCOLS
-from hemline.data.protocols.street2shop import CATEGORIES
+from hemline.protocols.street2shop import CATEGORIES
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 from hemline.data.manifest import Manifest
 from hemline.data.protocol import CROPS, PROTOCOLS, SEVERAL, UNMATCHED, Choices, Protocol, build
 from hemline.data.protocol import roles as roles_of
-from hemline.data.protocols.grocery import folds
-from hemline.data.protocols.street2shop import CATEGORIES
+from hemline.protocols.grocery import folds
+from hemline.protocols.street2shop import CATEGORIES
 from hemline.types import Record
 
 

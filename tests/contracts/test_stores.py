@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hemline.catalog.store import Row, Store
+from hemline.catalog.stores import STORES
+from hemline.catalog.stores.memory import MemoryStore
+from hemline.catalog.where.expression import Where
 from hemline.errors import CatalogError
-from hemline.search.catalog import STORES
-from hemline.search.catalog.protocol import Row, Store
-from hemline.search.catalog.stores.memory import MemoryStore
-from hemline.search.where import Where
 
 DIM = 12
 CONDITIONS = [
@@ -146,7 +146,7 @@ def test_an_empty_store_answers(name: str, tmp_path: Path) -> None:
 def test_products_page_by_page(
     name: str, tmp_path: Path, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hemline.search.catalog.stores._listing._FEW", few)
+    monkeypatch.setattr("hemline.catalog.stores._listing._FEW", few)
     store = STORES[name].create(tmp_path, "print", DIM)
     rng = np.random.default_rng(0)
     names = [f"{n * 37 % 300:03d} é" for n in range(300)]  # stored in another order than listed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from hemline.data.atelier.attributes import CATEGORIES
 from hemline.data.garments import (
     GROUPS,
     KINDS,
@@ -16,6 +15,7 @@ from hemline.data.garments import (
     to_text,
 )
 from hemline.errors import DataError
+from hemline.synthetic.attributes import CATEGORIES
 from hemline.types import Box, Record
 
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hemline.data._manifest_text import join_tags, split_tags
 from hemline.data.manifest import SCHEMA, Manifest
+from hemline.data.manifest.text import join_tags, split_tags
 from hemline.errors import DataError, UsageError
 from hemline.types import Box, Record
 
@@ -207,7 +207,7 @@ def test_a_failed_write_leaves_the_old_file(
     def full(*args: object, **kwargs: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("hemline.data._manifest_files.pq.write_table", full)
+    monkeypatch.setattr("hemline.data.manifest.files.pq.write_table", full)
     with pytest.raises(OSError, match="No space"):
         manifest.select([0]).write(path)
     assert path.read_bytes() == before

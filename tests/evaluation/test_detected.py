@@ -13,8 +13,8 @@ from hemline.data.protocol import Choices, build
 from hemline.evaluation.detected import detector_for, found
 from hemline.evaluation.report import report
 from hemline.evaluation.run import evaluate
-from hemline.search.bundle import Bundle
-from hemline.search.encoder import BundleEncoder
+from hemline.runtime.bundle import Bundle
+from hemline.runtime.encoder import BundleEncoder
 from hemline.types import Box, Record
 
 

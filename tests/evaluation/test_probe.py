@@ -10,11 +10,11 @@ import pytest
 from sklearn.linear_model import Ridge as SlowRidge
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from hemline.data.tagging.clean import read_drop
 from hemline.errors import UsageError
 from hemline.evaluation._auc import FoldedArea, average_precision
 from hemline.evaluation._ridge import RIDGES, Ridge
 from hemline.evaluation.probe import ProbeSettings, noise_list, probe
+from hemline.tagging.clean import read_drop
 
 RNG = np.random.default_rng(3)
 

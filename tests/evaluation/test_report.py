@@ -15,7 +15,7 @@ from hemline.data.protocol import Choices, Parts, Published, build
 from hemline.errors import UsageError
 from hemline.evaluation.report import by_column, compare, report
 from hemline.evaluation.run import Outcome, evaluate
-from hemline.evaluation.telling import table
+from hemline.views.report_table import table
 
 
 @pytest.fixture(scope="module")

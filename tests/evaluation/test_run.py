@@ -11,8 +11,8 @@ from hemline.data.images import crop, open_image
 from hemline.data.manifest import Manifest
 from hemline.data.protocol import Choices, Protocol, build
 from hemline.errors import DataError, UsageError
-from hemline.evaluation.metrics import NEVER
 from hemline.evaluation.run import evaluate
+from hemline.ranking.metrics import NEVER
 
 
 @pytest.fixture

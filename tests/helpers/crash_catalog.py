@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from hemline.catalog.catalog import Catalog
 from hemline.data.images import encode_jpeg
 from hemline.data.manifest import Manifest
-from hemline.search.bundle import Bundle
-from hemline.search.catalog import Catalog
+from hemline.runtime.bundle import Bundle
 from hemline.types import Record
 
 PICTURES = 160

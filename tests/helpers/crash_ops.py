@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from hemline.search.catalog.arithmetic import rounded
-from hemline.search.catalog.protocol import Row
-from hemline.search.catalog.settings import Settings
-from hemline.search.catalog.stores.memory import MemoryStore
-from hemline.search.catalog.stores.sqlite import SqliteStore
+from hemline.catalog.settings import Settings
+from hemline.catalog.similarity import rounded
+from hemline.catalog.store import Row
+from hemline.catalog.stores.memory import MemoryStore
+from hemline.catalog.stores.sqlite import SqliteStore
 
 DIM = 32
 ITEMS = 60

@@ -17,8 +17,8 @@ import numpy as np
 
 from helpers import crash_ops
 from helpers.crash_ops import DIM, Change, after, planned, reference, same, stored
-from hemline.search.catalog.protocol import Row
-from hemline.search.where import Where
+from hemline.catalog.store import Row
+from hemline.catalog.where.expression import Where
 
 CONDITIONS = ("price < 50", "category = 'dress' and 'floral' in tags", "price < 3")
 

@@ -12,11 +12,11 @@ import numpy as np
 from helpers import crash_catalog
 from helpers.crash_catalog import ITEMS, PICTURES, step
 from helpers.crashing import Outcome, kill_once
+from hemline.catalog.catalog import Catalog
+from hemline.catalog.stores.memory import MemoryStore
 from hemline.data.images import open_image
-from hemline.search.bundle import Bundle
-from hemline.search.catalog import Catalog
-from hemline.search.catalog.stores.memory import MemoryStore
-from hemline.search.encoder import BundleEncoder
+from hemline.runtime.bundle import Bundle
+from hemline.runtime.encoder import BundleEncoder
 
 Prices = dict[int, float]
 

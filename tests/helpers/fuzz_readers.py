@@ -13,7 +13,7 @@ from pathlib import Path
 from helpers.mangle import SPOIL, WORDS, spoil_file
 from helpers.published import consumer2shop, darn, deepfashion2, inshop, plant, street2shop
 from hemline.data.manifest import Manifest
-from hemline.data.readers import READERS
+from hemline.datasets import READERS
 from hemline.errors import HemlineError
 from hemline.types import Box, Record
 

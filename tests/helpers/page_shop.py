@@ -11,14 +11,14 @@ from pathlib import Path
 
 import uvicorn
 
-from hemline.data.atelier import AtelierSettings
-from hemline.data.atelier.make import make_dataset
+from hemline.catalog.catalog import Catalog
 from hemline.data.manifest import Manifest
 from hemline.demo.shop import SEED, SIZE, trained_crop
-from hemline.search.bundle import Bundle
-from hemline.search.catalog import Catalog
+from hemline.runtime.bundle import Bundle
 from hemline.service.app import create_app
 from hemline.service.settings import Settings
+from hemline.synthetic import AtelierSettings
+from hemline.synthetic.make import make_dataset
 
 PRODUCTS = 60
 

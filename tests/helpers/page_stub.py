@@ -23,8 +23,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import cv2
 import numpy as np
 
+from hemline.catalog.where.expression import Where
 from hemline.errors import UsageError
-from hemline.search.where import Where
 
 PAGE = Path(str(files("hemline"))) / "service" / "page"
 CSP = (

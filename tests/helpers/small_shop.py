@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from hemline.catalog.catalog import Catalog
+from hemline.catalog.store import Store
 from hemline.data.images import encode_jpeg
 from hemline.data.manifest import Manifest
-from hemline.search.catalog import Catalog, Store
 from hemline.types import Record
 
 

@@ -12,7 +12,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from hemline.bundle import DETECTOR, BundleInfo, DetectorInfo, read_info, write_info
-from hemline.data.heads import Heads
+from hemline.data.detector_outputs import Heads
 from hemline.data.preprocess import Preprocessing
 
 SIZE, SIDE = 64, 4

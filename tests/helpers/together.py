@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from helpers.crash_ops import TINY
-from hemline.search.catalog.protocol import Row
-from hemline.search.catalog.stores.sqlite import SqliteStore
-from hemline.search.where import Where
+from hemline.catalog.store import Row
+from hemline.catalog.stores.sqlite import SqliteStore
+from hemline.catalog.where.expression import Where
 
 DIM = 24
 SEEN_WITHIN = 1.0  # seconds after which a commit must be seen

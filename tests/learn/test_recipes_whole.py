@@ -19,7 +19,7 @@ from helpers.shipped_recipes import recipes
 from hemline.cli import main
 from hemline.data.manifest import Manifest
 from hemline.learn.model import MODELS
-from hemline.search.bundle import Bundle
+from hemline.runtime.bundle import Bundle
 
 SIZE, PRODUCTS = 64, 16
 TAGS = ("category=dress", "category=skirt", "colour=red", "collar=polo")

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 
 from helpers.tiny_bundle import make_tiny_bundle
+from hemline.catalog.catalog import Catalog
+from hemline.catalog.store import Row
 from hemline.data.images import encode_jpeg
 from hemline.errors import CatalogError, ImageError, UsageError
-from hemline.search.bundle import Bundle
-from hemline.search.catalog import Catalog, Row
-from hemline.search.encoder import BundleEncoder
+from hemline.ranking.rerank import rescore, similarity
+from hemline.runtime.bundle import Bundle
+from hemline.runtime.encoder import BundleEncoder
 from hemline.search.engine import Engine
-from hemline.search.picture import CAPTION, CELL, draw_results
-from hemline.search.rerank import rescore, similarity
 from hemline.types import Box
+from hemline.views.hits_image import CAPTION, CELL, draw_results
 
 
 def picture(seed: int) -> np.ndarray:

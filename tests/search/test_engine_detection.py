@@ -9,11 +9,11 @@ import pytest
 
 from helpers.tiny_bundle import make_tiny_bundle
 from helpers.tiny_detector import put_tiny_detector, street
+from hemline.catalog.catalog import Catalog
 from hemline.data.images import encode_jpeg
 from hemline.data.manifest import Manifest
 from hemline.errors import BundleError
-from hemline.search.bundle import Bundle
-from hemline.search.catalog import Catalog
+from hemline.runtime.bundle import Bundle
 from hemline.search.engine import Engine
 from hemline.types import Record
 

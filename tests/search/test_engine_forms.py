@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import hemline.search._ranking as ranking_module
+import hemline.search.ranking as ranking_module
 from helpers.small_shop import manifest
 from helpers.tiny_bundle import make_tiny_bundle
+from hemline.catalog.catalog import Catalog
+from hemline.catalog.store import Row
 from hemline.errors import CatalogError, UsageError
-from hemline.search.bundle import Bundle
-from hemline.search.catalog import Catalog, Row
+from hemline.runtime.bundle import Bundle
 from hemline.search.engine import MAX_PHOTOS, Engine
 from hemline.types import Box, SearchResult
 

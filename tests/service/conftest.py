@@ -15,9 +15,9 @@ from helpers.small_shop import manifest
 from helpers.tiny_bundle import make_tiny_bundle
 from helpers.tiny_detector import put_tiny_detector
 from hemline.bundle import Alike, read_info, write_info
+from hemline.catalog.catalog import Catalog
 from hemline.data.images import encode_jpeg
-from hemline.search.bundle import Bundle
-from hemline.search.catalog import Catalog
+from hemline.runtime.bundle import Bundle
 from hemline.service.app import create_app
 from hemline.service.settings import Settings
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from hemline.catalog.catalog import Catalog
 from hemline.data.images import encode_jpeg
-from hemline.search.catalog import Catalog
 
 
 def coloured(*rgb: int) -> bytes:

@@ -17,8 +17,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from hemline.encoding import StreetEncoding
-from hemline.search.bundle import Bundle
-from hemline.search.encoder import BundleEncoder
+from hemline.runtime.bundle import Bundle
+from hemline.runtime.encoder import BundleEncoder
 from hemline.service.batching import BatchingEncoder
 from hemline.service.problems import Problem
 
@@ -126,7 +126,7 @@ def test_a_rebuild_is_followed_without_a_lost_request(
     client: TestClient, shop: Path, photo: bytes, tmp_path: Path
 ) -> None:
     from helpers.tiny_bundle import make_tiny_bundle
-    from hemline.search.catalog import Catalog
+    from hemline.catalog.catalog import Catalog
 
     codes: list[int] = []
     prints: set[str] = set()

@@ -18,8 +18,8 @@ import httpx2 as httpx
 import numpy as np
 import pytest
 
+from hemline.catalog.catalog import Catalog
 from hemline.data.images import encode_jpeg
-from hemline.search.catalog import Catalog
 
 Start = Callable[..., "Running"]
 

@@ -8,8 +8,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from helpers.tiny_detector import street
+from hemline.catalog.catalog import Catalog
 from hemline.data.images import encode_jpeg
-from hemline.search.catalog import Catalog
 from hemline.search.engine import Engine
 from hemline.types import Box
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hemline.search.catalog import Catalog
+from hemline.catalog.catalog import Catalog
 from hemline.service.sizes import Sizes
 
 

@@ -13,9 +13,9 @@ import typer
 from hemline.cli._common import JsonOption, emit, err, natives_hushed, out, progress, say
 
 if TYPE_CHECKING:
-    from hemline.search.catalog.protocol import Counts
-    from hemline.search.catalog.sync.apply import Removals, SyncReport
-    from hemline.search.catalog.sync.feed_map import FeedMapping
+    from hemline.catalog.intake.apply import Removals, SyncReport
+    from hemline.catalog.intake.feed_map import FeedMapping
+    from hemline.catalog.store import Counts
 
 _SHOWN = 10
 
@@ -93,8 +93,8 @@ def sync(
     Example: hemline catalog sync shop feed.csv --images pictures
     Example: hemline catalog sync shop artikel.csv id=Artikel images=Foto price=Preis
     """
+    from hemline.catalog.catalog import Catalog
     from hemline.errors import CatalogError, UsageError
-    from hemline.search.catalog import Catalog
 
     if yes and allow_removals is not None:
         raise UsageError("--yes and --allow-removals contradict each other; give one of them")
@@ -126,7 +126,7 @@ def sync(
             raise
         report, counts = run(1.0)
     if skipped is not None:
-        from hemline.cli._catalog_words import write_skipped
+        from hemline.cli._catalog_options import write_skipped
 
         write_skipped(skipped, report.skipped)
     result = {
@@ -140,7 +140,7 @@ def sync(
 
 def _said(columns: Sequence[str], file: Path | None, images: Path | None) -> FeedMapping | None:
     """What the command line says about the feed, or None where it says nothing."""
-    from hemline.search.catalog.sync.feed_map import FeedMapping, parse_pairs, read_mapping
+    from hemline.catalog.intake.feed_map import FeedMapping, parse_pairs, read_mapping
 
     if not columns and file is None and images is None:
         return None
@@ -151,7 +151,7 @@ def _said(columns: Sequence[str], file: Path | None, images: Path | None) -> Fee
 
 def _unasked(asked: list[Removals], removals: Removals) -> bool:
     """Whether so few products leave that nobody is asked; notes what somebody is asked about."""
-    from hemline.search.catalog.sync.apply import REMOVALS
+    from hemline.catalog.intake.apply import REMOVALS
 
     if removals.share > REMOVALS:
         asked.append(removals)

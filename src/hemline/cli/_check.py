@@ -58,9 +58,9 @@ def check(
 
     Example: hemline data check m.parquet -o report.json -o report.html
     """
-    from hemline.data.check import check_manifest
-    from hemline.data.checking.page import write_page
+    from hemline.data.checking.check import check_manifest
     from hemline.data.manifest import Manifest
+    from hemline.views.check_page import write_page
 
     for file in output or ():
         if file.suffix.lower() not in (".json", ".html"):
@@ -170,7 +170,7 @@ def show(
     Example: hemline data show m.parquet -o pairs.png --pairs
     """
     from hemline.data.manifest import Manifest
-    from hemline.data.show import pick, pick_pairs, write_sheet
+    from hemline.views.manifest import pick, pick_pairs, write_sheet
 
     table = Manifest.read(manifest)
     choose = pick_pairs if pairs else pick

@@ -30,12 +30,7 @@ def probe(
     """Probes what ``--probe`` names; the report as JSON has it."""
     from hemline.data.manifest import Manifest
     from hemline.evaluation.model import open_encoder
-    from hemline.evaluation.probe import (
-        ProbeSettings,
-        embed_pictures,
-        noise_list,
-        probe_pictures,
-    )
+    from hemline.evaluation.probe import ProbeSettings, embed_pictures, noise_list, probe_pictures
 
     if what != "tags":
         raise UsageError(f"--probe looks for tags, not {what!r}")

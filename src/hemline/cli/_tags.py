@@ -69,7 +69,7 @@ def tags(
     Example: hemline data tags --write-vocabulary mine.toml
     """
     from hemline.data.manifest import Manifest
-    from hemline.data.tagging import SHIPPED, TagSettings, tag_manifest
+    from hemline.tagging import SHIPPED, TagSettings, tag_manifest
 
     if write_vocabulary is not None:
         if manifest is not None:

@@ -37,7 +37,7 @@ def bundle(
 
     Example: hemline bundle timm:convnext_tiny.fb_in22k -o bundles/convnext --precision float16
     """
-    from hemline.learn.pretrained import bundle_pretrained
+    from hemline.learn.export.pretrained import bundle_pretrained
 
     info = bundle_pretrained(
         source, folder, weights=weights, precision=precision, name=name, force=force, say=say

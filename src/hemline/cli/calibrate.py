@@ -40,9 +40,9 @@ def calibrate(
     Example: hemline calibrate my-bundle validation --split all
     """
     from hemline.data.manifest import Manifest
-    from hemline.evaluation.alike import calibrate as measure
-    from hemline.evaluation.alike import record
-    from hemline.search.bundle import Bundle
+    from hemline.evaluation.calibrate import calibrate as measure
+    from hemline.evaluation.calibrate import record
+    from hemline.runtime.bundle import Bundle
 
     shares = {"same": same, "similar": similar}
     with natives_hushed(), progress("asking photos") as advance:

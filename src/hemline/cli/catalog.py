@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from hemline.cli._catalog_care import backup, check, compact, export, rebuild
+from hemline.cli._catalog_maintenance import backup, check, compact, export, rebuild
+from hemline.cli._catalog_options import write_skipped
 from hemline.cli._catalog_sync import sync
-from hemline.cli._catalog_words import write_skipped
 from hemline.cli._common import JsonOption, emit, natives_hushed, out, progress, say
 
 _Folder = Annotated[Path, typer.Argument(metavar="CATALOG", help="The catalogue's folder.")]
@@ -36,8 +36,8 @@ def create(
 
     Example: hemline catalog create shop --bundle my-bundle
     """
-    from hemline.search.bundle import Bundle
-    from hemline.search.catalog import Catalog
+    from hemline.catalog.catalog import Catalog
+    from hemline.runtime.bundle import Bundle
 
     source = Bundle.open(bundle) if bundle else Bundle.default()
     with Catalog.create(catalog, source) as made:
@@ -78,9 +78,9 @@ def add(
 
     Example: hemline catalog add shop products.csv
     """
+    from hemline.catalog.catalog import Catalog
     from hemline.data.manifest import Manifest
     from hemline.errors import CatalogError
-    from hemline.search.catalog import Catalog
 
     with Catalog.open(catalog) as opened, natives_hushed(), progress("catalog add") as advance:
         opened.encoder(threads)
@@ -140,8 +140,8 @@ def remove(
 
     Example: hemline catalog remove shop sku-1 sku-2
     """
+    from hemline.catalog.catalog import Catalog
     from hemline.errors import CatalogError
-    from hemline.search.catalog import Catalog
 
     with Catalog.open(catalog) as opened:
         removed = opened.remove(items)
@@ -174,7 +174,7 @@ def stats(catalog: _Folder, as_json: JsonOption = False) -> None:
 
     Example: hemline catalog stats shop --json
     """
-    from hemline.search.catalog import Catalog
+    from hemline.catalog.catalog import Catalog
 
     with Catalog.open(catalog) as opened:
         emit(opened.stats(), as_json, _tell_stats)
@@ -196,8 +196,8 @@ def show(
 
     Example: hemline catalog show shop sku-1
     """
+    from hemline.catalog.catalog import Catalog
     from hemline.errors import CatalogError
-    from hemline.search.catalog import Catalog
 
     with Catalog.open(catalog) as opened:
         rows = [

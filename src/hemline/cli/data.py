@@ -62,9 +62,9 @@ def make(
 
     Example: hemline data make -o drawn --products 1000 --seed 7
     """
-    from hemline.data.atelier.make import make_dataset
-    from hemline.data.atelier.settings import AtelierSettings
     from hemline.data.manifest import Manifest
+    from hemline.synthetic.make import make_dataset
+    from hemline.synthetic.settings import AtelierSettings
 
     given = {
         "others": others,
@@ -121,7 +121,7 @@ def read(
     Example: hemline data read folder photos -o photos/manifest.parquet
     Example: hemline data read csv list.csv -o m.parquet item_id=sku domain=@shop
     """
-    from hemline.data.readers import READERS
+    from hemline.datasets import READERS
 
     if list_formats:
         emit({"formats": [_format(spec) for spec in READERS.values()]}, json, _tell_formats)
@@ -163,7 +163,7 @@ def write(
     Example: hemline data write oml m.parquet -o frame.csv
     """
     from hemline.data.manifest import Manifest
-    from hemline.data.readers import READERS
+    from hemline.datasets import READERS
 
     spec = READERS[format]
     if spec.writer is None:

@@ -65,7 +65,7 @@ def demo(
     """
     from hemline.demo.shop import open_shop
     from hemline.files import home
-    from hemline.search.bundle import Bundle
+    from hemline.runtime.bundle import Bundle
 
     headless = check or record or bool(os.environ.get("CI")) or not sys.stdout.isatty()
     if record and bundle is None:

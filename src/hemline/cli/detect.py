@@ -43,9 +43,9 @@ def detect(
     from hemline.data.garments import group_of
     from hemline.data.images import open_image
     from hemline.errors import UsageError
-    from hemline.search.bundle import Bundle
-    from hemline.search.detector import BundleDetector, best_garment
-    from hemline.search.found import draw_garments, write_drawing
+    from hemline.runtime.bundle import Bundle
+    from hemline.runtime.detector import BundleDetector, best_garment
+    from hemline.views.detections import draw_garments, write_drawing
 
     if draw is not None and draw.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise UsageError(f"--draw draws a .png or .jpg file, not {draw.name}")

@@ -95,7 +95,7 @@ def evaluate(
     from hemline.evaluation.report import by_column, compare, report
     from hemline.evaluation.run import Outcome
     from hemline.evaluation.run import evaluate as measure
-    from hemline.evaluation.telling import table
+    from hemline.views.report_table import table
 
     if errors is not None and errors.suffix.lower() not in (".png", ".html"):
         raise UsageError(f"--errors writes .png or .html, not {errors.name!r}")
@@ -130,8 +130,8 @@ def evaluate(
 
 
 def _write_errors(outcomes: list[Any], path: Path) -> None:
-    from hemline.evaluation.failures import failures
-    from hemline.evaluation.sheet import write_page, write_sheet
+    from hemline.views.failures import failures
+    from hemline.views.sheet import write_page, write_sheet
 
     rows = failures(outcomes)
     if not rows:

@@ -53,7 +53,7 @@ def export(
         _put(run, bundle, precision, threshold, pictures, as_json)
         return
     from hemline.errors import UsageError
-    from hemline.learn.export import export as write_bundle
+    from hemline.learn.export.run import export as write_bundle
 
     if threshold is not None:
         raise UsageError(f"--threshold is of a detector, and {run} is no run of one")
@@ -91,7 +91,7 @@ def _put(
     pictures: Path | None,
     as_json: bool,
 ) -> None:
-    from hemline.learn.detection.exporting import add_detector
+    from hemline.learn.export.detector import add_detector
 
     info = add_detector(
         run,

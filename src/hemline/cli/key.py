@@ -28,7 +28,7 @@ def _ring(catalog: Path) -> KeyRing:
     Raises:
         CatalogError: there is no catalogue.
     """
-    from hemline.search.catalog import Catalog
+    from hemline.catalog.catalog import Catalog
     from hemline.service.keys import KeyRing
     from hemline.service.settings import STATE
 

@@ -14,7 +14,7 @@ def models(as_json: JsonOption = False) -> None:
     Example: hemline models --json
     """
     from hemline.bundle import read_info
-    from hemline.search.bundle import _shipped_root, shipped
+    from hemline.runtime.bundle import _shipped_root, shipped
 
     bundles = []
     for name in shipped():

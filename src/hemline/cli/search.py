@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hemline.cli._common import JsonOption, emit, natives_hushed, say
-from hemline.cli._search_words import tell
+from hemline.cli._search_output import tell
 
 if TYPE_CHECKING:
-    from hemline.search.catalog import Catalog
+    from hemline.catalog.catalog import Catalog
     from hemline.search.engine import Engine
     from hemline.types import Box, SearchResult
 
@@ -94,8 +94,8 @@ def search(
     Example: hemline search shop front.jpg side.jpg --together --facets category
     Example: hemline search shop street.jpg --each
     """
+    from hemline.catalog.catalog import Catalog
     from hemline.errors import UsageError
-    from hemline.search.catalog import Catalog
     from hemline.search.engine import Engine
     from hemline.types import Box
 
@@ -255,8 +255,8 @@ def _draw(
 ) -> None:
     """Draws each answer beside what was searched with; of several photos the first stands there."""
     from hemline.errors import CatalogError
-    from hemline.evaluation.answers import write_answers
-    from hemline.search.picture import draw_results
+    from hemline.views.hits_image import draw_results
+    from hemline.views.hits_page import write_answers
 
     pictures = list(photos)
     if like is not None:

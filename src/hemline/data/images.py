@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 
-from hemline.data._image_headers import PNG_START, Header, jpeg_size, png_chunks, read_header
+from hemline.data.image_headers import PNG_START, Header, jpeg_size, png_chunks, read_header
 from hemline.errors import ImageError
 from hemline.types import Box, Image
 

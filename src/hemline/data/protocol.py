@@ -196,7 +196,7 @@ def _word(value: object) -> str:
 
 
 #: name → what it is; `build` makes it.
-PROTOCOLS: Registry[ProtocolSpec] = Registry("hemline.data.protocols", "PROTOCOLS", "protocol")
+PROTOCOLS: Registry[ProtocolSpec] = Registry("hemline.protocols", "PROTOCOLS", "protocol")
 
 
 def build(name: str, manifest: Manifest, choices: Choices | None = None) -> tuple[Protocol, ...]:

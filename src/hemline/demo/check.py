@@ -13,8 +13,8 @@ from hemline.bundle import BundleInfo, read_info, write_info
 from hemline.demo.shop import SEED, Shop
 from hemline.errors import UsageError
 from hemline.evaluation.bootstrap import cluster_interval
-from hemline.evaluation.metrics import NEVER, hits_at_k
 from hemline.evaluation.report import machine
+from hemline.ranking.metrics import NEVER, hits_at_k
 from hemline.search.engine import Engine
 
 #: Under this name a bundle's ``quality`` holds what the check measured of it.

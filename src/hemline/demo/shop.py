@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hemline.bundle import BundleInfo
+from hemline.catalog.catalog import Catalog
 from hemline.data.manifest import Manifest
 from hemline.errors import DataError, UsageError
 from hemline.files import home
-from hemline.search.bundle import Bundle
-from hemline.search.catalog import Catalog
+from hemline.runtime.bundle import Bundle
 from hemline.types import Box
 
 #: No data set for training is drawn with this seed, so no product of the demo was learned from.
@@ -75,7 +75,7 @@ def trained_crop(info: BundleInfo) -> str:
 def _made_by(info: BundleInfo) -> str:
     """Names what a catalogue is made by: the bundle, but for what was measured of it, and the
     catalogue's format. After an upgrade of either, the demo makes its catalogue anew."""
-    from hemline.search.catalog.stores._database import FORMAT_VERSION
+    from hemline.catalog.stores._database import FORMAT_VERSION
 
     made = f"{FORMAT_VERSION} {info.model_dump_json(exclude={'quality'})}"
     return hashlib.sha256(made.encode()).hexdigest()[:12]
@@ -102,8 +102,8 @@ def open_shop(
         UsageError: fewer than two products.
         DataError: a picture of the shop was damaged since it was drawn.
     """
-    from hemline.data.atelier import AtelierSettings
-    from hemline.data.atelier.make import VERSION, make_dataset
+    from hemline.synthetic import AtelierSettings
+    from hemline.synthetic.make import VERSION, make_dataset
 
     if products < 2:
         raise UsageError(f"a shop has two products or more, not {products}")

@@ -8,10 +8,10 @@ from typing import Any
 
 from hemline.data.images import crop, open_image
 from hemline.demo.shop import Shop
-from hemline.evaluation.answers import heat_of, note_of, picture_of, price_of
-from hemline.evaluation.sheet import Row, Tile, write_page, write_sheet
 from hemline.search.engine import Engine
 from hemline.types import Hit, Image
+from hemline.views.hits_page import heat_of, note_of, picture_of, price_of
+from hemline.views.sheet import Row, Tile, write_page, write_sheet
 
 #: Hits that are looked through for the verdict, and hits that are shown.
 DEPTH, SHOWN = 20, 6

@@ -13,13 +13,8 @@ from hemline.data.images import open_many
 from hemline.data.manifest import Manifest
 from hemline.data.protocol import Crop, Protocol
 from hemline.encoding import Detector, Encoder
-from hemline.search.bundle import Bundle
-from hemline.search.detector import (
-    BundleDetector,
-    best_garment,
-    fitting_garment,
-    margined,
-)
+from hemline.runtime.bundle import Bundle
+from hemline.runtime.detector import BundleDetector, best_garment, fitting_garment, margined
 from hemline.types import Image
 
 __all__ = ["Found", "detector_for", "found"]

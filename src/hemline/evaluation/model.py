@@ -16,8 +16,8 @@ def open_encoder(model: str, threads: int | None = None) -> Encoder:
         BundleError: it is neither a run's folder, nor a bundle's, nor a shipped name.
         ModuleNotFoundError: a run needs ``hemline[learn]``.
     """
-    from hemline.search.bundle import Bundle, shipped
-    from hemline.search.encoder import BundleEncoder
+    from hemline.runtime.bundle import Bundle, shipped
+    from hemline.runtime.encoder import BundleEncoder
 
     folder = Path(model)
     if folder.is_dir() and not (folder / INFO_FILE).is_file():

@@ -308,7 +308,7 @@ def _judge(found: list[TagVerdict], settings: ProbeSettings) -> list[TagVerdict]
 
 def noise_list(report: Mapping[str, Any]) -> str:
     """The text of a list for `hemline data tags --drop`: noise; what is too rare as comments."""
-    from hemline.data._manifest_text import join_tags
+    from hemline.data.manifest.text import join_tags
 
     lines = [
         f"# Tags that {report['model']} ({report['fingerprint'][:12]}) can't see on "

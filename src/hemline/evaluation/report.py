@@ -14,8 +14,8 @@ import numpy.typing as npt
 from hemline import __version__
 from hemline.errors import UsageError
 from hemline.evaluation.bootstrap import Interval, cluster_interval, paired_difference
-from hemline.evaluation.metrics import hits_at_k, recall_at_k, reciprocal_ranks
 from hemline.evaluation.run import NDCG_K, Outcome
+from hemline.ranking.metrics import hits_at_k, recall_at_k, reciprocal_ranks
 
 #: Where recall is read.
 KS: tuple[int, ...] = (1, 5, 20, 50)

@@ -21,7 +21,7 @@ from hemline.errors import UsageError
 from hemline.evaluation.detected import detector_for
 from hemline.evaluation.detected import found as found_boxes
 from hemline.evaluation.embed import Advance, embed
-from hemline.evaluation.metrics import (
+from hemline.ranking.metrics import (
     NEVER,
     average_precision,
     euclidean,

@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from hemline.catalog.catalog import Catalog
+from hemline.catalog.pointer import Live
+from hemline.catalog.store import Row
+from hemline.catalog.where.expression import Where
 from hemline.data.images import crop, open_image
 from hemline.encoding import Encoder
 from hemline.errors import CatalogError, UsageError
-from hemline.search._clock import Clock
-from hemline.search._ranking import FUSIONS, Product, Query, Ranking
-from hemline.search.catalog import Catalog, Row
-from hemline.search.catalog.pointer import Live
-from hemline.search.detector import BundleDetector, best_garment, clothes, margined
-from hemline.search.where import Where
+from hemline.runtime.detector import BundleDetector, best_garment, clothes, margined
+from hemline.search.clock import Clock
+from hemline.search.ranking import FUSIONS, Product, Query, Ranking
 from hemline.types import Box, Detection, FloatArray, Hit, Image, SearchResult
 
 Photo = Image | bytes | str | os.PathLike[str]
@@ -103,11 +104,11 @@ class Engine:
             photo: upright (H, W, 3) uint8 RGB, or a file's path or bytes.
             k: how many products; fewer come only if the catalogue (or ``where``) has no more.
             box: where the product is, pixels of the upright photo; None takes the whole of it.
-            where: a condition over the stored columns (`hemline.search.where`).
+            where: a condition over the stored columns (`hemline.catalog.where.expression`).
             offset: how many of the first products are passed over.
             facets: columns whose values are counted, in products that meet ``where``.
             detect: without a box, search with the photo's best garment
-                (`hemline.search.detector.best_garment`); with the whole photo where none is found.
+                (`hemline.runtime.detector.best_garment`); with the whole photo where none is found.
 
         Returns:
             Hits with falling scores, each product once with its best picture, and

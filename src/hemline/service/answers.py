@@ -11,10 +11,10 @@ import numpy as np
 from starlette.responses import Response
 
 from hemline.bundle import BundleInfo
+from hemline.catalog.store import Row
 from hemline.data.garments import group_of
-from hemline.evaluation.answers import heat_of
-from hemline.search.catalog import Row
 from hemline.types import Box, Detection, Hit, SearchResult
+from hemline.views.hits_page import heat_of
 
 PICTURES = "/v1/pictures/"
 

@@ -17,13 +17,13 @@ from starlette.responses import Response
 from hemline import __version__
 from hemline.errors import HemlineError
 from hemline.service.guard import Guard
-from hemline.service.handing import Handing, Handover
 from hemline.service.logs import log
 from hemline.service.problems import Problem, ProblemBody, of_error
 from hemline.service.routes import admin, bulk, feedback, health, items, pages, pictures, search
 from hemline.service.serving import Service
 from hemline.service.settings import Settings
 from hemline.service.sizes import Sizes
+from hemline.service.writer_proxy import Handing, Handover
 
 _KINDS = {404: "not-found", 405: "method", 400: "bad-request"}
 _WORDS = {404: "there is nothing here", 405: "this address doesn't take that method"}

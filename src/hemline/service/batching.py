@@ -18,7 +18,7 @@ import numpy as np
 
 from hemline.data.preprocess import square
 from hemline.encoding import RerankResult, ShopEncoding, StreetEncoding
-from hemline.search.encoder import BundleEncoder
+from hemline.runtime.encoder import BundleEncoder
 from hemline.service.problems import busy
 from hemline.types import FloatArray, Image
 

@@ -12,10 +12,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from hemline.catalog.store import Row
 from hemline.data.images import encode_jpeg, open_image
 from hemline.errors import ImageError
 from hemline.evaluation.bootstrap import cluster_interval
-from hemline.search.catalog import Row
 from hemline.service.jobs import Ended, Job
 from hemline.service.serving import Service
 from hemline.types import Image

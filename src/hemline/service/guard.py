@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hemline.service.handing import Handover
 from hemline.service.logs import log
 from hemline.service.metrics import Metrics
 from hemline.service.problems import Problem
 from hemline.service.settings import Settings, is_loopback
+from hemline.service.writer_proxy import Handover
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "

@@ -10,13 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from hemline.errors import (
-    BundleError,
-    CatalogBusy,
-    HemlineError,
-    ImageError,
-    UsageError,
-)
+from hemline.errors import BundleError, CatalogBusy, HemlineError, ImageError, UsageError
 
 MEDIA = "application/problem+json"
 

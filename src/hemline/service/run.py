@@ -11,14 +11,14 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from hemline.catalog.catalog import Catalog
 from hemline.errors import UsageError
-from hemline.search.catalog import Catalog
 from hemline.service.app import create_app
-from hemline.service.handing import Handover
 from hemline.service.keys import KeyRing
 from hemline.service.logs import set_up
 from hemline.service.settings import Settings
 from hemline.service.workers import Around, watch
+from hemline.service.writer_proxy import Handover
 
 #: Bytes of a request's head; seconds in which it must have come; connections at once.
 _HEAD, _HEAD_SECONDS, _CONNECTIONS = 32 << 10, 15.0, 1000

@@ -12,11 +12,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from hemline.bundle import BundleInfo
+from hemline.catalog.catalog import Catalog
+from hemline.catalog.pointer import Live
 from hemline.encoding import Encoder
 from hemline.errors import CatalogError
-from hemline.search.bundle import Bundle
-from hemline.search.catalog import Catalog
-from hemline.search.catalog.pointer import Live
+from hemline.runtime.bundle import Bundle
 from hemline.search.engine import Engine
 from hemline.service.batching import BatchingEncoder, Told
 from hemline.service.jobs import Jobs

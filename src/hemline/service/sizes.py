@@ -11,8 +11,8 @@ import threading
 import time
 from typing import Any
 
+from hemline.catalog.catalog import Catalog
 from hemline.errors import HemlineError
-from hemline.search.catalog import Catalog
 from hemline.service.logs import log
 
 #: Counting may take this share of a core's time, and rests so many seconds at least.

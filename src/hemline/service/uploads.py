@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from hemline.catalog.intake.feed import Feed
+from hemline.catalog.intake.feed_images import ImageFiles
+from hemline.catalog.intake.feed_items import Product, products
+from hemline.catalog.intake.feed_map import FeedMapping, understand
 from hemline.data.images import MAX_BYTES
 from hemline.errors import DataError, HemlineError
-from hemline.search.catalog.sync.feed import Feed
-from hemline.search.catalog.sync.feed_images import ImageFiles
-from hemline.search.catalog.sync.feed_map import FeedMapping, understand
-from hemline.search.catalog.sync.products import Product, products
 from hemline.service.jobs import Ended, Job, Jobs, Refused
 from hemline.service.writing import Put, Writer
 

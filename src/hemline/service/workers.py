@@ -20,10 +20,10 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
-from hemline.service.handing import Handover
 from hemline.service.logs import log
 from hemline.service.metrics import SHARED
 from hemline.service.settings import Settings
+from hemline.service.writer_proxy import Handover
 
 Around = Callable[[], AbstractContextManager[None]]
 _PAUSE = 1.0  # seconds before one that died is started again

@@ -16,13 +16,14 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from hemline.catalog.catalog import Catalog
+from hemline.catalog.images import MAX_SIDE, QUALITY
+from hemline.catalog.intake.opening import New, Opened, Same, Stored, embed_and_store
+from hemline.catalog.pointer import Live
+from hemline.catalog.store import Row
 from hemline.data.images import encode_jpeg, open_image
 from hemline.data.preprocess import square
 from hemline.errors import CatalogBusy, HemlineError, ImageError, UsageError
-from hemline.search.catalog import Catalog, Row
-from hemline.search.catalog.opening import New, Opened, Same, Stored, embed_and_store
-from hemline.search.catalog.pictures import MAX_SIDE, QUALITY
-from hemline.search.catalog.pointer import Live
 from hemline.service.metrics import Metrics
 from hemline.service.problems import busy
 from hemline.service.settings import Settings

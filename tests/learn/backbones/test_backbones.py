@@ -13,7 +13,7 @@ from torch import nn
 
 from hemline.errors import UsageError
 from hemline.learn.backbones import BackboneConfig, build_trunk
-from hemline.learn.backbones._trunk import cut_units
+from hemline.learn.backbones.base import cut_units
 from hemline.learn.backbones.nin import nin_units
 from hemline.learn.backbones.vgg_cnn_s import vgg_cnn_s_units
 

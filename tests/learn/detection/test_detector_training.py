@@ -12,23 +12,23 @@ from torch import Tensor
 from torchvision.ops import batched_nms
 
 from helpers.tiny_bundle import make_tiny_bundle
-from hemline.data.atelier import AtelierSettings, make_dataset
 from hemline.data.boxes import suppress
+from hemline.data.detector_outputs import Heads, decode
 from hemline.data.garments import Garment, to_text
-from hemline.data.heads import Heads, decode
 from hemline.data.images import encode_jpeg
 from hemline.data.manifest import Manifest
 from hemline.data.preprocess import Preprocessing, prepare
 from hemline.errors import BundleError, DataError, TrainingError, UsageError
 from hemline.learn import recipe as recipes
 from hemline.learn.detection import runs, training
-from hemline.learn.detection.exporting import add_detector, describe_detector
 from hemline.learn.detection.losses import Goal, Marked, box_shares, goals, losses
 from hemline.learn.detection.network import DetectorConfig, DetectorNetwork, Outputs
-from hemline.learn.detection.pictures import DetectionPictures, Moves, Picture, pictures_of
 from hemline.learn.detection.recipe import DetectorRecipe
-from hemline.search.bundle import Bundle
-from hemline.search.detector import BundleDetector
+from hemline.learn.detection.samples import DetectionPictures, Moves, Picture, pictures_of
+from hemline.learn.export.detector import add_detector, describe_detector
+from hemline.runtime.bundle import Bundle
+from hemline.runtime.detector import BundleDetector
+from hemline.synthetic import AtelierSettings, make_dataset
 from hemline.types import Box, Record
 
 TINY = Heads(preprocessing=Preprocessing(size=64))

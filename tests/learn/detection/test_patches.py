@@ -3,13 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from hemline.learn.detection.boxes import intersection_over_union
-from hemline.learn.detection.patches import (
-    LEVELS,
-    Scene,
-    discretised,
-    draw_patches,
-    jittered,
-)
+from hemline.learn.detection.patches import LEVELS, Scene, discretised, draw_patches, jittered
 
 TRUTHS = np.array([[20.0, 10, 60, 70], [70, 40, 100, 100]])
 NONE = np.empty((0, 4))

@@ -5,12 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hemline.learn.layers.bilinear import (
-    CompactBilinear,
-    FullBilinear,
-    count_sketch,
-    signed_root,
-)
+from hemline.learn.layers.bilinear import CompactBilinear, FullBilinear, count_sketch, signed_root
 
 
 def pair(first: int = 5, second: int = 3, locations: int = 7) -> tuple[Tensor, Tensor]:

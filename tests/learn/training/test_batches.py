@@ -14,7 +14,7 @@ from hemline.data.manifest import Manifest
 from hemline.data.preprocess import Preprocessing, normalise, prepare
 from hemline.learn.training.augment import Augmentation
 from hemline.learn.training.batches import PairDataset, multi_hot, to_batch
-from hemline.learn.training.pictures import Pictures, channel_statistics
+from hemline.learn.training.images import Pictures, channel_statistics
 from hemline.learn.training.sampler import Pair
 from hemline.types import Box, Record
 

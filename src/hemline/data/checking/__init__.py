@@ -1,1 +1,1 @@
-"""The parts of `hemline.data.check`: looking, remembering, comparing, finding and telling."""
+"""Finds broken images, duplicates and leaks between splits; `check.check` runs it all."""

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 
-from hemline.data.checking.look import Seen
+from hemline.data.checking.inspection import Seen
 from hemline.errors import UsageError
 
 _FORMAT = 1

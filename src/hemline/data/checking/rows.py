@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemline.data.checking.findings import Finding, finding
-from hemline.data.checking.look import Seen
+from hemline.data.checking.inspection import Seen
 from hemline.data.manifest import Manifest
 from hemline.types import VISIBLE
 

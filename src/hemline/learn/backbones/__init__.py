@@ -7,11 +7,11 @@ from pathlib import Path
 from torch import nn
 
 from hemline.errors import UsageError
-from hemline.learn.backbones._config import BackboneConfig
-from hemline.learn.backbones._trunk import Trunk, Units, cut_units
+from hemline.learn.backbones.base import Trunk, Units, cut_units
+from hemline.learn.backbones.config import BackboneConfig
 from hemline.learn.backbones.nin import CUT as NIN_CUT
 from hemline.learn.backbones.nin import nin_units
-from hemline.learn.backbones.timm_trunk import load_weights, timm_units
+from hemline.learn.backbones.timm_backbone import load_weights, timm_units
 from hemline.learn.backbones.vgg_cnn_s import CUT as VGG_CUT
 from hemline.learn.backbones.vgg_cnn_s import vgg_cnn_s_units
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from hemline.learn.backbones._trunk import Units, kaiming
+from hemline.learn.backbones.base import Units, kaiming
 
 WIDTHS = (96, 256, 384, 512, 1024)
 MLPCONVS = (1, 1, 1, 2, 1)

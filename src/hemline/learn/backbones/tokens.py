@@ -9,9 +9,9 @@ import timm
 from torch import Tensor, nn
 
 from hemline.errors import UsageError, nearest
-from hemline.learn.backbones._config import BackboneConfig
-from hemline.learn.backbones._trunk import run_once
-from hemline.learn.backbones.timm_trunk import ENDS, load_weights
+from hemline.learn.backbones.base import run_once
+from hemline.learn.backbones.config import BackboneConfig
+from hemline.learn.backbones.timm_backbone import ENDS, load_weights
 
 
 class TokenTrunk(nn.Module):

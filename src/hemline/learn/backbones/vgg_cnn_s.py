@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from hemline.learn.backbones._trunk import Units, kaiming
+from hemline.learn.backbones.base import Units, kaiming
 
 CUT = "conv4"
 

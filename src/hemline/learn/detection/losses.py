@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import generalized_box_iou_loss
 
-from hemline.data.heads import Heads
+from hemline.data.detector_outputs import Heads
 from hemline.learn.detection.network import Outputs
 
 __all__ = ["Goal", "Losses", "Marked", "box_shares", "goals", "losses"]

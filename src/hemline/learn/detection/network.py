@@ -6,8 +6,8 @@ One-level Feature", CVPR 2021: one level is enough where its view is wide). Feat
 losses and overlaps are torchvision's (`hemline.learn.detection.losses`).
 
 Differs from both: a place has its own score and box for every *layer* of clothing
-(`hemline.data.heads`). torchvision's own FCOS and SSDLite give a place, or an anchor, to one
-garment only, and a shirt under an open jacket has the jacket's middle and nearly its box.
+(`hemline.data.detector_outputs`). torchvision's own FCOS and SSDLite give a place, or an anchor,
+to one garment only, and a shirt under an open jacket has the jacket's middle and nearly its box.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hemline.data.heads import Heads
-from hemline.learn.backbones.timm_trunk import load_weights
+from hemline.data.detector_outputs import Heads
+from hemline.learn.backbones.timm_backbone import load_weights
 
 __all__ = ["DetectorConfig", "DetectorNetwork", "Outputs"]
 
@@ -56,7 +56,7 @@ class DetectorConfig(BaseModel):
 
 
 class Outputs(NamedTuple):
-    """scores (B, L, N), boxes (B, L, 4, N), kinds (B, K, N): see `hemline.data.heads`."""
+    """scores (B, L, N), boxes (B, L, 4, N), kinds (B, K, N): `hemline.data.detector_outputs`."""
 
     scores: Tensor
     boxes: Tensor

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from hemline.learn.detection.network import DetectorConfig
-from hemline.learn.detection.pictures import Moves
+from hemline.learn.detection.samples import Moves
 
 __all__ = ["DetectorRecipe"]
 

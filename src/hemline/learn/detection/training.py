@@ -28,14 +28,9 @@ from hemline.errors import DataError, TrainingError
 from hemline.learn import checkpoint
 from hemline.learn.detection.losses import Losses, Marked, goals, losses
 from hemline.learn.detection.network import STRIDE, Outputs
-from hemline.learn.detection.pictures import (
-    DetectionPictures,
-    Picture,
-    collate,
-    pictures_of,
-)
 from hemline.learn.detection.recipe import DetectorRecipe
 from hemline.learn.detection.runs import BEST, build, load_detector
+from hemline.learn.detection.samples import DetectionPictures, Picture, collate, pictures_of
 from hemline.learn.training.lock import locked
 from hemline.learn.training.same import refuse_another
 

@@ -44,7 +44,7 @@ from torch.nn import functional
 
 from hemline.data.preprocess import Preprocessing, Triple
 from hemline.errors import UsageError
-from hemline.learn.backbones._trunk import run_once
+from hemline.learn.backbones.base import run_once
 from hemline.learn.backbones.nin_five import MLPCONVS, WIDTHS, nin_five_units
 from hemline.learn.layers.attribute_tree import AttributeTree, group_attributes
 from hemline.learn.layers.principal import Principal

@@ -40,7 +40,7 @@ from torch.nn import functional
 
 from hemline.data.preprocess import Preprocessing, Triple
 from hemline.learn.backbones import BackboneConfig, build_trunk
-from hemline.learn.backbones._trunk import run_once
+from hemline.learn.backbones.base import run_once
 from hemline.learn.layers.landmark_gate import LandmarkBranch, pooled_about
 from hemline.learn.losses.attributes import attribute_loss
 from hemline.learn.losses.landmarks import location_loss, visibility_loss

@@ -35,7 +35,7 @@ from torch.nn import functional
 
 from hemline.data.preprocess import Preprocessing, Triple
 from hemline.learn.backbones import BackboneConfig, build_trunk
-from hemline.learn.backbones.timm_trunk import read_weights
+from hemline.learn.backbones.timm_backbone import read_weights
 from hemline.learn.losses.mining import Negatives, mine
 from hemline.learn.losses.triplet import triplet_loss
 from hemline.learn.model import (

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from hemline.data.preprocess import Preprocessing
 from hemline.learn.model import Batch
 from hemline.learn.training.augment import Augmentation, Recolouring, augment, draw_recolouring
-from hemline.learn.training.pictures import Pictures
+from hemline.learn.training.images import Pictures
 from hemline.learn.training.rows import Rows
 from hemline.learn.training.sampler import Pair
 from hemline.types import FloatArray, Image

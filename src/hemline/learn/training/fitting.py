@@ -11,7 +11,7 @@ import torch
 from hemline.data.preprocess import Preprocessing
 from hemline.learn.model import Fitting, RetrievalModel
 from hemline.learn.training.batches import normalise
-from hemline.learn.training.pictures import Pictures
+from hemline.learn.training.images import Pictures
 from hemline.learn.training.rows import Parts, Rows
 from hemline.types import Domain
 

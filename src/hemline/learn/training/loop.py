@@ -28,9 +28,9 @@ from hemline.learn.model import MODELS, RetrievalModel
 from hemline.learn.recipe import Recipe
 from hemline.learn.training.batches import PairDataset, multi_hot
 from hemline.learn.training.fitting import fit
+from hemline.learn.training.images import Pictures, channel_statistics
 from hemline.learn.training.lock import locked
 from hemline.learn.training.module import Progress, StageTraining, best_name
-from hemline.learn.training.pictures import Pictures, channel_statistics
 from hemline.learn.training.rows import Parts, choose
 from hemline.learn.training.same import refuse_another
 from hemline.learn.training.sampler import Pair, PairSampler

@@ -17,8 +17,8 @@ from hemline.data.preprocess import Preprocessing
 from hemline.learn.losses.multilabel import name_numbers
 from hemline.learn.model import RetrievalModel
 from hemline.learn.training.batches import normalise
+from hemline.learn.training.images import Pictures
 from hemline.learn.training.labels import Labels
-from hemline.learn.training.pictures import Pictures
 from hemline.learn.training.rows import Parts, Rows
 
 KS = (1, 5, 20, 50)

@@ -9,7 +9,7 @@ from fastapi import Path as InPath
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from hemline.search.where import Where as Condition
+from hemline.catalog.where.expression import Where as Condition
 from hemline.service.access import READ, WRITE, Served
 from hemline.service.answers import answer, items_of
 from hemline.service.bodies import (

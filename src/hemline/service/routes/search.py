@@ -12,16 +12,10 @@ from starlette.responses import Response
 
 from hemline.data.images import crop, encode_jpeg, open_image
 from hemline.errors import BundleError
-from hemline.search._clock import Clock
+from hemline.search.clock import Clock
 from hemline.service.access import READ, Served
 from hemline.service.answers import answer, box_of, detections_of, grid_of, hits_of, item_of
-from hemline.service.bodies import (
-    DetectJson,
-    SearchJson,
-    SearchOptions,
-    one_photo,
-    search_body,
-)
+from hemline.service.bodies import DetectJson, SearchJson, SearchOptions, one_photo, search_body
 from hemline.service.journal import Search
 from hemline.service.models import (
     BASE64,
@@ -266,7 +260,7 @@ async def facets(service: Served, columns: Columns = "category", where: Where = 
     def ask() -> dict[str, Any]:
         from dataclasses import asdict
 
-        from hemline.search.where import Where as Condition
+        from hemline.catalog.where.expression import Where as Condition
 
         store = service.catalog.live().store
         names = [name.strip() for name in columns.split(",") if name.strip()]

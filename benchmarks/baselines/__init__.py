@@ -1,0 +1,1 @@
+"""Baselines that only benchmarks and tests use."""

@@ -1,0 +1,308 @@
+"""One column of the catalogue in memory, and what a condition says of each of its values.
+
+Truth is a uint8: 0 false, 1 unknown, 2 true, so that "and" is the least and "or" the greatest.
+
+Numbers lie in an array. Everything else is a code for each row and a list of values, and a
+condition is worked out once for each value, by the very tests that define it; only where there are
+many values does Arrow compare their texts, which for these tests gives the same.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hemline.catalog.where.conditions import (
+    Compare,
+    HasTag,
+    IsNull,
+    IsTrue,
+    Leaf,
+    Like,
+    OneOf,
+    Truth,
+    as_number,
+    like,
+)
+
+Truths = npt.NDArray[np.uint8]
+Slots = npt.NDArray[np.int64]
+
+FALSE, UNKNOWN, TRUE = 0, 1, 2
+MANY = 2000  # values from which on Arrow compares
+_KNOWN = 50_000  # values of which each gets one code; beyond, a value may have several
+_EXACT = 2**53  # whole numbers up to here are floats without loss
+
+
+class Grown:
+    """An array that grows at its end, with room ahead."""
+
+    def __init__(self, data: npt.NDArray[Any]) -> None:
+        self._room = data
+        self._length = len(data)
+
+    def __len__(self) -> int:
+        return self._length
+
+    @property
+    def data(self) -> npt.NDArray[Any]:
+        """What is there; a view."""
+        return self._room[: self._length]
+
+    def resize(self, length: int, fill: Any) -> None:
+        if length > len(self._room) or not self._room.flags.writeable:
+            room = np.empty(max(length, self._length * 5 // 4, 16), self._room.dtype)
+            room[: self._length] = self.data
+            self._room = room
+        self._room[self._length : length] = fill
+        self._length = max(length, self._length)
+
+
+class Numbers:
+    """Numbers alone; ``whole`` tells 20 from 20.0, which are different texts."""
+
+    kind = "number"
+
+    def __init__(self, data: npt.NDArray[np.float64], whole: npt.NDArray[np.bool_]) -> None:
+        self.array = Grown(data)
+        self.whole = Grown(whole)
+
+    def picked(self, slots: Slots) -> Numbers:
+        """A column of ``slots`` (n,) alone."""
+        return Numbers(self.array.data[slots], self.whole.data[slots])
+
+    def takes(self, values: Sequence[Any]) -> bool:
+        """Whether all values are none or numbers that a float holds."""
+        return all(
+            value is None
+            or (type(value) is float and math.isfinite(value))
+            or (type(value) is int and abs(value) <= _EXACT)
+            for value in values
+        )
+
+    def resize(self, length: int) -> None:
+        self.array.resize(length, np.nan)
+        self.whole.resize(length, False)
+
+    def put(self, slots: Slots, values: Sequence[Any]) -> None:
+        self.array.data[slots] = np.array(
+            [np.nan if value is None else value for value in values], np.float64
+        )
+        self.whole.data[slots] = np.array([type(value) is int for value in values], bool)
+
+    def at(self, slots: Slots) -> list[Any]:
+        """The values of ``slots`` (n,)."""
+        pairs = zip(self.array.data[slots].tolist(), self.whole.data[slots].tolist(), strict=True)
+        return [None if math.isnan(v) else int(v) if whole else v for v, whole in pairs]
+
+    def truths(self, leaf: Leaf) -> Truths:
+        data = self.array.data
+        missing = np.isnan(data)
+        if isinstance(leaf, IsNull):
+            return _of_bools(missing)
+        if isinstance(leaf, IsTrue | HasTag):
+            return np.full(len(data), UNKNOWN, np.uint8)
+        constants: tuple[Any, ...] = ()
+        if isinstance(leaf, Compare):
+            constants = (leaf.constant,)
+        elif isinstance(leaf, OneOf):
+            constants = leaf.constants
+        if isinstance(leaf, Like) or any(isinstance(c, str) or c is None for c in constants):
+            found = self._by_text(leaf)
+        elif isinstance(leaf, Compare):
+            found = _of_bools(_compared(data, float(constants[0]), leaf.symbol))
+        else:
+            found = _of_bools(np.isin(data, [float(c) for c in constants]))
+        found[missing] = UNKNOWN
+        return found
+
+    def _by_text(self, leaf: Leaf) -> Truths:
+        """Each different number by the plain test, as a text needs."""
+        pairs = np.empty(len(self.array), [("value", "<f8"), ("whole", "?")])
+        pairs["value"], pairs["whole"] = self.array.data, self.whole.data
+        distinct, places = np.unique(pairs, return_inverse=True)
+        values = [
+            None if math.isnan(v) else int(v) if whole else v for v, whole in distinct.tolist()
+        ]
+        return np.asarray(_table([leaf.of(value) for value in values])[places], np.uint8)
+
+
+class Coded:
+    """Any values: a code for each row, -1 where there is none, and the values' texts.
+
+    ``plain`` says that all values are texts and ``texts`` are they; otherwise it has their JSON.
+    """
+
+    kind = "coded"
+
+    def __init__(self, codes: npt.NDArray[np.int32], texts: Any, plain: bool) -> None:
+        self.codes = Grown(codes)
+        self.plain = plain
+        self._texts: list[Any] = [texts] if len(texts) else []
+        self._count = len(texts)
+        self._lookup: dict[str, int] | None = None
+        self._numbers: tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]] | None = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def texts(self) -> Any:
+        """An Arrow array of the values' texts."""
+        if len(self._texts) != 1:
+            empty = pa.array([], pa.large_string())
+            self._texts = [pa.concat_arrays(self._texts) if self._texts else empty]
+        return self._texts[0]
+
+    def picked(self, slots: Slots) -> Coded:
+        """A column of ``slots`` (n,) alone."""
+        return Coded(self.codes.data[slots], self.texts, self.plain)
+
+    def distinct(self) -> list[Any]:
+        """The values, by their codes."""
+        texts = self.texts.to_pylist()
+        return texts if self.plain else [json.loads(text) for text in texts]
+
+    def at(self, slots: Slots) -> list[Any]:
+        """The values of ``slots`` (n,)."""
+        return self.some(self.codes.data[slots])
+
+    def some(self, codes: Any) -> list[Any]:
+        """The values of ``codes`` (n,); None for -1."""
+        if not self._count:
+            return [None] * len(codes)
+        texts = self.texts.take(pa.array(np.maximum(codes, 0))).to_pylist()
+        values = texts if self.plain else [json.loads(text) for text in texts]
+        return [v if c >= 0 else None for v, c in zip(values, codes.tolist(), strict=True)]
+
+    def resize(self, length: int) -> None:
+        self.codes.resize(length, -1)
+
+    def put(self, slots: Slots, values: Sequence[Any]) -> None:
+        if self.plain and not all(value is None or type(value) is str for value in values):
+            self._to_json()
+        if not self.plain:
+            values = [None if v is None else json.dumps(v, ensure_ascii=False) for v in values]
+        if self._lookup is None:
+            self._lookup = {}
+            if self._count <= _KNOWN:
+                self._lookup = {t: code for code, t in enumerate(self.texts.to_pylist())}
+        elif len(self._lookup) > _KNOWN:
+            self._lookup = {}
+        lookup, fresh = self._lookup, list[str]()
+        codes = np.empty(len(values), np.int32)
+        for i, text in enumerate(values):
+            if text is None:
+                codes[i] = -1
+                continue
+            code = lookup.get(text)
+            if code is None:
+                code = lookup[text] = self._count + len(fresh)
+                fresh.append(text)
+            codes[i] = code
+        if fresh:
+            self._texts.append(pa.array(fresh, pa.large_string()))
+            self._count += len(fresh)
+            self._numbers = None
+        self.codes.data[slots] = codes
+
+    def _to_json(self) -> None:
+        texts = [json.dumps(text, ensure_ascii=False) for text in self.texts.to_pylist()]
+        self._texts = [pa.array(texts, pa.large_string())]
+        self._lookup, self.plain = None, False
+
+    def truths(self, leaf: Leaf) -> Truths:
+        found = self._arrow(leaf) if self.plain and self._count >= MANY else None
+        if found is None:
+            found = _table([leaf.of(value) for value in self.distinct()])
+        # The code -1, no value, takes the last place.
+        table = np.append(found, _table([leaf.of(None)]))
+        return np.asarray(table[self.codes.data], np.uint8)
+
+    def _arrow(self, leaf: Leaf) -> Truths | None:
+        """The truth of each text, or None where Arrow can't say."""
+        texts = self.texts
+        if isinstance(leaf, IsNull | IsTrue):
+            return np.full(self._count, FALSE if isinstance(leaf, IsNull) else UNKNOWN, np.uint8)
+        if isinstance(leaf, Compare):
+            return self._arrow_compare(leaf.constant, leaf.symbol)
+        if isinstance(leaf, OneOf) and all(isinstance(c, str) for c in leaf.constants):
+            wanted = pa.array(list(leaf.constants), pa.large_string())
+            return _of_bools(_bools(pc.is_in(texts, value_set=wanted)))
+        if isinstance(leaf, Like) and leaf.pattern.isascii() and pc.all(_ascii(texts)).as_py():
+            # Where all is ASCII, RE2 and Python agree on what a capital is.
+            expression = f"(?is)\\A(?:{like(leaf.pattern).pattern})\\z"
+            return _of_bools(_bools(pc.match_substring_regex(texts, expression)))
+        return None
+
+    def _arrow_compare(self, constant: Any, symbol: str) -> Truths | None:
+        if isinstance(constant, str):
+            compare: Callable[..., Any] = getattr(pc, _ARROW[symbol])
+            return _of_bools(_bools(compare(self.texts, pa.scalar(constant, pa.large_string()))))
+        if constant is None:
+            return np.full(self._count, UNKNOWN, np.uint8)
+        if self._numbers is None:
+            numbers = [as_number(text) for text in self.texts.to_pylist()]
+            known = np.array([number is not None for number in numbers], bool)
+            values = np.array([0.0 if n is None else n for n in numbers], np.float64)
+            self._numbers = (values, known)
+        values, known = self._numbers
+        found = _of_bools(_compared(values, float(constant), symbol))
+        found[~known] = UNKNOWN
+        return found
+
+
+_ARROW = {
+    "=": "equal",
+    "<>": "not_equal",
+    "<": "less",
+    "<=": "less_equal",
+    ">": "greater",
+    ">=": "greater_equal",
+}
+
+
+def _table(truths: Sequence[Truth]) -> Truths:
+    return np.array([UNKNOWN if t is None else TRUE if t else FALSE for t in truths], np.uint8)
+
+
+def _of_bools(bools: npt.NDArray[np.bool_]) -> Truths:
+    return np.where(bools, np.uint8(TRUE), np.uint8(FALSE))
+
+
+def _bools(array: Any) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = array.to_numpy(zero_copy_only=False)
+    return found
+
+
+def _ascii(texts: Any) -> Any:
+    return pc.string_is_ascii(texts)
+
+
+def _compared(data: npt.NDArray[np.float64], constant: float, symbol: str) -> Any:
+    with np.errstate(invalid="ignore"):
+        if symbol == "=":
+            return data == constant
+        if symbol == "<>":
+            return data != constant
+        if symbol == "<":
+            return data < constant
+        if symbol == "<=":
+            return data <= constant
+        return data > constant if symbol == ">" else data >= constant
+
+
+def column_for(values: Sequence[Any], length: int) -> Numbers | Coded:
+    """An empty column of ``length`` rows that suits ``values``."""
+    numbers = Numbers(np.full(length, np.nan), np.zeros(length, bool))
+    if numbers.takes(values) and any(value is not None for value in values):
+        return numbers
+    plain = all(value is None or type(value) is str for value in values)
+    return Coded(np.full(length, -1, np.int32), pa.array([], pa.large_string()), plain)

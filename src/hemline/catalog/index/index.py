@@ -1,0 +1,269 @@
+"""What a search looks into: which vectors there are, of which products, and how they are found.
+
+Vectors stand in slots, in the order of their ids; a slot is never used again. Small stores are
+scanned exactly; large ones find candidates by their codes and look at those exactly. Rows that a
+condition leaves over are scanned exactly where they are few. Its owner sees that nobody searches
+while it changes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hemline.catalog.index.codes import Codes, Subset
+from hemline.catalog.index.column import Grown, Slots
+from hemline.catalog.index.columns import Columns
+from hemline.catalog.index.scan import Flat, scan
+from hemline.catalog.segments import Halves, Segments
+from hemline.catalog.settings import Settings
+from hemline.catalog.store import NO_NEIGHBOURS, Ids, Neighbours
+from hemline.catalog.where.expression import Where
+from hemline.types import FloatArray
+
+Mask = npt.NDArray[np.bool_]
+_BLOCK = 16_384  # vectors read at a time
+_TRIED = 2048  # vectors by which the codes are rated
+_FILTERS = 32  # conditions whose answer is remembered,
+_FILTER_BYTES = 1 << 27  # fewer where their masks would take more than this
+
+
+class Index:
+    """Slots and what is known of them.
+
+    Attributes:
+        ids: of each slot, rising.
+        alive: whether a slot's row is there.
+        items: the number of its product.
+        revision: the last commit it knows.
+        flat: every vector, in a small store.
+        codes: short codes of the slots before ``coded``.
+        columns: what conditions and facets ask, or None until one does.
+    """
+
+    def __init__(self, dim: int, segments: Segments, settings: Settings) -> None:
+        self.dim = dim
+        self.segments = segments
+        self.settings = settings
+        self.ids = Grown(np.zeros(0, np.int64))
+        self.alive = Grown(np.zeros(0, bool))
+        self.items = Grown(np.zeros(0, np.int64))
+        self.live = 0
+        self.revision = 0
+        self.flat: Flat | None = None
+        self.codes: Codes | None = None
+        self.coded = 0
+        self.columns: Columns | None = None
+        self._filters: dict[str, tuple[int, Mask, Subset]] = {}
+        self._filtering = threading.Lock()
+        self._everyone: Subset | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    # Changing
+
+    def append(self, ids: Ids, items: Ids) -> None:
+        """New slots; ``ids`` (n,) rise and are above all that are there."""
+        before, length = len(self), len(self) + len(ids)
+        for array, values in ((self.ids, ids), (self.items, items)):
+            array.resize(length, 0)
+            array.data[before:] = values
+        self.alive.resize(length, True)
+        self.live += len(ids)
+        self._everyone = None
+
+    def remove(self, ids: Ids) -> None:
+        """Those that aren't there are passed over."""
+        slots = self.slots(ids)
+        slots = slots[slots >= 0]
+        slots = slots[self.alive.data[slots]]
+        self.alive.resize(len(self), False)
+        self.alive.data[slots] = False
+        self.live -= len(slots)
+        self._everyone = None
+
+    def slots(self, ids: Ids) -> Slots:
+        """Of ``ids`` (n,); -1 for one that isn't known."""
+        known = self.ids.data
+        if not len(known):
+            return np.full(len(ids), -1, np.int64)
+        found = np.minimum(np.searchsorted(known, ids), len(known) - 1)
+        return np.where(known[found] == ids, found, -1)
+
+    def fill(self) -> None:
+        """Brings the flat vectors, or the codes if there are some, to the newest slot.
+
+        Raises:
+            SegmentError: a segment can't be read.
+        """
+        if self.codes is None and self.live <= self.settings.exact_rows:
+            if self.flat is None:
+                self.flat = Flat(self.dim)
+            while len(self.flat) < len(self):
+                start = len(self.flat)
+                self.flat.add(self._read(np.arange(start, min(len(self), start + _BLOCK))))
+            return
+        self.flat = None
+        if self.codes is not None:
+            self.add_codes(self.codes, self.coded)
+            self.coded = len(self)
+
+    def add_codes(self, codes: Codes, start: int, go_on: Callable[[], bool] = lambda: True) -> None:
+        """Gives ``codes`` the slots from ``start`` on whose rows are there."""
+        while start < len(self) and go_on():
+            stop = min(len(self), start + _BLOCK)
+            slots = start + np.flatnonzero(self.alive.data[start:stop])
+            codes.add(slots, self.segments.halves(self.ids.data[slots]).astype(np.float32))
+            start = stop
+
+    def _read(self, slots: Slots) -> Halves:
+        """Vectors of slots; zeros for removed ones, whose segment may be gone."""
+        out = np.zeros((len(slots), self.dim), np.float16)
+        there = self.alive.data[slots]
+        out[there] = self.segments.halves(self.ids.data[slots[there]])
+        return out
+
+    def packed(self) -> Index:
+        """The same without the slots of removed rows, and without vectors and codes."""
+        slots = np.flatnonzero(self.alive.data)
+        packed = Index(self.dim, self.segments, self.settings)
+        packed.ids, packed.items = Grown(self.ids.data[slots]), Grown(self.items.data[slots])
+        packed.alive = Grown(np.ones(len(slots), bool))
+        packed.live, packed.revision = len(slots), self.revision
+        if self.columns is not None:
+            self.columns.settle()
+            packed.columns = self.columns.picked(slots)
+        return packed
+
+    def make_codes(self, go_on: Callable[[], bool] = lambda: True) -> None:
+        """Learns a codebook from what is there, and codes it; ``go_on`` can break it off.
+
+        Raises:
+            SegmentError: a segment can't be read.
+        """
+        rng = np.random.default_rng(0)
+        codes = Codes.train(
+            self._sample(self.settings.sample(self.live), rng), self.live, self.settings
+        )
+        tried = self._sample(_TRIED, rng)  # others than those it was learnt from, mostly
+        self.add_codes(codes, 0, go_on)
+        codes.rate(tried)
+        self.codes, self.coded = codes, len(self)
+
+    def _sample(self, count: int, rng: np.random.Generator) -> FloatArray:
+        slots = np.flatnonzero(self.alive.data)
+        chosen = rng.choice(slots, min(count, len(slots)), replace=False)
+        return self.segments.halves(self.ids.data[np.sort(chosen)]).astype(np.float32)
+
+    @property
+    def worn(self) -> bool:
+        """Whether codes are missing, or should be made anew."""
+        if self.littered:
+            return True
+        if self.live <= self.settings.exact_rows:
+            return False
+        codes = self.codes
+        return (
+            codes is None
+            or self.live >= self.settings.grown * codes.trained
+            or codes.drifted
+            or not codes.suits(self.live)
+        )
+
+    @property
+    def littered(self) -> bool:
+        """Whether too many slots are of removed rows."""
+        dead = len(self) - self.live
+        return dead > 1024 and dead > self.settings.dead * len(self)
+
+    # Searching
+
+    def mask(self, where: Where | None) -> Mask:
+        """Which slots' rows are there and meet a condition."""
+        return self.alive.data if where is None else self._filter(where)[1]
+
+    def _filter(self, where: Where) -> tuple[int, Mask, Subset]:
+        with self._filtering:
+            known = self._filters.pop(where.text, None)
+            if known is None or known[0] != self.revision:
+                assert self.columns is not None
+                mask = self.columns.mask(where, len(self)) & self.alive.data
+                known = (self.revision, mask, Subset.of(mask))
+            most = min(_FILTERS, max(2, _FILTER_BYTES // max(1, len(self))))
+            while len(self._filters) >= most:  # the first is the one not asked for longest
+                del self._filters[next(iter(self._filters))]
+            self._filters[where.text] = known
+            return known
+
+    def _subset(self, where: Where | None) -> Subset | None:
+        """None where every slot may come."""
+        if where is not None:
+            return self._filter(where)[2]
+        if self.live == len(self):
+            return None
+        if self._everyone is None:
+            self._everyone = Subset.of(self.alive.data)
+        return self._everyone
+
+    def search(self, query: FloatArray, k: int, where: Where | None) -> Neighbours:
+        """See `Store.search`."""
+        return self.search_many(query.reshape(1, -1), k, where)[0]
+
+    def search_many(self, queries: FloatArray, k: int, where: Where | None) -> list[Neighbours]:
+        """See `Store.search_many`; what is answered has a right checksum.
+
+        Raises:
+            SegmentError: a segment is gone or damaged.
+        """
+        answers = self._answers(queries, k, where)
+        for answer in answers:
+            self.segments.sure(answer.ids)
+        return answers
+
+    def _answers(self, queries: FloatArray, k: int, where: Where | None) -> list[Neighbours]:
+        subset = self._subset(where)
+        count = len(self) if subset is None else subset.size
+        if k < 1 or not count:
+            return [NO_NEIGHBOURS] * len(queries)
+        if self.flat is not None:
+            return [self._flat(query, k, subset) for query in queries]
+        want = self.settings.candidates(k, len(self))
+        few = max(self.settings.subset_rows, len(self) // self.settings.subset_part, 2 * want)
+        if self.codes is None or self.coded < len(self) or count <= few:
+            return [self._scan(query, k, where) for query in queries]
+        found = self.codes.candidates(queries, want, subset, len(self))
+        return [
+            scan(query, k, self.ids.data[np.sort(slots)], self.segments.read)
+            if len(slots) >= min(k, count)
+            else self._scan(query, k, where)
+            for query, slots in zip(queries, found, strict=True)
+        ]
+
+    def _flat(self, query: FloatArray, k: int, subset: Subset | None) -> Neighbours:
+        import faiss
+
+        assert self.flat is not None
+        among: Any = None
+        if subset is not None:
+            among = faiss.IDSelectorBitmap(len(subset.bits), faiss.swig_ptr(subset.bits))
+        ids = self.ids.data
+        return self.flat.exact(query, k, lambda found: self.segments.halves(ids[found]), ids, among)
+
+    def exact(self, query: FloatArray, k: int, where: Where | None) -> Neighbours:
+        """By looking at every vector that may come.
+
+        Raises:
+            SegmentError: a segment is gone or damaged.
+        """
+        answer = NO_NEIGHBOURS if k < 1 else self._scan(query, k, where)
+        self.segments.sure(answer.ids)
+        return answer
+
+    def _scan(self, query: FloatArray, k: int, where: Where | None) -> Neighbours:
+        ids = self.ids.data[self.mask(where)]
+        return scan(query, k, ids, self.segments.read)

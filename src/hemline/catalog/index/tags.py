@@ -1,0 +1,82 @@
+"""The tags of every row in memory: the codes of its tags, one row after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hemline.catalog.index.column import FALSE, TRUE, Grown, Slots, Truths
+from hemline.catalog.where.conditions import HasTag
+
+
+class Tags:
+    """``start`` and ``count`` of each row's codes in ``codes``; a changed row's lie at the end."""
+
+    def __init__(
+        self,
+        start: npt.NDArray[np.int64],
+        count: npt.NDArray[np.int32],
+        codes: npt.NDArray[np.int32],
+        names: list[str],
+    ) -> None:
+        self.start = Grown(start)
+        self.count = Grown(count)
+        self.codes = Grown(codes)
+        self.names = names
+        self._lookup = {name: code for code, name in enumerate(names)}
+
+    @classmethod
+    def empty(cls, length: int) -> Tags:
+        none = np.zeros(length, np.int32)
+        return cls(none.astype(np.int64), none, np.zeros(0, np.int32), [])
+
+    def picked(self, slots: Slots) -> Tags:
+        """The tags of ``slots`` (n,) alone."""
+        _, codes = self.pairs(slots)
+        counts = self.count.data[slots]
+        start = np.cumsum(counts, dtype=np.int64) - counts
+        return Tags(start, counts, codes, list(self.names))
+
+    def resize(self, length: int) -> None:
+        self.start.resize(length, 0)
+        self.count.resize(length, 0)
+
+    def put(self, slots: Slots, values: Sequence[Sequence[str]]) -> None:
+        flat: list[int] = []
+        lookup = self._lookup
+        for tags in values:
+            for tag in tags:
+                code = lookup.get(tag)
+                if code is None:
+                    code = lookup[tag] = len(self.names)
+                    self.names.append(tag)
+                flat.append(code)
+        counts = np.array([len(tags) for tags in values], np.int32)
+        before = len(self.codes)
+        self.codes.resize(before + len(flat), 0)
+        self.codes.data[before:] = flat
+        self.count.data[slots] = counts
+        self.start.data[slots] = before + np.cumsum(counts) - counts
+
+    def truths(self, leaf: Any) -> Truths:
+        """True or false, as an empty list has no tag."""
+        assert isinstance(leaf, HasTag)
+        wanted = np.array([leaf.of_tag(name) for name in self.names], bool)
+        found = np.full(len(self.start), FALSE, np.uint8)
+        if wanted.any():
+            # How many wanted tags there are before each place; a row has one if that rises in it.
+            before = np.zeros(len(self.codes) + 1, np.int64)
+            np.cumsum(wanted[self.codes.data], out=before[1:])
+            start = self.start.data
+            found[before[start + self.count.data] > before[start]] = TRUE
+        return found
+
+    def pairs(self, slots: Slots) -> tuple[Slots, npt.NDArray[np.int32]]:
+        """(place in ``slots``, code) of every tag of ``slots``."""
+        counts = self.count.data[slots].astype(np.int64)
+        owners = np.repeat(np.arange(len(slots)), counts)
+        starts = np.repeat(self.start.data[slots] - (np.cumsum(counts) - counts), counts)
+        return owners, self.codes.data[starts + np.arange(len(owners))]

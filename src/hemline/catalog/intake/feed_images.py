@@ -1,0 +1,104 @@
+"""From what a feed calls its pictures to files. Nothing is ever fetched."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from hemline.catalog.intake.feed_values import pieces
+
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)?//")
+
+
+class ImageFile(NamedTuple):
+    """A picture of the feed.
+
+    Attributes:
+        name: what it is known by: its path below the folder of pictures, or as the feed has it.
+        path: its file, or None where there is none.
+        problem: why there is none.
+        by_name: found by the file name of an address.
+    """
+
+    name: str
+    path: Path | None
+    problem: str = ""
+    by_name: bool = False
+
+
+class ImageFiles:
+    """The folders in which a feed's pictures lie."""
+
+    def __init__(self, feed: Path, images: str | os.PathLike[str] | None = None) -> None:
+        """
+        Args:
+            feed: the feed's file; paths are relative to its folder.
+            images: another folder that they are relative to, where addresses (``https://…``) are
+                looked up by their file names, in it and below it.
+        """
+        self._roots = [Path(images).resolve()] if images else []
+        self._roots.append(feed.resolve().parent)
+        self._images = self._roots[0] if images else None
+        self._names: dict[str, list[str]] | None = None
+        self._found: dict[str, ImageFile] = {}
+
+    def of_cell(self, cell: Any) -> list[ImageFile]:
+        """The pictures of a cell: a list, one path, or several joined by ``, ; |``."""
+        if isinstance(cell, str) and not _ADDRESS.match(cell.strip()):
+            whole = self.find(cell.strip())
+            if whole.path is not None:
+                return [whole]
+        return [self.find(piece) for piece in pieces(cell)]
+
+    def find(self, text: str) -> ImageFile:
+        """The file of one path or address; looked up once, as variants share their pictures."""
+        found = self._found.get(text)
+        if found is None:
+            found = self._found[text] = self._find(text)
+        return found
+
+    def _find(self, text: str) -> ImageFile:
+        if text.lower().startswith("file://"):
+            text = unquote(urlsplit(text).path)
+        elif _ADDRESS.match(text):
+            return self._by_name(text)
+        for root in self._roots:
+            path = root / text
+            if path.is_file():
+                return ImageFile(_relative(path, root, text), path)
+        return ImageFile(text, None, "does not exist")
+
+    def _by_name(self, text: str) -> ImageFile:
+        name = unquote(urlsplit(text).path).rpartition("/")[2]
+        if self._images is None:
+            reason = "is an address, and nothing is fetched; name the folder it lies in (images)"
+            return ImageFile(text, None, reason)
+        places = self._index().get(name, [])
+        if len(places) == 1:
+            return ImageFile(places[0], self._images / places[0], "", True)
+        if places:
+            return ImageFile(text, None, f"is there {len(places)} times: {places[0]}, {places[1]}")
+        return ImageFile(text, None, f"no file {name!r} lies in {self._images}")
+
+    def _index(self) -> dict[str, list[str]]:
+        """File name → paths below the folder of pictures; made at the first address."""
+        if self._names is None:
+            self._names = {}
+            assert self._images is not None
+            for folder, _, files in os.walk(self._images):
+                below = Path(folder).relative_to(self._images).as_posix()
+                for file in sorted(files):
+                    path = file if below == "." else f"{below}/{file}"
+                    self._names.setdefault(file, []).append(path)
+        return self._names
+
+
+def _relative(path: Path, root: Path, text: str) -> str:
+    """``path`` below ``root``, with ``/``; as it was given where it lies elsewhere."""
+    try:
+        return Path(os.path.normpath(path)).relative_to(root).as_posix()
+    except ValueError:
+        return text

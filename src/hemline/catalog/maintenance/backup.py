@@ -1,0 +1,109 @@
+"""A copy of a catalogue at one moment, made while others search and write.
+
+Copies of pictures are never changed, so most of them are copied before the moment; then the store's
+state is taken, then the few pictures that came since. Where one of those has left already, the
+state is taken again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hemline.catalog.images import Pictures, sync_folder
+from hemline.catalog.intake import feed_map
+from hemline.catalog.store import StoreSpec
+from hemline.errors import CatalogError
+
+if TYPE_CHECKING:
+    from hemline.catalog.catalog import Catalog
+
+Advance = Callable[[int, int], None]
+_TRIES = 100
+
+
+def _wanted(snapshot: Path, spec: StoreSpec) -> frozenset[str]:
+    """The copies that the rows of a stored state refer to."""
+    store = spec.open(snapshot)
+    try:
+        return store.pictures()
+    finally:
+        store.close()
+
+
+def backup(catalog: Catalog, target: Path, spec: StoreSpec, advance: Advance) -> dict[str, int]:
+    """See `Catalog.backup`."""
+    live, folder = catalog.live(), catalog.folder
+    if folder is None or live.home is None or catalog.pictures is None:
+        raise CatalogError("a catalogue in memory keeps nothing to copy")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise CatalogError(f"{target} is there already; name a new folder for the backup")
+    if target.resolve().is_relative_to(folder.resolve()):
+        raise CatalogError(f"{target} lies in the catalogue itself; name a place outside of it")
+    partial = target.with_name(f".{target.name}.backup")  # a killed one is gone on with
+    copies = Pictures(partial / "pictures")
+    copies.folder.mkdir(parents=True, exist_ok=True)
+    _copy_pictures(catalog.pictures, copies, sorted(live.store.pictures()), advance)
+    for _ in range(100):
+        snapshot = partial / "store"
+        shutil.rmtree(snapshot, ignore_errors=True)
+        snapshot.mkdir()
+        live.store.backup(snapshot)
+        wanted = _wanted(snapshot, spec)
+        lacking = sorted(wanted - set(copies.names()))
+        _copy_pictures(catalog.pictures, copies, lacking, advance)
+        if wanted <= set(copies.names()) | _lost(live.store.pictures(), catalog.pictures):
+            break
+    else:
+        raise CatalogError(f"{folder} changes faster than it can be copied; try again later")
+    copies.sweep(wanted)
+    shutil.rmtree(partial / "bundle", ignore_errors=True)
+    live.bundle.copy_to(partial / "bundle")
+    for path in snapshot.iterdir():
+        path.rename(partial / path.name)
+    snapshot.rmdir()
+    if (folder / feed_map.FILE).exists():
+        shutil.copy2(folder / feed_map.FILE, partial / feed_map.FILE)
+    if target.exists():
+        target.rmdir()
+    _sync_all(partial)
+    partial.rename(target)
+    sync_folder(target.parent)
+    size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+    return {"pictures": len(wanted), "bytes": size}
+
+
+def _lost(rows: Iterable[str], pictures: Pictures) -> set[str]:
+    """Copies that rows refer to and that aren't there."""
+    return set(rows) - set(pictures.names())
+
+
+def _copy_pictures(
+    source: Pictures, target: Pictures, digests: Sequence[str], advance: Advance
+) -> None:
+    """Copies are never changed, so one that is there in full length needs no second copying."""
+    for done, digest in enumerate(digests, start=1):
+        path, copy = source.path(digest), target.path(digest)
+        copy.parent.mkdir(exist_ok=True)
+        rough = copy.with_suffix(".part")
+        try:
+            if not copy.exists():
+                shutil.copyfile(path, rough)
+                os.replace(rough, copy)
+        except FileNotFoundError:
+            rough.unlink(missing_ok=True)  # removed meanwhile
+        advance(done, len(digests))
+
+
+def _sync_all(folder: Path) -> None:
+    """Brings every file of a folder to the disk."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        else:
+            sync_folder(path)
+    sync_folder(folder)

@@ -1,0 +1,255 @@
+"""Vectors on the disk: append-only segment files of fixed capacity, mapped into memory.
+
+A picture's id is its place: segment × capacity + offset. A record is D float16, the norm as
+float32, and a CRC-32 of both that starts from the id, so that a record in a wrong place is wrong
+too. Which records count is the database's word; what lies behind them is a commit that never
+happened, and the next writer writes over it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from hemline.catalog.images import sync_folder
+from hemline.catalog.store import Ids
+from hemline.errors import CatalogError
+from hemline.types import FloatArray
+
+FOLDER = "segments"
+Halves = npt.NDArray[np.float16]
+Records = npt.NDArray[np.void]
+
+
+class SegmentError(CatalogError):
+    """A segment file is gone or too short: damage, or a reader that is behind a compaction."""
+
+
+class Segments:
+    """The segment files of one store; reading is safe from several threads."""
+
+    def __init__(self, folder: Path, dim: int, rows: int) -> None:
+        self.folder = folder / FOLDER
+        self.rows = rows
+        self.dim = dim
+        self._shown = folder
+        self._type = np.dtype([("half", "<f2", (dim,)), ("norm", "<f4"), ("crc", "<u4")])
+        self._maps: dict[int, Records] = {}
+
+    @property
+    def first(self) -> int:
+        """The first id: segments count from 1, so that no id is 0."""
+        return self.rows
+
+    @property
+    def record_bytes(self) -> int:
+        return self._type.itemsize
+
+    def path(self, number: int) -> Path:
+        return self.folder / f"{number:06d}.seg"
+
+    def name(self, number: int) -> str:
+        """Relative to the catalogue's folder."""
+        return f"{FOLDER}/{self.path(number).name}"
+
+    def numbers(self) -> list[int]:
+        """Of the files that are there."""
+        names = [p.stem for p in self.folder.glob("*.seg")] if self.folder.is_dir() else []
+        return sorted(int(name) for name in names if name.isdigit())
+
+    # Writing
+
+    def append(self, place: int, half: Halves, norm: FloatArray) -> Ids:
+        """Writes half (n, D) and norm (n,) from ``place`` on, and syncs; their ids (n,).
+
+        Raises:
+            OSError: no room, or it can't be written.
+        """
+        ids = np.arange(place, place + len(half), dtype=np.int64)
+        records = np.zeros(len(half), self._type)
+        records["half"], records["norm"] = half, norm
+        records["crc"] = self._sums(ids, records)
+        for number, start, stop in self._spans(ids):
+            self._write(number, int(ids[start]) % self.rows, records[start:stop])
+        return ids
+
+    def _write(self, number: int, offset: int, records: Records) -> None:
+        path = self.path(number)
+        fresh = not path.exists()
+        if fresh:
+            self.folder.mkdir(exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+        try:
+            os.lseek(descriptor, offset * self.record_bytes, os.SEEK_SET)
+            data = memoryview(records.tobytes())
+            while data:
+                data = data[os.write(descriptor, data) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if fresh:
+            sync_folder(self.folder)
+
+    def _spans(self, ids: Ids) -> Iterator[tuple[int, int, int]]:
+        """(segment, start, stop) of runs of ``ids``, which rise, within one segment."""
+        numbers = ids // self.rows
+        starts = np.flatnonzero(np.diff(numbers, prepend=-1))
+        for start, stop in zip(starts, [*starts[1:], len(ids)], strict=True):
+            yield int(numbers[start]), int(start), int(stop)
+
+    def _sums(self, ids: Ids, records: Records) -> npt.NDArray[np.uint32]:
+        size, body = self.record_bytes, self.record_bytes - 4
+        data = memoryview(records.tobytes())
+        sums = (
+            zlib.crc32(data[i * size : i * size + body], id_ & 0xFFFFFFFF)
+            for i, id_ in enumerate(ids.tolist())
+        )
+        return np.fromiter(sums, np.uint32, len(ids))
+
+    def drop(self, number: int) -> int:
+        """Deletes a file; its bytes. What readers have mapped stays theirs."""
+        self._maps.pop(number, None)
+        path = self.path(number)
+        try:
+            size = path.stat().st_size
+            path.unlink()
+        except OSError:  # there no more, or still mapped on a system that minds: next time
+            return 0
+        return size
+
+    # Reading
+
+    def open(self, number: int, rows: int) -> BinaryIO:
+        """The file of a segment that has at least ``rows`` vectors.
+
+        Raises:
+            SegmentError: it is gone or too short.
+        """
+        try:
+            file = self.path(number).open("rb")
+        except OSError as error:
+            raise SegmentError(self.damage(number, f"can't be read: {error.strerror}")) from None
+        there = os.fstat(file.fileno()).st_size // self.record_bytes
+        if there < rows:
+            file.close()
+            raise SegmentError(self.damage(number, f"has {there} vectors of {rows}"))
+        return file
+
+    def _mapped(self, number: int, rows: int) -> Records:
+        """The records of a segment, of which at least ``rows`` are there."""
+        known = self._maps.get(number)
+        if known is not None and len(known) >= rows:
+            return known
+        path = self.path(number)
+        try:
+            there = path.stat().st_size // self.record_bytes
+            if there < rows:
+                raise SegmentError(self.damage(number, f"has {there} vectors of {rows}"))
+            mapped: Any = np.memmap(path, self._type, "r", shape=(there,))
+        except OSError as error:
+            raise SegmentError(
+                self.damage(number, f"can't be read: {error.strerror or error}")
+            ) from None
+        records: Records = mapped.view(np.ndarray)
+        self._maps[number] = records
+        return records
+
+    def hold(self, number: int, rows: int) -> None:
+        """Maps a segment, so that it can be read even when its file is deleted.
+
+        Raises:
+            SegmentError: it is gone or too short.
+        """
+        self._mapped(number, rows)
+
+    def damage(self, number: int, found: str) -> str:
+        """One line: what is wrong with a segment, and what to do."""
+        return (
+            f"{self._shown / self.name(number)} {found}; "
+            f"'hemline catalog check {self._shown} --repair' puts right what can be put right"
+        )
+
+    def records(self, ids: Ids) -> Records:
+        """The records (n,) of ``ids`` (n,), copied.
+
+        Raises:
+            SegmentError: a file is gone or too short.
+        """
+        out = np.empty(len(ids), self._type)
+        for number, places, offsets in self._groups(ids):
+            out[places] = self._mapped(number, int(offsets.max()) + 1)[offsets]
+        return out
+
+    def halves(self, ids: Ids) -> Halves:
+        """The vectors (n, D) float16 of ``ids`` (n,), copied.
+
+        Raises:
+            SegmentError: a file is gone or too short.
+        """
+        out = np.empty((len(ids), self.dim), np.float16)
+        self.read(ids, out)
+        return out
+
+    def read(self, ids: Ids, out: Halves) -> None:
+        """`halves` into ``out`` (n, D)."""
+        if len(ids) and ids[-1] - ids[0] == len(ids) - 1 and bool((np.diff(ids) == 1).all()):
+            for number, start, stop in self._spans(ids):  # a run: no picking
+                first = int(ids[start]) % self.rows
+                mapped = self._mapped(number, first + stop - start)
+                out[start:stop] = mapped["half"][first : first + stop - start]
+            return
+        for number, places, offsets in self._groups(ids):
+            out[places] = self._mapped(number, int(offsets.max()) + 1)["half"][offsets]
+
+    def _groups(self, ids: Ids) -> Iterator[tuple[int, Any, Ids]]:
+        """(segment, places in ``ids``, offsets in the segment)."""
+        numbers = ids // self.rows
+        if not len(ids):
+            return
+        if (numbers == numbers[0]).all():
+            yield int(numbers[0]), slice(None), ids % self.rows
+            return
+        order = np.argsort(numbers, kind="stable")
+        turned = numbers[order]
+        starts = np.flatnonzero(np.diff(turned, prepend=-1))
+        for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
+            places = order[start:stop]
+            yield int(turned[start]), places, ids[places] % self.rows
+
+    def sure(self, ids: Ids) -> None:
+        """Refuses an answer that rests on damaged vectors.
+
+        Raises:
+            SegmentError: the checksum of one of ``ids`` (n,) is wrong.
+        """
+        good = self.whole(ids, fresh=False)
+        if not good.all():
+            number = int(ids[int(np.argmin(good))]) // self.rows
+            raise SegmentError(self.damage(number, "has damaged vectors"))
+
+    def whole(self, ids: Ids, fresh: bool = True) -> npt.NDArray[np.bool_]:
+        """Whether the record of each of ``ids`` (n,) is there and its checksum is right.
+
+        ``fresh`` maps the files anew before.
+        """
+        good = np.zeros(len(ids), bool)
+        for number, places, offsets in self._groups(ids):
+            if fresh:
+                self._maps.pop(number, None)
+            with contextlib.suppress(SegmentError):
+                mapped = self._mapped(number, 0)
+                there = np.flatnonzero(offsets < len(mapped))
+                records = mapped[offsets[there]]
+                chosen = np.arange(len(ids))[places][there]
+                good[chosen] = self._sums(ids[chosen], records) == records["crc"]
+        return good
+
+    def close(self) -> None:
+        self._maps.clear()

@@ -1,0 +1,47 @@
+"""The arithmetic that every store shares: how a row is rounded, compared and ranked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hemline.catalog.store import Ids, Neighbours, Row
+from hemline.errors import CatalogError
+from hemline.types import FloatArray
+
+
+def rounded(row: Row, dim: int) -> Row:
+    """A row as every store keeps it: its embedding rounded to float16, its norm to float32.
+
+    Raises:
+        CatalogError: the vector has another length, or isn't finite.
+    """
+    if row.embedding.shape != (dim,):
+        raise CatalogError(f"a vector of {row.embedding.shape}, not ({dim},)")
+    with np.errstate(over="ignore"):
+        half = row.embedding.astype(np.float16)
+        norm = np.float32(row.norm)
+    if not (np.isfinite(half).all() and np.isfinite(norm)):
+        raise CatalogError(
+            f"the vector of {row.image_id!r} isn't finite as float16, or its norm as float32"
+        )
+    return replace(row, embedding=half.astype(np.float32), norm=float(norm))
+
+
+def similarities(query: FloatArray, embedding: npt.NDArray[np.floating[Any]]) -> FloatArray:
+    """Dot products (n,) float32 of ``query`` (D,) with ``embedding`` (n, D), of any precision.
+
+    Summed as float64, so that the order of summing, which differs between machines and from block
+    to block, doesn't show.
+    """
+    exact = embedding.astype(np.float64) @ query.astype(np.float64)
+    return np.asarray(exact, np.float32)
+
+
+def ranked(ids: Ids, similarity: FloatArray) -> Neighbours:
+    """Sorted by falling similarity, then by id."""
+    order = np.lexsort((ids, -similarity))
+    return Neighbours(ids[order], similarity[order])

@@ -1,0 +1,272 @@
+"""How what is searched keeps up with what is stored, by this process or by another.
+
+Each search asks SQLite whether anything was committed. If so, the rows and removals that are newer
+than what the index knows are read in one snapshot and put into it. A large store's codes are read
+from the folder ``index``; where there are none, or they are worn, a thread of its own makes new
+ones, and until they are ready every vector is looked at, so an answer is late but never wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from hemline.catalog.index import disk
+from hemline.catalog.index.columns import Columns
+from hemline.catalog.index.index import Index
+from hemline.catalog.segments import Segments
+from hemline.catalog.settings import Settings
+from hemline.catalog.store import Problem
+from hemline.catalog.stores import _verify
+from hemline.catalog.stores._database import FILE, Meta, clear, connect
+from hemline.catalog.stores._lock import Gate, WriterLock
+from hemline.errors import CatalogError
+
+_READ = 20_000  # rows read at a time
+_MANY = 20_000  # new rows from which on a saved index is loaded instead of taking them in
+_PATIENCE = 3  # searches that go without codes before codes are made; a single one isn't worth it
+# Without a hint SQLite would read the whole table for a handful of new rows.
+_NEWER = "pictures INDEXED BY pictures_by_revision"
+_ROWS = "SELECT id, image_id, item_id, category, tags, columns FROM {} JOIN items ON number = item"
+
+
+class Reader:
+    """An index that is always at the newest commit; safe to use from several threads."""
+
+    def __init__(self, folder: Path, dim: int, segments: Segments, settings: Settings) -> None:
+        self._folder = folder
+        self._dim = dim
+        self._segments = segments
+        self.settings = settings
+        self._gate = Gate()
+        self._lock = threading.RLock()
+        self._version = -1
+        self._index = self._empty()
+        self._filled = False
+        self._builder: threading.Thread | None = None
+        self._wanted = 0
+        self._closing = threading.Event()
+        with clear(folder):
+            self._db = connect(folder / FILE)
+
+    def _empty(self) -> Index:
+        return Index(self._dim, self._segments, self.settings)
+
+    def behind(self) -> None:
+        """Makes the next search look at the database again, whatever it says of its version."""
+        self._version = -1
+
+    @contextmanager
+    def index(
+        self, columns: bool = False, fill: bool = False, settled: bool = False
+    ) -> Iterator[Index]:
+        """The index at the newest commit; it doesn't change while it is held.
+
+        Args:
+            columns: with its columns.
+            fill: with its vectors or codes, as `Index.search` needs.
+            settled: with columns that say of every row (`Columns.settle`).
+        """
+        columns = columns or settled
+        with self._lock, clear(self._folder):
+            version = self._db.execute("PRAGMA data_version").fetchone()[0]
+            if (
+                version != self._version
+                or (columns and self._index.columns is None)
+                or (fill and not self._filled)
+            ):
+                with self._gate.alone():
+                    self._catch_up(columns, fill)
+                self._version = version
+            if settled and self._index.columns and self._index.columns.waits:
+                with self._gate.alone():
+                    self._index.columns.settle()
+            if fill and self._index.worn:
+                self._build_beside()
+            held = self._gate.shared()
+            held.__enter__()
+        try:
+            yield self._index
+        finally:
+            held.__exit__(None, None, None)
+
+    def _catch_up(self, columns: bool, fill: bool) -> None:
+        self._filled = False
+        self._db.execute("BEGIN")  # one snapshot for all that is read here
+        try:
+            revision = Meta(self._db).number("revision")
+            index = self._index
+            if index.revision < Meta(self._db).number("floor"):
+                index = self._empty()
+            if not index.revision or self._outdated(index):
+                index = self._saved(revision) or index
+            elif index.littered and index.codes is None:
+                index = index.packed()
+            columns = columns or index.columns is not None
+            if index.revision != revision:
+                self._read_ids(index)
+            if columns and (index.columns is None or index.columns.revision != revision):
+                self._read_columns(index, revision)
+            index.revision = revision
+            if fill:
+                index.fill()
+        except BaseException:
+            self._index, self._version = self._empty(), -1  # read it all again next time
+            raise
+        finally:
+            self._db.execute("COMMIT")
+        self._index, self._filled = index, fill
+
+    def _outdated(self, index: Index) -> bool:
+        """Whether a writer saved an index that is the better one to go on from.
+
+        Its codes were learnt from more vectors, or it is newer by many rows.
+        """
+        if index.live <= self.settings.exact_rows:
+            return False
+        saved = disk.revision(self._folder)
+        if saved <= index.revision:
+            return index.codes is None and saved > 0
+        if index.codes is None or disk.trained(self._folder) > index.codes.trained:
+            return True
+        newer = "SELECT COUNT(*) FROM pictures WHERE revision > ? AND revision <= ?"
+        rows = self._db.execute(newer, (index.revision, saved)).fetchone()[0]
+        return bool(rows > _MANY)
+
+    def _saved(self, revision: int) -> Index | None:
+        """The index that was saved, if it is one of this store's past."""
+        index = self._empty()
+        if not disk.read(self._folder, index):
+            return None
+        if not Meta(self._db).number("floor") <= index.revision <= revision:
+            return None
+        return index
+
+    def _newer(self, sql: str, revision: int) -> sqlite3.Cursor:
+        """What ``sql`` says of the pictures ({}) that were written after ``revision``, by id."""
+        if not revision:
+            return self._db.execute(f"{sql.format('pictures')} ORDER BY id")
+        return self._db.execute(f"{sql.format(_NEWER)} WHERE revision > ? ORDER BY id", (revision,))
+
+    def _read_ids(self, index: Index) -> None:
+        """Removals and rows newer than what ``index`` knows."""
+        seen = (index.revision,)
+        if seen[0]:
+            gone = self._db.execute("SELECT id FROM removed WHERE revision > ?", seen).fetchall()
+            index.remove(np.array([g[0] for g in gone], np.int64))
+        cursor = self._newer("SELECT id, item FROM {}", index.revision)
+        while found := cursor.fetchmany(_READ):
+            pairs = np.array(found, np.int64).reshape(-1, 2)
+            slots = index.slots(pairs[:, 0])
+            known = slots >= 0
+            index.items.resize(len(index), 0)
+            index.items.data[slots[known]] = pairs[known, 1]
+            index.append(pairs[~known, 0], pairs[~known, 1])
+
+    def _read_columns(self, index: Index, revision: int) -> None:
+        """What is newer than what the columns of ``index`` know."""
+        columns = index.columns or Columns.empty()
+        cursor = self._newer(_ROWS, columns.revision)
+        while found := cursor.fetchmany(_READ):
+            rows = [
+                {
+                    **json.loads(further),
+                    "image_id": image_id,
+                    "item_id": item_id,
+                    "category": category,
+                    "tags": json.loads(tags),
+                }
+                for _, image_id, item_id, category, tags, further in found
+            ]
+            columns.put(index.slots(np.array([f[0] for f in found], np.int64)), rows)
+        columns.revision = revision
+        index.columns = columns
+
+    # Codes, beside the searches
+
+    def _build_beside(self) -> None:
+        self._wanted += 1
+        if self._builder is not None or self._closing.is_set() or self._wanted < _PATIENCE:
+            return
+        self._wanted = 0
+        self._builder = threading.Thread(
+            target=self._build, args=(self._index,), name="hemline-index", daemon=False
+        )
+        self._builder.start()
+
+    def _build(self, index: Index) -> None:
+        """Makes codes for a copy of ``index``, without its litter, that then takes its place."""
+        with contextlib.suppress(CatalogError, RuntimeError, MemoryError):
+            with self._lock, self._gate.alone():
+                copy = index.packed()
+            copy.make_codes(lambda: not self._closing.is_set())
+            with self._lock, self._gate.alone():
+                if self._index is index and not self._closing.is_set():
+                    # What was committed meanwhile comes with the next search.
+                    self._index, self._version, self._filled = copy, -1, False
+        self._builder = None
+
+    # Care
+
+    def agrees(self, repair: bool) -> list[Problem]:
+        """Whether the index, brought to the newest commit, has what the database has."""
+        problems: list[Problem] | None = None
+        while problems is None:  # again where someone commits in between
+            with self._lock, self.index(settled=True) as index:
+                self._db.execute("BEGIN")
+                try:
+                    if Meta(self._db).number("revision") == index.revision:
+                        problems = _verify.agrees(self._db, index)
+                finally:
+                    self._db.execute("COMMIT")
+        if problems and repair:
+            disk.drop(self._folder)
+            with self._lock, self._gate.alone():
+                self._index, self._version = self._empty(), -1
+            problems = [replace(problem, repaired=True) for problem in problems]
+        return problems
+
+    def save(self, writer: WriterLock) -> None:
+        """Writes the index into the folder, with codes made anew where they are worn.
+
+        Where it can't be written, nothing is.
+        """
+        try:
+            writer.acquire()
+        except CatalogError:
+            return
+        try:
+            with self._lock:
+                with self.index(settled=True) as index:
+                    if index.live <= self.settings.exact_rows:
+                        disk.drop(self._folder)
+                        return
+                with self._gate.alone():
+                    index = self._index
+                    index.fill()  # which also shows whether new vectors drift away
+                    if index.worn:
+                        index = index.packed()
+                        index.make_codes()
+                        self._index = index
+                with self._gate.shared():
+                    assert index.columns is not None
+                    with contextlib.suppress(OSError, RuntimeError):  # no room: it is derived
+                        disk.write(self._folder, index)
+        finally:
+            writer.release()
+
+    def close(self) -> None:
+        self._closing.set()
+        builder = self._builder
+        if builder is not None:
+            builder.join()
+        with self._lock:
+            self._db.close()

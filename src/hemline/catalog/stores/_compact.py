@@ -1,0 +1,116 @@
+"""Compaction: rows of sparse segments move to the tail, and the emptied files go.
+
+A row moves in an ordinary durable commit: its vector is appended and it takes the new place's id;
+the old one is noted as removed. So a kill at any moment leaves nothing but a file that no row
+points to, which the next compaction deletes, and readers go on: they catch up as with any commit.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import numpy as np
+
+from hemline.catalog.segments import SegmentError, Segments
+from hemline.catalog.store import Advance, CompactReport, Ids
+from hemline.catalog.stores import _writes
+from hemline.catalog.stores._database import Meta
+
+FULL = 0.8  # a segment with such a share of its vectors in use stays
+_BATCH = 4096  # rows moved in one commit
+
+Commit = Callable[[], AbstractContextManager[int]]
+
+
+def compact(
+    db: sqlite3.Connection, segments: Segments, commit: Commit, advance: Advance
+) -> CompactReport:
+    """See `Store.compact`; the caller holds the right to write."""
+    before = _pages(db)
+    sparse = _sparse(db, segments)
+    ids = _ids_in(db, segments, sparse)
+    whole = segments.whole(ids)
+    if not whole.all():
+        number = int(ids[int(np.argmin(whole))]) // segments.rows
+        raise SegmentError(segments.damage(number, "has damaged vectors"))
+    noted = db.execute("SELECT COUNT(*) FROM removed").fetchone()[0]
+    if not sparse and not noted:
+        return CompactReport(0, 0, _sweep(db, segments)[1])
+    with commit():
+        _pass_by(db, segments, sparse)
+    for start in range(0, len(ids), _BATCH):
+        with commit() as revision:
+            _move(db, segments, ids[start : start + _BATCH], revision)
+        advance(min(len(ids), start + _BATCH), len(ids))
+    with commit() as revision:
+        _trim(db, revision, sparse)
+    files, size = _sweep(db, segments)
+    db.execute("PRAGMA incremental_vacuum").fetchall()
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    database = max(0, before - _pages(db))
+    return CompactReport(len(ids), files, size + database)
+
+
+def _sweep(db: sqlite3.Connection, segments: Segments) -> tuple[int, int]:
+    """Deletes segment files that no row points to: how many, and their bytes."""
+    stray = set(segments.numbers()) - {n for (n,) in db.execute("SELECT number FROM segments")}
+    sizes = [size for number in sorted(stray) if (size := segments.drop(number))]
+    return len(sizes), sum(sizes)
+
+
+def _pages(db: sqlite3.Connection) -> int:
+    """Bytes of the database."""
+    sizes = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+    return int(next(sizes)) * int(next(sizes))
+
+
+def _sparse(db: sqlite3.Connection, segments: Segments) -> list[int]:
+    """Segments to be emptied: of their vectors too few are in use."""
+    used = dict(db.execute(f"SELECT id / {segments.rows}, COUNT(*) FROM pictures GROUP BY 1"))
+    counts = db.execute("SELECT number, count FROM segments ORDER BY number").fetchall()
+    return [number for number, count in counts if used.get(number, 0) < FULL * count]
+
+
+def _ids_in(db: sqlite3.Connection, segments: Segments, numbers: list[int]) -> Ids:
+    found: list[int] = []
+    for number in numbers:
+        span = (number * segments.rows, (number + 1) * segments.rows)
+        found += [
+            i for (i,) in db.execute("SELECT id FROM pictures WHERE id >= ? AND id < ?", span)
+        ]
+    return np.array(found, np.int64)
+
+
+def _move(db: sqlite3.Connection, segments: Segments, ids: Ids, revision: int) -> None:
+    records = segments.records(ids)
+    places = _writes.append(db, segments, records["half"], records["norm"])
+    pairs = list(zip(places.tolist(), ids.tolist(), strict=True))
+    db.executemany("INSERT INTO removed VALUES (?, ?)", [(old, revision) for _, old in pairs])
+    db.executemany(
+        "UPDATE pictures SET id = ?, revision = ? WHERE id = ?",
+        [(new, revision, old) for new, old in pairs],
+    )
+
+
+def _pass_by(db: sqlite3.Connection, segments: Segments, numbers: list[int]) -> None:
+    """Sees to it that no later vector comes into a segment that is to be emptied."""
+    meta = Meta(db)
+    current = meta.number("next_id") // segments.rows
+    if current in numbers:
+        meta.set(next_id=(current + 1) * segments.rows)
+
+
+def _trim(db: sqlite3.Connection, revision: int, numbers: list[int]) -> None:
+    """Forgets emptied segments, old removals, and products without pictures.
+
+    What was removed since the last compaction stays noted, so that only a reader (or a saved index)
+    that is older than that one has to read all anew: it is below ``floor``.
+    """
+    meta = Meta(db)
+    floor = meta.number("compacted")
+    db.executemany("DELETE FROM segments WHERE number = ?", [(n,) for n in numbers])
+    db.execute("DELETE FROM removed WHERE revision <= ?", (floor,))
+    db.execute("DELETE FROM items WHERE number NOT IN (SELECT item FROM pictures)")
+    meta.set(floor=floor, compacted=revision)

@@ -1,0 +1,151 @@
+"""The SQLite file of a catalogue: its tables, its connection, its rows, its errors."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hemline.catalog.store import Row
+from hemline.errors import CatalogError
+from hemline.types import FloatArray
+
+FILE = "catalog.sqlite"
+FORMAT_VERSION = 2
+
+SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE items (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again
+    item_id TEXT NOT NULL UNIQUE
+);
+CREATE TABLE pictures (
+    id INTEGER PRIMARY KEY,                -- the vector's place; never used again
+    image_id TEXT NOT NULL UNIQUE,
+    item INTEGER NOT NULL,
+    domain TEXT NOT NULL,
+    category TEXT NOT NULL,
+    tags TEXT NOT NULL,                    -- JSON list
+    columns TEXT NOT NULL,                 -- JSON object
+    source TEXT NOT NULL,
+    picture TEXT NOT NULL,
+    revision INTEGER NOT NULL              -- of the commit that wrote it
+);
+CREATE INDEX pictures_by_item ON pictures (item);
+CREATE INDEX pictures_by_revision ON pictures (revision);
+CREATE TABLE removed (id INTEGER PRIMARY KEY, revision INTEGER NOT NULL);
+CREATE INDEX removed_by_revision ON removed (revision);
+CREATE TABLE segments (
+    number INTEGER PRIMARY KEY,
+    count INTEGER NOT NULL                 -- vectors that count; behind them nothing does
+);
+CREATE TABLE columns (name TEXT PRIMARY KEY) WITHOUT ROWID;
+"""
+#: What a row is read from; `to_row` takes these, without the first.
+SELECT = """
+SELECT id, image_id, item_id, domain, category, tags, columns, source, picture
+FROM pictures JOIN items ON number = item
+"""
+
+
+class Meta:
+    """The numbers and words that a catalogue keeps about itself."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def number(self, name: str) -> int:
+        found = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return int(found[0])
+
+    def set(self, **values: object) -> None:
+        pairs = [(name, str(value)) for name, value in values.items()]
+        self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", pairs)
+
+
+def connect(path: Path, new: bool = False) -> sqlite3.Connection:
+    """Opens the file, or makes a ``new`` one; read-only where its folder is."""
+    if path.exists() and not os.access(path.parent, os.W_OK):
+        return _connect_read_only(path)
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+    if new:
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    return db
+
+
+def _connect_read_only(path: Path) -> sqlite3.Connection:
+    """For a folder that can't be written to (a read-only disk or image): nobody changes it."""
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        raise CatalogError(
+            f"{path.parent} can't be written to and its last writer didn't end well; "
+            f"run 'hemline catalog stats' once where it can be written to"
+        )
+    uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+
+
+@contextmanager
+def clear(folder: Path) -> Iterator[None]:
+    """SQLite's errors as ours, in one line that says what to do."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        # The low byte of SQLite's code is its kind, the rest says more about it.
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            raise CatalogError(
+                f"{folder} can't be written: no room on the disk, or it fails ({error}). What was "
+                "acknowledged is kept; free some room, then run the same command again"
+            ) from error
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CANTOPEN:
+            raise CatalogError(
+                f"{folder / FILE} can't be opened; check who may read and write it"
+            ) from error
+        raise CatalogError(f"{folder}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise CatalogError(f"{folder / FILE} isn't a catalogue, or is damaged: {error}") from error
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        why = "no room on the disk" if full else (error.strerror or str(error))
+        raise CatalogError(
+            f"{folder} can't be written: {why}. What was acknowledged is kept; "
+            f"{'free some room, then' if full else 'when that is put right,'} run the same "
+            "command again"
+        ) from error
+
+
+def to_row(values: Sequence[Any], embedding: FloatArray, norm: float) -> Row:
+    """The values of `SELECT`, without the id, as a row."""
+    image_id, item_id, domain, category, tags, columns, source, picture = values
+    return Row(
+        image_id=image_id,
+        item_id=item_id,
+        embedding=embedding,
+        norm=norm,
+        domain=domain,
+        category=category,
+        tags=tuple(json.loads(tags)),
+        columns=json.loads(columns),
+        source=source,
+        picture=picture,
+    )
+
+
+def tags_text(row: Row) -> str:
+    return json.dumps(list(row.tags), ensure_ascii=False) if row.tags else "[]"
+
+
+def columns_text(row: Row) -> str:
+    return json.dumps(dict(row.columns), ensure_ascii=False) if row.columns else "{}"
+
+
+def asked(values: Sequence[Any]) -> str:
+    """Values as the one parameter of ``IN (SELECT value FROM json_each(?))``."""
+    return json.dumps(list(values), ensure_ascii=False)

@@ -1,0 +1,150 @@
+"""What a commit changes in the database; the caller holds the transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from hemline.catalog.segments import Halves, Segments
+from hemline.catalog.store import Ids, Row
+from hemline.catalog.stores._database import Meta, asked, columns_text, tags_text
+from hemline.errors import CatalogError
+from hemline.types import FloatArray
+
+_INSERT = """
+INSERT INTO pictures
+(id, image_id, item, domain, category, tags, columns, source, picture, revision)
+VALUES (?, ?, (SELECT number FROM items WHERE item_id = ?), ?, ?, ?, ?, ?, ?, ?)
+"""
+_UPDATE = """
+UPDATE pictures SET item = (SELECT number FROM items WHERE item_id = ?), domain = ?, category = ?,
+tags = ?, columns = ?, source = ?, picture = ?, revision = ? WHERE id = ?
+"""
+
+
+def halves(rows: Sequence[Row], dim: int) -> tuple[Halves, FloatArray]:
+    """The vectors (n, D) and norms (n,) of rows, as they are kept.
+
+    Raises:
+        CatalogError: one has another length, or isn't finite.
+    """
+    for row in rows:
+        if row.embedding.shape != (dim,):
+            raise CatalogError(f"a vector of {row.embedding.shape}, not ({dim},)")
+    with np.errstate(over="ignore"):
+        half = np.array([row.embedding for row in rows], np.float32).astype(np.float16)
+        norm = np.array([row.norm for row in rows], np.float64).astype(np.float32)
+    half = half.reshape(len(rows), dim)  # also where there are none
+    good = np.isfinite(half).all(axis=1) & np.isfinite(norm)
+    if not good.all():
+        row = rows[int(np.argmin(good))]
+        raise CatalogError(
+            f"the vector of {row.image_id!r} isn't finite as float16, or its norm as float32"
+        )
+    return half, norm
+
+
+def store(
+    db: sqlite3.Connection,
+    segments: Segments,
+    rows: Sequence[Row],
+    half: Halves,
+    norm: FloatArray,
+    revision: int,
+) -> None:
+    """Writes rows, each with another image_id; those whose vector is there keep their id."""
+    known = dict(
+        db.execute(
+            "SELECT image_id, id FROM pictures WHERE image_id IN (SELECT value FROM json_each(?))",
+            (asked([row.image_id for row in rows]),),
+        )
+    )
+    db.executemany(
+        "INSERT OR IGNORE INTO items (item_id) VALUES (?)",
+        [(item,) for item in dict.fromkeys(row.item_id for row in rows)],
+    )
+    same = _same(segments, rows, half, norm, known)
+    replaced = [id_ for image, id_ in known.items() if image not in same]
+    forget(db, np.array(replaced, np.int64), revision)
+    fresh = [i for i, row in enumerate(rows) if row.image_id not in same]
+    ids = append(db, segments, half[fresh], norm[fresh])
+    db.executemany(
+        _INSERT,
+        [
+            (id_, (row := rows[i]).image_id, row.item_id, row.domain, row.category, tags_text(row),
+             columns_text(row), row.source, row.picture, revision)
+            for id_, i in zip(ids.tolist(), fresh, strict=True)
+        ],
+    )  # fmt: skip
+    db.executemany(
+        _UPDATE,
+        [
+            (row.item_id, row.domain, row.category, tags_text(row), columns_text(row), row.source,
+             row.picture, revision, same[row.image_id])
+            for row in rows if row.image_id in same
+        ],
+    )  # fmt: skip
+    names = set[str]().union(*(row.columns for row in rows))
+    db.executemany("INSERT OR IGNORE INTO columns VALUES (?)", [(name,) for name in names])
+
+
+def _same(
+    segments: Segments, rows: Sequence[Row], half: Halves, norm: FloatArray, known: dict[str, int]
+) -> dict[str, int]:
+    """image_id → id, of rows whose vector and norm are those stored, and whole."""
+    places = [i for i, row in enumerate(rows) if row.image_id in known]
+    if not places:
+        return {}
+    ids = np.array([known[rows[i].image_id] for i in places], np.int64)
+    whole = np.flatnonzero(segments.whole(ids))
+    old = segments.records(ids[whole])
+    chosen = np.array(places, np.int64)[whole]
+    equal = (old["half"] == half[chosen]).all(axis=1) & (old["norm"] == norm[chosen])
+    return {rows[i].image_id: known[rows[i].image_id] for i in chosen[equal].tolist()}
+
+
+def append(db: sqlite3.Connection, segments: Segments, half: Halves, norm: FloatArray) -> Ids:
+    """Appends vectors to the segments, and says in the database that they count."""
+    if not len(half):
+        return np.zeros(0, np.int64)
+    meta = Meta(db)
+    ids = segments.append(meta.number("next_id"), half, norm)
+    meta.set(next_id=int(ids[-1]) + 1)
+    counts = [
+        (int(number), int(ids[ids // segments.rows == number][-1]) % segments.rows + 1)
+        for number in np.unique(ids // segments.rows)
+    ]
+    db.executemany("INSERT OR REPLACE INTO segments VALUES (?, ?)", counts)
+    return ids
+
+
+def forget(db: sqlite3.Connection, ids: Ids, revision: int) -> None:
+    """Takes rows out, and notes that they went."""
+    listed = ids.tolist()
+    db.executemany("INSERT INTO removed VALUES (?, ?)", [(id_, revision) for id_ in listed])
+    db.executemany("DELETE FROM pictures WHERE id = ?", [(id_,) for id_ in listed])
+
+
+def drop(db: sqlite3.Connection, image_ids: Sequence[str], revision: int) -> None:
+    """Takes single pictures out."""
+    found = db.execute(
+        "SELECT id FROM pictures WHERE image_id IN (SELECT value FROM json_each(?))",
+        (asked(image_ids),),
+    ).fetchall()
+    forget(db, np.array([id_ for (id_,) in found], np.int64), revision)
+
+
+def remove(db: sqlite3.Connection, item_ids: Collection[str], revision: int) -> dict[str, int]:
+    """Takes products out; item_id → how many pictures, of those that were there."""
+    found = db.execute(
+        "SELECT item_id, id FROM pictures JOIN items ON number = item "
+        "WHERE item_id IN (SELECT value FROM json_each(?))",
+        (asked(list(item_ids)),),
+    ).fetchall()
+    forget(db, np.array([id_ for _, id_ in found], np.int64), revision)
+    removed: dict[str, int] = {}
+    for item, _ in found:
+        removed[item] = removed.get(item, 0) + 1
+    return removed

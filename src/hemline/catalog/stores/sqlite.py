@@ -1,0 +1,394 @@
+"""The persistent store: SQLite holds the truth, segment files the vectors, FAISS answers.
+
+Each batch is one transaction: its vectors are appended to a segment and synced, then SQLite's
+write-ahead log is, before `add` returns. So whatever was acknowledged survives a kill or a power
+cut. Every row carries the number of the commit that wrote it, every removal is noted with its own;
+an index catches up by reading what is newer than what it has seen, and sees the commits of other
+processes in the same way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from hemline.catalog.index import disk
+from hemline.catalog.segments import SegmentError, Segments
+from hemline.catalog.settings import Settings
+from hemline.catalog.store import (
+    Advance,
+    CheckReport,
+    CompactReport,
+    Counts,
+    Facet,
+    Ids,
+    ItemPage,
+    Key,
+    Neighbours,
+    Row,
+    StoreSpec,
+    Vectors,
+    silent,
+)
+from hemline.catalog.stores import _compact, _listing, _snapshot, _verify, _writes
+from hemline.catalog.stores._catch_up import Reader
+from hemline.catalog.stores._database import (
+    FILE,
+    FORMAT_VERSION,
+    SCHEMA,
+    SELECT,
+    Meta,
+    asked,
+    clear,
+    connect,
+    to_row,
+)
+from hemline.catalog.stores._facet_columns import count_columns
+from hemline.catalog.stores._lock import WriterLock
+from hemline.catalog.where.expression import Where
+from hemline.errors import CatalogError
+from hemline.types import FloatArray
+
+_READ = 4096  # rows read at a time
+_AGAIN = 5  # tries of a reader whose segment a compaction took away
+_T = TypeVar("_T")
+
+
+class SqliteStore:
+    """``catalog.sqlite``, ``segments/`` and ``index/`` in a catalogue's folder."""
+
+    def __init__(self, folder: Path, settings: Settings | None = None) -> None:
+        path = folder / FILE
+        if not path.is_file():
+            raise CatalogError(f"{folder} has no {FILE}; 'hemline catalog create' makes one")
+        self._folder = folder
+        self._lock = threading.RLock()
+        self._writer = WriterLock(folder / "catalog.lock")
+        self._wrote = self._closed = False
+        with clear(folder):
+            self._db = connect(path)
+            try:
+                meta = dict(self._db.execute("SELECT name, value FROM meta"))
+            except sqlite3.DatabaseError as error:
+                self._db.close()
+                raise CatalogError(f"{path} isn't a catalogue, or is damaged: {error}") from None
+        version = meta.get("format_version")
+        if version != str(FORMAT_VERSION):
+            self._db.close()
+            raise CatalogError(
+                f"{folder} is a catalogue of format version {version}, this hemline reads "
+                f"{FORMAT_VERSION}; create it again with this hemline"
+            )
+        try:
+            self.fingerprint: str = meta["fingerprint"]
+            self.dim = int(meta["dim"])
+            rows = int(meta["segment_rows"])
+        except (KeyError, ValueError):
+            self._db.close()
+            raise CatalogError(f"{path} is damaged: its description is incomplete") from None
+        self._segments = Segments(folder, self.dim, rows)
+        self._reading = threading.RLock()
+        self._read = connect(path)
+        self._reader = Reader(folder, self.dim, self._segments, settings or Settings())
+
+    @classmethod
+    def create(
+        cls, folder: Path, fingerprint: str, dim: int, settings: Settings | None = None
+    ) -> SqliteStore:
+        chosen = settings or Settings()
+        with clear(folder):
+            db = connect(folder / FILE, new=True)
+            db.executescript(f"BEGIN IMMEDIATE; {SCHEMA}")
+            Meta(db).set(
+                format_version=FORMAT_VERSION,
+                fingerprint=fingerprint,
+                dim=dim,
+                segment_rows=chosen.segment_rows,
+                next_id=chosen.segment_rows,
+                revision=0,
+                floor=0,
+                compacted=0,
+            )
+            db.execute("COMMIT")
+            db.close()
+        return cls(folder, settings)
+
+    # Writing
+
+    @contextmanager
+    def writing(self) -> Iterator[bool]:
+        died = self._writer.acquire()
+        clean = False
+        try:
+            yield died
+            clean = True
+        finally:
+            self._writer.release(clean)
+
+    @contextmanager
+    def _commit(self) -> Iterator[int]:
+        """One durable transaction; gives its revision."""
+        with self.writing(), self._lock, clear(self._folder):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                revision = Meta(self._db).number("revision") + 1
+                yield revision
+                Meta(self._db).set(revision=revision)
+                self._db.execute("COMMIT")
+                self._wrote = True
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def add(self, rows: Sequence[Row], gone: Collection[str] = ()) -> None:
+        latest = {row.image_id: row for row in rows}  # the last of a batch wins
+        vectors = _writes.halves(list(latest.values()), self.dim)
+        with self._commit() as revision:
+            _writes.drop(self._db, [name for name in gone if name not in latest], revision)
+            _writes.store(self._db, self._segments, list(latest.values()), *vectors, revision)
+
+    def remove(self, item_ids: Collection[str]) -> dict[str, int]:
+        with self._commit() as revision:
+            return _writes.remove(self._db, item_ids, revision)
+
+    # Reading
+
+    def _query(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._reading, clear(self._folder):
+            return self._read.execute(sql, values).fetchall()
+
+    def _again(self, read: Callable[[], _T]) -> _T:
+        """``read``, which is repeated where a compaction took a segment away meanwhile."""
+        for _ in range(_AGAIN - 1):
+            try:
+                return read()
+            except SegmentError:
+                self._reader.behind()
+        return read()
+
+    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[int, Row]]:
+        """(id, row) of what ``sql``, a `SELECT`, finds."""
+
+        def read() -> list[tuple[int, Row]]:
+            found = self._query(sql, values)
+            embedding, norm = self._vectors(np.array([f[0] for f in found], np.int64))
+            return [
+                (f[0], to_row(f[1:], embedding[i], float(norm[i]))) for i, f in enumerate(found)
+            ]
+
+        return self._again(read)
+
+    def _bare(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[int, Row]]:
+        """`_rows` without their vectors."""
+        none = np.zeros(0, np.float32)
+        return [(f[0], to_row(f[1:], none, 0.0)) for f in self._query(sql, values)]
+
+    def get(self, image_ids: Collection[str], vectors: bool = True) -> dict[str, Row]:
+        sql = f"{SELECT} WHERE image_id IN (SELECT value FROM json_each(?))"
+        values = (asked(list(image_ids)),)
+        if not vectors:
+            return {row.image_id: row for _, row in self._bare(sql, values)}
+        return {row.image_id: row for _, row in self._rows(sql, values)}
+
+    def take(self, ids: Ids, vectors: bool = True) -> list[Row | None]:
+        wanted = ids.tolist()
+        sql = f"{SELECT} WHERE id IN (SELECT value FROM json_each(?))"
+        rows = dict((self._rows if vectors else self._bare)(sql, (asked(wanted),)))
+        return [rows.get(i) for i in wanted]
+
+    def rows(self) -> Iterator[Row]:
+        sql = f"{SELECT} ORDER BY id"
+        with clear(self._folder), _snapshot.moment(self._folder, self._segments) as (db, segments):
+            cursor = db.execute(sql)
+            while found := cursor.fetchmany(_READ):
+                records = segments.records(np.array([f[0] for f in found], np.int64))
+                embedding = records["half"].astype(np.float32)
+                norm = records["norm"].tolist()
+                for i, values in enumerate(found):
+                    yield to_row(values[1:], embedding[i], norm[i])
+
+    def row_keys(self) -> Iterator[Key]:
+        sql = (
+            "SELECT image_id, item_id, source, picture FROM pictures JOIN items "
+            "ON number = item ORDER BY id"
+        )
+        with clear(self._folder), _snapshot.moment(self._folder) as (db, _):
+            cursor = db.execute(sql)
+            while found := cursor.fetchmany(_READ):
+                yield from (Key(*values) for values in found)
+
+    def items(self, item_ids: Collection[str], vectors: bool = True) -> list[Row]:
+        sql = f"{SELECT} WHERE item_id IN (SELECT value FROM json_each(?)) ORDER BY id"
+        found = (self._rows if vectors else self._bare)(sql, (asked(list(item_ids)),))
+        return [row for _, row in found]
+
+    def item_page(self, limit: int, after: str = "", where: Where | None = None) -> ItemPage:
+        with self._reader.index(columns=where is not None) as index:
+            there, counts = _listing.members(index, where)
+        return _listing.page(there, counts, self._query, limit, after)
+
+    def counts(self) -> Counts:
+        return Counts(*self._query("SELECT COUNT(*), COUNT(DISTINCT item) FROM pictures")[0])
+
+    def columns(self) -> tuple[str, ...]:
+        return tuple(name for (name,) in self._query("SELECT name FROM columns ORDER BY name"))
+
+    def pictures(self) -> frozenset[str]:
+        found = self._query("SELECT DISTINCT picture FROM pictures WHERE picture <> ''")
+        return frozenset(name for (name,) in found)
+
+    @property
+    def revision(self) -> int:
+        with self._reading, clear(self._folder):
+            return Meta(self._read).number("revision")
+
+    def vectors(self, ids: Ids) -> Vectors:
+        ids = np.asarray(ids, np.int64)
+        try:
+            return self._vectors(ids)
+        except SegmentError:  # damage, or some are of a segment that a compaction took away
+            sql = "SELECT id FROM pictures WHERE id IN (SELECT value FROM json_each(?))"
+            there = np.isin(ids, [id_ for (id_,) in self._query(sql, (asked(ids.tolist()),))])
+            embedding = np.zeros((len(ids), self.dim), np.float32)
+            norm = np.full(len(ids), np.nan, np.float32)
+            embedding[there], norm[there] = self._vectors(ids[there])
+            return Vectors(embedding, norm)
+
+    def _vectors(self, ids: Ids) -> Vectors:
+        records = self._segments.records(ids)
+        return Vectors(records["half"].astype(np.float32), records["norm"])
+
+    # Searching
+
+    def search(self, query: FloatArray, k: int, where: Where | None = None) -> Neighbours:
+        return self.search_many(np.asarray(query).reshape(1, -1), k, where)[0]
+
+    def search_many(
+        self, queries: FloatArray, k: int, where: Where | None = None
+    ) -> list[Neighbours]:
+        def read() -> list[Neighbours]:
+            with self._reader.index(columns=where is not None, fill=True) as index:
+                return index.search_many(queries, k, where)
+
+        return self._again(read)
+
+    def search_exact(self, query: FloatArray, k: int, where: Where | None = None) -> Neighbours:
+        def read() -> Neighbours:
+            with self._reader.index(columns=where is not None) as index:
+                return index.exact(query, k, where)
+
+        return self._again(read)
+
+    def item_codes(self, ids: Ids) -> Ids:
+        with self._reader.index() as index:
+            slots = index.slots(np.asarray(ids, np.int64))
+            there = (slots >= 0) & index.alive.data[slots] if len(index) else slots >= 0
+            codes = np.full(len(slots), -1, np.int64)
+            codes[there] = index.items.data[slots[there]]
+            return codes
+
+    def facets(
+        self, columns: Sequence[str], where: Where | None = None, limit: int = 50
+    ) -> dict[str, Facet]:
+        with self._reader.index(settled=True) as index:
+            assert index.columns is not None
+            slots = np.flatnonzero(index.mask(where))
+            items = index.items.data[slots]
+            return count_columns(index.columns, slots, items, columns, self.columns(), limit)
+
+    # Care
+
+    def save(self) -> None:
+        with clear(self._folder):
+            self._reader.save(self._writer)
+
+    def compact(self, advance: Advance = silent) -> CompactReport:
+        with self.writing(), clear(self._folder):
+            report = _compact.compact(self._db, self._segments, self._commit, advance)
+            if report.moved:
+                self.save()  # so that readers needn't take in what moved
+            return report
+
+    def verify(self, repair: bool = False, advance: Advance = silent) -> CheckReport:
+        with self.writing() if repair else contextlib.nullcontext(), clear(self._folder):
+            with contextlib.closing(connect(self._folder / FILE)) as db:
+                problems = _verify.sound(db)
+                if problems:
+                    return CheckReport(0, tuple(problems))
+                damaged, lost = _verify.vectors(db, self._segments, advance)
+            problems += damaged
+            if repair:
+                with self._commit():
+                    problems += _verify.places(self._db, self._segments, True)
+            else:
+                with self._reading:
+                    problems += _verify.places(self._read, self._segments, False)
+            problems += _verify.saved(self._folder, repair)
+            problems += self._reader.agrees(repair)
+            names = self._query(
+                "SELECT image_id FROM pictures WHERE id IN (SELECT value FROM json_each(?)) "
+                "ORDER BY id",
+                (asked(lost.tolist()),),
+            )
+            return CheckReport(
+                self.counts().pictures, tuple(problems), tuple(name for (name,) in names)
+            )
+
+    def backup(self, folder: Path, advance: Advance = silent) -> None:
+        with clear(folder), contextlib.closing(connect(self._folder / FILE)) as db:
+            _snapshot.copy(db, self._segments, folder, advance)
+
+    def stats(self) -> dict[str, Any]:
+        counts = self._query("SELECT COUNT(*), COALESCE(SUM(count), 0) FROM segments")[0]
+        pictures = self.counts().pictures
+        places = [self._folder / FILE, self._segments.folder, self._folder / disk.FOLDER]
+        files = [p for place in places for p in (place, *place.rglob("*")) if p.is_file()]
+        size = sum(p.stat().st_size for p in files)
+        return {
+            "revision": self.revision,
+            "segments": counts[0],
+            "dead_share": round(1 - pictures / counts[1], 4) if counts[1] else 0.0,
+            "saved_revision": disk.revision(self._folder),
+            "bytes_per_picture": round(size / pictures, 1) if pictures else 0.0,
+        }
+
+    def _stale(self) -> bool:
+        """Whether it wrote so much that the saved index is worth being written anew."""
+        settings = self._reader.settings
+        pictures = self._query("SELECT COUNT(*) FROM pictures")[0][0] if self._wrote else 0
+        if pictures <= settings.exact_rows:
+            return False
+        newer = "SELECT COUNT(*) FROM pictures WHERE revision > ?"
+        changed = self._query(newer, (disk.revision(self._folder),))[0][0]
+        return bool(changed > settings.stale * pictures)
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        with contextlib.suppress(CatalogError):  # nothing is lost: it is derived
+            if self._stale():
+                self.save()
+        with self._lock:
+            self._reader.close()
+            self._segments.close()
+            self._read.close()
+            self._db.close()
+
+
+STORES: Mapping[str, StoreSpec] = {
+    "sqlite": StoreSpec(
+        summary="SQLite holds the truth, segment files the vectors, FAISS answers",
+        file=FILE,
+        create=lambda folder, fingerprint, dim: SqliteStore.create(folder, fingerprint, dim),
+        open=lambda folder: SqliteStore(folder),
+    )
+}

@@ -1,0 +1,1 @@
+"""Conditions over stored columns (``--where``): parsing and evaluation."""

@@ -1,0 +1,213 @@
+"""``hemline catalog check, compact, backup, rebuild, export``: a catalogue's care."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hemline.cli._common import JsonOption, emit, natives_hushed, out, progress, say
+
+_Folder = Annotated[Path, typer.Argument(metavar="CATALOG", help="The catalogue's folder.")]
+_SHOWN = 10
+
+
+def check(
+    catalog: _Folder,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="Put right what can be derived: index, columns, stray files, and lost vectors "
+            "from the pictures' copies.",
+        ),
+    ] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read every picture's copy too, not only its name.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Verify a catalogue's checksums and that all its parts agree.
+
+    Exits with 1 if something is wrong that isn't put right.
+
+    Example: hemline catalog check shop --repair
+    """
+    from hemline.catalog.catalog import Catalog
+
+    with Catalog.open(catalog) as opened, natives_hushed(), progress("catalog check") as advance:
+        health = opened.check(repair=repair, deep=deep, advance=advance)
+    result = {
+        "catalog": str(catalog),
+        "ok": health.ok,
+        "pictures": health.pictures,
+        "problems": [
+            {"part": p.part, "path": p.path, "found": p.found, "repaired": p.repaired}
+            for p in health.problems
+        ],
+        "embedded": health.embedded,
+        "lost": health.lost,
+        "strays": health.strays,
+        "swept": repair,
+    }
+    emit(result, as_json, _tell_check)
+    if not health.ok:
+        raise typer.Exit(1)
+
+
+def _tell_check(result: Mapping[str, Any]) -> None:
+    for problem in result["problems"][: 5 * _SHOWN]:
+        mended = " (repaired)" if problem["repaired"] else ""
+        out(f"{problem['part']} {problem['path']}: {problem['found']}{mended}")
+    if len(result["problems"]) > 5 * _SHOWN:
+        out(f"and {len(result['problems']) - 5 * _SHOWN} more; --json lists them all")
+    if result["embedded"]:
+        out(f"{result['embedded']} lost vectors made anew from the pictures' copies")
+    if result["strays"]:
+        what = "swept away" if result["swept"] else "the next writer sweeps them away"
+        out(f"{result['strays']} picture copies that no product refers to: {what}")
+    if result["lost"]:
+        shown = ", ".join(result["lost"][:_SHOWN])
+        out(f"{len(result['lost'])} pictures have lost their vectors: {shown}")
+    if result["ok"]:
+        out(f"{result['catalog']} is whole: {result['pictures']} pictures checked")
+    else:
+        out("not all is well: --repair puts right what can be derived; add the rest again")
+
+
+def compact(catalog: _Folder, as_json: JsonOption = False) -> None:
+    """Give the room of removed products and stray files back, while searches go on.
+
+    Example: hemline catalog compact shop
+    """
+    from hemline.catalog.catalog import Catalog
+
+    with Catalog.open(catalog) as opened, progress("catalog compact") as advance:
+        done = opened.compact(advance=advance)
+    emit(
+        {"catalog": str(catalog), **done},
+        as_json,
+        lambda r: out(
+            f"{r['bytes_freed'] / 1e6:.1f} MB freed in the store, {r['moved']} vectors moved, "
+            f"{r['copies_swept']} stray files deleted"
+        ),
+    )
+
+
+def backup(
+    catalog: _Folder,
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="A new folder for the copy.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Copy a catalogue as it is at one moment, while it is searched and written to.
+
+    The copy is a catalogue like any other, and appears whole or not at all. Run the same command
+    again after a kill.
+
+    Example: hemline catalog backup shop /backups/shop-monday
+    """
+    from hemline.catalog.catalog import Catalog
+
+    with Catalog.open(catalog) as opened, progress("catalog backup") as advance:
+        done = opened.backup(target, advance=advance)
+    emit(
+        {"catalog": str(catalog), "target": str(target), **done},
+        as_json,
+        lambda r: out(
+            f"{r['target']} is a copy with {r['pictures']} pictures, {r['bytes'] / 1e6:.1f} MB"
+        ),
+    )
+
+
+def rebuild(
+    catalog: _Folder,
+    bundle: Annotated[
+        str | None,
+        typer.Option(help="The new bundle's folder, or a shipped one's name; needed."),
+    ] = None,
+    abandon: Annotated[
+        bool, typer.Option("--abandon", help="Delete what an interrupted rebuild has left.")
+    ] = False,
+    drop_lost: Annotated[
+        bool, typer.Option("--drop-lost", help="Let pictures go whose copy can't be opened.")
+    ] = False,
+    batch: Annotated[int, typer.Option(help="Pictures to one durable commit.")] = 64,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads of the shop tower; all cores by default.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Embed every picture anew by another bundle, beside the live one, then swap in one step.
+
+    Searches, adds and syncs go on meanwhile, and what they change is brought along. Searches take
+    the new one up by themselves. Run the same command again after a kill.
+
+    Example: hemline catalog rebuild shop --bundle better-bundle
+    """
+    from hemline.catalog.catalog import Catalog
+    from hemline.errors import UsageError
+    from hemline.runtime.bundle import Bundle
+
+    if abandon == (bundle is not None):
+        raise UsageError("name the new bundle with --bundle, or --abandon an interrupted rebuild")
+    if batch < 1:
+        raise UsageError(f"--batch is at least 1, not {batch}")
+    with Catalog.open(catalog) as opened, natives_hushed(), progress("catalog rebuild") as advance:
+        if bundle is None:
+            dropped = opened.abandon_rebuild()
+            emit(
+                {"catalog": str(catalog), "abandoned": dropped},
+                as_json,
+                lambda r: out(f"{r['abandoned']} interrupted rebuilds deleted"),
+            )
+            return
+        report = opened.rebuild(
+            Bundle.open(bundle), batch=batch, threads=threads, drop_lost=drop_lost, advance=advance
+        )
+    result = {
+        "catalog": str(catalog),
+        "swapped": report.swapped,
+        "fingerprint": report.fingerprint,
+        "embedded": report.embedded,
+        "there": report.there,
+        "lost": report.lost,
+        "unknown_tags": report.unknown_tags,
+    }
+    emit(result, as_json, _tell_rebuild)
+
+
+def _tell_rebuild(result: Mapping[str, Any]) -> None:
+    if not result["swapped"]:
+        out(f"{result['catalog']} was made with this bundle already; nothing is to be done")
+        return
+    out(
+        f"{result['embedded']} pictures embedded anew, {result['there']} by an earlier run; the "
+        f"catalogue is live with the bundle {result['fingerprint'][:12]}"
+    )
+    for image_id in result["lost"][:_SHOWN]:
+        say(f"left out, as its copy can't be opened: {image_id}")
+
+
+def export(
+    catalog: _Folder,
+    target: Annotated[Path, typer.Option("-o", "--out", help="The .parquet file to write.")],
+    vectors: Annotated[
+        bool, typer.Option("--vectors", help="With the columns embedding and norm.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a catalogue as a manifest in Parquet: its columns, and where each picture's copy lies.
+
+    Example: hemline catalog export shop -o products.parquet --vectors
+    """
+    from hemline.catalog.catalog import Catalog
+
+    with Catalog.open(catalog) as opened, progress("catalog export") as advance:
+        done = opened.export(target, vectors=vectors, advance=advance)
+    emit(
+        {"catalog": str(catalog), "file": str(target), **done},
+        as_json,
+        lambda r: out(f"{r['file']} has {r['pictures']} pictures of {r['items']} products"),
+    )

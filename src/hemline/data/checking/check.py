@@ -1,0 +1,172 @@
+"""Looks at every picture of a manifest and at how its rows hang together.
+
+What reading a manifest can't see without the pictures: broken files, the same or nearly the same
+picture under two items, in two splits or in both domains, boxes that leave their picture; and
+what makes a data set weak: products in one domain only, tags that are the same everywhere. The
+parts are in `hemline.data.checking`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hemline.data.checking.findings import KINDS, Finding
+from hemline.data.checking.images import Pair, picture_findings
+from hemline.data.checking.inspection import Seen, colours, look, prints
+from hemline.data.checking.journal import Journal
+from hemline.data.checking.near_duplicates import SMALL, Matcher, candidates, is_near
+from hemline.data.checking.rows import file_findings, row_findings
+from hemline.data.images import MAX_PIXELS, in_order
+from hemline.data.manifest import Manifest
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(slots=True)
+class CheckReport:
+    """What was found. Rows count from 1, as everywhere.
+
+    Attributes:
+        rows, files, items: of the manifest; a file with several garments counts once.
+        domains, splits: value → rows.
+        findings: most harmful first.
+        sides: the shortest, median and longest of the shorter sides, in pixels.
+        remembered: files that an earlier check had seen already.
+        compared: pairs of look-alikes whose details were compared; ``left_out`` of them weren't,
+            because very many pictures are alike. ``radius`` is the bits of 64 in which the hashes
+            of look-alikes may differ: 11, and 7 for more than 50,000 pictures.
+    """
+
+    rows: int = 0
+    files: int = 0
+    items: int = 0
+    domains: dict[str, int] = field(default_factory=dict)
+    splits: dict[str, int] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    sides: list[float] = field(default_factory=list)
+    remembered: int = 0
+    compared: int = 0
+    left_out: int = 0
+    radius: int = 0
+    fingerprint: str = ""
+
+    def count(self, name: str) -> int:
+        """How many of a finding there are; 0 where there is none."""
+        return next((one.count for one in self.findings if one.name == name), 0)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as they stand in the report's file."""
+        names = [name for name in self.__slots__ if name != "findings"]
+        plain: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return plain | {"findings": [one.to_json() for one in self.findings]}
+
+
+def check_manifest(
+    manifest: Manifest,
+    workers: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+    progress: Progress | None = None,
+    *,
+    cache: Path | None = None,
+    comparing: Progress | None = None,
+) -> CheckReport:
+    """Opens every picture once, in ``workers`` threads, and gives the report.
+
+    ``progress(done, files)`` is called after each file, ``comparing(done, pairs)`` after each pair
+    of look-alikes. ``cache`` is a file that remembers both: after a kill, or for a manifest of the
+    same pictures, only what is new is looked at.
+
+    Raises:
+        UsageError: the cache can't be used.
+    """
+    paths = manifest.column("path").tolist()
+    unique = list(dict.fromkeys(paths))
+    report = CheckReport(rows=len(manifest), files=len(unique), fingerprint=manifest.fingerprint())
+    with Journal(cache, max_pixels) as journal:
+        seen = _look_at(manifest, unique, journal, report, workers, max_pixels, progress)
+        pairs = _near(manifest, seen, journal, report, workers, comparing)
+    found = [
+        *file_findings(seen),
+        *row_findings(manifest, [seen[path] for path in paths]),
+        *picture_findings(manifest, seen, pairs),
+    ]
+    order = list(KINDS)
+    report.findings = sorted(
+        (one for one in found if one is not None), key=lambda one: order.index(one.name)
+    )
+    report.items = len(set(manifest.column("item_id").tolist()))
+    report.domains = dict(Counter(manifest.column("domain").tolist()))
+    report.splits = dict(Counter(manifest.column("split").tolist()))
+    sides = [min(one.width, one.height) for one in seen.values() if not one.error]
+    if sides:
+        report.sides = [float(min(sides)), float(np.median(sides)), float(max(sides))]
+    return report
+
+
+def _look_at(
+    manifest: Manifest,
+    unique: list[str],
+    journal: Journal,
+    report: CheckReport,
+    workers: int | None,
+    max_pixels: int,
+    progress: Progress | None,
+) -> dict[str, Seen]:
+    keys = [journal.key(manifest.root / path) for path in unique]
+    known = {
+        path: journal.seen[key]
+        for path, key in zip(unique, keys, strict=True)
+        if key is not None and key in journal.seen
+    }
+    report.remembered = len(known)
+    fresh = [n for n, path in enumerate(unique) if path not in known]
+    work = (unique[n] for n in fresh)
+    for index, one in in_order(lambda p: look(manifest.root / p, max_pixels), work, workers):
+        path = unique[fresh[index]]
+        known[path] = one
+        journal.saw(keys[fresh[index]], one)
+        if progress is not None:
+            progress(len(known), len(unique))
+    return {path: known[path] for path in unique}
+
+
+def _near(
+    manifest: Manifest,
+    seen: dict[str, Seen],
+    journal: Journal,
+    report: CheckReport,
+    workers: int | None,
+    progress: Progress | None,
+) -> list[Pair]:
+    """Pairs of nearly the same pictures; of exactly the same ones only the first is compared."""
+    first: dict[str, str] = {}
+    for path, one in seen.items():
+        if one.pixels:
+            first.setdefault(one.pixels, path)
+    if len(first) < 2:
+        return []
+    names = list(first)
+    shown = [seen[path] for path in first.values()]
+    flips = 2 if len(shown) <= SMALL else 1
+    report.radius = 4 * flips + 3
+    found, report.left_out = candidates(prints(shown), colours(shown), flips)
+    pairs = [(names[a], names[b]) for a, b in found.tolist()]
+    report.compared = len(pairs)
+    fresh = [pair for pair in pairs if pair not in journal.pairs]
+    matcher = Matcher()
+
+    def compare(pair: tuple[str, str]) -> int:
+        one, other = (manifest.root / first[pixels] for pixels in pair)
+        return matcher.points(one, other)
+
+    for index, points in in_order(compare, fresh, workers):
+        journal.compared(fresh[index], points)
+        if progress is not None:
+            progress(len(pairs) - len(fresh) + index + 1, len(pairs))
+    return [(*pair, journal.pairs[pair]) for pair in pairs if is_near(journal.pairs[pair])]

@@ -1,0 +1,195 @@
+"""What a reader is, and what it reports: nothing is left out in silence."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hemline.data.manifest import Manifest
+from hemline.datasets._files import EMPTY, GOOD, MISSING, NO_FILE, OUTSIDE, look
+from hemline.errors import DataError, UsageError, nearest
+
+#: How many missing or broken files a report names.
+NAMED = 20
+#: Every reader of a data set that names its own pictures has this option.
+LINKS = {
+    "links": "follow: also take pictures that a link has outside the data's folder; default no"
+}
+
+Options = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadReport:
+    """What a reader found.
+
+    Attributes:
+        listed: rows that the data set's files name.
+        found: rows of the manifest.
+        missing: rows whose picture isn't there, left out.
+        broken: rows whose picture is empty, no file, or outside the data's folder, left out
+            (`hemline data check` opens all others).
+        examples: the first paths of those left out.
+        notes: what else a person should know, a sentence each.
+        published: what is counted → (as published, as the files here have it).
+    """
+
+    listed: int
+    found: int
+    missing: int = 0
+    broken: int = 0
+    examples: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    published: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    def differences(self) -> list[str]:
+        """A sentence for each count that is not the published one."""
+        return [
+            f"{name}: {here:,} here, {there:,} published"
+            for name, (there, here) in self.published.items()
+            if here != there
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderSpec:
+    """One data set's format.
+
+    Attributes:
+        name: as ``hemline data read`` takes it.
+        summary: a sentence on what it is.
+        get: how to come by the data.
+        licence: under what terms; whoever uses the data must keep to them.
+        reader: from the root (a folder or file) and checked options to the manifest.
+        options: each option's name → what it does and its default.
+        folder: whether the root can only be a folder.
+        writer: from a manifest to a file of this format, where it can be written.
+    """
+
+    name: str
+    summary: str
+    get: str
+    licence: str
+    reader: Callable[[Path, Options], tuple[Manifest, ReadReport]]
+    options: Options = field(default_factory=dict)
+    writer: Callable[[Manifest, Path], None] | None = None
+    folder: bool = False
+
+    def read(self, root: str | os.PathLike[str], **options: str) -> tuple[Manifest, ReadReport]:
+        """The manifest, its paths relative to where the data lies, and what was found.
+
+        Raises:
+            DataError: the data isn't there or isn't in this format.
+            UsageError: an unknown option.
+        """
+        for name in options:
+            if name not in self.options:
+                hint = nearest(name, self.options)
+                raise UsageError(f"the format {self.name!r} has no option {name!r}. {hint}")
+        place = Path(root)
+        try:
+            there = place.exists()
+        except (OSError, ValueError) as error:  # a loop of links, a NUL
+            raise DataError(f"{str(place)!r} can't be read: {error}") from None
+        if not there:
+            raise DataError(f"there is no {place}. To get the data: {self.get}")
+        if self.folder and not place.is_dir():
+            raise DataError(f"{place} is a file; the root of {self.name} is a folder")
+        try:
+            return self.reader(place, options)
+        except OSError as error:
+            what = error.strerror or str(error)
+            raise DataError(f"{error.filename or place} can't be read: {what}") from None
+
+
+def choice(options: Options, name: str, known: tuple[str, ...]) -> str:
+    """The option ``name``, or the first of ``known`` where it isn't given.
+
+    Raises:
+        UsageError: it is none of ``known``.
+    """
+    value = options.get(name, known[0])
+    if value not in known:
+        words = ", ".join(repr(word) for word in known)
+        raise UsageError(f"{name}={value} is none of {words}")
+    return value
+
+
+def follows(options: Options) -> bool:
+    """Whether ``links=follow`` is asked for."""
+    return choice(options, "links", ("inside", "follow")) == "follow"
+
+
+def keep_present(
+    manifest: Manifest,
+    notes: tuple[str, ...] = (),
+    inside: bool | None = None,
+    published: Mapping[str, tuple[int, int]] | None = None,
+) -> tuple[Manifest, ReadReport]:
+    """The rows whose picture is a file that isn't empty, and the report of the rest.
+
+    ``inside``: pictures must lie in the manifest's folder, also where a link leads (True); names
+    must, links may lead out of it (False); or anything goes, as in a table of one's own (None).
+
+    Raises:
+        DataError: none is there.
+    """
+    column = manifest.table["path"]
+    coded = column.combine_chunks().dictionary_encode()
+    unique = coded.dictionary.to_pylist()
+    codes = coded.indices.to_numpy(zero_copy_only=False)
+    state = look(str(manifest.root), unique, inside)[codes]
+    kept = state == GOOD
+    out = np.flatnonzero(~kept)
+    examples = tuple(os.path.join(str(manifest.root), unique[codes[row]]) for row in out[:NAMED])
+    if not kept.any():
+        raise DataError(
+            f"none of the {len(manifest):,} pictures {_none(state)}, the first is {examples[0]}; "
+            "is the folder of the pictures right?"
+        )
+    told = list(notes)
+    for kind, text in (
+        (NO_FILE, "pictures are no files but folders or the like"),
+        (OUTSIDE, "pictures lie outside the data's folder"),
+    ):
+        rows = np.flatnonzero(state == kind)
+        if len(rows):
+            first = unique[codes[rows[0]]]
+            told.append(f"{len(rows):,} {text}, as {first}; they are left out")
+    if (state == OUTSIDE).any() and inside:
+        told[-1] += " (links=follow takes those that a link leads to)"
+    report = ReadReport(
+        listed=len(manifest),
+        found=int(kept.sum()),
+        missing=int((state == MISSING).sum()),
+        broken=int(np.isin(state, (EMPTY, NO_FILE, OUTSIDE)).sum()),
+        examples=examples,
+        notes=tuple(told),
+        published=published or {},
+    )
+    return (manifest if kept.all() else manifest.select(kept)), report
+
+
+def _none(state: Any) -> str:
+    return "lies in the data's folder" if (state == OUTSIDE).all() else "is there"
+
+
+def more_notes(report: ReadReport, *notes: str) -> ReadReport:
+    """The same report with further notes."""
+    return replace(report, notes=report.notes + notes)
+
+
+def records_manifest(rows: list[dict[str, Any]], root: Path) -> Manifest:
+    """From dictionaries of columns, all with the same keys.
+
+    Raises:
+        DataError: a row is wrong.
+    """
+    import pyarrow as pa
+
+    return Manifest.from_table(pa.Table.from_pylist(rows), root, str(root))

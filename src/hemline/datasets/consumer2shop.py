@@ -1,0 +1,182 @@
+"""DeepFashion Consumer-to-Shop: customers' photos against the shop's pictures of the same item.
+
+Source: Z. Liu and others, "DeepFashion", CVPR 2016, section 2; the benchmark's README.
+
+Layout (each list in ``Anno``, ``Eval`` or the root itself; ``img`` there or below ``Img``):
+
+- ``list_bbox_consumer2shop.txt``: picture, clothes type, source (1 shop, 2 consumer), box.
+- ``list_eval_partition.txt``: consumer picture, shop picture, item, train/val/test; one consumer
+  picture may stand on several lines.
+- ``list_landmarks_consumer2shop.txt``, ``list_attr_*.txt``, ``list_item_consumer2shop.txt``: taken
+  where they are there.
+
+A row for each picture in the order of the boxes. ``split`` is that of the item's pairs, empty
+where it has none. Further columns: ``group`` (upper, lower, full), ``variation``, ``pairs`` (how
+many lines of the partition name the picture), ``known_types`` (the attribute types of which every
+value is known of the item: a tag of one of these that is missing is a *no*, of another *unknown*).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hemline.data.manifest import Manifest
+from hemline.data.manifest.image_ids import image_ids
+from hemline.data.manifest.validate import SCHEMA, canonical
+from hemline.datasets._arrow import index_of, pa, pc, true, words
+from hemline.datasets._attributes import read_attributes
+from hemline.datasets._base import LINKS, Options, ReaderSpec, ReadReport, follows, keep_present
+from hemline.datasets._deepfashion import (
+    GET,
+    GROUPS,
+    LICENCE,
+    VARIATIONS,
+    box_columns,
+    boxes_of,
+    find_list,
+    landmarks_of,
+    marks_column,
+    needed_list,
+    picture_folder,
+    read_list,
+    respelt,
+    to_large,
+    words_of,
+)
+from hemline.datasets._lists import Lines
+from hemline.types import SPLITS
+
+PUBLISHED = {"images": 239_557, "items": 33_881, "pairs": 195_540, "attributes": 303}
+#: The long side of the pictures that the boxes are made for.
+SIDE = 300
+_PLACE = r"^(?:img/)?(?P<category>.+)/(?P<item>id_[0-9]+)/[^/]+$"
+_SPELLINGS = (
+    ("CLOTHING/Summer_Wear/", "CLOTHING/Summer_Suit/"),
+    ("/comsumer_", "/consumer_"),
+)
+
+
+def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
+    lines, notes = read_list(needed_list(root, "list_bbox_consumer2shop.txt"))
+    lines.expect(7, "picture, clothes type, source type, box")
+    names = lines.column(0)
+    place = pc.extract_regex(names, _PLACE)
+    strange = np.flatnonzero(true(place.is_null()))
+    if len(strange):
+        lines.fail(int(strange[0]), "names no picture as img/CATEGORY/KIND/id_00000001/shop_01.jpg")
+    item, category = pc.struct_field(place, [1]), pc.struct_field(place, [0])
+    boxes, more = boxes_of(lines, 3)
+    notes += more
+    split, pairs, count, more = _partition(
+        needed_list(root, "list_eval_partition.txt"), names, item
+    )
+    notes += more
+    shop = lines.choices(2, (1, 2), "source type") == 1
+    folder, paths = picture_folder(root, options, names)
+    paths, more = respelt(folder, paths, _SPELLINGS)
+    notes += more
+    counted = {"images": len(lines), "items": len(pc.unique(item)), "pairs": count}
+    columns: dict[str, Any] = {
+        "image_id": image_ids(pa.array([""] * len(names)), names),
+        "path": paths,
+        "item_id": item,
+        "domain": words(np.where(shop, "shop", "street")),
+        "split": split,
+        "category": category,
+        **box_columns(boxes),
+        "group": words_of(lines.choices(1, (1, 2, 3), "clothes type"), GROUPS),
+        "pairs": pa.array(pairs),
+    }
+    notes += _landmarks(root, names, columns)
+    notes += _tags(root, item, columns, counted)
+    table = canonical(pa.table(columns), str(root))
+    published = {name: (PUBLISHED[name], here) for name, here in counted.items()}
+    manifest, report = keep_present(
+        Manifest(table, folder), tuple(notes), not follows(options), published
+    )
+    return to_large(manifest, report, options, SIDE, padded=False)
+
+
+def _partition(file: Path, names: Any, item: Any) -> tuple[Any, Any, int, list[str]]:
+    """The split of each picture's item, the pairs of each picture, the number of pairs, notes."""
+    lines, notes = read_list(file)
+    lines.expect(4, "consumer picture, shop picture, item, train, val or test")
+    status = lines.column(3)
+    _known(lines, status)
+    used, codes = np.unique(status.to_numpy(zero_copy_only=False).astype(str), return_inverse=True)
+    order = pc.unique(item)
+    of_pair = index_of(order, lines.column(2))
+    split = np.full(len(order), "", object)
+    here = of_pair >= 0
+    split[of_pair[here][::-1]] = used[codes[here][::-1]]  # the first line of an item decides
+    mixed = here & (split[np.where(here, of_pair, 0)] != used[codes])
+    pairs = np.zeros(len(names), np.int64)
+    for k in (0, 1):
+        at = index_of(names, lines.column(k))
+        np.add.at(pairs, at[at >= 0], 1)
+        if (at < 0).any():
+            notes.append(
+                f"{int((at < 0).sum()):,} {('consumer', 'shop')[k]} pictures of pairs have no box "
+                f"in the lists, as {lines.word(int(np.flatnonzero(at < 0)[0]), k)}; left out"
+            )
+    if mixed.any():
+        notes.append(f"{int(mixed.sum()):,} pairs are in another split than their item's first")
+    alone = int((split == "").sum())
+    if alone:
+        notes.append(f"{alone:,} items stand in no pair; their split is empty")
+    each = index_of(order, item)
+    return words(split[each]), pairs, len(lines), notes
+
+
+def _known(lines: Lines, status: Any) -> None:
+    wrong = pc.invert(pc.is_in(status, value_set=pa.array(SPLITS)))
+    rows = np.flatnonzero(true(wrong))
+    if len(rows):
+        lines.fail(int(rows[0]), f"is {lines.word(int(rows[0]), 3)!r}, not {', '.join(SPLITS)}")
+
+
+def _landmarks(root: Path, names: Any, columns: dict[str, Any]) -> list[str]:
+    file = find_list(root, "list_landmarks_consumer2shop.txt")
+    if file is None:
+        return ["there is no list_landmarks_consumer2shop.txt; the rows have no landmarks"]
+    marks, given, variation, notes = landmarks_of(file, names, np.zeros(len(names), bool))
+    columns["landmarks"] = marks_column(marks, given)
+    columns["variation"] = words_of(variation, VARIATIONS)
+    return notes
+
+
+def _tags(root: Path, item: Any, columns: dict[str, Any], counted: dict[str, int]) -> list[str]:
+    attributes = read_attributes(root)
+    if attributes is None:
+        return ["there is no list_attr_items.txt; the rows have no tags"]
+    at = index_of(attributes.items, item)
+    rows = pa.array(at, mask=at < 0)
+    for name, lists in (("tags", attributes.tags), ("known_types", attributes.known)):
+        taken = lists.take(rows)
+        columns[name] = pc.if_else(taken.is_null(), pa.scalar([], SCHEMA["tags"]), taken)
+    counted["attributes"] = attributes.count
+    notes = list(attributes.notes)
+    if (at < 0).any():
+        notes.append(f"{int((at < 0).sum()):,} rows are of items without attributes")
+    return notes
+
+
+READERS: Mapping[str, ReaderSpec] = {
+    "consumer2shop": ReaderSpec(
+        name="consumer2shop",
+        summary="DeepFashion Consumer-to-Shop: customers' photos against shop pictures.",
+        get=GET,
+        licence=LICENCE,
+        reader=_read,
+        folder=True,
+        options={
+            "images": "the folder that stands for the lists' img; default img, Img/img or Img",
+            "boxes": "auto: scaled where the pictures are the large release's; or listed",
+            **LINKS,
+        },
+    )
+}

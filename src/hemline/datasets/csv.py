@@ -1,0 +1,88 @@
+"""Any CSV or Parquet table of pictures, with a mapping of its columns to the manifest's.
+
+Each option names a column of the manifest: ``item_id=sku`` takes it from the table's ``sku``,
+``domain=@shop`` sets it to ``shop`` in all rows. ``tags=colour,collar`` makes a tag of each cell
+of these columns (``colour=red``), ``images=FOLDER`` says where relative paths start (default: the
+table's folder). Columns that aren't named keep their name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from hemline.data.manifest import Manifest
+from hemline.data.manifest.files import locate, read_table
+from hemline.data.manifest.text import infer, to_text
+from hemline.data.manifest.validate import SCHEMA, canonical, whole
+from hemline.datasets._base import Options, ReaderSpec, ReadReport, keep_present
+from hemline.errors import UsageError, nearest
+
+
+def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
+    file = locate(root)
+    table, problems = read_table(file, typed=False)
+    columns = {name: table[name] for name in table.column_names}
+    folder = file.resolve().parent / options.get("images", "")
+    taken: dict[str, Any] = {}
+    for name, source in options.items():
+        if name == "images":
+            continue
+        if source.startswith("@"):
+            taken[name] = pa.array([source[1:]] * len(table), pa.string())
+        elif name == "tags":
+            parts = [part.strip() for part in source.split(",")]
+            taken[name] = _tags({part: _column(columns, part, file) for part in parts})
+        else:
+            taken[name] = _column(columns, source, file)
+    used = {source for name, source in options.items() if name not in ("images", "tags")}
+    kept = {n: _typed(c) for n, c in columns.items() if n not in used and n not in taken}
+    checked = canonical(pa.table({**kept, **taken}), str(file), problems)
+    return keep_present(Manifest(checked, folder.resolve()))
+
+
+def _column(columns: Mapping[str, Any], name: str, file: Path) -> Any:
+    if name not in columns:
+        raise UsageError(f"{file} has no column {name!r}. {nearest(name, columns)}")
+    return columns[name]
+
+
+def _typed(column: Any) -> Any:
+    """Text that is all numbers becomes numbers, as when a manifest is read."""
+    if not pa.types.is_string(column.type):
+        return column
+    return infer(whole(column))
+
+
+def _tags(columns: Mapping[str, Any]) -> Any:
+    """The cells of each column as ``column=cell``; an empty cell gives no tag."""
+    texts = {name: to_text(column).to_pylist() for name, column in columns.items()}
+    rows = zip(*texts.values(), strict=True)
+    lists = [
+        [f"{name}={cell.strip()}" for name, cell in zip(texts, row, strict=True) if cell.strip()]
+        for row in rows
+    ]
+    return pa.array(lists, SCHEMA["tags"])
+
+
+READERS: Mapping[str, ReaderSpec] = {
+    "csv": ReaderSpec(
+        name="csv",
+        summary="Any CSV or Parquet table; options map its columns: item_id=sku domain=@shop.",
+        get="export a table with a row for each picture",
+        licence="that of your pictures",
+        reader=_read,
+        options={
+            "images": "folder that relative paths start from; default the table's own",
+            "tags": "columns, joined by commas, whose cells become tags column=cell",
+            **{
+                name: f"the table's column to take {name} from, or @value for all rows"
+                for name in SCHEMA
+                if name != "tags"
+            },
+        },
+    )
+}

@@ -1,0 +1,216 @@
+"""DARN: customers' and shops' pictures of upper-body clothes with nine attributes.
+
+Source: J. Huang, R. S. Feris, Q. Chen, S. Yan, "Cross-domain Image Retrieval with a Dual
+Attribute-aware Ranking Network", ICCV 2015, section 3.
+
+Layout: list files in the root whose lines are twelve words: customer's picture, shop's picture,
+item, nine attribute values (-1: missing), as
+
+    52040006/0000_47_012_002_U.jpg 52040006/0000_47_012_002_P.jpg 52040006/0000_47 7 4 0 7 0 1 0 2 4
+
+and the pictures, in the root or a folder ``images``. A row for each picture; one on several lines
+has the values of its first. The release has no split, and names no attribute: the order is that
+of the vocabularies' sizes in the paper's Table 1 (`ATTRIBUTES`). Tags are ``color=17``, or with
+``names=FILE`` (a CSV: attribute, number, name) ``color=light blue``; ``category`` is the first
+attribute's value.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hemline.data.manifest import Manifest
+from hemline.data.manifest.validate import canonical
+from hemline.datasets._arrow import Ints, Mask, pa, word_lists
+from hemline.datasets._base import LINKS, Options, ReaderSpec, ReadReport, follows, keep_present
+from hemline.datasets._files import fullest, leaves
+from hemline.datasets._lists import Lines, read_text
+from hemline.errors import DataError, UsageError
+
+#: In the lists' order, with the sizes of their vocabularies.
+ATTRIBUTES = {
+    "category": 20,
+    "color": 56,
+    "shape": 10,
+    "collar": 25,
+    "pattern": 27,
+    "sleeve_shape": 16,
+    "sleeve_length": 7,
+    "button": 12,
+    "length": 6,
+}
+PUBLISHED = {"shop pictures": 453_983, "pairs": 91_390}
+_WORDS = 3 + len(ATTRIBUTES)
+_IMAGES = ("images", "img", "pictures", "")
+
+
+def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
+    given = options.get("list")
+    files = [root / part.strip() for part in given.split(",")] if given else _lists(root)
+    words: list[Any] = [[], [], []]
+    values, notes, count = [], [], 0
+    for file in files:
+        lines = Lines.of(read_text(file), str(file))
+        lines.expect(_WORDS, "customer's picture, shop's picture, item, nine values")
+        state, good = lines.integers(3, len(ATTRIBUTES))
+        wrong = np.argwhere(~good | (state < -1))
+        if len(wrong):
+            lines.fail(int(wrong[0][0]), f"has a value that is no number in word {wrong[0][1] + 4}")
+        for k in range(3):
+            words[k].append(lines.column(k))
+        values.append(state)
+        count += len(lines)
+    if not count:
+        raise DataError(f"{', '.join(str(file) for file in files)}: there are no rows")
+    user, product, item = (pa.concat_arrays(chunks) for chunks in words)
+    state = np.concatenate(values)
+    path, first, street, more = _pictures(user, product, item)
+    notes += more
+    tags, category, more = _tags(state, _names(root, options))
+    notes += more
+    line = pa.array(first)
+    columns = {
+        "path": path,
+        "item_id": item.take(line),
+        "domain": pa.array(np.where(street, "street", "shop").tolist()),
+        "category": category.take(line),
+        "tags": tags.take(line),
+    }
+    table = canonical(pa.table(columns), str(root))
+    counted = {"shop pictures": int((~street).sum()), "pairs": count}
+    published = {name: (PUBLISHED[name], here) for name, here in counted.items()}
+    for name, column in zip(ATTRIBUTES, state.T, strict=True):
+        published[f"values of {name}"] = (ATTRIBUTES[name], len(np.unique(column[column >= 0])))
+    folder = _folder(root, options, path.to_pylist())
+    return keep_present(Manifest(table, folder), tuple(notes), not follows(options), published)
+
+
+def _lists(root: Path) -> list[Path]:
+    """The files of the root whose first line is a row.
+
+    Raises:
+        DataError: there is none.
+    """
+    found = []
+    for file in sorted(root.glob("*.txt")):
+        if file.is_file():
+            with file.open("rb") as stream:
+                words = stream.read(1 << 16).strip().split(b"\n")[0].split()
+            if len(words) == _WORDS:
+                found.append(file)
+    if not found:
+        raise DataError(
+            f"{root} has no .txt file with rows of {_WORDS} words: customer's picture, shop's "
+            "picture, item, nine values; name it by list=FILE"
+        )
+    return found
+
+
+def _folder(root: Path, options: Options, paths: list[str]) -> Path:
+    given = options.get("images")
+    if given is not None and not (root / given).is_dir():
+        raise UsageError(f"images={given}: there is no folder {root / given}")
+    names = (given,) if given is not None else _IMAGES
+    folders = [root / name for name in names if (root / name).is_dir()]
+    return fullest(folders, [path for path in paths if not leaves(path)]).resolve()
+
+
+def _pictures(user: Any, product: Any, item: Any) -> tuple[Any, Ints, Mask, list[str]]:
+    """Each picture once: its path, its first line, whether it is a customer's, notes.
+
+    The order is that of the lines, the customer's picture before the shop's.
+    """
+    count = len(item)
+    both = pa.concat_arrays([user, product]).take(
+        pa.array(np.arange(2 * count).reshape(2, count).T.ravel())
+    )
+    codes = both.dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    _, start, inverse = np.unique(codes, return_index=True, return_inverse=True)
+    items = item.dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    other = items[np.arange(2 * count) // 2] != items[start[inverse] // 2]
+    notes = []
+    if other.any():
+        row = int(np.flatnonzero(other)[0])
+        notes.append(
+            f"{int(other.sum()):,} times a picture stands under another item than at first, as "
+            f"{both[row].as_py()}; it keeps the first"
+        )
+    start = np.sort(start)
+    return both.take(pa.array(start)), start // 2, start % 2 == 0, notes
+
+
+def _names(root: Path, options: Options) -> dict[tuple[str, int], str]:
+    given = options.get("names")
+    if given is None:
+        return {}
+    file = root / given
+    names = {}
+    text = read_text(file).decode()
+    for at, cells in enumerate(csv.reader(io.StringIO(text)), 1):
+        cells = [cell.strip() for cell in cells]
+        if not any(cells) or (at == 1 and not cells[min(1, len(cells) - 1)].isdecimal()):
+            continue
+        known = len(cells) == 3 and cells[0] in ATTRIBUTES and cells[2].isprintable()
+        if not (known and cells[1].isdecimal() and len(cells[1]) < 9 and cells[2]):
+            raise DataError(
+                f"{file}, line {at}: {cells[:4]}; expected attribute, number, name with one of "
+                f"{', '.join(ATTRIBUTES)}"
+            )
+        names[cells[0], int(cells[1])] = cells[2]
+    return names
+
+
+def _tags(state: Ints, names: Mapping[tuple[str, int], str]) -> tuple[Any, Any, list[str]]:
+    """(N,) lists of tags, (N,) categories, notes."""
+    large = (state >= 10_000).any()
+    if large:
+        raise DataError(f"the attribute value {int(state.max())} is none; the largest list has 56")
+    rows, columns = np.nonzero(state >= 0)
+    width = int(state.max(initial=0)) + 1
+    codes = columns * width + state[rows, columns]
+    used, inverse = np.unique(codes, return_inverse=True)
+    attributes = list(ATTRIBUTES)
+    words = []
+    for code in used.tolist():
+        name, value = attributes[code // width], code % width
+        words.append(f"{name}={names.get((name, value), value)}")
+    lists = word_lists(rows, inverse.ravel(), words, len(state))
+    first = state[:, 0]
+    kinds = [str(names.get(("category", k), k)) for k in range(width)]
+    category = pa.array([*kinds, ""]).take(pa.array(np.where(first >= 0, first, width)))
+    notes = []
+    for name, column in zip(attributes, state.T, strict=True):
+        if int(column.max(initial=-1)) >= ATTRIBUTES[name]:
+            notes.append(
+                f"values of {name} go up to {column.max()}; published are "
+                f"{ATTRIBUTES[name]}, from 0"
+            )
+    missing = int((state < 0).sum())
+    if missing:
+        notes.append(f"{missing / state.size:.1%} of the attribute values are missing")
+    return lists, category, notes
+
+
+READERS: Mapping[str, ReaderSpec] = {
+    "darn": ReaderSpec(
+        name="darn",
+        summary="DARN: customers' and shops' pictures of upper clothes with nine attributes.",
+        get="the authors give lists and addresses on request (ICCV 2015, J. Huang and others); "
+        "about half of the pictures can still be downloaded",
+        licence="research; each picture belongs to its shop or photographer",
+        reader=_read,
+        folder=True,
+        options={
+            "list": "list files below the root, joined by commas; default every .txt of such rows",
+            "images": "folder of the pictures; default images, img, pictures or the root",
+            "names": "a CSV below the root: attribute, number, name; default the numbers are kept",
+            **LINKS,
+        },
+    )
+}

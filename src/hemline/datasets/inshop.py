@@ -1,0 +1,159 @@
+"""DeepFashion In-Shop: the shop's own pictures of an item, searched by another of them.
+
+Source: Z. Liu and others, "DeepFashion", CVPR 2016, section 2; the benchmark's README.
+
+Layout (each list in ``Anno``, ``Eval`` or the root itself; ``img`` there or below ``Img``):
+
+- ``list_eval_partition.txt``: picture, item, train/query/gallery.
+- ``list_bbox_inshop.txt``: picture, clothes type, pose type, box.
+- ``list_landmarks_inshop.txt``, ``list_description_inshop.json``: taken where they are there.
+
+A row for each picture in the order of the partition; all are shop pictures. ``split`` is train, or
+test for queries and gallery; ``role`` says which of the two. Further columns: ``group`` (upper,
+lower, full), ``pose`` (front, side, back, zoom-out, zoom-in, stand-alone), ``variation``,
+``description``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hemline.data.manifest import Manifest
+from hemline.data.manifest.image_ids import image_ids
+from hemline.data.manifest.validate import canonical
+from hemline.datasets._arrow import Mask, index_of, pa, pc, true, words
+from hemline.datasets._base import LINKS, Options, ReaderSpec, ReadReport, follows, keep_present
+from hemline.datasets._deepfashion import (
+    GET,
+    GROUPS,
+    LICENCE,
+    VARIATIONS,
+    box_columns,
+    boxes_of,
+    find_list,
+    landmarks_of,
+    marks_column,
+    needed_list,
+    picture_folder,
+    read_list,
+    to_large,
+    words_of,
+)
+from hemline.datasets._json import read_json
+
+PUBLISHED = {
+    "images": 52_712,
+    "items": 7_982,
+    "train": 25_882,
+    "query": 14_218,
+    "gallery": 12_612,
+    "train items": 3_997,
+}
+#: The side of the square pictures that the boxes are made for.
+SIDE = 256
+POSES = {1: "front", 2: "side", 3: "back", 4: "zoom-out", 5: "zoom-in", 6: "stand-alone"}
+_STATUS = ("train", "query", "gallery")
+_PLACE = r"^(?:img/)?(?P<category>.+)/id_[0-9]+/[^/]+$"
+
+
+def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
+    lines, notes = read_list(needed_list(root, "list_eval_partition.txt"))
+    lines.expect(3, "picture, item, train, query or gallery")
+    names, item, status = (lines.column(k) for k in range(3))
+    wrong = ~true(pc.is_in(status, value_set=pa.array(_STATUS)))
+    if wrong.any():
+        lines.fail(int(np.flatnonzero(wrong)[0]), f"has none of {', '.join(_STATUS)} at its end")
+    category = pc.struct_field(pc.extract_regex(names, _PLACE), [0])
+    strange = np.flatnonzero(true(category.is_null()))
+    if len(strange):
+        lines.fail(int(strange[0]), "names no picture as img/WOMEN/Dresses/id_00000001/01_1.jpg")
+    state = status.to_numpy(zero_copy_only=False).astype(str)
+    train = state == "train"
+    counted = {"images": len(lines), "items": len(pc.unique(item))}
+    counted |= {word: int((state == word).sum()) for word in _STATUS}
+    counted["train items"] = len(pc.unique(item.filter(pa.array(train))))
+    folder, paths = picture_folder(root, options, names)
+    columns: dict[str, Any] = {
+        "image_id": image_ids(pa.array([""] * len(names)), names),
+        "path": paths,
+        "item_id": item,
+        "domain": pa.array(["shop"] * len(names)),
+        "role": words(np.where(train, "", state)),
+        "split": words(np.where(train, "train", "test")),
+        "category": category,
+    }
+    behind, more = _boxes(needed_list(root, "list_bbox_inshop.txt"), names, columns)
+    notes += more + _landmarks(root, names, behind, columns) + _descriptions(root, item, columns)
+    table = canonical(pa.table(columns), str(root))
+    published = {name: (PUBLISHED[name], here) for name, here in counted.items()}
+    manifest, report = keep_present(
+        Manifest(table, folder), tuple(notes), not follows(options), published
+    )
+    return to_large(manifest, report, options, SIDE, padded=True)
+
+
+def _boxes(file: Path, names: Any, columns: dict[str, Any]) -> tuple[Mask, list[str]]:
+    """Adds box, group and pose; (N,) which pictures are taken from behind, and notes."""
+    lines, notes = read_list(file)
+    lines.expect(7, "picture, clothes type, pose type, box")
+    boxes, more = boxes_of(lines, 3)
+    kinds = lines.choices(1, tuple(GROUPS), "clothes type")
+    poses = lines.choices(2, tuple(POSES), "pose type")
+    at = index_of(lines.column(0), names)
+    lost = at < 0
+    columns |= box_columns(np.where(lost[:, None], np.nan, boxes[at]))
+    columns["group"] = words_of(np.where(lost, 0, kinds[at]), GROUPS)
+    pose = np.where(lost, 0, poses[at])
+    columns["pose"] = words_of(pose, POSES)
+    if lost.any():
+        more.append(f"{int(lost.sum()):,} pictures have no box, group and pose in {file.name}")
+    return pose == 3, notes + more
+
+
+def _landmarks(root: Path, names: Any, behind: Mask, columns: dict[str, Any]) -> list[str]:
+    file = find_list(root, "list_landmarks_inshop.txt")
+    if file is None:
+        return ["there is no list_landmarks_inshop.txt; the rows have no landmarks"]
+    marks, given, variation, notes = landmarks_of(file, names, behind)
+    columns["landmarks"] = marks_column(marks, given)
+    columns["variation"] = words_of(variation, VARIATIONS)
+    return notes
+
+
+def _descriptions(root: Path, item: Any, columns: dict[str, Any]) -> list[str]:
+    """Adds the shop's own words on each item, the first where an item has several."""
+    file = find_list(root, "list_description_inshop.json")
+    if file is None:
+        return []
+    entries = read_json(file)
+    texts: dict[str, str] = {}
+    for entry in entries if isinstance(entries, list) else []:
+        if isinstance(entry, dict) and isinstance(entry.get("item"), str):
+            text = entry.get("description")
+            parts = text if isinstance(text, list) else [text]
+            words = " ".join(" ".join(part.split()) for part in parts if isinstance(part, str))
+            if words:
+                texts.setdefault(entry["item"], words)
+    columns["description"] = pa.array([texts.get(one, "") for one in item.to_pylist()])
+    return [] if texts else [f"{file.name} describes no item"]
+
+
+READERS: Mapping[str, ReaderSpec] = {
+    "inshop": ReaderSpec(
+        name="inshop",
+        summary="DeepFashion In-Shop: shop pictures of an item, found by another of them.",
+        get=GET,
+        licence=LICENCE,
+        reader=_read,
+        folder=True,
+        options={
+            "images": "the folder that stands for the lists' img; default img, Img/img or Img",
+            "boxes": "auto: scaled where the pictures are the large release's; or listed",
+            **LINKS,
+        },
+    )
+}

@@ -1,0 +1,155 @@
+"""Any convolutional backbone of timm, cut at a named stage into shared and branch parts.
+
+timm runs a convolutional network as a chain of modules up to its pooling. The chain is taken apart
+here and put together again in two parts; that the two give what timm's own ``forward_features``
+gives is checked when it is built, so a network that is no plain chain is refused, not misread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import timm
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from hemline.errors import UsageError, nearest
+from hemline.learn.backbones.base import Units, run_once
+
+#: Modules that end the features; what follows them belongs to classification.
+ENDS = ("global_pool", "head", "fc", "classifier", "pre_logits")
+
+
+def timm_units(
+    name: str,
+    size: int,
+    weights: Path | None = None,
+    pretrained: bool = False,
+    extra: Mapping[str, Any] = MappingProxyType({}),
+) -> tuple[Units, str]:
+    """The chain of a timm network's feature part, and the stage it is cut after by default.
+
+    Args:
+        name: timm's name of it.
+        size: side of the input in pixels.
+        weights: a safetensors or .pth file; what follows the features is ignored, all else
+            must fit.
+        pretrained: take timm's own weights (downloads them).
+        extra: what else ``timm.create_model`` is told (``pad_type``, ``output_stride``).
+
+    Returns:
+        The units, and the name of the last-but-one stage of timm's ``feature_info``.
+
+    Raises:
+        UsageError: an unknown name or option, weights that don't fit, or no plain chain.
+    """
+    if weights is not None and pretrained:
+        raise UsageError("give weights or pretrained for a backbone, not both")
+    known = timm.list_models()
+    if name.split(".")[0] not in known:
+        raise UsageError(f"no backbone {name!r}. {nearest(name, [*known, 'nin', 'vgg_cnn_s'])}")
+    try:
+        model = timm.create_model(name, pretrained=pretrained, **extra)
+    except (TypeError, RuntimeError) as error:
+        raise UsageError(f"timm can't build {name!r}: {error}") from None
+    if weights is not None:
+        load_weights(model, weights, (*_classifiers(model), *(f"{end}." for end in ENDS)))
+    units = _units(model)
+    model.eval()
+    chain = nn.Sequential(*(unit for _, unit in units)).eval()
+    try:
+        own, whole = run_once(chain, size), _features(model, size)
+        # On the meta device (to count parameters) there are shapes only.
+        same = own.shape == whole.shape and (own.is_meta or torch.equal(own, whole))
+    except Exception as error:  # whatever a module says of input that isn't its own
+        raise UsageError(f"{name} can't be cut as a chain at {size} px: {error}") from None
+    if not same:
+        raise UsageError(
+            f"{name} is no plain chain of modules, so it can't be cut into shared and branch "
+            "parts; take a convolutional backbone such as mobilenetv2_100 or resnet50"
+        )
+    return units, _default_cut(model, [unit for unit, _ in units])
+
+
+def load_weights(model: nn.Module, path: Path, ignore: tuple[str, ...] = ()) -> None:
+    """Loads a file into a module; every key must fit but those under the prefixes ``ignore``.
+
+    Raises:
+        UsageError: no such file, an unreadable one, or one of another network.
+    """
+    if not path.is_file():
+        raise UsageError(f"no weights at {path}; give the path of a .safetensors or .pth file")
+    state = read_weights(path)
+    own = model.state_dict()
+
+    def ours(keys: Mapping[str, Tensor]) -> set[str]:
+        return {k for k in keys if not k.startswith(ignore)} if ignore else set(keys)
+
+    wrong = [f"lacks {key}" for key in sorted(ours(own) - ours(state))]
+    wrong += [f"has an unknown {key}" for key in sorted(ours(state) - ours(own))]
+    wrong += [
+        f"has {key} of shape {tuple(state[key].shape)}, not {tuple(own[key].shape)}"
+        for key in sorted(ours(own) & ours(state))
+        if state[key].shape != own[key].shape
+    ]
+    if wrong:
+        raise UsageError(
+            f"the weights {path.name} are of another network: it {wrong[0]}"
+            + (f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else "")
+        )
+    model.load_state_dict({key: state[key] for key in ours(state)}, strict=False)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors or .pth file; raises UsageError if it can't be read."""
+    try:
+        if path.suffix == ".safetensors":
+            loaded: dict[str, Tensor] = load_file(path)
+            return loaded
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # every reader has its own
+        raise UsageError(f"the weights {path} can't be read: {error}") from None
+    for wrapper in ("state_dict", "model"):
+        if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
+            state = state[wrapper]
+    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise UsageError(f"{path} holds no state dictionary of tensors")
+    return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def _classifiers(model: nn.Module) -> tuple[str, ...]:
+    config = getattr(model, "default_cfg", {}) or {}
+    names = config.get("classifier") or ()
+    names = (names,) if isinstance(names, str) else tuple(names)
+    return tuple(f"{name}." for name in names)
+
+
+def _units(model: nn.Module) -> Units:
+    """Top-level modules up to the pooling; containers of stages are opened one level."""
+    units: list[tuple[str, nn.Module]] = []
+    for name, module in model.named_children():
+        if name in ENDS:
+            break
+        if isinstance(module, nn.Sequential) and name in ("blocks", "stages", "features"):
+            units += [(f"{name}.{child}", unit) for child, unit in module.named_children()]
+        elif not isinstance(module, nn.Identity):
+            units.append((name, module))
+    return units
+
+
+def _features(model: nn.Module, size: int) -> Tensor:
+    picture = torch.linspace(-1, 1, 3 * size * size).view(1, 3, size, size)
+    with torch.no_grad():
+        output: Tensor = model.forward_features(picture)  # type: ignore[operator]
+    return output
+
+
+def _default_cut(model: nn.Module, names: list[str]) -> str:
+    """The last-but-one stage that timm names: it halves the map for the last time after it."""
+    info = getattr(model, "feature_info", None) or []
+    stages = [str(stage["module"]) for stage in info if str(stage["module"]) in names]
+    return stages[-2] if len(stages) > 1 else names[len(names) // 2]

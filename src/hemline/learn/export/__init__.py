@@ -1,0 +1,1 @@
+"""From a trained or pre-trained model to a bundle: ONNX graphs, description and model card."""

@@ -1,0 +1,49 @@
+"""The atelier's unseen products: its test photos against its test shop pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from hemline.data.manifest import Manifest
+from hemline.data.protocol import Choices, Protocol, ProtocolSpec, roles
+from hemline.data.relevance import match_items
+from hemline.errors import DataError
+
+
+def atelier(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
+    """Products of ``test`` only, none of which may stand in ``train`` or ``val``.
+
+    Raises:
+        DataError: a product of ``test`` stands in another split too.
+    """
+    split = np.asarray(manifest.column("split"), dtype=np.str_)
+    items = np.asarray(manifest.column("item_id"), dtype=np.str_)
+    role = roles(manifest)
+    test = split == "test"
+    unseen = set(items[test].tolist())
+    shared = unseen & set(items[(split == "train") | (split == "val")].tolist())
+    if shared:
+        raise DataError(
+            f"{len(shared)} products of test stand in train or val too (the first: "
+            f"{min(shared)!r}); protocol 'atelier' is for unseen products. Use --protocol default"
+        )
+    said = {
+        "queries": "street photos of test",
+        "gallery": "shop pictures of test",
+        "items": "none was seen in training",
+    }
+    queries = np.flatnonzero(test & (role == "query"))
+    gallery = np.flatnonzero(test & (role == "gallery"))
+    return (match_items("atelier", manifest, queries, gallery, choices, said, unseen),)
+
+
+PROTOCOLS: Mapping[str, ProtocolSpec] = {
+    "atelier": ProtocolSpec(
+        atelier,
+        queries="street photos of test",
+        gallery="shop pictures of test",
+        products="none may stand in train or val",
+    )
+}

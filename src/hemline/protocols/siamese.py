@@ -1,0 +1,64 @@
+"""The Siamese project's search among 1,000 and 10,000 shop pictures of Consumer-to-Shop (2018).
+
+The report gives the two gallery sizes and recall@50, not how gallery and queries were drawn. Here
+products of test are drawn by lot, their shop pictures taken until the gallery is full, and every
+test photo of a product of the gallery asks: each query can be answered. The larger gallery holds
+the smaller one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+
+from hemline.data.manifest import Manifest
+from hemline.data.protocol import Choices, Protocol, ProtocolSpec, Published, roles
+from hemline.data.relevance import compared, mask_of, match_items, text_column
+from hemline.protocols._published import SIAMESE_1K, SIAMESE_10K
+
+
+def siamese(name: str, size: int, manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
+    """Test photos of products drawn by lot, among ``size`` shop pictures of those products."""
+    split, role = text_column(manifest, "split"), roles(manifest)
+    items, ids = text_column(manifest, "item_id"), text_column(manifest, "image_id")
+    asks = (role == "query") & (split == "test")
+    answers = np.flatnonzero((role == "gallery") & (split == "test"))
+    both = sorted(set(items[asks].tolist()) & set(items[answers].tolist()))
+    order = np.random.default_rng(choices.seed).permutation(len(both))
+    place = {both[at]: number for number, at in enumerate(order.tolist())}
+    ranked = sorted(
+        (place[str(items[row])], str(ids[row]), int(row))
+        for row in answers
+        if str(items[row]) in place
+    )[:size]
+    gallery = np.sort(np.asarray([row for _, _, row in ranked], np.int64))
+    drawn = frozenset(items[gallery].tolist())
+    queries = np.flatnonzero(asks & mask_of(items, drawn))
+    said = {
+        "queries": "all consumer photos of test whose product is in the gallery",
+        "gallery": f"shop pictures of {len(drawn):,} products of test, drawn by seed "
+        f"{choices.seed}",
+        "items": "kept out of training; the project's report doesn't say how it drew",
+        "published_counts": compared(size, len(gallery), "gallery pictures"),
+    }
+    return (match_items(name, manifest, queries, gallery, choices, said, drawn),)
+
+
+def _spec(name: str, size: int, published: tuple[Published, ...]) -> ProtocolSpec:
+    return ProtocolSpec(
+        partial(siamese, name, size),
+        queries="all consumer photos of test whose product is in the gallery",
+        gallery=f"{size:,} shop pictures of test, by products drawn by lot",
+        products="as published; kept out of training",
+        crop="box",
+        several="photo",
+        published=published,
+    )
+
+
+PROTOCOLS: Mapping[str, ProtocolSpec] = {
+    "siamese-1k": _spec("siamese-1k", 1_000, SIAMESE_1K),
+    "siamese-10k": _spec("siamese-10k", 10_000, SIAMESE_10K),
+}

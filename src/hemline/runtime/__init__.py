@@ -1,0 +1,1 @@
+"""A bundle under ONNX Runtime: its encoder and its detector. No torch."""

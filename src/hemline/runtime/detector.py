@@ -1,0 +1,145 @@
+"""A bundle's detector as an `hemline.encoding.Detector`: pictures in, garments out, no PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hemline.bundle import DETECTOR, DetectorInfo
+from hemline.data.detector_outputs import decode, layer_of
+from hemline.data.garments import group_of, kind_of
+from hemline.data.preprocess import prepare
+from hemline.errors import BundleError, UsageError
+from hemline.runtime.bundle import Bundle
+from hemline.runtime.encoder import MAX_THREADS
+from hemline.types import Box, Detection, Image
+
+__all__ = [
+    "MARGIN",
+    "BundleDetector",
+    "best_garment",
+    "clothes",
+    "fitting_garment",
+    "grown",
+    "margined",
+]
+
+#: A box grows by this share of its sides before it is cropped: hems and cuffs lie just outside.
+MARGIN = 0.05
+#: Shoes and bags are found so that nothing takes them for clothes; a search doesn't choose them.
+_NO_CLOTHES = ("footwear", "bag")
+
+
+class BundleDetector:
+    """Runs the detector of a bundle.
+
+    Attributes:
+        bundle: what it runs.
+        info: of the detector.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int | None = None, batch: int = 8) -> None:
+        """
+        Args:
+            bundle: an open bundle.
+            threads: for one run of the graph; None leaves it to ONNX Runtime.
+            batch: pictures to a run.
+
+        Raises:
+            BundleError: the bundle has no detector.
+        """
+        if threads is not None and not 1 <= threads <= MAX_THREADS:
+            raise UsageError(f"threads are from 1 to {MAX_THREADS}, not {threads}")
+        if batch < 1:
+            raise UsageError(f"batch is at least 1, not {batch}")
+        if bundle.info.detector is None:
+            raise BundleError(
+                f"the bundle {bundle.info.name} in {bundle.folder} has no detector; "
+                f"'hemline export DETECTOR_RUN -o {bundle.folder}' puts one in, and its catalogues "
+                "stay valid"
+            )
+        self.bundle = bundle
+        self.info: DetectorInfo = bundle.info.detector
+        self._threads = threads
+        self._batch = batch
+
+    @property
+    def name(self) -> str:
+        return self.info.name
+
+    @property
+    def fingerprint(self) -> str:
+        return self.info.fingerprint
+
+    @property
+    def threshold(self) -> float:
+        """From which score on a garment is worth showing."""
+        return self.info.heads.threshold
+
+    def detect(self, images: Sequence[Image]) -> list[tuple[Detection, ...]]:
+        """For each upright (H, W, 3) picture its garments, best first; boxes lie within it."""
+        session: Any = self.bundle.session(DETECTOR, self._threads)
+        names = [port.name for port in session.get_outputs()]
+        heads = self.info.heads
+        found: list[tuple[Detection, ...]] = []
+        for start in range(0, len(images), self._batch):
+            some = images[start : start + self._batch]
+            batch = np.stack([prepare(image, heads.preprocessing, "street") for image in some])
+            outputs = dict(zip(names, session.run(None, {"images": batch}), strict=True))
+            found += [
+                decode(outputs, row, heads, image.shape[1], image.shape[0])
+                for row, image in enumerate(some)
+            ]
+        return found
+
+
+def clothes(detections: Sequence[Detection]) -> list[Detection]:
+    """Those that are clothes, no shoes and no bags, in their order."""
+    return [d for d in detections if group_of(d.category) not in _NO_CLOTHES]
+
+
+def best_garment(
+    detections: Sequence[Detection], width: int, height: int, min_score: float = 0.0
+) -> Detection | None:
+    """The garment that a photo of ``width × height`` pixels is most likely taken of, or None.
+
+    Sure, large and near the middle: the score times the square root of the box's share of the
+    picture, and less the farther its centre lies from the middle. Passers-by and what is cut off at
+    the edge fall behind the one in front. Shoes and bags are no clothes.
+    """
+    sure = [d for d in clothes(detections) if d.score >= min_score]
+    return max(sure, key=lambda d: _standing(d, width, height), default=None)
+
+
+def _standing(found: Detection, width: int, height: int) -> float:
+    box = found.box
+    share = box.width * box.height / (width * height)
+    aside = abs((box.x1 + box.x2) / width - 1.0)
+    return float(found.score * share**0.5 * (1.0 - 0.5 * min(aside, 1.0)))
+
+
+def fitting_garment(
+    detections: Sequence[Detection], category: str, min_score: float = 0.0
+) -> Detection | None:
+    """The garment that a shop's category names, or None: of its kind, else its layer, else its
+    group; among those the best score. A category that says nothing fits nothing."""
+    wanted = kind_of(category), layer_of(category), group_of(category)
+    sure = [d for d in detections if d.score >= min_score]
+    for word, of in zip(wanted, (kind_of, layer_of, group_of), strict=True):
+        same = [d for d in sure if word and of(d.category) == word]
+        if same:
+            return max(same, key=lambda d: d.score)
+    return None
+
+
+def grown(box: Box, width: int, height: int, margin: float = MARGIN) -> Box:
+    """A box with ``margin`` of its sides added on each side, cut at the picture's frame."""
+    aside, above = margin * box.width, margin * box.height
+    return Box(box.x1 - aside, box.y1 - above, box.x2 + aside, box.y2 + above).clip(width, height)
+
+
+def margined(garment: Detection, image: Image) -> Box:
+    """The part of a picture (H, W, 3) that is cropped for a garment: its box, `grown`."""
+    return grown(garment.box, image.shape[1], image.shape[0])

@@ -1,1 +1,0 @@
-"""The stores, one file each; what has a leading underscore is a part of the SQLite store."""

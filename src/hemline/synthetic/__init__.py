@@ -1,0 +1,28 @@
+"""The atelier: draws labelled fashion pictures, with OpenCV and NumPy only.
+
+`draw_product` gives a product, `draw_shop` and `draw_street` a picture of it with its labels, and
+`make_dataset` a data set of both, for retrieval from street to shop.
+"""
+
+from __future__ import annotations
+
+from hemline.synthetic.attributes import ATTRIBUTES
+from hemline.synthetic.drawing import DISTURBANCES, LANDMARKS, Drawing
+from hemline.synthetic.make import make_dataset
+from hemline.synthetic.product import Product, draw_product
+from hemline.synthetic.settings import AtelierSettings
+from hemline.synthetic.shop import draw_shop
+from hemline.synthetic.street import draw_street
+
+__all__ = [
+    "ATTRIBUTES",
+    "DISTURBANCES",
+    "LANDMARKS",
+    "AtelierSettings",
+    "Drawing",
+    "Product",
+    "draw_product",
+    "draw_shop",
+    "draw_street",
+    "make_dataset",
+]

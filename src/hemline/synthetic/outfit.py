@@ -1,0 +1,155 @@
+"""Outfits: the product with other random products and accessories around it.
+
+Other garments come from the same catalogue, so what is for sale in one picture is worn beside the
+product in another, and only the tags say which garment a shop picture sells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from hemline.synthetic.accessories import EXTRAS, add_shoes
+from hemline.synthetic.curves import Array
+from hemline.synthetic.figure import Figure
+from hemline.synthetic.lower import add_lower
+from hemline.synthetic.product import Product, category_of, draw_product, split_of
+from hemline.synthetic.upper import add_top
+
+__all__ = ["OUTER", "add_product", "other_product", "wear"]
+
+#: Categories that are worn over a top.
+OUTER = ("cardigan", "jacket", "blazer", "coat")
+_INNER = ("t-shirt", "shirt", "blouse", "tank-top", "sweater", "polo-shirt")
+_SHORT = ("mini", "short", "knee")
+_LOWER = ("jeans", "trousers", "leggings", "shorts", "skirt")
+_TOPS = (*_INNER, *_INNER, "sweatshirt", "hoodie", "cardigan", "jacket", "blazer", "vest")
+
+#: Other garments come from the first this many products of the catalogue.
+WARDROBE = 1 << 20
+#: ... or lie this near to the product.
+_NEAR = 150
+
+
+def other_product(
+    rng: np.random.Generator,
+    seed: int,
+    categories: tuple[str, ...],
+    but: int,
+    wardrobe: int = WARDROBE,
+) -> Product:
+    """A random product of one of `categories`, never the product `but` nor its twin.
+
+    Every other one stands near `but` in the catalogue and in the same split, so that the gallery
+    which holds the product often holds what is worn beside it, too.
+    """
+    near = wardrobe == WARDROBE and rng.random() < 0.5
+    low = max(0, but - _NEAR)
+    split = split_of(seed, but)
+    for _ in range(400 if near else 0):
+        index = int(rng.integers(low, but + _NEAR))
+        fits = index // 2 != but // 2 and category_of(seed, index) in categories
+        if fits and split_of(seed, index) == split:
+            return draw_product(seed, index)
+    while True:
+        index = int(rng.integers(wardrobe))
+        if index // 2 != but // 2 and category_of(seed, index) in categories:
+            return draw_product(seed, index)
+
+
+def add_product(
+    figure: Figure, product: Product, target: bool, z: float | None = None
+) -> dict[str, Array]:
+    """Adds one garment at its usual layer; returns its landmarks in figure units."""
+    if product.group == "lower":
+        return add_lower(figure, product, 30 if z is None else z, target)
+    marks = add_top(
+        figure, product, (46 if product.category in OUTER else 40) if z is None else z, target
+    )
+    if product.category == "jumpsuit":
+        marks |= add_lower(figure, product, 30, target)
+    return marks
+
+
+def wear(
+    figure: Figure,
+    product: Product,
+    seed: int,
+    rng: np.random.Generator,
+    others: float,
+    target: bool = True,
+    garment: Callable[[], dict[str, Array]] | None = None,
+    wardrobe: int = WARDROBE,
+    without: tuple[str, ...] = (),
+    tidy: bool = False,
+) -> tuple[dict[str, Array], list[str]]:
+    """Dresses a figure in the product and in others.
+
+    Returns the product's landmarks (figure units) and the names of the other things worn.
+    `garment` adds the product in another way (a photo of it); `without` names accessories that
+    are not worn; with `tidy`, as in a shop, nothing long is worn over the product.
+    """
+    worn: list[str] = []
+    group, category = product.group, product.category
+    outer_z, inner_z, lower_z = 46.0, 40.0, 30.0
+    inner: Product | None = None
+    if group == "upper" and category in OUTER:
+        inner = other_product(rng, seed, _INNER, product.index, wardrobe)
+    lower = other_product(rng, seed, _LOWER, product.index, wardrobe) if group == "upper" else None
+    top = None
+    for _ in range(4 if group == "lower" else 0):
+        top = other_product(rng, seed, _TOPS, product.index, wardrobe)
+        if top.attributes["length"] != "long":
+            break
+    if rng.random() < 0.3:
+        lower_z = 42.0
+    long_top = (product if group == "upper" else top or product).attributes.get("length") == "long"
+    if long_top or category in ("hoodie", "sweatshirt"):
+        lower_z = 30.0
+    unfastened = category in OUTER and rng.random() < 0.25
+    with figure.wearing(category, target):
+        if garment is not None:
+            marks = garment()
+        elif group == "lower":
+            marks = add_lower(figure, product, lower_z, target)
+        else:
+            z = outer_z if category in OUTER else inner_z
+            marks = add_top(figure, product, z, target, unfastened)
+            if category == "jumpsuit":
+                marks |= add_lower(figure, product, 30, target)
+    if lower is not None:
+        worn.append(lower.category)
+        with figure.wearing(lower.category):
+            add_lower(figure, lower, lower_z if category not in OUTER else 30.0, False)
+    if top is not None:
+        worn.append(top.category)
+        z = outer_z if top.category in OUTER else inner_z
+        with figure.wearing(top.category):
+            add_top(figure, top, z, False)
+        if top.category in OUTER:
+            inner = other_product(rng, seed, _INNER, product.index, wardrobe)
+    if inner is not None:
+        worn.append(inner.category)
+        with figure.wearing(inner.category):
+            add_top(figure, inner, 38.0, False)
+    short = tidy or (group == "lower" and product.attributes.get("length") in _SHORT)
+    outer_over = (top is None or top.category not in OUTER) and category not in OUTER
+    if outer_over and rng.random() < (0.1 if tidy else 0.25) * others:
+        over = other_product(rng, seed, OUTER[:3] if short else OUTER, product.index, wardrobe)
+        worn.append(over.category)
+        with figure.wearing(over.category):
+            add_top(figure, over, outer_z, False, True)
+    if rng.random() < 0.25 + 0.75 * others:
+        worn.append("shoes")
+        with figure.wearing("footwear"):
+            add_shoes(figure, rng)
+    for name, (add, often) in EXTRAS.items():
+        if rng.random() < often * others and name not in without:
+            worn.append(name)
+            if name == "bag":
+                with figure.wearing("bag"):
+                    add(figure, rng)
+            else:
+                add(figure, rng)
+    return marks, worn

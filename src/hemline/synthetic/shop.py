@@ -1,0 +1,277 @@
+"""Shop pictures: clean light, front view, and other garments worn or laid beside the product."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from hemline.synthetic.accessories import draw_bag, draw_hat, draw_shoe, leather
+from hemline.synthetic.backdrops import shop_backdrop
+from hemline.synthetic.canvas import Canvas
+from hemline.synthetic.curves import Array, ellipse, shift
+from hemline.synthetic.drawing import Drawing, camera, labelled
+from hemline.synthetic.fabric import darker, fabric_of
+from hemline.synthetic.figure import SIDES, Figure, Pose, random_pose, rest_pose
+from hemline.synthetic.ledger import Worn
+from hemline.synthetic.outfit import OUTER, add_product, other_product, wear
+from hemline.synthetic.person import add_body, add_hair, random_look
+from hemline.synthetic.product import Product
+from hemline.synthetic.seeds import generator
+from hemline.synthetic.settings import AtelierSettings
+
+__all__ = [
+    "Garment",
+    "add_inside",
+    "breadth_of",
+    "display_pose",
+    "draw_laid",
+    "draw_shop",
+    "reach_of",
+    "span_of",
+]
+
+#: Adds the product to a figure in its own way, and returns its landmarks.
+Garment = Callable[[Figure], dict[str, Array]]
+
+_EVERYTHING = (
+    "t-shirt",
+    "shirt",
+    "sweater",
+    "jeans",
+    "trousers",
+    "skirt",
+    "shorts",
+    "dress",
+    "jacket",
+)
+
+
+def draw_shop(
+    product: Product,
+    settings: AtelierSettings,
+    seed: int,
+    view: int = 0,
+    garment: Garment | None = None,
+) -> Drawing:
+    """The shop picture `view` of a product; the same arguments give the same picture.
+
+    `garment` draws the product in another way (a photo of it).
+    """
+    rng = generator(seed, product.index, view, "shop")
+    canvas = Canvas(shop_backdrop(rng, settings.size))
+    style = rng.random()
+    if rng.random() >= settings.others:
+        return _alone(canvas, product, settings, rng, garment)
+    if style < 0.16:
+        return _flat_lay(canvas, product, settings, seed, rng, garment)
+    return _worn(canvas, product, settings, seed, rng, garment, mannequin=style > 0.82)
+
+
+def reach_of(product: Product, marks: dict[str, Array]) -> tuple[float, float]:
+    """The top and the bottom of a worn product, in figure units."""
+    ys = [float(p[1]) for p in marks.values()]
+    top = min(ys) if product.group == "lower" else 150.0
+    return top, max(ys)
+
+
+def _worn(
+    canvas: Canvas,
+    product: Product,
+    settings: AtelierSettings,
+    seed: int,
+    rng: np.random.Generator,
+    garment: Garment | None,
+    mannequin: bool,
+) -> Drawing:
+    figure = Figure(random_pose(rng, 0.0 if mannequin else 0.28))
+    look = random_look(rng, mannequin)
+    headless = mannequin and rng.random() < 0.6
+    add_body(figure, look, head=not headless)
+    add_hair(figure, look)
+    marks, worn = wear(
+        *(figure, product, seed, rng, settings.others),
+        garment=None if garment is None else lambda: garment(figure),
+        without=("hat", "glasses", "watch") if headless else (),
+        tidy=True,
+    )
+    top, low = reach_of(product, marks)
+    if rng.random() < 0.45:
+        focus = (-520.0, -25.0, 520.0, 1015.0)
+    else:
+        room = rng.uniform(90, 190)
+        focus = (-100.0, max(top - room - 40, -30.0), 100.0, min(low + room, 1015.0))
+    focus = _squared(focus, figure)
+    canvas.transform = camera(focus, settings.size, move=(float(rng.normal(0, 0.015)), 0.0))
+    feet = np.mean([figure.legs[s][2] for s in SIDES], axis=0)
+    canvas.tint([ellipse(feet[0], feet[1] + 48, 120, 16)], 0.72, 14)
+    figure.draw(canvas)
+    disturbance = {"others": float(len(worn)), "pose": figure.pose.amount()}
+    return labelled(canvas, canvas.image, marks, canvas.transform, disturbance)
+
+
+def _squared(
+    focus: tuple[float, float, float, float], figure: Figure
+) -> tuple[float, float, float, float]:
+    """A square box as high as `focus`, about the figure's own middle."""
+    middle = figure.body(np.array([(0.0, 400.0)]))[0, 0]
+    half = (focus[3] - focus[1]) / 2
+    return (middle - half, focus[1], middle + half, focus[3])
+
+
+def display_pose(rng: np.random.Generator) -> Pose:
+    """Sleeves a little out, nothing bent: a garment shown by itself."""
+    pose = rest_pose()
+    arm = float(rng.uniform(0.16, 0.5))
+    leg = float(rng.uniform(0.03, 0.1))
+    for s in SIDES:
+        pose.arms[s] = (arm, arm - float(rng.uniform(0.02, 0.14)))
+        pose.legs[s] = (leg, leg - 0.02)
+    return pose
+
+
+def add_inside(figure: Figure, product: Product) -> None:
+    """Adds the inside of the back, seen through the neck of a garment that nobody wears."""
+    if product.group == "lower" or product.attributes.get("collar") in ("off-shoulder", "straps"):
+        return
+    dark = darker(fabric_of(product).main.mean, 0.5)
+    deep = ("lapel", "peak-lapel", "shawl")
+    open_low = product.category in (*OUTER, "vest") or product.attributes.get("collar") in deep
+    low = 380.0 if open_low else 250.0
+    half = [(0, 176), (22, 174), (40, 168), (60, 186), (66, 240), (40, low), (0, low)]
+    back = np.array(half + [(-x, y) for x, y in half[::-1]], float)
+    figure.add(13, lambda c: c.fill(figure.body(back), dark, target=True))
+    label = np.array([(-13, 180), (13, 180), (13, 192), (-13, 192)], float)
+    figure.add(14, lambda c: c.fill(figure.body(label), (236, 234, 228), target=True))
+
+
+def draw_laid(
+    canvas: Canvas,
+    product: Product,
+    rng: np.random.Generator,
+    transform: Array,
+    target: bool,
+    garment: Garment | None = None,
+) -> dict[str, Array]:
+    """Draws one garment by itself, laid or hung, under `transform`; returns its landmarks."""
+    figure = Figure(display_pose(rng), "beside")
+    with figure.wearing(product.category, target):
+        if garment is not None and target:
+            marks = garment(figure)
+        else:
+            marks = add_product(figure, product, target)
+            if target:
+                add_inside(figure, product)
+    canvas.transform = transform
+    figure.draw(canvas)
+    return marks
+
+
+def span_of(product: Product) -> tuple[float, float]:
+    """The top and the bottom of a garment shown by itself, in figure units."""
+    if "length" not in product.attributes:
+        return {
+            "upper": (110.0, 600.0),
+            "lower": (370.0, 700.0 if product.category != "trousers" else 975.0),
+            "full": (140.0, 800.0),
+        }[product.group]
+    if product.group == "lower":
+        low = {"mini": 640.0, "short": 680.0, "knee": 740.0, "midi": 830.0}
+        return 380.0, low.get(product.attributes.get("length", "regular"), 975.0)
+    if product.group == "full":
+        return 140.0, {"mini": 650.0, "knee": 740.0, "midi": 840.0}.get(
+            product.attributes.get("length", "regular"), 960.0
+        )
+    return 110.0, {"knee": 740.0, "midi": 830.0}.get(
+        product.attributes.get("length", "regular"), 620.0
+    )
+
+
+def breadth_of(product: Product) -> float:
+    """About how wide a garment lies, sleeves and flare included."""
+    a = product.attributes
+    if product.category == "skirt":
+        return 480.0 if a.get("shape") == "pencil" else 300.0 + 1.1 * (span_of(product)[1] - 380.0)
+    long = a.get("sleeve_length", "long") in ("long", "three-quarter") and product.group != "lower"
+    return 690.0 if long else 500.0
+
+
+def _alone(
+    canvas: Canvas,
+    product: Product,
+    settings: AtelierSettings,
+    rng: np.random.Generator,
+    garment: Garment | None,
+) -> Drawing:
+    top, low = span_of(product)
+    room = rng.uniform(30, 80)
+    height = max(low - top + 2 * room, breadth_of(product))
+    middle = (top + low) / 2
+    focus = (-height / 2, middle - height / 2, height / 2, middle + height / 2)
+    transform = camera(focus, settings.size, turn=float(rng.normal(0, 0.02)))
+    marks = draw_laid(canvas, product, rng, transform, True, garment)
+    return labelled(canvas, canvas.image, marks, transform, {})
+
+
+def _flat_lay(
+    canvas: Canvas,
+    product: Product,
+    settings: AtelierSettings,
+    seed: int,
+    rng: np.random.Generator,
+    garment: Garment | None,
+) -> Drawing:
+    """The product laid flat among other garments and accessories."""
+    size = settings.size
+    others = 1 + int(rng.integers(0, 2))
+    side = 1.0 if rng.random() < 0.5 else -1.0
+    count = 0
+    for k in range(others):
+        other = other_product(rng, seed, _EVERYTHING, product.index)
+        where = (
+            -side * (0.3 - 0.02 * k),
+            (0.0, 0.26)[k] if others > 1 else float(rng.uniform(-0.1, 0.1)),
+        )
+        transform = _lay(other, size, rng, where, 0.62 if others == 1 else 0.5)
+        draw_laid(canvas, other, rng, transform, False)
+        count += 1
+    transform = _lay(product, size, rng, (side * 0.15, float(rng.uniform(-0.03, 0.03))), 0.86)
+    marks = draw_laid(canvas, product, rng, transform, True, garment)
+    canvas.transform = np.diag([size / 1000.0, size / 1000.0, 1.0])
+    x = 500 - side * 330
+    for name in ("shoes", "bag", "hat"):
+        if rng.random() < 0.5 * settings.others:
+            at = np.array(
+                (x + rng.uniform(-60, 60), {"shoes": 850.0, "bag": 60.0, "hat": 130.0}[name])
+            )
+            _lay_thing(canvas, name, at, rng)
+            count += 1
+    return labelled(canvas, canvas.image, marks, transform, {"others": float(count)})
+
+
+def _lay(
+    product: Product, size: int, rng: np.random.Generator, move: tuple[float, float], share: float
+) -> Array:
+    top, low = span_of(product)
+    height = max(low - top, 0.85 * breadth_of(product)) / share
+    middle = (top + low) / 2
+    focus = (-height / 2, middle - height / 2, height / 2, middle + height / 2)
+    return camera(focus, size, turn=float(rng.normal(0, 0.12)), move=move)
+
+
+def _lay_thing(canvas: Canvas, name: str, at: Array, rng: np.random.Generator) -> None:
+    color = leather(rng)
+    if name == "shoes":
+        with canvas.ledger.drawing(Worn("footwear", "beside")):
+            for s in SIDES:
+                draw_shoe(canvas, shift(at, s * 42.0, 0.0), s, "sneaker", color)
+    elif name == "bag":
+        with canvas.ledger.drawing(Worn("bag", "beside")):
+            draw_bag(canvas, at, "purse", color, 1.5)
+    else:
+        draw_hat(
+            canvas,
+            np.array([[1.2, 0, at[0]], [0, 1.2, at[1]], [0, 0, 1]]),
+            "straw",
+            (214, 186, 138),
+        )

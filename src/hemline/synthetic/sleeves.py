@@ -1,0 +1,183 @@
+"""Sleeves: tubes of cloth along the arms, by length and shape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import lru_cache, partial
+
+import numpy as np
+
+from hemline.synthetic.canvas import Canvas
+from hemline.synthetic.cloth import Cloth
+from hemline.synthetic.curves import Array, affine, shift, tube
+from hemline.synthetic.fabric import Fabric, darker
+from hemline.synthetic.figure import Figure
+
+__all__ = ["add_sleeve", "limb_frame"]
+
+#: How far down the arm a sleeve reaches: 1 is the wrist.
+_REACH: Mapping[str, float] = {
+    "cap": 0.15,
+    "short": 0.32,
+    "elbow": 0.52,
+    "three-quarter": 0.76,
+    "long": 1.0,
+}
+#: Half-widths over an arm of 25 at the shoulder, at five places from shoulder to end.
+_WIDTHS: Mapping[str, tuple[float, float, float, float, float]] = {
+    "regular": (30, 29, 26, 23, 21),
+    "fitted": (28, 25, 22, 20, 17),
+    "loose": (34, 36, 34, 32, 30),
+    "puff": (36, 46, 44, 34, 23),
+    "bell": (29, 27, 27, 36, 54),
+    "bishop": (31, 33, 39, 46, 21),
+    "batwing": (52, 48, 34, 25, 20),
+    "raglan": (30, 30, 27, 24, 21),
+    "rolled": (30, 29, 27, 26, 26),
+    "flutter": (30, 36, 42, 50, 58),
+    "cuffed": (30, 30, 28, 27, 22),
+}
+#: Shapes that keep their form however short the sleeve is.
+_WHOLE = ("puff", "bell", "flutter", "bishop")
+
+
+def limb_frame(start: Array, end: Array, u: float, v: float) -> Array:
+    """The frame of cloth along a limb: its (u, v) lies at `start`, its y runs to `end`."""
+    way = (end - start) / max(math.hypot(*(end - start)), 1e-6)
+    right = np.array((way[1], -way[0]))
+    if right[0] < 0:
+        right = -right
+    return affine(start - right * u - way * v, right, way)
+
+
+def add_sleeve(
+    figure: Figure,
+    side: int,
+    length: str,
+    shape: str,
+    fabric: Fabric,
+    ease: float,
+    z: float,
+    target: bool,
+    contrast: bool,
+) -> Array:
+    """Adds one sleeve under layer `z` (its forearm over the body where the arm crosses it).
+
+    Returns the middle of its end, in figure units.
+    """
+    reach = _REACH[length] - (0.06 if shape == "rolled" and length == "long" else 0.0)
+    path = _path(figure.arms[side], reach, ease, side)
+    widths = _widths(shape, reach, ease, len(path))
+    drop = 0.85 * max(float(widths[0]) - 31.0 - 0.32 * ease, 0.0)
+    for k, part in enumerate((1.0, 0.7, 0.35)[: len(path) - 1]):
+        path[k] += (-0.5 * side * part * drop, part * drop)
+    cloth = fabric.trim if contrast else fabric.main
+    crossing = figure.crosses(side)
+    bend = _bend(figure.arms[side])
+    parts: list[tuple[float, Array, Array]] = []
+    elbow = round((len(path) - 1) * min(0.5 / reach, 1.0)) if reach > 0.56 else len(path) - 1
+    if elbow < len(path) - 2 and (crossing or abs(bend) > 0.35):
+        parts.append((z - 0.8, path[: elbow + 2], widths[: elbow + 2]))
+        parts.append((61.0 + z / 100 if crossing else z - 0.7, path[elbow:], widths[elbow:]))
+    else:
+        parts.append((z - 0.8, path, widths))
+    for k, (level, piece, wide) in enumerate(parts):
+        last = k == len(parts) - 1
+        draw = partial(
+            _draw,
+            path=piece,
+            widths=wide,
+            cloth=cloth,
+            fabric=fabric,
+            side=side,
+            part=k,
+            shape=shape,
+            last=last,
+            target=target,
+        )
+        figure.add(level, draw)
+    end: Array = path[-1]
+    return end
+
+
+def _path(joints: Array, reach: float, ease: float, side: int) -> Array:
+    path: Array = _along(reach) @ joints
+    path[0] += (side * 0.1 * ease, 2 + 0.45 * ease)
+    return path
+
+
+@lru_cache(maxsize=32)
+def _along(reach: float) -> Array:
+    """(n,3): what each joint of an arm gives to each place of a sleeve's middle line."""
+    joints = np.eye(3)
+    dense = np.concatenate(
+        [np.linspace(joints[0], joints[1], 9)[:-1], np.linspace(joints[1], joints[2], 9)]
+    )
+    if reach < 1.0:
+        n = max(3, round(16 * reach) + 1)
+        dense = np.stack([_at(dense, reach * t) for t in np.linspace(0, 1, n)])
+    rounded: Array = dense.copy()
+    rounded[1:-1] = 0.25 * dense[:-2] + 0.5 * dense[1:-1] + 0.25 * dense[2:]
+    return rounded
+
+
+def _at(dense: Array, t: float) -> Array:
+    place = t * (len(dense) - 1)
+    k = min(int(place), len(dense) - 2)
+    point: Array = dense[k] + (dense[k + 1] - dense[k]) * (place - k)
+    return point
+
+
+def _widths(shape: str, reach: float, ease: float, n: int) -> Array:
+    wide: Array = _cut(shape, reach, n) + 0.32 * ease
+    return wide
+
+
+@lru_cache(maxsize=128)
+def _cut(shape: str, reach: float, n: int) -> Array:
+    stops = _WIDTHS.get(shape, _WIDTHS["regular"])
+    end = 1.0 if shape in _WHOLE else max(reach, 0.3)
+    cut: Array = np.interp(np.linspace(0, end, n), np.linspace(0, 1, 5), stops)
+    return cut
+
+
+def _bend(joints: Array) -> float:
+    a, b = joints[1] - joints[0], joints[2] - joints[1]
+    return float(np.arctan2(a[0] * b[1] - a[1] * b[0], a @ b))
+
+
+def _draw(
+    c: Canvas,
+    path: Array,
+    widths: Array,
+    cloth: Cloth,
+    fabric: Fabric,
+    side: int,
+    part: int,
+    shape: str,
+    last: bool,
+    target: bool,
+) -> None:
+    frame = limb_frame(path[0], path[-1], side * 130.0, 40.0 + 150.0 * part)
+    outline = tube(path, widths)
+    if part:
+        c.tint([shift(outline, 0, 7)], 0.8, 7)
+    folds = 8 + (part + (side + 1)) % 4
+    c.drape([outline], cloth, frame, folds=folds, gain=0.97, target=target)
+    if not last:
+        return
+    n = len(path)
+    if shape in ("rolled", "cuffed", "puff", "bishop"):
+        step = math.hypot(*(path[-1] - path[-2]))
+        deep = 26.0 if shape == "rolled" else 18.0
+        k = max(0, n - 1 - max(1, round(deep / max(step, 1e-6))))
+        band = tube(path[k:], np.full(n - k, widths[-1] + (4 if shape == "rolled" else 1)), False)
+        c.drape([band], fabric.trim, frame, folds=12, gain=1.07, round_=0.8, target=target)
+        c.line(band, fabric.seam, 2.0, closed=True, target=target)
+    else:
+        way = path[-1] - path[-2]
+        across = np.array((-way[1], way[0])) / max(math.hypot(*way), 1e-6) * widths[-1]
+        back = way / max(math.hypot(*way), 1e-6) * 9
+        hem = np.array([path[-1] - across - back, path[-1] + across - back])
+        c.line(hem, darker(fabric.seam, 1.05), 2.0, target=target)

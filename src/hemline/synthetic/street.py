@@ -1,0 +1,187 @@
+"""Street pictures: the product worn by somebody, somewhere, photographed by anybody."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hemline.synthetic.backdrops import street_backdrop
+from hemline.synthetic.canvas import Canvas
+from hemline.synthetic.curves import Array, spline
+from hemline.synthetic.disturb import blurred, cast, compressed, lit, noisy
+from hemline.synthetic.drawing import Drawing, camera, labelled
+from hemline.synthetic.figure import Figure, random_pose
+from hemline.synthetic.obstacles import (
+    add_occluders,
+    draw_bystanders,
+    draw_foreground,
+    draw_mirror,
+    hold_phone,
+)
+from hemline.synthetic.outfit import wear
+from hemline.synthetic.person import add_body, random_look
+from hemline.synthetic.product import Product
+from hemline.synthetic.seeds import generator
+from hemline.synthetic.settings import AtelierSettings
+from hemline.synthetic.shop import Garment, breadth_of, draw_laid, reach_of, span_of
+
+__all__ = ["draw_street"]
+
+#: How often a picture is taken anew before it is left as it is.
+ATTEMPTS = 12
+
+
+def draw_street(
+    product: Product,
+    settings: AtelierSettings,
+    seed: int,
+    view: int = 0,
+    garment: Garment | None = None,
+) -> Drawing:
+    """The street picture `view` of a product; the same arguments give the same picture.
+
+    `garment` draws the product in another way (a photo of it). A picture in which next to nothing
+    of the product is seen is nobody's photo of it, and is taken anew.
+    """
+    drawing = _draw(product, settings, seed, view, garment, 0)
+    for attempt in range(1, ATTEMPTS):
+        if _seen(drawing, settings.size):
+            break
+        drawing = _draw(product, settings, seed, view, garment, attempt)
+    return drawing
+
+
+def _seen(drawing: Drawing, size: int) -> bool:
+    x1, y1, x2, y2 = drawing.box
+    hidden = max(drawing.disturbance.get("occlusion", 0.0), drawing.disturbance.get("crop", 0.0))
+    return min(x2 - x1, y2 - y1) >= 0.08 * size and hidden <= 0.85
+
+
+def _draw(
+    product: Product,
+    settings: AtelierSettings,
+    seed: int,
+    view: int,
+    garment: Garment | None,
+    attempt: int,
+) -> Drawing:
+    again = (attempt,) if attempt else ()
+    rng = generator(seed, product.index, view, "street", *again)
+    size = settings.size
+    mirror = bool(rng.random() < settings.mirror)
+    record: dict[str, float] = {"mirror": float(mirror)}
+    canvas = Canvas(street_backdrop(rng, size, settings.clutter, indoors=mirror))
+    crowd = draw_bystanders(canvas, size, rng, seed, settings.clutter, product.index)
+    if settings.others <= 0 or (not mirror and rng.random() < 0.25 * (1 - settings.others)):
+        marks, transform, worn = _hung(canvas, product, settings, rng, record, garment)
+    else:
+        marks, transform, worn = _worn(
+            canvas, product, settings, seed, rng, record, mirror, garment
+        )
+    things = draw_foreground(canvas, size, rng, settings.occlusion)
+    if mirror:
+        draw_mirror(canvas, size, rng)
+    record["others"] = float(worn)
+    record["clutter"] = float(crowd + things)
+    image = canvas.image
+    for name, disturb, strength in (
+        ("light", lit, settings.light),
+        ("cast", cast, settings.light),
+        ("blur", blurred, settings.blur),
+        ("noise", noisy, settings.noise),
+        ("jpeg", compressed, settings.jpeg),
+    ):
+        image, record[name] = disturb(image, rng, strength)
+    return labelled(canvas, image, marks, transform, record, flip=mirror)
+
+
+def _worn(
+    canvas: Canvas,
+    product: Product,
+    settings: AtelierSettings,
+    seed: int,
+    rng: np.random.Generator,
+    record: dict[str, float],
+    mirror: bool,
+    garment: Garment | None,
+) -> tuple[dict[str, Array], Array, int]:
+    figure = Figure(random_pose(rng, settings.pose))
+    look = random_look(rng)
+    if mirror:
+        hold_phone(figure, look, rng)
+    record["pose"] = figure.pose.amount()
+    add_body(figure, look)
+    held = add_occluders(figure, look, rng, settings.occlusion)
+    bag = ("bag",) if held else ()
+    marks, worn = wear(
+        *(figure, product, seed, rng, settings.others),
+        garment=None if garment is None else lambda: garment(figure),
+        without=bag,
+    )
+    top, low = reach_of(product, marks)
+    focus = _framing(top, low, rng, mirror)
+    transform = _camera(focus, figure, settings, rng, record)
+    canvas.transform = transform
+    figure.draw(canvas)
+    return marks, transform, len(worn) + held
+
+
+def _framing(top: float, low: float, rng: np.random.Generator, mirror: bool) -> tuple[float, float]:
+    """The top and the bottom of what the camera looks at, in figure units."""
+    if rng.random() < (0.3 if mirror else 0.4):
+        room = rng.uniform(20, 160)
+        return -room, 1000 + 0.6 * room
+    head = top - rng.uniform(70, 240)
+    return max(head, -60.0), min(low + rng.uniform(30, 260), 1060.0)
+
+
+def _camera(
+    span: tuple[float, float],
+    figure: Figure,
+    settings: AtelierSettings,
+    rng: np.random.Generator,
+    record: dict[str, float],
+) -> Array:
+    pose, crop = settings.pose, settings.crop
+    middle = float(figure.body(np.array([(0.0, 400.0)]))[0, 0])
+    top, low = span
+    if rng.random() < crop:
+        inner = low - top
+        part = float(rng.uniform(0.45, 0.85))
+        start = top + float(rng.uniform(0, 1 - part)) * inner
+        top, low = start, start + part * inner
+    half = max((low - top) / 2, 190.0)
+    center = (top + low) / 2
+    turn = min(max(float(rng.normal(0, 0.13)), -0.34), 0.34) * pose
+    tilt = tuple(float(v) for v in np.clip(rng.normal(0, 0.16, 2), -0.34, 0.34) * pose)
+    spread = 0.05 * pose + 0.2 * crop
+    move = tuple(float(v) for v in rng.uniform(-spread, spread, 2))
+    record["turn"], record["perspective"] = turn, float(np.hypot(tilt[0], tilt[1]))
+    focus = (middle - half, center - half, middle + half, center + half)
+    return camera(focus, settings.size, turn, (tilt[0], tilt[1]), (move[0], move[1]))
+
+
+def _hung(
+    canvas: Canvas,
+    product: Product,
+    settings: AtelierSettings,
+    rng: np.random.Generator,
+    record: dict[str, float],
+    garment: Garment | None,
+) -> tuple[dict[str, Array], Array, int]:
+    """On a hanger or laid down, as sellers of used clothes show it; nothing else is worn."""
+    from hemline.synthetic.figure import rest_pose
+
+    probe = rest_pose()
+    top, low = span_of(product)
+    spare = max(breadth_of(product) - (low - top), 60.0) / 2
+    figure = Figure(probe)
+    transform = _camera((top - spare, low + spare), figure, settings, rng, record)
+    canvas.transform = transform
+    if product.group != "lower":
+        hook = spline([(0, 168), (0, 128), (14, 112), (4, 96), (-12, 106)], 4)
+        canvas.line(hook, (120, 118, 114), 5)
+        canvas.line(
+            spline([(-96, 206), (-40, 176), (0, 164), (40, 176), (96, 206)], 4), (150, 112, 74), 11
+        )
+    marks = draw_laid(canvas, product, rng, transform, True, garment)
+    return marks, transform, 0

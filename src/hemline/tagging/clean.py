@@ -1,0 +1,159 @@
+"""Cleaning tags: nearly the same ones merged, rare ones widened or dropped, listed ones left out.
+
+DARN (Huang et al., ICCV 2015, section 3) "manually pruned the noisy labels, merged similar labels
+based on human perception, and removed those with a small number of samples".
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import NamedTuple
+
+from hemline.data.manifest.text import split_tags
+from hemline.errors import DataError
+from hemline.tagging._text import fold, tokens
+from hemline.tagging.vocabulary import Attribute, Vocabulary
+
+#: How alike two spellings are (0-1), how long the shorter, and how much rarer the wrong one is.
+_ALIKE, _LETTERS, _RARER = 0.9, 6, 4
+
+Tags = tuple[str, ...]
+
+
+class Merge(NamedTuple):
+    """One tag that became another; ``into`` is empty where it was dropped."""
+
+    tag: str
+    into: str
+    items: int
+
+
+def count_items(rows: Iterable[Tags], items: Sequence[str]) -> Counter[str]:
+    """How many products have each tag."""
+    pairs = {(tag, item) for tags, item in zip(rows, items, strict=True) for tag in tags}
+    return Counter(tag for tag, _ in pairs)
+
+
+def near(counts: Mapping[str, int], vocabulary: Vocabulary) -> dict[str, Merge]:
+    """Free tags that are spelt in several ways → the way that most products have.
+
+    The same letters without blanks, hyphens, case and a plural's ``s``; or nearly the same letters
+    (a slip of the pen) where it is rare. Values of the vocabulary and values with digits in them
+    are never taken for a slip.
+    """
+    merges: dict[str, Merge] = {}
+    by_name: dict[str, list[str]] = {}
+    for tag in counts:
+        name, _, value = tag.partition("=")
+        known = name in vocabulary.attributes and value in vocabulary.attributes[name].values
+        if not known:
+            by_name.setdefault(name, []).append(tag)
+    for tags in by_name.values():
+        tags.sort(key=lambda tag: (-counts[tag], tag))
+        first: dict[str, str] = {}
+        for tag in tags:
+            bare = _bare(tag, vocabulary)
+            into = first.setdefault(bare, tag)
+            if into == tag and not any(letter.isdigit() for letter in tag):
+                slip = _slip(bare, tag, first, counts)
+                into = first[bare] = slip or tag
+            if into != tag:
+                merges[tag] = Merge(tag, into, counts[tag])
+    return merges
+
+
+def _bare(tag: str, vocabulary: Vocabulary) -> str:
+    words = tokens(fold(tag.partition("=")[2], vocabulary.letters))
+    return "".join(word for word in words if word.isalnum()).removesuffix("s") or tag
+
+
+def _slip(bare: str, tag: str, first: Mapping[str, str], counts: Mapping[str, int]) -> str:
+    if len(bare) < _LETTERS:
+        return ""
+    for other, into in first.items():
+        if into == tag or abs(len(other) - len(bare)) > 2 or other[0] != bare[0]:
+            continue
+        if any(letter.isdigit() for letter in other) or counts[into] < _RARER * counts[tag]:
+            continue
+        if SequenceMatcher(None, other, bare).ratio() >= _ALIKE:
+            return into
+    return ""
+
+
+def rare(
+    rows: Sequence[Tags], items: Sequence[str], least: int, attributes: Mapping[str, Attribute]
+) -> dict[str, Merge]:
+    """Tags of fewer than ``least`` products → their parent where that has enough, or nothing.
+
+    A parent counts the products that its rare children bring it.
+    """
+    holders: dict[str, set[str]] = {}
+    for tags, item in zip(rows, items, strict=True):
+        for tag in tags:
+            holders.setdefault(tag, set()).add(item)
+    steps: dict[str, str] = {}
+
+    def depth(tag: str) -> int:
+        name, _, value = tag.partition("=")
+        return len(attributes[name].ancestors(value)) if name in attributes else 0
+
+    queue = sorted(holders, key=lambda tag: (-depth(tag), tag))
+    for tag in queue:  # grows by parents that no row has yet
+        if len(holders[tag]) >= least:
+            continue
+        name, _, value = tag.partition("=")
+        parent = attributes[name].parents.get(value, "") if name in attributes else ""
+        steps[tag] = f"{name}={parent}" if parent else ""
+        if parent:
+            if steps[tag] not in holders:
+                holders[steps[tag]] = set()
+                queue.append(steps[tag])
+                queue.sort(key=lambda t: (-depth(t), t))
+            holders[steps[tag]] |= holders[tag]
+    merges = {}
+    for tag in steps:
+        into = tag
+        while into in steps:
+            into = steps[into]
+        merges[tag] = Merge(tag, into, len(holders[tag]))
+    return merges
+
+
+def apply(rows: Iterable[Tags], merges: Mapping[str, Merge]) -> list[Tags]:
+    """The rows' tags with each merge made, in their order, none twice."""
+    return [
+        tuple(
+            dict.fromkeys(
+                into for tag in tags if (into := merges[tag].into if tag in merges else tag)
+            )
+        )
+        for tags in rows
+    ]
+
+
+def read_drop(file: Path) -> list[str]:
+    """A list of tags to leave out: one ``name=value`` a line, or a ``name`` for all its values.
+
+    What follows ``#`` is a comment, as `hemline evaluate --probe tags --noise FILE` writes it.
+
+    Raises:
+        DataError: the file isn't there, or isn't text.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"the list of tags to drop can't be read: {file}: {error}") from None
+    listed = []
+    for line in lines:
+        text = line.split(" #")[0].strip() if not line.lstrip().startswith("#") else ""
+        if text:
+            listed += split_tags(text) if "=" in text else [text]
+    return listed
+
+
+def dropped(tag: str, listed: frozenset[str]) -> bool:
+    """Whether a list of `read_drop` has the tag, or its name."""
+    return tag in listed or tag.partition("=")[0] in listed

@@ -1,0 +1,197 @@
+"""What tagging found: coverage, counts, conflicts, words that no vocabulary has, a sample."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute
+
+from hemline.data.manifest import Manifest
+from hemline.tagging.clean import Merge
+from hemline.tagging.columns import Source
+from hemline.tagging.matcher import Matcher
+from hemline.tagging.resolve import Conflict, Said
+
+#: Its published types lag behind what the functions take.
+pc: Any = pyarrow.compute
+
+#: Examples of each kind of conflict, and proposed words, that a report has.
+_EXAMPLES, _WORDS = 5, 50
+#: A word must stand in this many rows to be proposed.
+_FREQUENT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What tagging found.
+
+    Attributes:
+        rows: of the manifest.
+        tagged: rows that have a tag of the vocabulary's names.
+        columns: what was read, and why each other text column was not.
+        names: each name → the share of rows that have it, and its values with their rows.
+        conflicts: kind and name → how many, and examples.
+        negated: values that texts deny.
+        overruled: values of customers' words that the shop's own contradict or already say.
+        misfit: name → values left out, as the garment can't have it.
+        merged, rare, dropped: tags that became others or went, with their products.
+        constant: tags that every row has: they tell nothing.
+        words: frequent words that mean nothing in the vocabulary, with their rows and an example.
+        sample: some rows: text, tags.
+    """
+
+    rows: int
+    tagged: int
+    columns: list[dict[str, str]]
+    not_read: dict[str, str]
+    names: dict[str, Any]
+    conflicts: dict[str, Any]
+    negated: int
+    overruled: int
+    misfit: dict[str, int]
+    merged: list[dict[str, Any]]
+    rare: list[dict[str, Any]]
+    dropped: list[dict[str, Any]]
+    constant: list[str]
+    words: list[dict[str, Any]]
+    sample: list[dict[str, Any]]
+
+    def to_json(self) -> dict[str, Any]:
+        """As one JSON object."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts while rows are read."""
+
+    sample: int
+    seen: int = 0
+    negated: int = 0
+    overruled: int = 0
+    misfit: Counter[str] = field(default_factory=Counter)
+    conflicts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    examples: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
+    words: Counter[str] = field(default_factory=Counter)
+    where: dict[str, str] = field(default_factory=dict)
+
+    def row(
+        self,
+        cells: Mapping[str, Any],
+        sources: Sequence[Source],
+        fields: Sequence[tuple[Source, Said]],
+        conflicts: Sequence[Conflict],
+    ) -> None:
+        """Counts one row."""
+        self.seen += 1
+        unknown: set[str] = set()
+        for source, said in fields:
+            self.negated += said.negated
+            if source.kind != "breadcrumbs":
+                fresh = said.unknown - unknown
+                unknown |= said.unknown
+                for word in fresh:
+                    if word not in self.words:
+                        self.where[word] = _short(_text(cells, source))
+        self.words.update(unknown)
+        for conflict in conflicts:
+            key = (conflict.why, conflict.name)
+            self.conflicts[key] += 1
+            examples = self.examples.setdefault(key, [])
+            if len(examples) < _EXAMPLES:
+                examples.append(
+                    {
+                        "image_id": cells["image_id"],
+                        "kept": list(conflict.kept),
+                        "other": list(conflict.other),
+                        "text": [_short(_text(cells, source)) for source, _ in fields],
+                    }
+                )
+
+    def report(
+        self,
+        made: Manifest,
+        sources: Sequence[Source],
+        left: Mapping[str, str],
+        matcher: Matcher,
+        *,
+        merged: Sequence[Merge],
+        rare: Sequence[Merge],
+        gone: Sequence[Merge],
+    ) -> Report:
+        """The whole report of the manifest that was made."""
+        tags = made.table["tags"]
+        flat = pc.list_flatten(tags).combine_chunks()
+        counted = pc.value_counts(flat).to_pylist()
+        counts = {str(one["values"]): int(one["counts"]) for one in counted}
+        parents = pc.list_parent_indices(tags).combine_chunks()
+        first = pc.list_element(pc.split_pattern(flat, "=", max_splits=1), 0)
+        both = pa.table({"row": parents, "name": first}).group_by(["row", "name"]).aggregate([])
+        having = {
+            str(one["values"]): int(one["counts"])
+            for one in pc.value_counts(both["name"]).to_pylist()
+        }
+        own = pa.array(sorted(matcher.vocabulary.attributes), pa.string())
+        mine = both.filter(pc.is_in(both["name"], value_set=own))
+        names: dict[str, Any] = {}
+        for name in [*matcher.vocabulary.attributes, *sorted(set(having))]:
+            if name not in names:
+                values = [(t, n) for t, n in counts.items() if t.partition("=")[0] == name]
+                values.sort(key=lambda one: (-one[1], one[0]))
+                names[name] = {
+                    "coverage": having.get(name, 0) / len(made),
+                    "values": {tag.partition("=")[2]: n for tag, n in values},
+                }
+        return Report(
+            rows=len(made),
+            tagged=len(pc.unique(mine["row"])),
+            columns=[
+                {"column": s.column, "kind": s.kind, "name": s.name, "why": s.why} for s in sources
+            ],
+            not_read=dict(left),
+            names=names,
+            conflicts={
+                f"{why}: {name}": {"count": n, "examples": self.examples[why, name]}
+                for (why, name), n in self.conflicts.most_common()
+            },
+            negated=self.negated,
+            overruled=self.overruled,
+            misfit=dict(self.misfit.most_common()),
+            merged=[one._asdict() for one in sorted(merged)],
+            rare=[one._asdict() for one in sorted(rare)],
+            dropped=[one._asdict() for one in sorted(gone)],
+            constant=sorted(t for t, n in counts.items() if n == len(made) > 1),
+            words=[
+                {"word": word, "rows": n, "example": self.where[word]}
+                for word, n in self.words.most_common(_WORDS)
+                if n >= _FREQUENT
+            ],
+            sample=_sample(made, sources, self.sample),
+        )
+
+
+def _text(cells: Mapping[str, Any], source: Source) -> str:
+    if source.kind == "tags":
+        return "; ".join(cells["tags"])
+    return cells[source.column] or ""
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 100 else text[:99] + "…"
+
+
+def _sample(made: Manifest, sources: Sequence[Source], count: int) -> list[dict[str, Any]]:
+    """Rows at even distances."""
+    step = max(1, len(made) // max(1, count))
+    rows = list(range(0, len(made), step))[:count]
+    shown = []
+    for row in rows:
+        cells = made.table.slice(row, 1).to_pylist()[0]
+        texts = [_short(_text(cells, s)) for s in sources if s.kind != "tags" and _text(cells, s)]
+        shown.append({"image_id": cells["image_id"], "text": texts, "tags": cells["tags"]})
+    return shown

@@ -1,0 +1,212 @@
+"""A manifest whose tags come from its own words (DARN, Huang et al., ICCV 2015, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from hemline.data.manifest import Manifest
+from hemline.errors import UsageError
+from hemline.tagging import clean
+from hemline.tagging.columns import Source, find_columns, named_columns
+from hemline.tagging.matcher import Matcher
+from hemline.tagging.report import Report, Tally
+from hemline.tagging.resolve import Resolver, Said, Values
+from hemline.tagging.vocabulary import read_vocabulary
+
+#: Fields of these kinds repeat, so what they say is kept.
+_REPEATING = ("attribute", "breadcrumbs")
+Advance = Callable[[int, int], None]
+Row = dict[str, Values]
+
+
+@dataclass(frozen=True, slots=True)
+class TagSettings:
+    """How tags are made.
+
+    Attributes:
+        columns: to read, the most believed first; none: they are found.
+        vocabularies: files, or names of shipped ones; none: English.
+        keep: whether the tags that the manifest has stay (else they go).
+        min_count: a tag of fewer products becomes its parent, or goes.
+        merge: whether free tags that are nearly the same become one.
+        drop: lists of tags to leave out.
+        sample: how many rows the report shows.
+    """
+
+    columns: tuple[str, ...] = ()
+    vocabularies: tuple[str, ...] = ()
+    keep: bool = True
+    min_count: int = 1
+    merge: bool = True
+    drop: tuple[Path, ...] = field(default=())
+    sample: int = 10
+
+
+def tag_manifest(
+    manifest: Manifest, settings: TagSettings = TagSettings(), advance: Advance | None = None
+) -> tuple[Manifest, Report]:
+    """The manifest with its tags, and what was found.
+
+    A row takes what its own words don't say from the shop's rows of its product where they agree;
+    a customer's words count only for what no shop row of the product says. The same settings again
+    change nothing.
+
+    Raises:
+        UsageError: no column holds words that mean a tag, or one that was named isn't there.
+        DataError: a vocabulary or list can't be read.
+    """
+    if settings.min_count < 1:
+        raise UsageError(f"a tag needs at least 1 product, not {settings.min_count}")
+    matcher = Matcher(read_vocabulary(*settings.vocabularies))
+    listed = [tag for file in settings.drop for tag in clean.read_drop(file)]
+    left: Mapping[str, str] = {}
+    if settings.columns:
+        sources = named_columns(manifest, settings.columns, matcher)
+    else:
+        sources, left = find_columns(manifest, matcher)
+        if not sources:
+            why = "; ".join(f"{column}: {reason}" for column, reason in left.items())
+            raise UsageError(
+                f"no column holds words that mean a tag ({why or 'there is no column of text'}); "
+                "name columns with --from, or give another --vocabulary"
+            )
+    tally = Tally(settings.sample)
+    resolver = Resolver(matcher)
+    rows, others = _read(manifest, sources, resolver, settings, tally, advance)
+    rows = _share(rows, manifest, resolver, tally)
+    tags = [_tags(row, other) for row, other in zip(rows, others, strict=True)]
+    items = manifest.column("item_id").tolist()
+    merged: list[clean.Merge] = []
+    if settings.merge:
+        near = clean.near(clean.count_items(tags, items), matcher.vocabulary)
+        tags, merged = clean.apply(tags, near), list(near.values())
+    rare = clean.rare(tags, items, settings.min_count, resolver.attributes)
+    tags = clean.apply(tags, rare)
+    names = frozenset(listed)
+    before = clean.count_items(tags, items)
+    gone = {t: clean.Merge(t, "", n) for t, n in before.items() if clean.dropped(t, names)}
+    tags = clean.apply(tags, gone)
+    made = manifest.with_column("tags", pa.array([list(t) for t in tags], pa.list_(pa.string())))
+    report = tally.report(
+        made,
+        sources,
+        left,
+        matcher,
+        merged=merged,
+        rare=list(rare.values()),
+        gone=list(gone.values()),
+    )
+    return made, report
+
+
+def _read(
+    manifest: Manifest,
+    sources: Sequence[Source],
+    resolver: Resolver,
+    settings: TagSettings,
+    tally: Tally,
+    advance: Advance | None,
+) -> tuple[list[Row], list[clean.Tags]]:
+    """The values of each row's own words, and its tags of other names."""
+    rows: list[Row] = []
+    others: list[clean.Tags] = []
+    known: dict[tuple[str, str], Said] = {}
+    there = _Kept(resolver.matcher)
+    columns = [source.column for source in sources if source.kind != "tags"]
+    wanted = manifest.table.select([*dict.fromkeys(["tags", "image_id", *columns])])
+    for batch in wanted.to_batches(max_chunksize=4096):
+        for cells in batch.to_pylist():
+            fields = []
+            for source in sources:
+                text = _cell(cells, source)
+                if not text:
+                    continue
+                key = (source.column, text)
+                said = known.get(key)
+                if said is None:
+                    said = resolver.say(source, text)
+                    if source.kind in _REPEATING:
+                        known[key] = said
+                fields.append((source, said))
+            kept, other = there.parts(cells["tags"]) if settings.keep else ({}, ())
+            values, conflicts = resolver.join(fields, kept)
+            rows.append(values)
+            others.append(other)
+            tally.row(cells, sources, fields, conflicts)
+        if advance is not None:
+            advance(len(rows), len(manifest))
+    return rows, others
+
+
+def _cell(cells: Mapping[str, Any], source: Source) -> str:
+    if source.kind == "tags":
+        return ". ".join(_free(tag) for tag in cells["tags"])
+    return cells[source.column] or ""
+
+
+def _free(tag: str) -> str:
+    name, _, value = tag.partition("=")
+    return value if name == "tag" else f"{name}: {value}"
+
+
+class _Kept:
+    """The manifest's tags: those of the vocabulary's names, by its values; and all others."""
+
+    def __init__(self, matcher: Matcher) -> None:
+        self.matcher = matcher
+        self.known: dict[str, tuple[str, str]] = {}
+
+    def parts(self, tags: Sequence[str]) -> tuple[Row, clean.Tags]:
+        """Values by name, and the other tags as they are."""
+        kept: Row = {}
+        other = []
+        for tag in tags:
+            name, value = self.known[tag] if tag in self.known else self._look(tag)
+            if not value:
+                other.append(tag)
+            elif value not in kept.get(name, ()):
+                kept[name] = (*kept.get(name, ()), value)
+        return kept, tuple(other)
+
+    def _look(self, tag: str) -> tuple[str, str]:
+        name, _, value = tag.partition("=")
+        own = name if name in self.matcher.vocabulary.attributes else self.matcher.label(name)
+        self.known[tag] = (own, self.matcher.value(own, value) if own else "")
+        return self.known[tag]
+
+
+def _share(rows: list[Row], manifest: Manifest, resolver: Resolver, tally: Tally) -> list[Row]:
+    """Fills each row from its product's shop rows; their words stand above a customer's."""
+    items = manifest.column("item_id").tolist()
+    shop = (manifest.column("domain") == "shop").tolist()
+    stated: dict[str, dict[str, set[Values]]] = {}
+    for row, item, is_shop in zip(rows, items, shop, strict=True):
+        if is_shop:
+            of_item = stated.setdefault(item, {})
+            for name, values in row.items():
+                of_item.setdefault(name, set()).add(values)
+    shared = []
+    for row, item, is_shop in zip(rows, items, shop, strict=True):
+        of_item = stated.get(item, {})
+        own = dict(row) if is_shop else {n: v for n, v in row.items() if n not in of_item}
+        tally.overruled += sum(n in of_item and {v} != of_item[n] for n, v in row.items()) * (
+            not is_shop
+        )
+        for name, said in of_item.items():
+            if name not in own and len(said) == 1:
+                own[name] = next(iter(said))
+        full, misfit = resolver.complete(own)
+        tally.misfit.update(misfit)
+        shared.append(full)
+    return shared
+
+
+def _tags(row: Row, other: clean.Tags) -> clean.Tags:
+    """Sorted by name, then as the words came; other tags after them."""
+    made = [f"{name}={value}" for name in sorted(row) for value in row[name]]
+    return tuple(dict.fromkeys([*made, *other]))

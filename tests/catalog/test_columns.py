@@ -1,0 +1,204 @@
+"""Conditions and facets over columns in memory say what the plain row test says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hemline.catalog.facets import count_rows
+from hemline.catalog.index import column, disk
+from hemline.catalog.index.codes import Codes
+from hemline.catalog.index.columns import Columns
+from hemline.catalog.index.index import Index
+from hemline.catalog.segments import Segments
+from hemline.catalog.settings import Settings
+from hemline.catalog.store import Row
+from hemline.catalog.stores._facet_columns import count_columns
+from hemline.catalog.where.expression import Where
+from hemline.errors import UsageError
+
+TEXTS = st.sampled_from(
+    ["", "S", "m", "M", "20", "20.0", "1e1", "nan", "Été", "ſ", "K", "100% wool", "a_b", "x\ny"]
+)
+NUMBERS = st.one_of(
+    st.integers(-3, 40), st.sampled_from([2**53 + 1, 10**400, 20.0, 0.5, -0.0, 1e300])
+)
+SIMPLE = st.one_of(TEXTS, NUMBERS, st.booleans())
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "number": st.one_of(st.integers(-3, 40), st.sampled_from([20.0, 0.5, -0.0])),
+    "text": TEXTS,
+    "mixed": st.one_of(SIMPLE, st.lists(SIMPLE, max_size=3)),
+    "truth": st.booleans(),
+}
+TAGS = st.lists(st.sampled_from(["colour=red", "colour=blue", "tag=S", "S", "=x", "S=20"]))
+
+
+@st.composite
+def given_rows(draw: st.DrawFn) -> list[dict[str, Any]]:
+    rows = []
+    for n in range(draw(st.integers(0, 12))):
+        row: dict[str, Any] = {
+            "image_id": f"image{n}",
+            "item_id": f"item{draw(st.integers(0, 4))}",
+            "category": draw(TEXTS),
+            "tags": draw(TAGS),
+        }
+        for name, values in VALUES.items():
+            value = draw(st.none() | values)
+            if value is not None:
+                row[name] = value
+        rows.append(row)
+    return rows
+
+
+def literal(value: Any) -> str:
+    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else json.dumps(value)
+
+
+NAMES = st.sampled_from(["number", "text", "mixed", "truth", "category", "item_id", "absent"])
+CONSTANTS = st.one_of(TEXTS, st.integers(-3, 40), st.sampled_from([20.0, 0.5]), st.booleans())
+LEAVES = st.one_of(
+    st.builds(
+        lambda name, symbol, value: f"{name} {symbol} {literal(value)}",
+        NAMES,
+        st.sampled_from(["=", "<>", "<", "<=", ">", ">="]),
+        CONSTANTS,
+    ),
+    st.builds(
+        lambda name, values: f"{name} in ({', '.join(map(literal, values))})",
+        NAMES,
+        st.lists(CONSTANTS, min_size=1, max_size=3),
+    ),
+    st.builds(
+        lambda name, pattern: f"{name} like '{pattern}'",
+        NAMES,
+        st.sampled_from(["%", "m", "S%", "%0", "_", "é%", "k", "s", "%\n%", "2_%", "a\\_b"]),
+    ),
+    st.builds("{} is null".format, NAMES),
+    st.sampled_from(["truth", "mixed", "text"]),
+    st.sampled_from(["'S' in tags", "'colour=red' in tags", "'x' in tags", "'M' in mixed"]),
+    st.builds("number between {} and {}".format, st.integers(-3, 40), st.integers(-3, 40)),
+)
+CONDITIONS = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.builds("not ({})".format, inner),
+        st.builds("({}) and ({})".format, inner, inner),
+        st.builds("({}) or ({})".format, inner, inner),
+    ),
+    max_leaves=5,
+)
+
+
+def in_columns(rows: list[dict[str, Any]], pieces: int) -> Columns:
+    """The rows put in by pieces, each of which goes through what a commit goes through."""
+    columns = Columns.empty()
+    slots = np.arange(len(rows))
+    for part in np.array_split(slots, pieces):
+        columns.put(part, [rows[i] for i in part])
+        columns.settle()
+    return columns
+
+
+@settings(max_examples=200, deadline=None)
+@given(given_rows(), CONDITIONS, st.integers(1, 3), st.sampled_from([0, 10**9]))
+def test_columns_say_what_the_row_test_says(
+    rows: list[dict[str, Any]], text: str, pieces: int, many: int
+) -> None:
+    """``many`` sends every condition through Arrow, or none."""
+    where = Where.parse(text, [*VALUES, "absent"])
+    wanted = [where.matches(row) for row in rows]
+    before, column.MANY = column.MANY, many
+    try:
+        columns = in_columns(rows, pieces)
+        assert columns.mask(where, len(rows)).tolist() == wanted
+        waiting = Columns.empty()
+        waiting.put(np.arange(len(rows)), rows)
+        assert waiting.mask(where, len(rows)).tolist() == wanted
+    finally:
+        column.MANY = before
+    assert columns.rows(np.arange(len(rows))) == rows
+
+
+@settings(max_examples=100, deadline=None)
+@given(given_rows(), given_rows(), CONDITIONS)
+def test_rows_that_change(
+    rows: list[dict[str, Any]], others: list[dict[str, Any]], text: str
+) -> None:
+    columns = in_columns(rows, 2)
+    slots = np.arange(len(others))
+    columns.put(slots, others)
+    now = [*others, *rows[len(others) :]]
+    where = Where.parse(text, [*VALUES, "absent"])
+    for _ in range(2):
+        assert columns.mask(where, len(now)).tolist() == [where.matches(row) for row in now]
+        columns.settle()
+    assert columns.rows(np.arange(len(now))) == now
+
+
+def as_row(values: dict[str, Any]) -> Row:
+    fixed = {name: values[name] for name in ("image_id", "item_id", "category")}
+    further = {k: v for k, v in values.items() if k not in fixed and k != "tags"}
+    return Row(
+        **fixed, embedding=np.zeros(1), norm=1.0, tags=tuple(values["tags"]), columns=further
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(given_rows(), st.integers(1, 3), st.integers(0, 3))
+def test_facets_count_what_counting_rows_counts(
+    rows: list[dict[str, Any]], pieces: int, limit: int
+) -> None:
+    names = ["category", "item_id", "tags", "tags.colour", "tags.none", "number", "text", "truth"]
+    names.append("mixed")
+    items = np.array([int(row["item_id"][4:]) for row in rows], np.int64)
+    slots = np.arange(len(rows))
+    columns = in_columns(rows, pieces)
+    known = [*VALUES, "absent"]
+    got = count_columns(columns, slots, items, names, known, limit)
+    assert got == count_rows([as_row(row) for row in rows], names, known, limit)
+
+
+def test_columns_come_back_from_the_disk(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "image_id": f"image{n}",
+            "item_id": f"item{n // 2}",
+            "category": "dress",
+            "tags": ["colour=red"] * (n % 3),
+            "number": n % 7 if n % 2 else n / 4,
+            "mixed": [n, "S"] if n % 5 else {"a": n},
+        }
+        for n in range(200)
+    ]
+    index = Index(8, Segments(tmp_path, 8, 100), Settings(train_rows=100))
+    index.append(np.arange(100, 300), np.arange(200) // 2)
+    index.columns = in_columns(rows, 3)
+    vectors = rng.normal(size=(200, 8)).astype(np.float32)
+    index.codes = Codes.train(vectors, 200, index.settings)
+    index.codes.add(np.arange(200), vectors)
+    index.coded, index.revision = 200, 17
+    disk.write(tmp_path, index)
+
+    again = Index(8, Segments(tmp_path, 8, 100), Settings())
+    assert disk.read(tmp_path, again)
+    assert (again.revision, again.live, len(again.codes or [])) == (17, 200, 200)
+    assert again.columns is not None
+    assert again.columns.rows(np.arange(200)) == rows
+    changed = {**rows[3], "number": "three", "tags": ["new"]}
+    again.columns.put(np.array([3, 200]), [changed, rows[0]])  # what is mapped can be changed
+    again.columns.settle()
+    assert again.columns.rows(np.arange(201)) == [*rows[:3], changed, *rows[4:], rows[0]]
+
+
+@pytest.mark.parametrize("text", ["tags is null", "tags in ('a')", "tags like 'a'", "tags"])
+def test_tags_are_only_asked_for_by_in(text: str) -> None:
+    with pytest.raises(UsageError, match="tags are a list"):
+        Where.parse(text)

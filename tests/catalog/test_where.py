@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from hemline.catalog.where.expression import Where
+from hemline.errors import UsageError
+
+EXTRA = ["price", "title", "in_stock", "my column"]
+ROWS = [
+    {"category": "dress", "price": 20, "tags": ["pattern=floral", "colour=red"], "in_stock": True},
+    {"category": "dress", "price": 80.5, "tags": ["tag=floral"], "in_stock": False},
+    {"category": "Shirt", "price": None, "tags": [], "title": "Blue Shirt", "in_stock": True},
+    {"category": "", "price": "35", "tags": ["floral=yes"], "title": "100% wool", "my column": 7},
+]
+
+
+def found(text: str) -> list[int]:
+    where = Where.parse(text, EXTRA)
+    return [i for i, row in enumerate(ROWS) if where.matches(row)]
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("category = 'dress' and price < 50 and 'floral' in tags", [0]),
+        ("'floral' in tags", [0, 1]),
+        ("'colour=red' in tags", [0]),
+        ("'floral' not in tags", [2, 3]),
+        ("50 > price", [0, 3]),
+        ("price between 20 and 35", [0, 3]),
+        ("not (price < 50)", [1]),
+        ("price is null", [2]),
+        ("price is not null and price <> 20", [1, 3]),
+        ("category in ('Shirt', '')", [2, 3]),
+        ("category not in ('dress')", [2, 3]),
+        ("title like '%SHIRT'", [2]),
+        ("title like '100%%wool'", [3]),
+        ("title not like 'blue%'", [3]),
+        ("in_stock", [0, 2]),
+        ('in_stock = false or "my column" = 7', [1, 3]),
+        ("PRICE >= -1", [0, 1, 3]),
+        ("price = 'cheap'", []),
+        ("title > 5", []),
+    ],
+)
+def test_conditions(text: str, rows: list[int]) -> None:
+    assert found(text) == rows
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "price < 50",
+        "not (price < 50 and category = 'dress')",
+        "price > 10 or category = 'Shirt'",
+        "not (price between 10 and 50)",
+        "price is null or title like 'blue%'",
+        "price in (20, 80.5) and not category in ('Shirt')",
+    ],
+)
+def test_means_what_sqlite_means(text: str) -> None:
+    db = sqlite3.connect(":memory:")
+    db.execute("CREATE TABLE t (n, category TEXT, price, title TEXT)")
+    rows = ROWS[:3]
+    db.executemany(
+        "INSERT INTO t VALUES (?,?,?,?)",
+        [(n, r["category"], r["price"], r.get("title")) for n, r in enumerate(rows)],
+    )
+    wanted = [n for (n,) in db.execute(f"SELECT n FROM t WHERE {text} ORDER BY n")]
+    where = Where.parse(text, EXTRA)
+    assert [n for n, r in enumerate(rows) if where.matches(r)] == wanted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "price <",
+        "price = 1; drop table pictures",
+        "drop table pictures",
+        "price = (select 1)",
+        "price in (select 1)",
+        "price + 1 > 2",
+        "lower(title) = 'x'",
+        "price > category",
+        "1 = 1",
+        "t.price = 1",
+        "title like 'a' escape 'b'",
+        "category in tags",
+        "'a' in category",
+        "tags = 'floral'",
+        "price is 5",
+        "title like 5",
+        "price < 1e999999",
+        "price < nan",
+        "title = 'open",
+        "case when price = 1 then 1 end",
+        "(" * 1900 + "price = 1" + ")" * 1900,
+        "price = 1 or " * 500 + "price = 1",
+    ],
+)
+def test_anything_else_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Where.parse(text, EXTRA)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_column_names_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=r"Did you mean 'price'\?.*category, image_id, in_stock"):
+        Where.parse("prise < 5", EXTRA)
+
+
+def test_a_long_chain_is_fine() -> None:
+    assert found(" or ".join(f"price = {i}" for i in range(200))) == [0, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("price <", "something is missing"), ("title = 'a", "a quotation mark isn't closed")],
+)
+def test_what_is_wrong_is_said_plainly(text: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        Where.parse(text, EXTRA)

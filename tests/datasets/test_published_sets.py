@@ -1,0 +1,276 @@
+"""Each published set's protocol against its rule written slowly, on rows as readers give them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hemline.data.manifest import Manifest
+from hemline.data.protocol import Choices, Protocol, build
+from hemline.errors import DataError, UsageError
+from hemline.protocols import darn as darn_module
+from hemline.protocols import siamese as siamese_module
+from hemline.types import Box, Record
+
+
+def ids(protocol: Protocol, rows: Sequence[int] | np.ndarray) -> list[str]:
+    return [protocol.manifest[int(row)].image_id for row in rows]
+
+
+def slow(protocol: Protocol, asks: object, answers: object) -> None:
+    """Queries and gallery are exactly the rows that the two rules name, in their order."""
+    records = list(protocol.manifest)
+    assert protocol.queries.tolist() == [n for n, r in enumerate(records) if asks(r)]  # type: ignore[operator]
+    assert sorted(protocol.gallery.tolist()) == [n for n, r in enumerate(records) if answers(r)]  # type: ignore[operator]
+    for row, right in zip(protocol.queries, protocol.relevant, strict=True):
+        assert right == {records[row].item_id}
+
+
+@pytest.fixture
+def consumer(tmp_path: Path) -> Manifest:
+    """40 items: kinds and splits in turn; two shop pictures and one or two photos each."""
+    records = []
+    for number in range(40):
+        item, split = f"id_{number:08d}", ("train", "val", "test", "test")[number % 4]
+        group, category = ("upper", "TOPS/Tee") if number % 5 else ("lower", "TROUSERS/Pants")
+        for shot in range(2 + 1 + number % 2):
+            shop = shot < 2
+            name = f"{category}/{item}/{'shop' if shop else 'comsumer'}_{shot:02d}.jpg"
+            records.append(
+                Record(
+                    name, name, item, "shop" if shop else "street",
+                    category=category, box=Box(1, 1, 9, 9), split=split,
+                    extra={"group": group, "pairs": 2 if not shop else 1},
+                )
+            )  # fmt: skip
+    return Manifest.from_records(records, tmp_path)
+
+
+def test_consumer2shop_searches_val_and_test(consumer: Manifest) -> None:
+    (made,) = build("consumer2shop", consumer)
+    slow(
+        made,
+        lambda r: r.domain == "street" and r.split == "test",
+        lambda r: r.domain == "shop" and r.split in ("val", "test"),
+    )
+    assert set(made.training().column("split")) == {"train"}
+    assert made.crop == "box"
+    n, g = len(made.queries), len(made.gallery)
+    assert f"{n} of {n} queries, {g} of {g} gallery" in made.choices["crop"]
+    assert any(entry.model == "FashionNet" for entry in made.published)
+
+
+def test_consumer2shop_test_shops_searches_test_only(consumer: Manifest) -> None:
+    (made,) = build("consumer2shop-test-shops", consumer)
+    slow(
+        made,
+        lambda r: r.domain == "street" and r.split == "test",
+        lambda r: r.domain == "shop" and r.split == "test",
+    )
+
+
+def test_a_photo_counts_once_or_once_for_each_pair(consumer: Manifest) -> None:
+    once = build("consumer2shop", consumer)[0]
+    pairs = build("consumer2shop", consumer, Choices(several="pair"))[0]
+    assert pairs.queries.tolist() == [row for row in once.queries.tolist() for _ in range(2)]
+    assert len(pairs.relevant) == 2 * len(once.relevant)
+    assert "several is pair, the protocol's own is photo" in pairs.choices["differs"]
+
+
+def test_rows_of_one_photo_and_box_are_one_query_with_all_their_products(tmp_path: Path) -> None:
+    box, other = Box(0, 0, 5, 5), Box(5, 5, 9, 9)
+    rows = [
+        Record("p", "p.jpg", "a", "street", box=box, split="test"),
+        Record("p#2", "p.jpg", "b", "street", box=box, split="test"),
+        Record("p#3", "p.jpg", "b", "street", box=other, split="test"),
+        Record("s", "s.jpg", "b", "shop", split="test"),
+        Record("s#2", "s.jpg", "b", "shop", split="test"),
+        Record("t", "t.jpg", "c", "shop", split="val"),
+    ]
+    (made,) = build("consumer2shop", Manifest.from_records(rows, tmp_path))
+    assert made.queries.tolist() == [0, 2]
+    assert made.relevant == (frozenset("ab"), frozenset("b"))
+    assert made.gallery.tolist() == [3, 5]  # the second row of s.jpg is the same picture again
+    assert made.unmatched == 0
+
+
+def test_upper_takes_one_photo_of_a_seeded_share_of_the_upper_products(consumer: Manifest) -> None:
+    (made,) = build("consumer2shop-upper", consumer, Choices(seed=3))
+    uppers = {r.item_id for r in consumer if r.extra["group"] == "upper"}
+    wanted = round(len(uppers) * 1945 / 19387)
+    asked = [consumer[int(row)] for row in made.queries]
+    assert len(asked) == len({r.item_id for r in asked}) == wanted
+    assert {r.item_id for r in asked} == made.held_out <= uppers
+    slow_gallery = [
+        n for n, r in enumerate(consumer) if r.domain == "shop" and r.item_id in made.held_out
+    ]
+    assert made.gallery.tolist() == slow_gallery
+    assert (
+        f"{len(uppers)} upper products in both domains here, 19,387 published"
+        in (made.choices["published_counts"])
+    )
+    backwards = consumer.select(np.arange(len(consumer))[::-1])
+    again = build("consumer2shop-upper", backwards, Choices(seed=3))[0]
+    assert sorted(ids(again, again.queries)) == sorted(ids(made, made.queries))
+    without = Manifest(consumer.table.drop_columns(["group"]), consumer.root)
+    with pytest.raises(DataError, match="needs the column 'group'"):
+        build("consumer2shop-upper", without)
+
+
+def test_siamese_fills_its_gallery_and_every_query_has_an_answer(
+    consumer: Manifest,
+) -> None:
+    small = siamese_module.siamese("siamese-1k", 9, consumer, Choices())[0]
+    large = siamese_module.siamese("siamese-10k", 21, consumer, Choices())[0]
+    assert (len(small.gallery), len(large.gallery)) == (9, 21)
+    assert set(small.gallery.tolist()) < set(large.gallery.tolist())
+    for made in (small, large):
+        searched = set(ids(made, made.gallery))
+        drawn = {r.item_id for r in (consumer[int(row)] for row in made.gallery)}
+        slow(
+            made,
+            lambda r, d=drawn: r.domain == "street" and r.split == "test" and r.item_id in d,
+            lambda r, g=searched: r.image_id in g,
+        )
+        assert made.unmatched == 0
+    (whole,) = build("siamese-1k", consumer)
+    assert len(whole.gallery) == 40
+    assert "40 gallery pictures here, 1,000 published" in whole.choices["published_counts"]
+
+
+def test_inshop_follows_the_roles_and_tells_by_pose(tmp_path: Path) -> None:
+    rows = [
+        Record(
+            f"{n}", f"{n}.jpg", f"i{n // 3}", "shop", role=role,
+            split="train" if role == "" else "test", category="WOMEN/Dresses",
+            extra={"pose": "front"},
+        )
+        for n, role in enumerate(("", "", "", "query", "gallery", "gallery", "query", "gallery"))
+    ]  # fmt: skip
+    (made,) = build("inshop", Manifest.from_records(rows, tmp_path))
+    slow(made, lambda r: r.role == "query", lambda r: r.role == "gallery")
+    assert made.slices == ("pose",)
+    assert made.crop == "none"
+    assert set(made.training().column("split")) == {"train"}
+    assert "2 query pictures here, 14,218 published" in made.choices["published_counts"]
+
+
+@pytest.fixture
+def street(tmp_path: Path) -> Manifest:
+    rows = []
+    for n, (category, split) in enumerate(
+        [("dresses", "test"), ("dresses", "train"), ("bags", "test"), ("hats", "train")] * 3
+    ):
+        item = f"{category}/{n}"
+        rows.append(
+            Record(f"q{n}", f"q{n}.jpg", item, "street", category, Box(0, 0, 4, 4), split=split)
+        )
+        shop_split = "train" if split == "train" else ""
+        rows.append(Record(f"s{n}", f"s{n}.jpg", item, "shop", category, split=shop_split))
+    return Manifest.from_records(rows, tmp_path)
+
+
+def test_street2shop_stays_within_its_category(street: Manifest) -> None:
+    (made,) = build("street2shop/dresses", street)
+    slow(
+        made,
+        lambda r: r.domain == "street" and r.split == "test" and r.category == "dresses",
+        lambda r: r.domain == "shop" and r.category == "dresses",
+    )
+    assert (made.crop, made.within_category) == ("query", True)
+    assert "3 of 3 queries" in made.choices["crop"]
+    (wide,) = build("street2shop/dresses", street, Choices(within_category=False))
+    assert len(wide.gallery) == 12
+    assert "within_category is no" in wide.choices["differs"]
+    with pytest.raises(DataError, match="street photos of test, hats"):
+        build("street2shop/hats", street)
+    with pytest.raises(UsageError, match="Did you mean 'street2shop/dresses'"):
+        build("street2shop/dress", street)
+
+
+def test_street2shop_sets_are_parts_and_name_what_is_missing(street: Manifest) -> None:
+    every = build("street2shop/all", street)
+    assert [part.name for part in every] == ["street2shop/bags", "street2shop/dresses"]
+    assert every[0].parts is not None
+    assert (
+        "2 of 11 categories: bags, dresses; not here: belts" in (every[0].parts.said["categories"])
+    )
+    six = build("street2shop/ahbn", street)
+    assert [part.name for part in six] == ["street2shop/dresses"]
+    with pytest.raises(DataError, match="finds no category"):
+        build("street2shop/all", street.select(street.column("category") == "hats"))
+
+
+def test_darn_draws_pairs_and_a_ladder_of_galleries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        Record(f"{domain}{item}{shot}", f"{domain}{item}{shot}.jpg", f"i{item}", domain)
+        for item in range(30)
+        for domain in ("street", "shop")
+        for shot in range(2)
+        if not (domain == "street" and item >= 20)
+    ]
+    data = Manifest.from_records(rows, tmp_path)
+    (made,) = build("darn", data)
+    assert (len(made.queries), len(made.gallery), made.ladder) == (20, 60, ())
+    assert made.choices["published_counts"] == (
+        "20 queries here, 1,717 published; 60 gallery pictures here, 200,000 published"
+    )
+    monkeypatch.setattr(darn_module, "QUERIES", 5)
+    monkeypatch.setattr(darn_module, "GALLERY", 40)
+    monkeypatch.setattr(darn_module, "LADDER", (8, 15, 30))
+    (made,) = build("darn", data, Choices(seed=2))
+    asked = [data[int(row)] for row in made.queries]
+    assert {r.domain for r in asked} == {"street"}
+    assert len({r.item_id for r in asked}) == 5
+    own = {r.item_id for r in asked}
+    first = [data[int(row)] for row in made.gallery]
+    assert len(first) == len(set(made.gallery.tolist())) == 40
+    assert {r.item_id for r in first[:10]} == own  # both pictures of each of the five
+    assert all(r.domain == "shop" for r in first)
+    assert not {r.item_id for r in first[10:]} & own
+    assert made.ladder == (15, 30)  # 8 pictures couldn't hold every answer
+    assert made.unmatched == 0
+    backwards = data.select(np.arange(len(data))[::-1])
+    again = build("darn", backwards, Choices(seed=2))[0]
+    assert ids(again, again.gallery) == ids(made, made.gallery)
+
+
+def test_deepfashion2_never_asks_nor_matches_style_0(tmp_path: Path) -> None:
+    rows = [
+        Record("u1", "u1.jpg", "7/1", "street", "skirt", Box(0, 0, 4, 4), split="val"),
+        Record("u0", "u0.jpg", "7/0", "street", "skirt", Box(0, 0, 4, 4), split="val"),
+        Record("u10", "u10.jpg", "7/10", "street", "skirt", Box(0, 0, 4, 4), split="val"),
+        Record("t", "t.jpg", "8/1", "street", "skirt", Box(0, 0, 4, 4), split="train"),
+        Record("s1", "s1.jpg", "7/1", "shop", "skirt", Box(0, 0, 4, 4), split="val"),
+        Record("s0", "s0.jpg", "7/0", "shop", "skirt", Box(0, 0, 4, 4), split="val"),
+        Record("st", "st.jpg", "8/1", "shop", "skirt", Box(0, 0, 4, 4), split="train"),
+    ]
+    (made,) = build("deepfashion2", Manifest.from_records(rows, tmp_path))
+    slow(
+        made,
+        lambda r: r.image_id in ("u1", "u10"),
+        lambda r: r.domain == "shop" and r.split == "val",
+    )
+    assert made.unmatched == 1
+
+
+def test_grocery_coarse_takes_any_product_of_the_class(tmp_path: Path) -> None:
+    kinds = {"gala": "apple", "fuji": "apple", "lime": "citrus"}
+    rows = [Record(f"s{i}", f"s{i}.jpg", i, "shop", kinds[i]) for i in kinds]
+    rows += [Record(f"p{i}", f"p{i}.jpg", i, "street", kinds[i], split="val") for i in kinds]
+    data = Manifest.from_records(rows, tmp_path)
+    (made,) = build("grocery-coarse", data)
+    assert made.relevant == (
+        frozenset({"gala", "fuji"}),
+        frozenset({"gala", "fuji"}),
+        frozenset({"lime"}),
+    )
+    assert "any product of the photo's coarse class, 2 classes" in made.choices["relevance"]
+    bare = data.with_column("category", ["", *data.column("category")[1:]])
+    with pytest.raises(DataError, match="1 rows have no category"):
+        build("grocery-coarse", bare)
