@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers import needs
 from hemline.data.manifest import Manifest
 from hemline.data.protocol import Choices, build
 from hemline.errors import DataError, UsageError
@@ -170,7 +171,7 @@ SHARED = Path(os.environ.get("HEMLINE_SHARED", Path(__file__).parents[3] / "shar
 
 @pytest.mark.skipif(
     not (SHARED / "data/grocery/classes.csv").is_file(),
-    reason="the optional grocery data isn't in HEMLINE_SHARED or ../shared",
+    reason=needs.reason("photos"),
 )
 def test_the_real_grocery_data_has_the_published_counts() -> None:
     from hemline.datasets import READERS

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from helpers import needs
 from hemline.data.manifest import Manifest
 from hemline.datasets import READERS
 from hemline.errors import DataError, UsageError
@@ -126,7 +127,7 @@ def test_grocery_as_published() -> None:
     shared = Path(os.environ.get("HEMLINE_SHARED", Path(__file__).parents[3] / "shared"))
     root = shared / "data" / "grocery"
     if not root.is_dir():
-        pytest.skip("the grocery data isn't in HEMLINE_SHARED")
+        needs.skip("photos")
     manifest, report = READERS["grocery"].read(root)
     counts = [int((manifest.column("split") == split).sum()) for split in ("train", "val", "")]
     assert counts == [2640, 296, 81]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from helpers import needs
 from hemline.learn.backbones import BackboneConfig, build_trunk
 
 ROOT = Path(__file__).parents[3]
@@ -15,7 +16,7 @@ SHARED = Path(os.environ.get("HEMLINE_SHARED", ROOT.parent / "shared"))
 WEIGHTS = SHARED / "weights" / "mobilenetv2_100_same.tf2_in1k.safetensors"
 
 
-@pytest.mark.skipif(not WEIGHTS.is_file(), reason=f"needs the optional {WEIGHTS.name}")
+@pytest.mark.skipif(not WEIGHTS.is_file(), reason=needs.reason("weights"))
 def test_folded_weights_tell_pictures_apart() -> None:
     config = BackboneConfig(
         name="mobilenetv2_100", weights=str(WEIGHTS), cut="blocks.4", pad_type="same"

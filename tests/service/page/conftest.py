@@ -1,14 +1,16 @@
-"""A real browser before the page: the system's Chromium, and a stand-in for the service."""
+"""A real browser (Chromium) before the page, and a stand-in for the service."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from helpers import needs
 from helpers.page_stub import Stub
 
 CHROMIUM = os.environ.get("HEMLINE_CHROMIUM") or shutil.which("chromium") or ""
@@ -16,14 +18,18 @@ CHROMIUM = os.environ.get("HEMLINE_CHROMIUM") or shutil.which("chromium") or ""
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    if not CHROMIUM:
-        if os.environ.get("CI"):
-            pytest.fail("no chromium: install the distribution's, or name one by HEMLINE_CHROMIUM")
-        pytest.skip("no chromium on this machine; name one by HEMLINE_CHROMIUM")
-    from playwright.sync_api import sync_playwright
-
+    """The system's Chromium, or the one that Playwright installed for itself."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:  # the light install
+        needs.skip("browser")
     with sync_playwright() as playwright:
-        own = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        program = CHROMIUM or playwright.chromium.executable_path
+        if not Path(program).is_file():
+            if os.environ.get("CI"):
+                pytest.fail(needs.reason("browser"))
+            needs.skip("browser")
+        own = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield own
         own.close()
 

@@ -1,0 +1,37 @@
+"""What some tests need that a machine may lack, and how to get it."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import pytest
+
+#: What is missing: (the tests that are skipped, how to have them run).
+NEEDS = {
+    "browser": ("page tests", "no browser: make browser"),
+    "photos": ("tests on the real grocery photos", "set HEMLINE_SHARED to the folder they lie in"),
+    "weights": ("tests of pretrained weights", "set HEMLINE_SHARED to the folder they lie in"),
+    "slow": ("slow tests", "make test-slow"),
+    "learn": ("files or tests of training", "no torch: make test"),
+}
+
+
+def reason(need: str) -> str:
+    """The reason of a skip; `summary` counts these."""
+    what, how = NEEDS[need]
+    return f"{what} ({how})"
+
+
+def skip(need: str) -> NoReturn:
+    """Skips the running test."""
+    pytest.skip(reason(need))
+
+
+def summary(reasons: list[str]) -> str:
+    """One line: how many tests were skipped for each reason, and how to get them."""
+    known = [reason(need) for need in NEEDS]
+    counted = [f"{reasons.count(why)} {why}" for why in known if why in reasons]
+    others = sum(why not in known for why in reasons)
+    if others:
+        counted.append(f"{others} others (see the lines SKIPPED above)")
+    return f"skipped: {', '.join(counted) or 'nothing'}"
