@@ -17,10 +17,10 @@ import pytest
 from helpers import needs
 
 TESTS = Path(__file__).parent
-#: Modules of the extra ``learn``, and the package that imports them.
+#: Modules of the extra ``learn``, and the packages that import them.
 LEARN = {
-    *("torch", "torchvision", "timm", "lightning", "onnx", "onnxscript", "safetensors", "yaml"),
-    *("sklearn", "skimage", "pytorch_metric_learning", "open_clip", "hemline.learn"),
+    *("torch", "torchvision", "timm", "lightning", "onnxscript", "safetensors", "yaml"),
+    *("sklearn", "skimage", "pytorch_metric_learning", "open_clip", "hemline.learn", "baselines"),
 }
 HAS_LEARN = find_spec("torch") is not None
 

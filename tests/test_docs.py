@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib.util
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from hemline.registry import Registry
 
 ROOT = Path(__file__).parents[1]
 PAGES = {path: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").rglob("*.md"))}
@@ -16,14 +19,14 @@ WORDS = "\n".join(PAGES.values()) + (ROOT / "README.md").read_text(encoding="utf
 def registries() -> list[tuple[str, str]]:
     from hemline.catalog.stores import STORES
     from hemline.datasets import READERS
-    from hemline.learn.model import MODELS
     from hemline.protocols import PROTOCOLS
 
-    return [
-        (registry.kind, name)
-        for registry in (MODELS, READERS, PROTOCOLS, STORES)
-        for name in registry
-    ]
+    found: list[Registry[Any]] = [READERS, PROTOCOLS, STORES]
+    if importlib.util.find_spec("torch"):
+        from hemline.learn.model import MODELS
+
+        found.append(MODELS)
+    return [(registry.kind, name) for registry in found for name in registry]
 
 
 def test_the_command_reference_is_what_the_commands_say() -> None:

@@ -8,6 +8,7 @@ import pytest
 from helpers.drawn_pairs import make
 from hemline.cli import main
 
+pytestmark = pytest.mark.learn
 SMALL = ["--scale", "smoke", "model.config.size=32", "stages.all.epochs=1", "threads=1"]
 
 

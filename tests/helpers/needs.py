@@ -30,8 +30,7 @@ def skip(need: str) -> NoReturn:
 def summary(reasons: list[str]) -> str:
     """One line: how many tests were skipped for each reason, and how to get them."""
     known = [reason(need) for need in NEEDS]
-    counted = [f"{reasons.count(why)} {why}" for why in known if why in reasons]
-    others = sum(why not in known for why in reasons)
-    if others:
-        counted.append(f"{others} others (see the lines SKIPPED above)")
+    ordered = [why for why in known if why in reasons]
+    ordered += [f"for: {why}" for why in dict.fromkeys(reasons) if why not in known]
+    counted = [f"{reasons.count(why.removeprefix('for: '))} {why}" for why in ordered]
     return f"skipped: {', '.join(counted) or 'nothing'}"
