@@ -208,10 +208,10 @@ def embed_atelier(target: Path, products: int, views: int, seed: int = 7) -> Non
     """Draws products and keeps their embeddings: shop (P·views, D), street (P, D), and labels."""
     from hemline.runtime.bundle import Bundle
     from hemline.runtime.encoder import BundleEncoder
-    from hemline.synthetic import AtelierSettings, draw_product, draw_shop, draw_street
+    from hemline.synthetic import SyntheticSettings, draw_product, draw_shop, draw_street
 
     encoder = BundleEncoder(Bundle.default(), threads=1)
-    settings = AtelierSettings(size=224)
+    settings = SyntheticSettings(size=224)
     shop, street, category, number = [], [], [], []
     names: dict[str, int] = {}
     for index in range(products):

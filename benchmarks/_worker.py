@@ -49,9 +49,9 @@ def serve(system: System, folder: Path, data: Data) -> Any:
                 system.search_many(part[at : at + 32], asked["k"])
             yield {"seconds": time.perf_counter() - start}
         elif asked["do"] == "rerank":
-            from hemline.synthetic import AtelierSettings, draw_product, draw_street
+            from hemline.synthetic import SyntheticSettings, draw_product, draw_street
 
-            settings = AtelierSettings(size=224)
+            settings = SyntheticSettings(size=224)
             drawn = [draw_street(draw_product(3, i), settings, 3).image for i in range(16)]
             yield {"ms": system.rerank(queries[: asked["to"]], drawn)}  # type: ignore[attr-defined]
 

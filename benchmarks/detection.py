@@ -52,7 +52,7 @@ from hemline.evaluation.run import evaluate
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.detector import BundleDetector, best_garment, margined
 from hemline.runtime.encoder import BundleEncoder
-from hemline.synthetic import AtelierSettings, make_dataset
+from hemline.synthetic import SyntheticSettings, make_dataset
 from hemline.types import Detection
 from hemline.views.detections import draw_garments
 
@@ -215,7 +215,7 @@ def now() -> np.ndarray[Any, np.dtype[np.float64]]:
 def measure_search(bundle: Bundle, work: Path, products: int) -> dict[str, Any]:
     """Recall of the shipped embedding, with pictures cut in each way."""
     drawn = make_dataset(
-        *(work, products, SEARCH_SEED, AtelierSettings(size=224)),
+        *(work, products, SEARCH_SEED, SyntheticSettings(size=224)),
         street_views=1,
         workers=1,
     )

@@ -33,7 +33,7 @@ import numpy as np
 from hemline.data.garments import COLUMN, Garment, kind_of, to_text
 from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
-from hemline.synthetic import AtelierSettings, make_dataset
+from hemline.synthetic import SyntheticSettings, make_dataset
 from hemline.synthetic.cutout import cut_out
 from hemline.synthetic.seeds import share
 from hemline.types import Box, Record
@@ -148,7 +148,7 @@ def main() -> None:
     out = chosen.folder.resolve()
     clothing = shared() / "data" / "clothing"
     known = senders(clothing)
-    settings = AtelierSettings(size=SIZE)
+    settings = SyntheticSettings(size=SIZE)
     drawn = make_dataset(
         out / "drawn", chosen.products, DRAWN_SEED, settings, workers=chosen.workers
     )

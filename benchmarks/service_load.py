@@ -38,7 +38,7 @@ from hemline.data.images import encode_jpeg, open_image
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.encoder import BundleEncoder
 from hemline.search.engine import Engine
-from hemline.synthetic import AtelierSettings, draw_product, draw_street
+from hemline.synthetic import SyntheticSettings, draw_product, draw_street
 
 RESULTS = Path(__file__).with_name("results")
 PHOTOS, CLIENTS = 64, (1, 8, 32)
@@ -67,7 +67,7 @@ def fill(folder: Path, bundle: Bundle, pictures: int) -> None:
 
 
 def photos() -> list[bytes]:
-    settings = AtelierSettings(size=600)
+    settings = SyntheticSettings(size=600)
     drawn = [draw_street(draw_product(5, n), settings, 5).image for n in range(PHOTOS)]
     wide = [cv2.resize(image, (800, 600), interpolation=cv2.INTER_AREA) for image in drawn]
     return [encode_jpeg(np.asarray(image, np.uint8), 88) for image in wide]

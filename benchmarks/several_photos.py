@@ -27,7 +27,7 @@ from hemline.evaluation.bootstrap import cluster_interval
 from hemline.runtime.bundle import Bundle
 from hemline.search.clock import Clock
 from hemline.search.ranking import FUSIONS, Query, Ranking
-from hemline.synthetic import AtelierSettings
+from hemline.synthetic import SyntheticSettings
 from hemline.synthetic.make import make_dataset
 
 #: No data set for training is drawn with these seeds.
@@ -39,7 +39,7 @@ RESULT = Path(__file__).parent / "results" / "several_photos.json"
 def shop(folder: Path, products: int, seed: int, bundle: Bundle) -> tuple[Catalog, Any, list[str]]:
     """The catalogue, the photos' encodings (P, V, …) and the product of each."""
     path = make_dataset(
-        folder, products, seed, AtelierSettings(size=224), shop_views=1, street_views=VIEWS
+        folder, products, seed, SyntheticSettings(size=224), shop_views=1, street_views=VIEWS
     )
     manifest = Manifest.read(path)
     catalog = Catalog.in_memory(bundle)

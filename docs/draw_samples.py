@@ -11,7 +11,7 @@ import cv2
 
 from hemline.demo.shop import SEED
 from hemline.synthetic.product import draw_product
-from hemline.synthetic.settings import AtelierSettings
+from hemline.synthetic.settings import SyntheticSettings
 from hemline.synthetic.street import draw_street
 
 FOLDER = Path(__file__).parents[1] / "src" / "hemline" / "service" / "page" / "samples"
@@ -24,7 +24,7 @@ SAMPLES = {
     45: "yellow-trousers",
     21: "lilac-dress",
 }
-SETTINGS = AtelierSettings(
+SETTINGS = SyntheticSettings(
     size=480,
     mirror=0.0,
     crop=0.05,

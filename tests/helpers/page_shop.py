@@ -17,7 +17,7 @@ from hemline.demo.shop import SEED, SIZE, trained_crop
 from hemline.runtime.bundle import Bundle
 from hemline.service.app import create_app
 from hemline.service.settings import Settings
-from hemline.synthetic import AtelierSettings
+from hemline.synthetic import SyntheticSettings
 from hemline.synthetic.make import make_dataset
 
 PRODUCTS = 60
@@ -26,7 +26,7 @@ PRODUCTS = 60
 def drawn_catalog(folder: Path, products: int = PRODUCTS) -> Path:
     """Its products are the first of the demo's shop, so the page's samples are among them."""
     made = make_dataset(
-        folder / "drawn", products, SEED, AtelierSettings(size=SIZE), street_views=0, workers=1
+        folder / "drawn", products, SEED, SyntheticSettings(size=SIZE), street_views=0, workers=1
     )
     rows = Manifest.read(made)
     priced = [

@@ -1,4 +1,4 @@
-"""docs/atelier.md says what the code has: every value, strength, default, record and landmark."""
+"""docs/synthetic.md says what the code has: every value, strength, default, record and landmark."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import importlib.util
 import re
 from pathlib import Path
 
-from hemline.synthetic import ATTRIBUTES, DISTURBANCES, LANDMARKS, AtelierSettings
+from hemline.synthetic import ATTRIBUTES, DISTURBANCES, LANDMARKS, SyntheticSettings
 from hemline.synthetic.make import _QUALITY, SHARD
 from hemline.synthetic.product import TWIN_SHARE
 from hemline.synthetic.settings import STRENGTHS
 from hemline.synthetic.street import ATTEMPTS
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "docs" / "atelier.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "synthetic.md").read_text(encoding="utf-8")
 
 
 def table(first: str) -> dict[str, list[str]]:
@@ -36,7 +36,7 @@ def test_every_strength_has_its_option_and_its_default() -> None:
     assert tuple(rows) == STRENGTHS
     for name, (option, default, _) in rows.items():
         assert option == f"`--{name}`"
-        assert float(default) == getattr(AtelierSettings(), name)
+        assert float(default) == getattr(SyntheticSettings(), name)
 
 
 def test_every_record_and_landmark_is_named() -> None:
@@ -59,7 +59,7 @@ def test_the_example_runs() -> None:
 
 
 def test_the_benchmark_measures() -> None:
-    spec = importlib.util.spec_from_file_location("bench", ROOT / "benchmarks" / "atelier.py")
+    spec = importlib.util.spec_from_file_location("bench", ROOT / "benchmarks" / "synthetic.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -10,7 +10,7 @@ import pytest
 
 from hemline.data.garments import KINDS, from_text, garments_of
 from hemline.data.manifest import Manifest
-from hemline.synthetic import AtelierSettings, draw_product, draw_shop, draw_street, make_dataset
+from hemline.synthetic import SyntheticSettings, draw_product, draw_shop, draw_street, make_dataset
 from hemline.synthetic.canvas import Canvas
 from hemline.synthetic.figure import Figure, rest_pose
 from hemline.synthetic.ledger import Worn
@@ -27,7 +27,7 @@ def square(x: float, y: float, side: float) -> np.ndarray:
 
 def test_the_pictures_are_those_of_before() -> None:
     digest = hashlib.sha256()
-    settings = AtelierSettings(size=SIZE)
+    settings = SyntheticSettings(size=SIZE)
     for index in range(24):
         product = draw_product(SEED, index)
         digest.update(draw_shop(product, settings, SEED).image.tobytes())
@@ -83,7 +83,7 @@ def test_a_figure_says_whose_layers_are_whose() -> None:
 
 @pytest.mark.parametrize("index", range(0, 40, 3))
 def test_the_product_is_the_first_and_has_the_rows_box(index: int) -> None:
-    settings, product = AtelierSettings(size=SIZE), draw_product(SEED, index)
+    settings, product = SyntheticSettings(size=SIZE), draw_product(SEED, index)
     for draw in (draw_shop, draw_street):
         drawing = draw(product, settings, SEED)
         first, *others = drawing.garments
@@ -101,7 +101,7 @@ def test_the_product_is_the_first_and_has_the_rows_box(index: int) -> None:
 
 
 def test_everything_that_is_drawn_comes_up() -> None:
-    settings = AtelierSettings(size=SIZE)
+    settings = SyntheticSettings(size=SIZE)
     seen: set[tuple[str, str]] = set()
     for index in range(60):
         for draw in (draw_shop, draw_street):
@@ -115,7 +115,7 @@ def test_everything_that_is_drawn_comes_up() -> None:
 
 
 def test_the_manifest_holds_them_and_older_folders_still_grow(tmp_path) -> None:
-    settings = AtelierSettings(size=64)
+    settings = SyntheticSettings(size=64)
     path = make_dataset(tmp_path / "d", 2, 1, settings, workers=1)
     for record in Manifest.read(path):
         found = garments_of(record)

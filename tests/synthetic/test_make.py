@@ -17,11 +17,11 @@ import pytest
 
 from hemline.data.manifest import Manifest
 from hemline.errors import DataError, UsageError
-from hemline.synthetic import DISTURBANCES, AtelierSettings, make_dataset
+from hemline.synthetic import DISTURBANCES, SyntheticSettings, make_dataset
 from hemline.synthetic import make as make_module
 from hemline.synthetic.cutout import cut_out
 
-SMALL = AtelierSettings(size=64)
+SMALL = SyntheticSettings(size=64)
 
 
 def fingerprint(folder: Path) -> dict[str, str]:
@@ -50,11 +50,23 @@ def test_manifest_and_pictures(tmp_path: Path) -> None:
         assert 0 <= row["x1"] < row["x2"] <= 64
         assert all(isinstance(row[name], float) for name in DISTURBANCES)
     assert {row["domain"] for row in rows} == {"street", "shop"}
-    note = json.loads((tmp_path / "d" / "atelier.json").read_text())
+    note = json.loads((tmp_path / "d" / "synthetic.json").read_text())
     assert note["pictures"] == 18
     assert note["complete"] is True
     assert len(Manifest.read(path)) == 18
     assert not (tmp_path / "d" / ".journal").exists()
+
+
+def test_a_folder_made_before_the_rename_still_grows(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    make_dataset(old, 2, 2, SMALL, workers=1)
+    note = json.loads((old / "synthetic.json").read_text())
+    (old / "atelier.json").write_text(json.dumps(note | {"format": "hemline-atelier"}))
+    (old / "synthetic.json").unlink()
+    grown = Manifest.read(make_dataset(old, 4, 2, SMALL, workers=1))
+    fresh = Manifest.read(make_dataset(new, 4, 2, SMALL, workers=1))
+    assert grown.fingerprint() == fresh.fingerprint()
+    assert json.loads((old / "synthetic.json").read_text())["products"] == 4
 
 
 def test_interrupted_goes_on_and_ends_the_same(
@@ -62,7 +74,7 @@ def test_interrupted_goes_on_and_ends_the_same(
 ) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     make_dataset(whole, 5, 2, SMALL, workers=1)
-    real = make_module._write_picture
+    real = make_module._write_image
     drawn: list[str] = []
 
     def killed(path: Path, drawing: object) -> None:
@@ -72,7 +84,7 @@ def test_interrupted_goes_on_and_ends_the_same(
         drawn.append(path.name)
         real(path, drawing)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(make_module, "_write_picture", killed)
+    monkeypatch.setattr(make_module, "_write_image", killed)
     with pytest.raises(KeyboardInterrupt):
         make_dataset(cut, 5, 2, SMALL, workers=1)
     assert not (cut / "manifest.parquet").exists()
@@ -84,7 +96,7 @@ def test_interrupted_goes_on_and_ends_the_same(
         drawn.append(path.name)
         real(path, drawing)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(make_module, "_write_picture", counted)
+    monkeypatch.setattr(make_module, "_write_image", counted)
     make_dataset(cut, 5, 2, SMALL, workers=1)
     assert len(drawn) == len(set(drawn)) == 15
     assert fingerprint(cut) == fingerprint(whole)
@@ -96,8 +108,8 @@ def test_a_killed_process_goes_on(tmp_path: Path) -> None:
     make_dataset(whole, 24, 6, SMALL, workers=1)
     code = (
         "from pathlib import Path\n"
-        "from hemline.synthetic import AtelierSettings, make_dataset\n"
-        f"make_dataset(Path({str(cut)!r}), 24, 6, AtelierSettings(size=64), workers=1)\n"
+        "from hemline.synthetic import SyntheticSettings, make_dataset\n"
+        f"make_dataset(Path({str(cut)!r}), 24, 6, SyntheticSettings(size=64), workers=1)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code])
     deadline = time.monotonic() + 60
@@ -118,9 +130,9 @@ def test_workers_end_when_only_their_parent_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "draw.py"
     script.write_text(
         "from pathlib import Path\n"
-        "from hemline.synthetic import AtelierSettings, make_dataset\n"
+        "from hemline.synthetic import SyntheticSettings, make_dataset\n"
         "if __name__ == '__main__':\n"
-        f"    out, settings = Path({str(tmp_path / 'cut')!r}), AtelierSettings(size=64)\n"
+        f"    out, settings = Path({str(tmp_path / 'cut')!r}), SyntheticSettings(size=64)\n"
         "    make_dataset(out, 400, 6, settings, workers=2)\n"
     )
     process = subprocess.Popen([sys.executable, str(script)], start_new_session=True)
@@ -153,14 +165,14 @@ def test_a_second_run_does_nothing_and_more_products_extend(
     grown, fresh = tmp_path / "grown", tmp_path / "fresh"
     make_dataset(grown, 3, 4, SMALL, workers=1)
     make_dataset(fresh, 6, 4, SMALL, workers=1)
-    real = make_module._write_picture
+    real = make_module._write_image
     drawn: list[str] = []
 
     def counted(path: Path, drawing: object) -> None:
         drawn.append(path.name)
         real(path, drawing)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(make_module, "_write_picture", counted)
+    monkeypatch.setattr(make_module, "_write_image", counted)
     make_dataset(grown, 3, 4, SMALL, workers=1)
     assert drawn == []
     make_dataset(grown, 6, 4, SMALL, workers=1)
@@ -172,7 +184,7 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
     out = tmp_path / "d"
     make_dataset(out, 2, 1, SMALL, workers=1)
     with pytest.raises(UsageError, match="other settings .*noise 0.4 there, 0.9 now"):
-        make_dataset(out, 2, 1, AtelierSettings(size=64, noise=0.9), workers=1)
+        make_dataset(out, 2, 1, SyntheticSettings(size=64, noise=0.9), workers=1)
     with pytest.raises(UsageError, match="other settings .*seed"):
         make_dataset(out, 2, 2, SMALL, workers=1)
     with pytest.raises(UsageError, match="2 products, more than 1"):

@@ -1,4 +1,4 @@
-"""What the atelier draws: the same for one seed, labels that follow the warp, honest records."""
+"""What the generator draws: the same for one seed, labels that follow the warp, honest records."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from hemline.synthetic import (
     ATTRIBUTES,
     DISTURBANCES,
     LANDMARKS,
-    AtelierSettings,
     Drawing,
+    SyntheticSettings,
     draw_product,
     draw_shop,
     draw_street,
@@ -28,7 +28,7 @@ from hemline.synthetic.product import category_of, split_of
 from hemline.synthetic.seeds import generator
 
 SEED = 5
-SMALL = AtelierSettings(size=96)
+SMALL = SyntheticSettings(size=96)
 
 
 def first_of(category: str, start: int = 0) -> int:
@@ -107,7 +107,7 @@ def test_every_category_draws(category: str) -> None:
     product = draw_product(SEED, first_of(category))
     for drawing in (draw_shop(product, SMALL, SEED), draw_street(product, SMALL, SEED)):
         check_labels(drawing, 96)
-    clean = draw_shop(product, AtelierSettings.clean(96), SEED)
+    clean = draw_shop(product, SyntheticSettings.clean(96), SEED)
     check_labels(clean, 96)
     named = {name for name, p in zip(LANDMARKS, clean.landmarks, strict=True) if p[2]}
     parts = {"upper": ("collar", "sleeve", "hem"), "lower": ("waistline", "hem")}
@@ -158,7 +158,7 @@ def test_labels_follow_the_warp(category: str) -> None:
 def test_left_and_right_are_the_wearers() -> None:
     """From the front the wearer's left is at the picture's right, but not in a mirror."""
     product = draw_product(SEED, first_of("t-shirt"))
-    still = AtelierSettings.clean(128)
+    still = SyntheticSettings.clean(128)
     for mirror, side in ((0.0, 1), (1.0, -1)):
         drawing = draw_street(product, replace(still, mirror=mirror), SEED)
         left, right = drawing.landmarks[LANDMARKS.index("left_hem")], drawing.landmarks[-1]
@@ -169,7 +169,7 @@ def test_left_and_right_are_the_wearers() -> None:
 
 
 def test_strength_zero_is_clean() -> None:
-    clean = AtelierSettings.clean(96)
+    clean = SyntheticSettings.clean(96)
     for index in range(12):
         product = draw_product(SEED, index)
         for drawing in (draw_shop(product, clean, SEED), draw_street(product, clean, SEED)):
@@ -184,7 +184,7 @@ def test_strength_zero_is_clean() -> None:
     "name", ["others", "clutter", "occlusion", "light", "blur", "noise", "jpeg"]
 )
 def test_each_strength_has_its_effect(name: str) -> None:
-    base = AtelierSettings.clean(96)
+    base = SyntheticSettings.clean(96)
     base = replace(base, others=0.6) if name == "occlusion" else base
     strong = replace(base, **{name: 1.0})  # type: ignore[arg-type]
     low = [draw_street(draw_product(SEED, i), base, SEED).disturbance[name] for i in range(16)]
@@ -193,14 +193,14 @@ def test_each_strength_has_its_effect(name: str) -> None:
 
 
 def test_crop_takes_the_product_out_of_the_frame() -> None:
-    base = AtelierSettings.clean(96)
+    base = SyntheticSettings.clean(96)
     cut = replace(base, crop=1.0)
     shares = [draw_street(draw_product(SEED, i), cut, SEED).disturbance["crop"] for i in range(16)]
     assert max(shares) > 0.1
 
 
 def test_occluded_landmarks_are_marked() -> None:
-    strong = AtelierSettings(size=96, occlusion=1.0)
+    strong = SyntheticSettings(size=96, occlusion=1.0)
     states = np.concatenate(
         [draw_street(draw_product(SEED, i), strong, SEED).landmarks[:, 2] for i in range(24)]
     )
@@ -226,4 +226,4 @@ def test_shop_wears_other_products() -> None:
 )
 def test_settings_say_what_is_wrong(bad: dict[str, float], words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        AtelierSettings(**bad)  # type: ignore[arg-type]
+        SyntheticSettings(**bad)  # type: ignore[arg-type]

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from hemline.synthetic import street
 from hemline.synthetic.product import draw_product
-from hemline.synthetic.settings import AtelierSettings
+from hemline.synthetic.settings import SyntheticSettings
 
 
 def test_something_of_the_product_is_seen_in_every_picture() -> None:
     """Products of this seed whose first picture leaves the frame or is covered are taken anew."""
-    settings = AtelierSettings(size=64, crop=1.0, occlusion=1.0)
+    settings = SyntheticSettings(size=64, crop=1.0, occlusion=1.0)
     again = 0
     for index in range(60):
         product = draw_product(7, index)

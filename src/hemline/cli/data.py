@@ -64,7 +64,7 @@ def make(
     """
     from hemline.data.manifest import Manifest
     from hemline.synthetic.make import make_dataset
-    from hemline.synthetic.settings import AtelierSettings
+    from hemline.synthetic.settings import SyntheticSettings
 
     given = {
         "others": others,
@@ -79,7 +79,7 @@ def make(
         "mirror": mirror,
     }
     strengths = {name: value for name, value in given.items() if value is not None}
-    settings = AtelierSettings(size=size, **strengths)
+    settings = SyntheticSettings(size=size, **strengths)
     with progress("drawing products") as advance:
         path = make_dataset(
             output,

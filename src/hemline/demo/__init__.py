@@ -1,1 +1,1 @@
-"""The demo: a shop drawn by the atelier, its catalogue, and street photos that ask it."""
+"""The demo: a generated shop, its catalogue, and street photos to search it with."""

@@ -91,7 +91,7 @@ def protocol(shop: Shop) -> dict[str, str]:
     """The check's choices by name."""
     return {
         "name": PROTOCOL,
-        "data": f"atelier, seed {SEED}, {len(shop.photos)} products that no training has seen",
+        "data": f"synthetic, seed {SEED}, {len(shop.photos)} products that no training has seen",
         "queries": "street photos, spread evenly over the products",
         "gallery": "one shop picture of every product",
         "relevance": "the photo's own item, at product level",

@@ -1,6 +1,6 @@
-"""The demo's shop, made once and kept in ``HEMLINE_HOME``: pictures first, then a catalogue.
+"""The demo's shop, made once and kept in ``HEMLINE_HOME``: images first, then a catalogue.
 
-After a kill both go on: the atelier with the next picture, the catalogue with the next batch.
+Both resume after a kill: the generator with the next image, the catalogue with the next batch.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class Shop:
     """An open catalogue, and the street photos of its products.
 
     Attributes:
-        catalog: of every product's shop picture.
+        catalog: of every product's shop image.
         info: of the bundle that was asked for; the catalogue's copy may promise other figures.
-        manifest: shop and street pictures.
+        manifest: shop and street images.
         photos: (P,) rows of the street photos.
         crop: ``box`` or ``none``, as the bundle was trained.
         seconds: spent on drawing and on the catalogue; about 0 where they were there.
-        added: how many pictures this call embedded.
+        added: how many images this call embedded.
     """
 
     catalog: Catalog
@@ -93,29 +93,29 @@ def open_shop(
 
     Args:
         bundle: what embeds them.
-        products: how many, each with one shop picture and one street photo.
+        products: how many, each with one shop image and one street photo.
         folder: where both are kept; ``HEMLINE_HOME/demo`` by default.
         workers: processes that draw; one for each core by default.
         stage: told what begins, gives what is told (done, total).
 
     Raises:
         UsageError: fewer than two products.
-        DataError: a picture of the shop was damaged since it was drawn.
+        DataError: an image of the shop was damaged since it was drawn.
     """
-    from hemline.synthetic import AtelierSettings
+    from hemline.synthetic import SyntheticSettings
     from hemline.synthetic.make import VERSION, make_dataset
 
     if products < 2:
         raise UsageError(f"a shop has two products or more, not {products}")
     begin = stage or (lambda what: lambda done, total: None)
     root = folder or home() / "demo"
-    pictures = root / f"shop-{products}-v{VERSION}"
+    images = root / f"shop-{products}-v{VERSION}"
     clock = time.perf_counter()
     path = make_dataset(
-        pictures,
+        images,
         products,
         SEED,
-        AtelierSettings(size=SIZE),
+        SyntheticSettings(size=SIZE),
         shop_views=1,
         street_views=1,
         workers=workers,
@@ -134,7 +134,7 @@ def open_shop(
             first = report.skipped[0]
             raise DataError(
                 f"{len(report.skipped)} pictures of the demo's shop can't be added (the first: "
-                f"{first.path}: {first.reason}); delete {pictures} and run the demo again"
+                f"{first.path}: {first.reason}); delete {images} and run the demo again"
             )
     except BaseException:
         catalog.close()

@@ -1,4 +1,4 @@
-"""The demo for a person: photos and what was found for them, as a page and as a picture."""
+"""The demo for a person: photos and what was found for them, as a page and as an image."""
 
 from __future__ import annotations
 
@@ -109,8 +109,8 @@ def _tiles(shop: Shop, hits: Sequence[Hit], right: str, photo: Image) -> list[Ti
     ]
     if not any(tile.right for tile in tiles):
         for row in shop.catalog.store.items([right])[:1]:
-            picture = picture_of(shop.catalog, row)
+            image = picture_of(shop.catalog, row)
             title = str(row.columns.get("title") or right)
             note = f"{price_of(row.columns)}, not found".removeprefix(", ")
-            tiles.append(Tile(picture, title, note, right=True, lost=True))
+            tiles.append(Tile(image, title, note, right=True, lost=True))
     return tiles

@@ -186,7 +186,7 @@ def by_group(outcomes: Sequence[Outcome], groups: Sequence[str]) -> dict[str, di
 def by_column(outcomes: Sequence[Outcome], column: str) -> dict[str, dict[str, Any]]:
     """Recall by a column of the manifest: by value, or by quarters of a number.
 
-    Source of the columns: any; the atelier records how strong each disturbance of a picture is.
+    Source of the columns: any; the generator records how strong each disturbance of a picture is.
 
     Raises:
         UsageError: there is no such column, or it is a list.

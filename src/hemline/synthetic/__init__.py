@@ -1,6 +1,6 @@
-"""The atelier: draws labelled fashion pictures, with OpenCV and NumPy only.
+"""The generator of synthetic data: draws labelled fashion images with OpenCV and NumPy.
 
-`draw_product` gives a product, `draw_shop` and `draw_street` a picture of it with its labels, and
+`draw_product` gives a product, `draw_shop` and `draw_street` an image of it with its labels, and
 `make_dataset` a data set of both, for retrieval from street to shop.
 """
 
@@ -10,7 +10,7 @@ from hemline.synthetic.attributes import ATTRIBUTES
 from hemline.synthetic.drawing import DISTURBANCES, LANDMARKS, Drawing
 from hemline.synthetic.make import make_dataset
 from hemline.synthetic.product import Product, draw_product
-from hemline.synthetic.settings import AtelierSettings
+from hemline.synthetic.settings import SyntheticSettings
 from hemline.synthetic.shop import draw_shop
 from hemline.synthetic.street import draw_street
 
@@ -18,9 +18,9 @@ __all__ = [
     "ATTRIBUTES",
     "DISTURBANCES",
     "LANDMARKS",
-    "AtelierSettings",
     "Drawing",
     "Product",
+    "SyntheticSettings",
     "draw_product",
     "draw_shop",
     "draw_street",

@@ -1,9 +1,9 @@
-"""The attribute space of the atelier: what a product can be.
+"""The attribute space of generated products.
 
 The nine attribute categories are those of Table 1 of Huang, Feris, Chen and Yan, *Cross-domain
 Image Retrieval with a Dual Attribute-aware Ranking Network* (ICCV 2015): clothes category,
 button, colour, length, pattern, shape, collar shape, sleeve length and sleeve shape. Table 1
-gives example values only, so the values here (`values`) are the atelier's own, in the same spirit.
+gives example values only; the values here (`values`) are the generator's own, in that spirit.
 
 Not every attribute applies to every category (trousers have no collar): `CATEGORIES` says what
 each garment can be, and a `Cut` that leaves an attribute empty leaves it out of the tags.

@@ -1,4 +1,4 @@
-"""Backdrops: what lies behind the figure in shop and in street pictures.
+"""Backdrops: what lies behind the figure in shop and in street images.
 
 They are painted at a quarter to a half of the size and enlarged, as an unfocused background is.
 All functions give (size, size, 3) uint8 RGB.

@@ -1,6 +1,6 @@
 """The canvas: draws shapes of cloth and of plain colour in a figure's coordinates.
 
-A canvas keeps, beside the picture, where the product lies (`target`) and what was drawn over it
+A canvas keeps, beside the image, where the product lies (`target`) and what was drawn over it
 (`cover`), so that boxes, visibility and occlusion are facts of the drawing and not estimates. Of
 every other garment its `ledger` keeps the same.
 """
@@ -29,7 +29,7 @@ _WRAPPED = cv2.BORDER_REFLECT_101
 
 
 class Canvas:
-    """A picture (size, size, 3) uint8 RGB under a homography from figure units to pixels.
+    """An image (size, size, 3) uint8 RGB under a homography from figure units to pixels.
 
     Shapes are kept as OpenCV draws them, in sixteenths of a pixel.
     """
@@ -61,11 +61,11 @@ class Canvas:
         return _through(self._fine, points)
 
     def scale(self) -> float:
-        """Pixels per unit, near the picture's middle."""
+        """Pixels per unit, near the image's middle."""
         return self._scale
 
     def sees(self, points: Array, margin: float) -> bool:
-        """False where nothing within `margin` units of the points can lie in the picture."""
+        """False where nothing within `margin` units of the points can lie in the image."""
         low, high = points.min(axis=0) - margin, points.max(axis=0) + margin
         (x0, y0), (x1, y1) = low.tolist(), high.tolist()
         m = self._transform
@@ -226,7 +226,7 @@ class Canvas:
     def stamp(
         self, image: Array, alpha: Array, frame: Array, outline: Array, *, target: bool = False
     ) -> None:
-        """A picture (h,w,3) with its alpha (h,w); `frame` takes its pixels to figure units.
+        """An image (h,w,3) with its alpha (h,w); `frame` takes its pixels to figure units.
 
         `outline` (N,2) is its edge in figure units.
         """
@@ -325,7 +325,7 @@ class Canvas:
     def _window(
         self, xs: Sequence[float], ys: Sequence[float], margin: int
     ) -> tuple[int, int, int, int]:
-        """The pixels (x0, y0, x1, y1) that hold the points and `margin` more, in the picture."""
+        """The pixels (x0, y0, x1, y1) that hold the points and `margin` more, in the image."""
         h, w = self.target.shape
         return (
             max(0, math.floor(min(xs) / _ONE) - margin),

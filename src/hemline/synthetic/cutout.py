@@ -12,7 +12,7 @@ from hemline.types import Box
 
 __all__ = ["Cutout", "cut_out"]
 
-#: The longer side of the picture GrabCut works on, and of the cut-out that is kept.
+#: The longer side of the image GrabCut works on, and of the cut-out that is kept.
 _WORK, _KEEP = 112, 288
 #: A cut-out covers between these shares of its photo ...
 _AREA = (0.07, 0.82)

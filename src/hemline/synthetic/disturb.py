@@ -1,4 +1,4 @@
-"""What a phone and bad light do to a picture: light, colour cast, blur, noise, JPEG.
+"""What a phone and bad light do to an image: light, colour cast, blur, noise, JPEG.
 
 Each function takes (H,W,3) uint8 RGB and returns the same with a number that says how strong the
 disturbance was, in the unit its docstring names.
@@ -72,7 +72,7 @@ def cast(image: Array, rng: np.random.Generator, strength: float) -> tuple[Array
 
 
 def blurred(image: Array, rng: np.random.Generator, strength: float) -> tuple[Array, float]:
-    """Focus or motion blur; its radius as a share of the picture's side."""
+    """Focus or motion blur; its radius as a share of the image's side."""
     side = image.shape[0]
     radius = float(rng.exponential(0.0075)) * strength
     radius = min(radius, 0.03) * side

@@ -1,4 +1,4 @@
-"""A finished picture with its labels, and the camera that took it."""
+"""A finished image with its labels, and the camera that took it."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ DISTURBANCES = (
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture and what is true of it.
+    """An image and what is true of it.
 
     `image` (H,W,3) uint8 RGB; `box` (4,) float xyxy pixels, within the frame, of the whole product,
     hidden parts included; `landmarks` (8,3) float [x, y, v], v 2 visible, 1 occluded, 0 absent or
     out of the frame (then x = y = 0). `disturbance` holds, for each of `DISTURBANCES`: `others` and
     `clutter` are counts of things, `occlusion` and `crop` shares of the product, `turn` radians,
-    `scale` the product's height over the picture's, `mirror` 0 or 1, the others as `disturb` says.
-    `garments` are all that are seen in the picture, the product first.
+    `scale` the product's height over the image's, `mirror` 0 or 1, the others as `disturb` says.
+    `garments` are all that are seen in the image, the product first.
     """
 
     image: Array
@@ -60,10 +60,10 @@ def camera(
     tilt: tuple[float, float] = (0.0, 0.0),
     move: tuple[float, float] = (0.0, 0.0),
 ) -> Array:
-    """The homography (3x3) that puts the box `focus` (xyxy, figure units) into the picture.
+    """The homography (3x3) that puts the box `focus` (xyxy, figure units) into the image.
 
-    `turn` rotates (radians), `tilt` adds perspective along x and y (share of the picture), `move`
-    shifts (share of the picture).
+    `turn` rotates (radians), `tilt` adds perspective along x and y (share of the image), `move`
+    shifts (share of the image).
     """
     x1, y1, x2, y2 = focus
     scale = size / max(x2 - x1, y2 - y1)
@@ -86,7 +86,7 @@ def labelled(
 ) -> Drawing:
     """The drawing of a canvas's product whose landmarks are `marks` (figure units).
 
-    With `flip` the picture is mirrored, labels and all: the wearer's left stays the wearer's left.
+    With `flip` the image is mirrored, labels and all: the wearer's left stays the wearer's left.
     """
     size = image.shape[0]
     box = canvas.box()

@@ -100,7 +100,7 @@ def _arm(rng: np.random.Generator, strength: float) -> tuple[float, float]:
 class Figure:
     """A pose, and the layers of a person from back to front.
 
-    `role` is what its garments but the product are in the picture: `worn` beside the product,
+    `role` is what its garments but the product are in the image: `worn` beside the product,
     `beside` it, or a `bystander`'s.
     """
 
@@ -119,7 +119,7 @@ class Figure:
 
     @contextmanager
     def wearing(self, category: str, product: bool = False) -> Iterator[None]:
-        """All layers added within are one garment, which the picture's labels then hold."""
+        """All layers added within are one garment, which the image's labels then hold."""
         self._worn = Worn(category, "product" if product else self.role)
         yield
         self._worn = None

@@ -1,4 +1,4 @@
-"""The ledger of a canvas: where every garment of the picture lies, and how much of it is seen.
+"""The ledger of a canvas: where every garment of the image lies, and how much of it is seen.
 
 Each pixel belongs to the garment that was drawn there last, or to none. A garment's own pixels,
 hidden or not, are kept beside that, so the share that is seen is counted and not estimated.
@@ -34,7 +34,7 @@ class Worn:
 
 
 class Ledger:
-    """The garments of a picture of `height` x `width` pixels, in the order they are drawn."""
+    """The garments of an image of `height` x `width` pixels, in the order they are drawn."""
 
     def __init__(self, height: int, width: int) -> None:
         self._owner = np.zeros((height, width), np.uint8)

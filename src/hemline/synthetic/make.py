@@ -1,7 +1,7 @@
-"""Makes a data set: pictures in sharded folders, a manifest, and what it was made with.
+"""Makes a data set: images in sharded folders, a manifest, and what it was made with.
 
-Work goes shard by shard. A shard's journal gets one line after each picture is in its place, so a
-run that was stopped goes on with the next picture and ends with the same bytes as one that was
+Work goes shard by shard. A shard's journal gets one line after each image is in its place, so a
+run that was stopped goes on with the next image and ends with the same bytes as one that was
 not. The manifest is written last.
 """
 
@@ -29,19 +29,23 @@ from hemline.errors import DataError, UsageError
 from hemline.synthetic.drawing import DISTURBANCES, Drawing
 from hemline.synthetic.photos import PhotoShelf
 from hemline.synthetic.product import Product, draw_product, split_of
-from hemline.synthetic.settings import AtelierSettings
+from hemline.synthetic.settings import SyntheticSettings
 from hemline.synthetic.shop import Garment, draw_shop
 from hemline.synthetic.street import draw_street
 from hemline.synthetic.table import read_rows, write_rows
 
 __all__ = ["SHARD", "make_dataset"]
 
-#: Products in a folder of pictures.
+#: Products in a folder of images.
 SHARD = 32
-#: Raised whenever the same settings would draw other pictures.
+#: Raised whenever the same settings would draw other images.
 VERSION = 1
 _QUALITY = 92
 _JOURNAL = ".journal"
+#: What the folder was made with.
+NOTE, FORMAT = "synthetic.json", "hemline-synthetic"
+#: Its name in folders made before version 0.2.
+_OLD_NOTE = "atelier.json"
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class _Plan:
 
     out: str
     seed: int
-    settings: AtelierSettings
+    settings: SyntheticSettings
     shop_views: int
     street_views: int
     photos: str | None
@@ -60,7 +64,7 @@ def make_dataset(
     out: Path,
     products: int,
     seed: int,
-    settings: AtelierSettings,
+    settings: SyntheticSettings,
     photos: Path | None = None,
     shop_views: int = 1,
     street_views: int = 2,
@@ -85,7 +89,7 @@ def make_dataset(
     if shelf is not None:
         products = min(products, len(shelf))
     wanted: dict[str, Any] = {
-        "format": "hemline-atelier",
+        "format": FORMAT,
         "version": VERSION,
         "seed": seed,
         "settings": settings.to_json(),
@@ -104,12 +108,23 @@ def make_dataset(
     out.mkdir(parents=True, exist_ok=True)
     before = before if manifest.exists() else 0
     unfinished = {"products": products, "drawn": before, "complete": False}
-    _write_json(out / "atelier.json", {**wanted, **unfinished})
+    _write_json(out / NOTE, {**wanted, **unfinished})
     plan = _Plan(
         str(out), seed, settings, shop_views, street_views, None if photos is None else str(photos)
     )
     _draw_all(plan, _shards(before, products), workers, progress, products)
-    rows = read_rows(manifest) if before else []
+    counts = _write_manifest(out, manifest, keep=before > 0, photos=photos)
+    counts |= {"products": products, "drawn": products, "complete": True}
+    _write_json(out / NOTE, {**wanted, **counts})
+    shutil.rmtree(out / _JOURNAL, ignore_errors=True)
+    return manifest
+
+
+def _write_manifest(
+    out: Path, manifest: Path, *, keep: bool, photos: Path | None
+) -> dict[str, Any]:
+    """Writes the manifest from the journals (and the old manifest, if `keep`); its counts."""
+    rows = read_rows(manifest) if keep else []
     for path in sorted((out / _JOURNAL).glob("*.jsonl")):
         rows += [row for row in _journal(path).values() if "path" in row]
     if not rows:
@@ -117,16 +132,7 @@ def make_dataset(
     unique = {row["path"]: row for row in rows}
     ordered = [unique[path] for path in sorted(unique)]
     write_rows(manifest, ordered)
-    counts = {
-        "products": products,
-        "drawn": products,
-        "items": len({row["item_id"] for row in ordered}),
-        "pictures": len(ordered),
-        "complete": True,
-    }
-    _write_json(out / "atelier.json", {**wanted, **counts})
-    shutil.rmtree(out / _JOURNAL, ignore_errors=True)
-    return manifest
+    return {"items": len({row["item_id"] for row in ordered}), "pictures": len(ordered)}
 
 
 def _check(
@@ -143,18 +149,21 @@ def _check(
     if workers is not None and workers < 1:
         raise UsageError(f"the number of workers must be at least 1, not {workers}")
     if format != "parquet":
-        raise UsageError(f"the atelier writes its manifest as parquet, not {format!r}")
+        raise UsageError(f"the manifest is written as parquet, not as {format!r}")
 
 
 def _found(out: Path, wanted: dict[str, Any], products: int) -> int:
     """How many products the folder was made with (0: a fresh folder)."""
-    note = out / "atelier.json"
+    note = out / NOTE
+    if not note.exists() and (out / _OLD_NOTE).exists():
+        note = out / _OLD_NOTE
+        wanted = wanted | {"format": "hemline-atelier"}
     if not note.exists():
         if out.is_file():
             raise UsageError(f"{out} is a file: give a folder for the pictures")
-        if out.is_dir() and any(p.name != ".atelier.json.tmp" for p in out.iterdir()):
+        if out.is_dir() and any(p.name != f".{NOTE}.tmp" for p in out.iterdir()):
             raise UsageError(
-                f"{out} holds other files and no atelier.json: give a new or an empty folder"
+                f"{out} holds other files and no {NOTE}: give a new or an empty folder"
             )
         return 0
     try:
@@ -293,7 +302,7 @@ def _draw_product(
         draw = draw_shop if domain == "shop" else draw_street
         drawing = draw(product, plan.settings, plan.seed, view, garment)
         path = f"{folder}/{product.item_id}-{domain}-{view}.jpg"
-        _write_picture(Path(plan.out) / path, drawing)
+        _write_image(Path(plan.out) / path, drawing)
         key = {"key": f"{index}-{domain}-{view}"}
         yield key | _row(path, product, domain, split_of(plan.seed, index), drawing) | extra
 
@@ -318,7 +327,7 @@ def _row(path: str, product: Product, domain: str, split: str, drawing: Drawing)
     }
 
 
-def _write_picture(path: Path, drawing: Drawing) -> None:
+def _write_image(path: Path, drawing: Drawing) -> None:
     swapped = cv2.cvtColor(drawing.image, cv2.COLOR_RGB2BGR)
     fine, data = cv2.imencode(".jpg", swapped, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not fine:

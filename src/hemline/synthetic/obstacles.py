@@ -1,4 +1,4 @@
-"""What stands around and in front of the product in a street picture: people, things, hands."""
+"""What stands around and in front of the product in a street image: people, things, hands."""
 
 from __future__ import annotations
 

@@ -1,12 +1,14 @@
 """Outfits: the product with other random products and accessories around it.
 
-Other garments come from the same catalogue, so what is for sale in one picture is worn beside the
-product in another, and only the tags say which garment a shop picture sells.
+Other garments come from the same catalogue, so what is for sale in one image is worn beside the
+product in another, and only the tags say which garment a shop image sells.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,6 +32,8 @@ _TOPS = (*_INNER, *_INNER, "sweatshirt", "hoodie", "cardigan", "jacket", "blazer
 WARDROBE = 1 << 20
 #: ... or lie this near to the product.
 _NEAR = 150
+#: Layers of an outer garment, of a top and of a lower garment.
+_OUTER_Z, _INNER_Z, _LOWER_Z = 46.0, 40.0, 30.0
 
 
 def other_product(
@@ -63,13 +67,25 @@ def add_product(
 ) -> dict[str, Array]:
     """Adds one garment at its usual layer; returns its landmarks in figure units."""
     if product.group == "lower":
-        return add_lower(figure, product, 30 if z is None else z, target)
-    marks = add_top(
-        figure, product, (46 if product.category in OUTER else 40) if z is None else z, target
-    )
+        return add_lower(figure, product, _LOWER_Z if z is None else z, target)
+    marks = add_top(figure, product, _top_z(product) if z is None else z, target)
     if product.category == "jumpsuit":
-        marks |= add_lower(figure, product, 30, target)
+        marks |= add_lower(figure, product, _LOWER_Z, target)
     return marks
+
+
+@dataclass(slots=True)
+class _Layers:
+    """The garments worn with the product, and the layer of the lower one.
+
+    `inner` is worn under an outer garment, `top` with a lower product, `lower` with an upper one.
+    """
+
+    inner: Product | None
+    lower: Product | None
+    top: Product | None
+    lower_z: float
+    unfastened: bool
 
 
 def wear(
@@ -90,9 +106,27 @@ def wear(
     `garment` adds the product in another way (a photo of it); `without` names accessories that
     are not worn; with `tidy`, as in a shop, nothing long is worn over the product.
     """
-    worn: list[str] = []
+    layers = _choose(product, seed, rng, wardrobe)
+    with figure.wearing(product.category, target):
+        if garment is not None:
+            marks = garment()
+        else:
+            marks = _add_worn(figure, product, layers, target)
+    worn = _add_companions(figure, product, layers, seed, rng, wardrobe)
+    top = layers.top
+    short = tidy or (product.group == "lower" and product.attributes.get("length") in _SHORT)
+    outer_over = (top is None or top.category not in OUTER) and product.category not in OUTER
+    if outer_over and rng.random() < (0.1 if tidy else 0.25) * others:
+        over = other_product(rng, seed, OUTER[:3] if short else OUTER, product.index, wardrobe)
+        worn.append(over.category)
+        with figure.wearing(over.category):
+            add_top(figure, over, _OUTER_Z, False, True)
+    return marks, worn + _add_accessories(figure, rng, others, without)
+
+
+def _choose(product: Product, seed: int, rng: np.random.Generator, wardrobe: int) -> _Layers:
+    """Draws the garments worn with the product at random."""
     group, category = product.group, product.category
-    outer_z, inner_z, lower_z = 46.0, 40.0, 30.0
     inner: Product | None = None
     if group == "upper" and category in OUTER:
         inner = other_product(rng, seed, _INNER, product.index, wardrobe)
@@ -102,44 +136,56 @@ def wear(
         top = other_product(rng, seed, _TOPS, product.index, wardrobe)
         if top.attributes["length"] != "long":
             break
-    if rng.random() < 0.3:
-        lower_z = 42.0
+    lower_z = 42.0 if rng.random() < 0.3 else _LOWER_Z
     long_top = (product if group == "upper" else top or product).attributes.get("length") == "long"
     if long_top or category in ("hoodie", "sweatshirt"):
-        lower_z = 30.0
+        lower_z = _LOWER_Z
     unfastened = category in OUTER and rng.random() < 0.25
-    with figure.wearing(category, target):
-        if garment is not None:
-            marks = garment()
-        elif group == "lower":
-            marks = add_lower(figure, product, lower_z, target)
-        else:
-            z = outer_z if category in OUTER else inner_z
-            marks = add_top(figure, product, z, target, unfastened)
-            if category == "jumpsuit":
-                marks |= add_lower(figure, product, 30, target)
+    return _Layers(inner, lower, top, lower_z, unfastened)
+
+
+def _add_worn(figure: Figure, product: Product, layers: _Layers, target: bool) -> dict[str, Array]:
+    if product.group == "lower":
+        return add_lower(figure, product, layers.lower_z, target)
+    marks = add_top(figure, product, _top_z(product), target, layers.unfastened)
+    if product.category == "jumpsuit":
+        marks |= add_lower(figure, product, _LOWER_Z, target)
+    return marks
+
+
+def _add_companions(
+    figure: Figure,
+    product: Product,
+    layers: _Layers,
+    seed: int,
+    rng: np.random.Generator,
+    wardrobe: int,
+) -> list[str]:
+    """Adds the other garments under and beside the product; returns their categories."""
+    worn: list[str] = []
+    lower, top, inner = layers.lower, layers.top, layers.inner
     if lower is not None:
         worn.append(lower.category)
         with figure.wearing(lower.category):
-            add_lower(figure, lower, lower_z if category not in OUTER else 30.0, False)
+            z = layers.lower_z if product.category not in OUTER else _LOWER_Z
+            add_lower(figure, lower, z, False)
     if top is not None:
         worn.append(top.category)
-        z = outer_z if top.category in OUTER else inner_z
         with figure.wearing(top.category):
-            add_top(figure, top, z, False)
+            add_top(figure, top, _top_z(top), False)
         if top.category in OUTER:
             inner = other_product(rng, seed, _INNER, product.index, wardrobe)
     if inner is not None:
         worn.append(inner.category)
         with figure.wearing(inner.category):
             add_top(figure, inner, 38.0, False)
-    short = tidy or (group == "lower" and product.attributes.get("length") in _SHORT)
-    outer_over = (top is None or top.category not in OUTER) and category not in OUTER
-    if outer_over and rng.random() < (0.1 if tidy else 0.25) * others:
-        over = other_product(rng, seed, OUTER[:3] if short else OUTER, product.index, wardrobe)
-        worn.append(over.category)
-        with figure.wearing(over.category):
-            add_top(figure, over, outer_z, False, True)
+    return worn
+
+
+def _add_accessories(
+    figure: Figure, rng: np.random.Generator, others: float, without: tuple[str, ...]
+) -> list[str]:
+    worn: list[str] = []
     if rng.random() < 0.25 + 0.75 * others:
         worn.append("shoes")
         with figure.wearing("footwear"):
@@ -147,9 +193,10 @@ def wear(
     for name, (add, often) in EXTRAS.items():
         if rng.random() < often * others and name not in without:
             worn.append(name)
-            if name == "bag":
-                with figure.wearing("bag"):
-                    add(figure, rng)
-            else:
+            with figure.wearing("bag") if name == "bag" else nullcontext():
                 add(figure, rng)
-    return marks, worn
+    return worn
+
+
+def _top_z(product: Product) -> float:
+    return _OUTER_Z if product.category in OUTER else _INNER_Z

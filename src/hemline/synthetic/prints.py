@@ -1,4 +1,4 @@
-"""Chest prints: pictures, words, numbers and small logos on the front of a top."""
+"""Chest prints: images, words, numbers and small logos on the front of a top."""
 
 from __future__ import annotations
 
@@ -132,8 +132,8 @@ def _framed(tile: Array, p: Palette, mid: Array, size: float, rng: np.random.Gen
     inner = tile[y0 + 5 : y1 - 5, x0 + 5 : x1 - 5]
     small = rng.uniform(0, 1, (5, 4, 1)).astype(np.float32)
     mixed = small * np.array(p.third, np.float32) + (1 - small) * np.array(p.main, np.float32)
-    picture = cv2.resize(mixed, (inner.shape[1], inner.shape[0]), interpolation=cv2.INTER_NEAREST)
-    inner[:] = picture.astype(np.uint8)
+    image = cv2.resize(mixed, (inner.shape[1], inner.shape[0]), interpolation=cv2.INTER_NEAREST)
+    inner[:] = image.astype(np.uint8)
 
 
 PRINTS: dict[str, Callable[[Array, Palette, np.random.Generator], None]] = {

@@ -39,7 +39,7 @@ _SPLITS = ("train",) * 7 + ("val",) + ("test",) * 2
 
 @dataclass(frozen=True)
 class Product:
-    """One product of the atelier's catalogue.
+    """One product of the generated catalogue.
 
     `attributes` maps those of the nine attribute names that apply to their value; `latents` holds
     what the tags do not say (pattern scale and angle, cut, print seed as a number in [0, 1));

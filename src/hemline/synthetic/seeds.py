@@ -1,6 +1,6 @@
 """Seeds: one whole number out of several, and a random generator from it.
 
-Everything the atelier draws follows from such numbers, so the same seed gives the same picture on
+Everything the generator draws follows from such numbers, so the same seed gives the same image on
 any machine, in any order and with any number of workers.
 """
 

@@ -1,4 +1,4 @@
-"""The settings of the atelier: how large, how crowded, and how strong each disturbance is."""
+"""Settings of the generator: image size, and the strength of each disturbance."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dataclasses import asdict, dataclass, fields
 
 from hemline.errors import UsageError
 
-__all__ = ["STRENGTHS", "AtelierSettings"]
+__all__ = ["STRENGTHS", "SyntheticSettings"]
 
 
 @dataclass(frozen=True)
-class AtelierSettings:
-    """Picture size in pixels, and strengths from 0 (none) to 1 (as strong as it gets).
+class SyntheticSettings:
+    """Image size in pixels, and strengths from 0 (none) to 1 (as strong as it gets).
 
-    A strength bounds or scales a random draw: what each picture got is recorded in its
-    `Drawing.disturbance`. `others` speaks of shop and street pictures alike, the rest of street
-    pictures only.
+    A strength bounds or scales a random draw: what each image got is recorded in its
+    `Drawing.disturbance`. `others` speaks of shop and street images alike, the rest of street
+    images only.
 
     Raises `UsageError` when a value is out of its range.
     """
 
-    #: The side of the square pictures, in pixels.
+    #: The side of the square images, in pixels.
     size: int = 224
     #: Other garments and accessories worn or laid beside the product.
     others: float = 0.8
@@ -42,7 +42,7 @@ class AtelierSettings:
     jpeg: float = 0.4
     #: How much of the product may leave the frame.
     crop: float = 0.3
-    #: The share of street pictures that are mirror selfies.
+    #: The share of street images that are mirror selfies.
     mirror: float = 0.25
 
     def __post_init__(self) -> None:
@@ -58,15 +58,15 @@ class AtelierSettings:
             object.__setattr__(self, name, float(value))
 
     @classmethod
-    def clean(cls, size: int = 224) -> AtelierSettings:
+    def clean(cls, size: int = 224) -> SyntheticSettings:
         """Every strength at 0: the product alone, undisturbed."""
         return cls(size, *([0.0] * len(STRENGTHS)))
 
     def to_json(self) -> dict[str, float]:
-        """A dictionary of plain numbers, for `atelier.json`."""
+        """A dictionary of plain numbers, for `synthetic.json`."""
         plain: dict[str, float] = json.loads(json.dumps(asdict(self)))
         return plain
 
 
 #: The names of the settings that are strengths.
-STRENGTHS: tuple[str, ...] = tuple(f.name for f in fields(AtelierSettings) if f.name != "size")
+STRENGTHS: tuple[str, ...] = tuple(f.name for f in fields(SyntheticSettings) if f.name != "size")

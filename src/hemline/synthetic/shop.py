@@ -1,4 +1,4 @@
-"""Shop pictures: clean light, front view, and other garments worn or laid beside the product."""
+"""Shop images: clean light, front view, and other garments worn or laid beside the product."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hemline.synthetic.outfit import OUTER, add_product, other_product, wear
 from hemline.synthetic.person import add_body, add_hair, random_look
 from hemline.synthetic.product import Product
 from hemline.synthetic.seeds import generator
-from hemline.synthetic.settings import AtelierSettings
+from hemline.synthetic.settings import SyntheticSettings
 
 __all__ = [
     "Garment",
@@ -49,12 +49,12 @@ _EVERYTHING = (
 
 def draw_shop(
     product: Product,
-    settings: AtelierSettings,
+    settings: SyntheticSettings,
     seed: int,
     view: int = 0,
     garment: Garment | None = None,
 ) -> Drawing:
-    """The shop picture `view` of a product; the same arguments give the same picture.
+    """The shop image `view` of a product; the same arguments give the same image.
 
     `garment` draws the product in another way (a photo of it).
     """
@@ -78,7 +78,7 @@ def reach_of(product: Product, marks: dict[str, Array]) -> tuple[float, float]:
 def _worn(
     canvas: Canvas,
     product: Product,
-    settings: AtelierSettings,
+    settings: SyntheticSettings,
     seed: int,
     rng: np.random.Generator,
     garment: Garment | None,
@@ -199,7 +199,7 @@ def breadth_of(product: Product) -> float:
 def _alone(
     canvas: Canvas,
     product: Product,
-    settings: AtelierSettings,
+    settings: SyntheticSettings,
     rng: np.random.Generator,
     garment: Garment | None,
 ) -> Drawing:
@@ -216,7 +216,7 @@ def _alone(
 def _flat_lay(
     canvas: Canvas,
     product: Product,
-    settings: AtelierSettings,
+    settings: SyntheticSettings,
     seed: int,
     rng: np.random.Generator,
     garment: Garment | None,

@@ -1,4 +1,4 @@
-"""Street pictures: the product worn by somebody, somewhere, photographed by anybody."""
+"""Street images: the product worn by somebody, somewhere, photographed by anybody."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from hemline.synthetic.outfit import wear
 from hemline.synthetic.person import add_body, random_look
 from hemline.synthetic.product import Product
 from hemline.synthetic.seeds import generator
-from hemline.synthetic.settings import AtelierSettings
+from hemline.synthetic.settings import SyntheticSettings
 from hemline.synthetic.shop import Garment, breadth_of, draw_laid, reach_of, span_of
 
 __all__ = ["draw_street"]
 
-#: How often a picture is taken anew before it is left as it is.
+#: How often an image is taken anew before it is left as it is.
 ATTEMPTS = 12
 
 
 def draw_street(
     product: Product,
-    settings: AtelierSettings,
+    settings: SyntheticSettings,
     seed: int,
     view: int = 0,
     garment: Garment | None = None,
 ) -> Drawing:
-    """The street picture `view` of a product; the same arguments give the same picture.
+    """The street image `view` of a product; the same arguments give the same image.
 
-    `garment` draws the product in another way (a photo of it). A picture in which next to nothing
+    `garment` draws the product in another way (a photo of it). An image in which next to nothing
     of the product is seen is nobody's photo of it, and is taken anew.
     """
     drawing = _draw(product, settings, seed, view, garment, 0)
@@ -58,7 +58,7 @@ def _seen(drawing: Drawing, size: int) -> bool:
 
 def _draw(
     product: Product,
-    settings: AtelierSettings,
+    settings: SyntheticSettings,
     seed: int,
     view: int,
     garment: Garment | None,
@@ -97,7 +97,7 @@ def _draw(
 def _worn(
     canvas: Canvas,
     product: Product,
-    settings: AtelierSettings,
+    settings: SyntheticSettings,
     seed: int,
     rng: np.random.Generator,
     record: dict[str, float],
@@ -137,7 +137,7 @@ def _framing(top: float, low: float, rng: np.random.Generator, mirror: bool) -> 
 def _camera(
     span: tuple[float, float],
     figure: Figure,
-    settings: AtelierSettings,
+    settings: SyntheticSettings,
     rng: np.random.Generator,
     record: dict[str, float],
 ) -> Array:
@@ -163,7 +163,7 @@ def _camera(
 def _hung(
     canvas: Canvas,
     product: Product,
-    settings: AtelierSettings,
+    settings: SyntheticSettings,
     rng: np.random.Generator,
     record: dict[str, float],
     garment: Garment | None,

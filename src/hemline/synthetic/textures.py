@@ -273,8 +273,8 @@ def _fair_isle(p: Palette, rng: np.random.Generator) -> Array:
         grid[row : row + height] = repeat * int(rng.integers(1, 3))
         row += height + int(rng.integers(1, 4))
     colors = np.array([p.main, p.second, p.third], np.uint8)
-    picture = np.repeat(np.repeat(colors[grid], cell, 0), cell, 1)[:TILE, :TILE]
-    return cv2.blur(np.ascontiguousarray(picture), (2, 2))
+    image = np.repeat(np.repeat(colors[grid], cell, 0), cell, 1)[:TILE, :TILE]
+    return cv2.blur(np.ascontiguousarray(image), (2, 2))
 
 
 def _corduroy(p: Palette, rng: np.random.Generator) -> Array:

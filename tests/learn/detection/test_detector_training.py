@@ -28,7 +28,7 @@ from hemline.learn.detection.samples import DetectionPictures, Moves, Picture, p
 from hemline.learn.export.detector import add_detector, describe_detector
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.detector import BundleDetector
-from hemline.synthetic import AtelierSettings, make_dataset
+from hemline.synthetic import SyntheticSettings, make_dataset
 from hemline.types import Box, Record
 
 TINY = Heads(preprocessing=Preprocessing(size=64))
@@ -43,7 +43,7 @@ def one_thread() -> None:
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     folder = tmp_path_factory.mktemp("drawn")
-    path = make_dataset(folder / "d", 20, 3, AtelierSettings(size=64), workers=1, street_views=1)
+    path = make_dataset(folder / "d", 20, 3, SyntheticSettings(size=64), workers=1, street_views=1)
     manifest = Manifest.read(path)
     split = ["val" if row % 4 == 0 else "train" for row in range(len(manifest))]
     return manifest.with_column("split", split)

@@ -1,13 +1,13 @@
 """Atelier: how many pictures a second one core draws, encodes and writes.
 
-    python benchmarks/atelier.py                    224 px, default strengths
-    python benchmarks/atelier.py --products 400 --size 128 --json
+    python benchmarks/synthetic.py                    224 px, default strengths
+    python benchmarks/synthetic.py --products 400 --size 128 --json
 
 Draws a data set as `hemline data make --workers 1` does (one shop and two street pictures of each
 product, JPEG, journal and manifest), and apart from it the shop and the street pictures in memory.
 Time is this process's own CPU time, so that other work on the machine counts little; the wall time
 stands beside it. A first, smaller data set that isn't counted fills the caches. Writes
-``benchmarks/results/atelier.json`` with ``--write``.
+``benchmarks/results/synthetic.json`` with ``--write``.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hemline.synthetic import AtelierSettings, draw_product, draw_shop, draw_street, make_dataset
+from hemline.synthetic import SyntheticSettings, draw_product, draw_shop, draw_street, make_dataset
 
-RESULTS = Path(__file__).with_name("results") / "atelier.json"
+RESULTS = Path(__file__).with_name("results") / "synthetic.json"
 VIEWS = 3
 
 
@@ -39,7 +39,7 @@ def seconds(work: Callable[[], object]) -> tuple[float, float]:
 
 def measure(products: int, size: int, seed: int) -> dict[str, object]:
     """Milliseconds a picture and pictures a second, on one core."""
-    settings = AtelierSettings(size=size)
+    settings = SyntheticSettings(size=size)
 
     def draw(count: int, first: int, street: bool) -> None:
         for index in range(first, first + count):
@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
-        "--write", action="store_true", help="write benchmarks/results/atelier.json"
+        "--write", action="store_true", help="write benchmarks/results/synthetic.json"
     )
     options = parser.parse_args()
     cv2.setNumThreads(1)
