@@ -26,7 +26,8 @@ import numpy as np
 from hemline.cli._common import progress, say
 from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
-from hemline.data.protocol import Protocol, build
+from hemline.data.protocol import Protocol
+from hemline.datasets import build
 from hemline.evaluation.bootstrap import cluster_interval, paired_difference
 from hemline.evaluation.report import machine
 from hemline.evaluation.run import Outcome, evaluate
@@ -130,7 +131,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results/attention.json")
     args = parser.parse_args()
     manifest = Manifest.read(args.manifest)
-    (protocol,) = build("atelier", manifest)
+    (protocol,) = build("synthetic", manifest)
     found: dict[str, list[Outcome]] = {model: [] for model in MODELS}
     seen: dict[str, list[dict[str, float]]] = {}
     for seed in args.seeds:

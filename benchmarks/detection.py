@@ -45,7 +45,8 @@ from hemline.data.garments import garments_of, group_of, kind_of
 from hemline.data.images import encode_jpeg, open_image, open_many
 from hemline.data.manifest import Manifest
 from hemline.data.preprocess import prepare
-from hemline.data.protocol import Choices, build
+from hemline.data.protocol import Choices
+from hemline.datasets import build
 from hemline.evaluation.detection import Precision, Truth, average_precision, by_class, truths_of
 from hemline.evaluation.report import report
 from hemline.evaluation.run import evaluate

@@ -29,8 +29,8 @@ import numpy as np
 from hemline.cli._common import progress
 from hemline.data.manifest import Manifest
 from hemline.data.preprocess import Preprocessing, prepare
-from hemline.data.protocol import Protocol, build
-from hemline.datasets import READERS
+from hemline.data.protocol import Protocol
+from hemline.datasets import READERS, build
 from hemline.encoding import Encoder, RerankResult, ShopEncoding, StreetEncoding
 from hemline.evaluation.embed import embed
 from hemline.evaluation.model import open_encoder

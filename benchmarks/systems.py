@@ -32,7 +32,8 @@ from baselines.fisher import FisherEncoder
 from hemline.cli._common import progress, say
 from hemline.data.images import open_many
 from hemline.data.manifest import Manifest
-from hemline.data.protocol import Choices, Protocol, build
+from hemline.data.protocol import Choices, Protocol
+from hemline.datasets import build
 from hemline.encoding import Encoder
 from hemline.errors import ImageError
 from hemline.evaluation.bootstrap import cluster_interval

@@ -18,8 +18,7 @@ WORDS = "\n".join(PAGES.values()) + (ROOT / "README.md").read_text(encoding="utf
 
 def registries() -> list[tuple[str, str]]:
     from hemline.catalog.stores import STORES
-    from hemline.datasets import READERS
-    from hemline.protocols import PROTOCOLS
+    from hemline.datasets import PROTOCOLS, READERS
 
     found: list[Registry[Any]] = [READERS, PROTOCOLS, STORES]
     if importlib.util.find_spec("torch"):

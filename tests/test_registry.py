@@ -55,3 +55,16 @@ def test_a_module_that_declares_nothing_is_our_mistake(package: Path) -> None:
     (package / "two.py").write_text("")
     with pytest.raises(RuntimeError, match="declares no PARTS"):
         list(Registry("parts", "PARTS", "part"))
+
+
+def test_a_module_may_declare_the_attribute_of_another_registry(package: Path) -> None:
+    (package / "two.py").write_text("OTHERS = {'gamma': 3}\n")
+    assert list(Registry("parts", "PARTS", "part", beside=("OTHERS",))) == ["alpha", "beta"]
+    assert dict(Registry("parts", "OTHERS", "other", beside=("PARTS",))) == {"gamma": 3}
+
+
+def test_an_old_name_works_and_warns(package: Path) -> None:
+    registry: Registry[int] = Registry("parts", "PARTS", "part", renamed={"omega": "beta"})
+    with pytest.warns(FutureWarning, match="the part 'omega' is now called 'beta'"):
+        assert registry["omega"] == 2
+    assert "omega" not in list(registry)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
@@ -25,10 +26,22 @@ class Registry(Mapping[str, T], Generic[T]):
         RuntimeError: two modules declare one name, or a module declares none.
     """
 
-    def __init__(self, package: str, attribute: str, kind: str) -> None:
+    def __init__(
+        self,
+        package: str,
+        attribute: str,
+        kind: str,
+        *,
+        beside: tuple[str, ...] = (),
+        renamed: Mapping[str, str] | None = None,
+    ) -> None:
+        """``beside``: other attributes, of which a module may declare one instead; ``renamed``:
+        an old name → the new one; using the old one warns."""
         self.package = package
         self.attribute = attribute
         self.kind = kind
+        self.beside = beside
+        self.renamed = renamed or {}
         self._entries: dict[str, T] | None = None
 
     def _load(self) -> dict[str, T]:
@@ -40,6 +53,8 @@ class Registry(Mapping[str, T], Generic[T]):
                     continue
                 module = importlib.import_module(f"{self.package}.{info.name}")
                 declared = getattr(module, self.attribute, None)
+                if declared is None and any(hasattr(module, name) for name in self.beside):
+                    continue
                 if not isinstance(declared, Mapping):
                     raise RuntimeError(
                         f"{module.__name__} declares no {self.attribute}; a helper module of "
@@ -54,6 +69,12 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __getitem__(self, name: str) -> T:
         entries = self._load()
+        if name in self.renamed:
+            new = self.renamed[name]
+            warnings.warn(
+                f"the {self.kind} {name!r} is now called {new!r}", FutureWarning, stacklevel=3
+            )
+            name = new
         try:
             return entries[name]
         except KeyError:

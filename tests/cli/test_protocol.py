@@ -9,8 +9,8 @@ from helpers.colour_shop import make_colour_shop
 from hemline.cli import main
 from hemline.cli._protocol import PROTOCOL_NAMES
 from hemline.data.manifest import Manifest
-from hemline.data.protocol import PROTOCOLS
-from hemline.protocols.street2shop import CATEGORIES
+from hemline.datasets import PROTOCOLS
+from hemline.datasets.street2shop import CATEGORIES
 
 
 @pytest.fixture

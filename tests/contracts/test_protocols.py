@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from hemline.data.manifest import Manifest
-from hemline.data.protocol import CROPS, PROTOCOLS, SEVERAL, UNMATCHED, Choices, Protocol, build
+from hemline.data.protocol import CROPS, SEVERAL, UNMATCHED, Choices, Protocol
 from hemline.data.protocol import roles as roles_of
-from hemline.protocols.grocery import folds
-from hemline.protocols.street2shop import CATEGORIES
+from hemline.datasets import PROTOCOLS, build
+from hemline.datasets.grocery import folds
+from hemline.datasets.street2shop import CATEGORIES
 from hemline.types import Record
 
 
@@ -41,7 +42,7 @@ def test_contract(name: str, data: Manifest) -> None:
     chosen = Choices(crop="none", within_category=True, several="row")
     made = build(name, data, chosen)
     assert made
-    whole = made[0].parts
+    whole = made[0].group
     assert whole.name == name if whole else [part.name for part in made] == [name]
     for protocol in made:
         check(protocol, data)

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from helpers.published import consumer2shop, darn, deepfashion2, inshop, street2shop
-from hemline.data.protocol import build
-from hemline.datasets import READERS
+from hemline.datasets import READERS, build
 from hemline.errors import DataError
 
 TREES: dict[str, Callable[[Path], Path]] = {

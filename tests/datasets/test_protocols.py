@@ -8,9 +8,10 @@ import pytest
 
 from helpers import needs
 from hemline.data.manifest import Manifest
-from hemline.data.protocol import Choices, build
+from hemline.data.protocol import Choices
+from hemline.datasets import build
+from hemline.datasets.grocery import folds
 from hemline.errors import DataError, UsageError
-from hemline.protocols.grocery import folds
 from hemline.types import Record
 
 
@@ -90,13 +91,20 @@ def test_two_garments_of_one_photo_ask_twice(tmp_path: Path) -> None:
     assert found.relevant == (frozenset({"a"}), frozenset({"b"}))
 
 
-def test_atelier_refuses_products_that_were_seen(tmp_path: Path) -> None:
+def test_synthetic_refuses_products_that_were_seen(tmp_path: Path) -> None:
     rows = [("a", "street", "test"), ("a", "shop", "test"), ("b", "shop", "train")]
-    found = build("atelier", manifest(rows, tmp_path))[0]
+    found = build("synthetic", manifest(rows, tmp_path))[0]
     assert (found.queries.tolist(), found.gallery.tolist()) == ([0], [1])
     assert found.held_out == {"a"}
     with pytest.raises(DataError, match="'a'"):
-        build("atelier", manifest([*rows, ("a", "street", "train")], tmp_path))
+        build("synthetic", manifest([*rows, ("a", "street", "train")], tmp_path))
+
+
+def test_the_old_name_of_synthetic_works_and_warns(tmp_path: Path) -> None:
+    rows = [("a", "street", "test"), ("a", "shop", "test")]
+    with pytest.warns(FutureWarning, match="'atelier' is now called 'synthetic'"):
+        found = build("atelier", manifest(rows, tmp_path))[0]
+    assert found.name == "synthetic"
 
 
 def test_holdout_keeps_items_apart_and_is_seeded(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from hemline.data.manifest import Manifest
-from hemline.data.protocol import Choices, Protocol, build
+from hemline.data.protocol import Choices, Protocol
+from hemline.datasets import build
+from hemline.datasets import darn as darn_module
+from hemline.datasets import siamese as siamese_module
 from hemline.errors import DataError, UsageError
-from hemline.protocols import darn as darn_module
-from hemline.protocols import siamese as siamese_module
 from hemline.types import Box, Record
 
 
@@ -194,9 +195,10 @@ def test_street2shop_stays_within_its_category(street: Manifest) -> None:
 def test_street2shop_sets_are_parts_and_name_what_is_missing(street: Manifest) -> None:
     every = build("street2shop/all", street)
     assert [part.name for part in every] == ["street2shop/bags", "street2shop/dresses"]
-    assert every[0].parts is not None
+    assert every[0].group is not None
     assert (
-        "2 of 11 categories: bags, dresses; not here: belts" in (every[0].parts.said["categories"])
+        "2 of 11 categories: bags, dresses; not here: belts"
+        in (every[0].group.choices["categories"])
     )
     six = build("street2shop/ahbn", street)
     assert [part.name for part in six] == ["street2shop/dresses"]
@@ -204,7 +206,7 @@ def test_street2shop_sets_are_parts_and_name_what_is_missing(street: Manifest) -
         build("street2shop/all", street.select(street.column("category") == "hats"))
 
 
-def test_darn_draws_pairs_and_a_ladder_of_galleries(
+def test_darn_draws_pairs_and_galleries_of_several_sizes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [
@@ -216,13 +218,13 @@ def test_darn_draws_pairs_and_a_ladder_of_galleries(
     ]
     data = Manifest.from_records(rows, tmp_path)
     (made,) = build("darn", data)
-    assert (len(made.queries), len(made.gallery), made.ladder) == (20, 60, ())
+    assert (len(made.queries), len(made.gallery), made.gallery_sizes) == (20, 60, ())
     assert made.choices["published_counts"] == (
         "20 queries here, 1,717 published; 60 gallery pictures here, 200,000 published"
     )
     monkeypatch.setattr(darn_module, "QUERIES", 5)
     monkeypatch.setattr(darn_module, "GALLERY", 40)
-    monkeypatch.setattr(darn_module, "LADDER", (8, 15, 30))
+    monkeypatch.setattr(darn_module, "GALLERY_SIZES", (8, 15, 30))
     (made,) = build("darn", data, Choices(seed=2))
     asked = [data[int(row)] for row in made.queries]
     assert {r.domain for r in asked} == {"street"}
@@ -233,7 +235,7 @@ def test_darn_draws_pairs_and_a_ladder_of_galleries(
     assert {r.item_id for r in first[:10]} == own  # both pictures of each of the five
     assert all(r.domain == "shop" for r in first)
     assert not {r.item_id for r in first[10:]} & own
-    assert made.ladder == (15, 30)  # 8 pictures couldn't hold every answer
+    assert made.gallery_sizes == (15, 30)  # 8 pictures couldn't hold every answer
     assert made.unmatched == 0
     backwards = data.select(np.arange(len(data))[::-1])
     again = build("darn", backwards, Choices(seed=2))[0]

@@ -9,7 +9,8 @@ from helpers.tiny_bundle import make_tiny_bundle
 from helpers.tiny_detector import put_tiny_detector, street
 from hemline.data.images import encode_jpeg
 from hemline.data.manifest import Manifest
-from hemline.data.protocol import Choices, build
+from hemline.data.protocol import Choices
+from hemline.datasets import build
 from hemline.evaluation.detected import detector_for, found
 from hemline.evaluation.report import report
 from hemline.evaluation.run import evaluate

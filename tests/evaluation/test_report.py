@@ -11,7 +11,8 @@ from helpers.colour_shop import make_colour_shop
 from helpers.toy_encoder import ToyEncoder
 from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
-from hemline.data.protocol import Choices, Parts, Published, build
+from hemline.data.protocol import Choices, ProtocolGroup, Published
+from hemline.datasets import build
 from hemline.errors import UsageError
 from hemline.evaluation.report import by_column, compare, report
 from hemline.evaluation.run import Outcome, evaluate
@@ -130,7 +131,7 @@ def test_pictures_are_counted_as_papers_do(shop: Manifest, outcome: Outcome) -> 
 @pytest.mark.parametrize("reranks", [False, True])
 def test_a_ladder_measures_what_its_smaller_gallery_would(shop: Manifest, reranks: bool) -> None:
     (part,) = build("default", shop)
-    laddered = replace(part, ladder=(5, 9))
+    laddered = replace(part, gallery_sizes=(5, 9))
     whole = evaluate(ToyEncoder(reranks), laddered)
     for size in (5, 9):
         alone = evaluate(ToyEncoder(reranks), replace(part, gallery=part.gallery[:size]))
@@ -144,14 +145,14 @@ def test_a_ladder_measures_what_its_smaller_gallery_would(shop: Manifest, rerank
 
 def test_categories_have_a_figure_each_and_a_mean(shop: Manifest) -> None:
     (part,) = build("default", shop)
-    whole = Parts("set/all", "categories", {"queries": "of each"})
+    whole = ProtocolGroup("set/all", "categories", {"queries": "of each"})
     parts = [
         replace(
             part,
             name=f"set/{n}",
             queries=part.queries[s],
             relevant=part.relevant[s],
-            parts=whole,
+            group=whole,
             published=(Published("a paper", "a model", "recall@20", None, "lost"),),
         )
         for n, s in enumerate((slice(0, 4), slice(4, None)))

@@ -9,7 +9,8 @@ from helpers.colour_shop import make_colour_shop
 from helpers.toy_encoder import ToyEncoder
 from hemline.data.images import crop, open_image
 from hemline.data.manifest import Manifest
-from hemline.data.protocol import Choices, Protocol, build
+from hemline.data.protocol import Choices, Protocol
+from hemline.datasets import build
 from hemline.errors import DataError, UsageError
 from hemline.evaluation.run import evaluate
 from hemline.ranking.metrics import NEVER

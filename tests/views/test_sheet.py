@@ -8,7 +8,7 @@ import pytest
 from helpers.colour_shop import make_colour_shop
 from helpers.toy_encoder import ToyEncoder
 from hemline.data.images import open_image
-from hemline.data.protocol import build
+from hemline.datasets import build
 from hemline.evaluation.run import evaluate
 from hemline.views.failures import failures
 from hemline.views.sheet import Row, Tile, write_page, write_sheet

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -157,8 +158,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail("there isn't enough memory for this", "MemoryError", 1, as_json)
 
 
+def _show_warning(
+    message: Warning | str, category: type[Warning], *_: object, **__: object
+) -> None:
+    say(f"hemline: warning: {message}")
+
+
 def run() -> None:
     """The console script."""
+    warnings.showwarning = _show_warning
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name need not be UTF-8
         sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main())

@@ -14,7 +14,7 @@ from hemline.errors import UsageError
 
 #: For the help, which must not import the registry; a test holds it to what is registered.
 PROTOCOL_NAMES = (
-    "default, holdout, atelier, grocery, grocery-coarse, grocery-folds, consumer2shop, "
+    "default, holdout, synthetic, grocery, grocery-coarse, grocery-folds, consumer2shop, "
     "consumer2shop-test-shops, consumer2shop-upper, siamese-1k, siamese-10k, inshop, darn, "
     "deepfashion2, street2shop/CATEGORY, street2shop/all or street2shop/ahbn"
 )
@@ -49,7 +49,7 @@ def protocol(
     Example: hemline data protocol grocery.csv --protocol grocery-folds --fold 0 --train-out f0.csv
     """
     from hemline.data.manifest import Manifest
-    from hemline.data.protocol import PROTOCOLS, build
+    from hemline.datasets import PROTOCOLS, build
 
     if list_protocols:
         emit(
@@ -63,7 +63,7 @@ def protocol(
     parts = build(protocol, rows, chosen)
     if train_out is not None and len(parts) > 1:
         kind = "folds; say which one with --fold"
-        if parts[0].parts is not None and parts[0].parts.kind != "folds":
+        if parts[0].group is not None and parts[0].group.kind != "folds":
             kind = "parts; name one of them, as " + parts[0].name
         raise UsageError(f"{protocol} has {len(parts)} {kind}")
     result: dict[str, Any] = {
@@ -72,7 +72,7 @@ def protocol(
                 "protocol": part.choices,
                 "queries": len(part.queries),
                 "gallery": len(part.gallery),
-                "ladder": list(part.ladder),
+                "ladder": list(part.gallery_sizes),
                 "unmatched": part.unmatched,
                 "held_out": sorted(part.held_out),
                 "training_rows": len(part.training()),

@@ -90,7 +90,7 @@ def evaluate(
         emit(seen, json, tell_probe)
         return
     from hemline.data.manifest import Manifest
-    from hemline.data.protocol import build
+    from hemline.datasets import build
     from hemline.evaluation.model import open_encoder
     from hemline.evaluation.report import by_column, compare, report
     from hemline.evaluation.run import Outcome

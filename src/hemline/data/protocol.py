@@ -16,8 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from hemline.data.manifest import Manifest
-from hemline.errors import UsageError
-from hemline.registry import Registry
 
 Rows = npt.NDArray[np.int64]
 Crop = Literal["none", "query", "box", "detected-query", "detected"]
@@ -89,19 +87,30 @@ class Published(NamedTuple):
     note: str = ""
 
 
-class Parts(NamedTuple):
-    """What several protocols are together.
+#: The note of a figure whose table is lost in the text we have.
+TABLE_LOST = "not available: the tables are lost in the text we have"
+
+
+def figures(
+    source: str, metric: str, values: Mapping[str, float | None], note: str = ""
+) -> tuple[Published, ...]:
+    """One `Published` figure for each model of ``values``."""
+    return tuple(Published(source, model, metric, value, note) for model, value in values.items())
+
+
+class ProtocolGroup(NamedTuple):
+    """The group that several protocols are reported as.
 
     Attributes:
-        name: of the whole.
-        kind: ``folds`` (one measure, pooled over all queries) or ``categories`` (a figure each,
-            and their mean).
-        said: choices of the whole that replace those of its first part.
+        name: name of the group.
+        kind: ``folds`` (one measure, pooled over all queries) or ``categories`` (one figure per
+            category, and their mean).
+        choices: choices of the group, which replace those of its first member.
     """
 
     name: str
     kind: Literal["folds", "categories"]
-    said: Mapping[str, str]
+    choices: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +128,11 @@ class Protocol:
         held_out: items that training must not see at all; empty where seen items are allowed.
         crop, within_category: as in `Choices`, decided.
         unmatched: how many queries have no right product in the gallery.
-        ladder: sizes of smaller galleries, each the first so many rows of ``gallery``.
-        parts: what this one is a part of, if it is.
-        slices: columns by which figures are told without being asked for.
-        published: figures to stand beside ours.
+        gallery_sizes: sizes of smaller galleries to measure too; each consists of the first rows
+            of ``gallery``.
+        group: the group that this protocol belongs to, if any.
+        slices: columns by which figures are always broken down.
+        published: published figures to print beside the measured ones.
     """
 
     name: str
@@ -135,8 +145,8 @@ class Protocol:
     crop: Crop = "none"
     within_category: bool = False
     unmatched: int = field(default=0)
-    ladder: tuple[int, ...] = ()
-    parts: Parts | None = None
+    gallery_sizes: tuple[int, ...] = ()
+    group: ProtocolGroup | None = None
     slices: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
 
@@ -193,36 +203,6 @@ _DECIDED = ("crop", "within_category", "several", "unmatched")
 
 def _word(value: object) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
-
-
-#: name → what it is; `build` makes it.
-PROTOCOLS: Registry[ProtocolSpec] = Registry("hemline.protocols", "PROTOCOLS", "protocol")
-
-
-def build(name: str, manifest: Manifest, choices: Choices | None = None) -> tuple[Protocol, ...]:
-    """The named protocol over ``manifest``: one, or one for each fold or category.
-
-    Raises:
-        UsageError: no protocol of that name, no such fold, or a negative seed.
-        DataError: the manifest hasn't the rows it needs.
-    """
-    spec = PROTOCOLS[name]
-    chosen, differs = spec.decide(choices or Choices())
-    if chosen.seed < 0:
-        raise UsageError(f"a seed is 0 or more, not {chosen.seed}")
-    built = spec.build(manifest, chosen)
-    if chosen.fold is not None and not any(p.parts and p.parts.kind == "folds" for p in built):
-        raise UsageError(f"protocol {name!r} has no folds; leave the fold out")
-    there = tuple(column for column in spec.slices if column in manifest.names)
-    return tuple(
-        replace(
-            part,
-            choices=part.choices | ({"differs": differs} if differs else {}),
-            slices=there,
-            published=part.published or spec.published,
-        )
-        for part in built
-    )
 
 
 def roles(manifest: Manifest) -> npt.NDArray[np.str_]:

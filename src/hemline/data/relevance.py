@@ -15,8 +15,8 @@ from hemline.data.protocol import (
     UNMATCHED,
     Choices,
     Crop,
-    Parts,
     Protocol,
+    ProtocolGroup,
     Rows,
     Several,
     Unmatched,
@@ -38,8 +38,8 @@ def match_items(
     held_out: Iterable[str] = (),
     *,
     right: Right | None = None,
-    ladder: tuple[int, ...] = (),
-    parts: Parts | None = None,
+    gallery_sizes: tuple[int, ...] = (),
+    group: ProtocolGroup | None = None,
 ) -> Protocol:
     """A protocol whose right answer is the query's own item, or what ``right`` says of its row.
 
@@ -85,8 +85,8 @@ def match_items(
         crop=crop,
         within_category=bool(chosen.within_category),
         unmatched=int((~found).sum()),
-        ladder=tuple(size for size in ladder if size < len(gallery)),
-        parts=parts,
+        gallery_sizes=tuple(size for size in gallery_sizes if size < len(gallery)),
+        group=group,
     )
 
 
@@ -106,6 +106,15 @@ def compared(wanted: int, here: int, what: str) -> str:
     if wanted == here:
         return f"{here:,} {what}, as published"
     return f"{here:,} {what} here, {wanted:,} published"
+
+
+def one_row_per_item(rows: Rows, items: npt.NDArray[np.str_], rng: np.random.Generator) -> Rows:
+    """One of ``rows`` for each of their ``items`` (one item per row of the manifest), drawn by
+    ``rng`` → sorted."""
+    chosen: dict[str, int] = {}
+    for row in rows[rng.permutation(len(rows))].tolist():
+        chosen.setdefault(str(items[row]), row)
+    return np.sort(np.fromiter(chosen.values(), np.int64, len(chosen)))
 
 
 def _keys(manifest: Manifest, rows: Rows) -> list[tuple[object, ...]]:

@@ -1,4 +1,4 @@
-"""DeepFashion Consumer-to-Shop: customers' photos against the shop's pictures of the same item.
+"""DeepFashion Consumer-to-Shop: consumers' photos searched among the shop images of their items.
 
 Source: Z. Liu and others, "DeepFashion", CVPR 2016, section 2; the benchmark's README.
 
@@ -14,6 +14,14 @@ A row for each picture in the order of the boxes. ``split`` is that of the item'
 where it has none. Further columns: ``group`` (upper, lower, full), ``variation``, ``pairs`` (how
 many lines of the partition name the picture), ``known_types`` (the attribute types of which every
 value is known of the item: a tag of one of these that is missing is a *no*, of another *unknown*).
+
+Protocols, as three papers measure it:
+
+- ``consumer2shop``: the official gallery, all shop images of val and test.
+- ``consumer2shop-test-shops``: the shop images of test only; easier, and often published.
+- ``consumer2shop-upper``: the YNet paper's (ACM MM 2017, section 5.1, Table 2): upper clothes,
+  split by item; one photo of each test item is a query. The paper's draw isn't known; ours is
+  seeded, in the paper's proportions.
 """
 
 from __future__ import annotations
@@ -27,6 +35,16 @@ import numpy as np
 from hemline.data.manifest import Manifest
 from hemline.data.manifest.image_ids import image_ids
 from hemline.data.manifest.validate import SCHEMA, canonical
+from hemline.data.protocol import (
+    TABLE_LOST,
+    Choices,
+    Protocol,
+    ProtocolSpec,
+    Published,
+    figures,
+    roles,
+)
+from hemline.data.relevance import compared, mask_of, match_items, one_row_per_item, text_column
 from hemline.datasets._arrow import index_of, pa, pc, true, words
 from hemline.datasets._attributes import read_attributes
 from hemline.datasets._base import LINKS, Options, ReaderSpec, ReadReport, follows, keep_present
@@ -48,6 +66,7 @@ from hemline.datasets._deepfashion import (
     words_of,
 )
 from hemline.datasets._lists import Lines
+from hemline.errors import DataError
 from hemline.types import SPLITS
 
 PUBLISHED = {"images": 239_557, "items": 33_881, "pairs": 195_540, "attributes": 303}
@@ -179,4 +198,140 @@ READERS: Mapping[str, ReaderSpec] = {
             **LINKS,
         },
     )
+}
+
+# Published figures; the galleries, crops and splits behind them differ, as each note says.
+CONSUMER2SHOP = (
+    *figures("DeepFashion, CVPR 2016", "recall@20", {"FashionNet": 0.188}, "crop not known to us"),
+    *figures("GRNet, ICCV 2019", "recall@1", {"GRNet": 0.257}),
+    *figures("GRNet, ICCV 2019", "recall@20", {"GRNet": 0.64}),
+    *figures("GRNet, ICCV 2019", "recall@50", {"GRNet": 0.75}),
+    *figures("AHBN, TCSVT 2021", "recall@20", {"AHBN": None}, TABLE_LOST),
+)
+_EASIER = "an easier gallery than the official one"
+CONSUMER2SHOP_TEST_SHOPS = tuple(
+    Published("a public baseline", model, metric, value, _EASIER)
+    for model, values in {
+        "ResNet": (0.276, 0.645, 0.749),
+        "ResNet, test-time augmentation": (0.282, 0.653, 0.755),
+    }.items()
+    for metric, value in zip(("recall@1", "recall@20", "recall@50"), values, strict=True)
+)
+CONSUMER2SHOP_UPPER = figures(
+    "YNet, ACM MM 2017, Figure 4",
+    "recall@20",
+    {
+        "VGG-CNN-S": 0.123,
+        "DARN": 0.239,
+        "TripletVGG": 0.333,
+        "YVGG": 0.396,
+        "FashionNet": 0.430,
+        "TagYVGG": 0.450,
+        "CtxYVGG": 0.479,
+    },
+    "best epoch on the test set; whole pictures",
+)
+
+#: The YNet paper's Table 2, DeepFashion.
+UPPER_PRODUCTS, UPPER_TEST, UPPER_TEST_SHOPS = 19_387, 1_945, 2_637
+
+
+def _by_split(
+    name: str, splits: tuple[str, ...], manifest: Manifest, choices: Choices
+) -> tuple[Protocol, ...]:
+    split, role = text_column(manifest, "split"), roles(manifest)
+    items = text_column(manifest, "item_id")
+    queries = np.flatnonzero((role == "query") & (split == "test"))
+    gallery = np.flatnonzero((role == "gallery") & mask_of(split, splits))
+    said = {
+        "queries": "consumer photos of test",
+        "gallery": f"all shop pictures of {' and '.join(splits)}",
+        "items": "the products of the gallery and of the queries are kept out of training",
+    }
+    used = np.concatenate([queries, gallery])
+    held_out = set(items[used].tolist())
+    return (match_items(name, manifest, queries, gallery, choices, said, held_out),)
+
+
+def official(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
+    """Queries of test among all shop pictures of val and test."""
+    return _by_split("consumer2shop", ("val", "test"), manifest, choices)
+
+
+def test_shops(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
+    """Queries of test among the shop pictures of test."""
+    return _by_split("consumer2shop-test-shops", ("test",), manifest, choices)
+
+
+def upper(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
+    """One photo of each test product of the upper clothes, among the test products' pictures.
+
+    Raises:
+        DataError: the manifest has no column ``group``, or nothing of ``upper`` in both domains.
+    """
+    if "group" not in manifest.names:
+        raise DataError(
+            "protocol 'consumer2shop-upper' needs the column 'group' (upper, lower, full); make "
+            "the manifest by 'hemline data read consumer2shop ROOT -o M'"
+        )
+    items, role = text_column(manifest, "item_id"), roles(manifest)
+    ids = text_column(manifest, "image_id")
+    upper = text_column(manifest, "group") == "upper"
+    asks, answers = upper & (role == "query"), upper & (role == "gallery")
+    both = np.asarray(sorted(set(items[asks].tolist()) & set(items[answers].tolist())), np.str_)
+    if len(both) == 0:
+        raise DataError("protocol 'consumer2shop-upper' finds no upper garment in both domains")
+    rng = np.random.default_rng(choices.seed)
+    count = max(1, round(len(both) * UPPER_TEST / UPPER_PRODUCTS))
+    test = frozenset(both[rng.permutation(len(both))[:count]].tolist())
+    inside = mask_of(items, test)
+    photos = np.flatnonzero(asks & inside)
+    queries = one_row_per_item(photos[np.argsort(ids[photos], kind="stable")], items, rng)
+    gallery = np.flatnonzero(answers & inside)
+    said = {
+        "queries": f"one consumer photo of each test product, seed {choices.seed}",
+        "gallery": "shop pictures of the test products",
+        "items": (
+            "upper clothes, split by product in the YNet paper's proportions; its own draw isn't "
+            "known; the test products are kept out of training"
+        ),
+        "published_counts": "; ".join(
+            (
+                compared(UPPER_PRODUCTS, len(both), "upper products in both domains"),
+                compared(UPPER_TEST, len(test), "test products and photos"),
+                compared(UPPER_TEST_SHOPS, len(gallery), "test shop pictures"),
+            )
+        ),
+    }
+    name = "consumer2shop-upper"
+    return (match_items(name, manifest, queries, gallery, choices, said, test),)
+
+
+PROTOCOLS: Mapping[str, ProtocolSpec] = {
+    "consumer2shop": ProtocolSpec(
+        official,
+        queries="consumer photos of test",
+        gallery="all shop pictures of val and test: the official gallery",
+        products="as published; kept out of training",
+        crop="box",
+        several="photo",
+        published=CONSUMER2SHOP,
+    ),
+    "consumer2shop-test-shops": ProtocolSpec(
+        test_shops,
+        queries="consumer photos of test",
+        gallery="shop pictures of test only: easier than the official one",
+        products="as published; kept out of training",
+        crop="box",
+        several="photo",
+        published=CONSUMER2SHOP_TEST_SHOPS,
+    ),
+    "consumer2shop-upper": ProtocolSpec(
+        upper,
+        queries="one consumer photo of each test product, upper clothes only",
+        gallery="shop pictures of the test products",
+        products="the YNet paper's proportions, seeded; kept out of training",
+        several="photo",
+        published=CONSUMER2SHOP_UPPER,
+    ),
 }

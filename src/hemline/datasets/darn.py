@@ -1,4 +1,4 @@
-"""DARN: customers' and shops' pictures of upper-body clothes with nine attributes.
+"""DARN: consumers' photos and shop images of upper-body clothes with nine attributes.
 
 Source: J. Huang, R. S. Feris, Q. Chen, S. Yan, "Cross-domain Image Retrieval with a Dual
 Attribute-aware Ranking Network", ICCV 2015, section 3.
@@ -13,6 +13,12 @@ has the values of its first. The release has no split, and names no attribute: t
 of the vocabularies' sizes in the paper's Table 1 (`ATTRIBUTES`). Tags are ``color=17``, or with
 ``names=FILE`` (a CSV: attribute, number, name) ``color=light blue``; ``category`` is the first
 attribute's value.
+
+Protocol ``darn``: 1,717 photos searched among 200,000 online images (section 5.1). The paper's draw
+isn't published; ours is seeded: 1,717 items, one photo of each. Their online images come first in
+the gallery, then others drawn at random, so that each smaller gallery (`GALLERY_SIZES`; section
+5.5, Figure 6) is the beginning of a larger one and holds every query's item. The figure's sizes
+aren't in the text; 10,000 is that of Table 2.
 """
 
 from __future__ import annotations
@@ -27,6 +33,8 @@ import numpy as np
 
 from hemline.data.manifest import Manifest
 from hemline.data.manifest.validate import canonical
+from hemline.data.protocol import Choices, Protocol, ProtocolSpec, figures, roles
+from hemline.data.relevance import compared, mask_of, match_items, one_row_per_item, text_column
 from hemline.datasets._arrow import Ints, Mask, pa, word_lists
 from hemline.datasets._base import LINKS, Options, ReaderSpec, ReadReport, follows, keep_present
 from hemline.datasets._files import fullest, leaves
@@ -212,5 +220,89 @@ READERS: Mapping[str, ReaderSpec] = {
             "names": "a CSV below the root: attribute, number, name; default the numbers are kept",
             **LINKS,
         },
+    )
+}
+
+DARN = (
+    *figures(
+        "DARN, ICCV 2015",
+        "recall@20",
+        {"pre-trained CNN": 0.268, "DARN": 0.570},
+        "gallery 200,000; pictures cut by the paper's detector",
+    ),
+    *figures(
+        "DARN, ICCV 2015, Table 3",
+        "ndcg@20",
+        {
+            "DSIFT + FV, C = 64": 0.290,
+            "DSIFT + FV, C = 128": 0.289,
+            "pre-trained CNN": 0.367,
+            "pre-trained NIN": 0.370,
+            "AN": 0.415,
+            "ARN": 0.442,
+            "DARN": 0.494,
+            "DARN with Conv5": 0.499,
+            "DARN with Conv4-5": 0.505,
+        },
+        "gallery 200,000; the paper leaves Z open",
+    ),
+    *figures(
+        "YNet, ACM MM 2017, Figure 3",
+        "recall@20",
+        {
+            "NIN": 0.047,
+            "TripletNIN": 0.079,
+            "DARN": 0.112,
+            "YNIN": 0.153,
+            "FashionNet": 0.208,
+            "TagYNIN": 0.222,
+            "CtxYNIN": 0.242,
+        },
+        "its own split by product; 5,966 queries, 23,773 shop pictures",
+    ),
+)
+
+QUERIES, GALLERY = 1_717, 200_000
+GALLERY_SIZES = (10_000, 50_000, 100_000, 150_000)
+
+
+def darn(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
+    """One photo of each drawn product, among their online images and others drawn at random."""
+    role, items = roles(manifest), text_column(manifest, "item_id")
+    ids = text_column(manifest, "image_id")
+    order = np.argsort(ids, kind="stable")  # the manifest's own order doesn't matter
+    street, shop = order[role[order] == "query"], order[role[order] == "gallery"]
+    both = sorted(set(items[street].tolist()) & set(items[shop].tolist()))
+    rng = np.random.default_rng(choices.seed)
+    drawn = frozenset(both[at] for at in rng.permutation(len(both))[:QUERIES].tolist())
+    queries = one_row_per_item(street[mask_of(items[street], drawn)], items, rng)
+    own = mask_of(items[shop], drawn)
+    others = shop[~own]
+    others = others[rng.permutation(len(others))]
+    gallery = np.concatenate([shop[own], others])[:GALLERY]
+    counts = (
+        compared(QUERIES, len(queries), "queries"),
+        compared(GALLERY, len(gallery), "gallery pictures"),
+    )
+    sizes = tuple(size for size in GALLERY_SIZES if size > int(own.sum()))
+    said = {
+        "queries": f"one photo of each of {len(queries):,} products, seed {choices.seed}",
+        "gallery": f"their {int(own.sum()):,} online images, and others drawn at random",
+        "items": "the queries' products are kept out of training; the other online images aren't",
+        "published_counts": "; ".join(counts),
+    }
+    return (
+        match_items("darn", manifest, queries, gallery, choices, said, drawn, gallery_sizes=sizes),
+    )
+
+
+PROTOCOLS: Mapping[str, ProtocolSpec] = {
+    "darn": ProtocolSpec(
+        darn,
+        queries="one photo of each of 1,717 items drawn at random",
+        gallery="200,000 online pictures, and recall@20 at 10,000 to 150,000 of them",
+        products="the queries' products are kept out of training",
+        crop="box",
+        published=DARN,
     )
 }

@@ -13,6 +13,9 @@ A row for each garment; the first of a picture has the picture's name as its id,
 item is ``pair/style``. A garment of style 0 has no match and an item of its own,
 ``pair/0/split-picture-garment``. Further columns: ``style``, ``scale``, ``occlusion``,
 ``zoom_in``, ``viewpoint`` (the data set's numbers).
+
+Protocol ``deepfashion2`` (clothes retrieval): users' garments searched among the shops'. A garment
+of style 0 has no match: it is never a query, and is a distractor in the gallery.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ import numpy as np
 
 from hemline.data.manifest import Manifest
 from hemline.data.manifest.validate import BOX, SCHEMA, canonical
+from hemline.data.protocol import Choices, Protocol, ProtocolSpec, roles
+from hemline.data.relevance import match_items, text_column
 from hemline.datasets._arrow import pa
 from hemline.datasets._base import (
     LINKS,
@@ -186,5 +191,38 @@ READERS: Mapping[str, ReaderSpec] = {
         reader=_read,
         folder=True,
         options=LINKS,
+    )
+}
+
+
+def deepfashion2(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
+    """Users' garments of val with a style, among all shop garments of val."""
+    role, split = roles(manifest), text_column(manifest, "split")
+    items = text_column(manifest, "item_id")
+    styled = np.fromiter((not _unmatched(item) for item in items.tolist()), bool, len(items))
+    queries = np.flatnonzero((role == "query") & (split == "val") & styled)
+    gallery = np.flatnonzero((role == "gallery") & (split == "val"))
+    said = {
+        "queries": "users' garments of val whose style is above 0",
+        "gallery": "all shop garments of val, those of style 0 too",
+        "items": "the queries' products are kept out of training",
+    }
+    held_out = set(items[queries].tolist())
+    return (match_items("deepfashion2", manifest, queries, gallery, choices, said, held_out),)
+
+
+def _unmatched(item: str) -> bool:
+    """Whether ``pair/style`` has style 0 (a reader may number those: ``pair/0/3``)."""
+    parts = item.split("/")
+    return len(parts) > 1 and parts[1].partition("#")[0] == "0"
+
+
+PROTOCOLS: Mapping[str, ProtocolSpec] = {
+    "deepfashion2": ProtocolSpec(
+        deepfashion2,
+        queries="users' garments of val whose style is above 0",
+        gallery="all shop garments of val, those of style 0 too",
+        products="the queries' products are kept out of training",
+        crop="box",
     )
 }

@@ -1,4 +1,4 @@
-"""DeepFashion In-Shop: the shop's own pictures of an item, searched by another of them.
+"""DeepFashion In-Shop: shop images of an item, searched by another shop image of it.
 
 Source: Z. Liu and others, "DeepFashion", CVPR 2016, section 2; the benchmark's README.
 
@@ -12,6 +12,9 @@ A row for each picture in the order of the partition; all are shop pictures. ``s
 test for queries and gallery; ``role`` says which of the two. Further columns: ``group`` (upper,
 lower, full), ``pose`` (front, side, back, zoom-out, zoom-in, stand-alone), ``variation``,
 ``description``.
+
+Protocol ``inshop``: role ``query`` among role ``gallery``, with figures by pose and by category, as
+in AHBN's Figure 8 (section IV-E).
 """
 
 from __future__ import annotations
@@ -25,6 +28,8 @@ import numpy as np
 from hemline.data.manifest import Manifest
 from hemline.data.manifest.image_ids import image_ids
 from hemline.data.manifest.validate import canonical
+from hemline.data.protocol import TABLE_LOST, Choices, Protocol, ProtocolSpec, figures
+from hemline.data.relevance import compared, match_items, text_column
 from hemline.datasets._arrow import Mask, index_of, pa, pc, true, words
 from hemline.datasets._base import LINKS, Options, ReaderSpec, ReadReport, follows, keep_present
 from hemline.datasets._deepfashion import (
@@ -155,5 +160,62 @@ READERS: Mapping[str, ReaderSpec] = {
             "boxes": "auto: scaled where the pictures are the large release's; or listed",
             **LINKS,
         },
+    )
+}
+
+
+INSHOP = (
+    *figures(
+        "as published, by model",
+        "recall@1",
+        {
+            "FashionNet": 0.53,
+            "HDC": 0.621,
+            "ABE-8": 0.873,
+            "clothingRetri": 0.918,
+            "OML ViT-S/16": 0.921,
+            "Hyp-ViT": 0.927,
+            "Unicom ViT-B/32": 0.948,
+            "Unicom ViT-L/14@336": 0.967,
+        },
+        "most don't crop",
+    ),
+    *figures(
+        "Unicom, zero-shot",
+        "recall@1",
+        {"the smallest model": 0.728, "the largest model": 0.867},
+        "not trained on this set",
+    ),
+    *figures("AHBN, TCSVT 2021", "recall@20", {"AHBN": None}, TABLE_LOST),
+)
+
+
+def inshop(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
+    """Rows of role ``query`` among those of role ``gallery``; both are named by the lists."""
+    role, items = text_column(manifest, "role"), text_column(manifest, "item_id")
+    queries, gallery = np.flatnonzero(role == "query"), np.flatnonzero(role == "gallery")
+    said = {
+        "queries": "pictures of role query, as published",
+        "gallery": "pictures of role gallery, as published",
+        "items": "the products of test are kept out of training",
+        "published_counts": "; ".join(
+            (
+                compared(PUBLISHED["query"], len(queries), "query pictures"),
+                compared(PUBLISHED["gallery"], len(gallery), "gallery pictures"),
+            )
+        ),
+    }
+    held_out = set(items[queries].tolist()) | set(items[gallery].tolist())
+    return (match_items("inshop", manifest, queries, gallery, choices, said, held_out),)
+
+
+PROTOCOLS: Mapping[str, ProtocolSpec] = {
+    "inshop": ProtocolSpec(
+        inshop,
+        queries="pictures of role query",
+        gallery="pictures of role gallery",
+        products="as published; kept out of training",
+        slices=("pose",),
+        published=INSHOP,
     )
 }

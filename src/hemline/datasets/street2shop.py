@@ -1,4 +1,4 @@
-"""Exact Street2Shop: street photos with boxes, and the shop pictures of the very product.
+"""Exact Street2Shop: street photos with boxes, and shop images of exactly the same item.
 
 Source: M. Hadi Kiapour, X. Han, S. Lazebnik, A. C. Berg, T. L. Berg, "Where to Buy It: Matching
 Street Clothing Photos in Online Shops", ICCV 2015, http://www.tamaraberg.com/street2shop
@@ -17,6 +17,10 @@ has ``#2``, ``#3`` …. A product's number is its own within a category only, so
 ``category/product``. Street rows are of the split of their file. Shop rows have none, since the
 published gallery is the category's whole retrieval file, but for those of products that training
 pairs name and no test pair does: they are ``train`` (and still part of that gallery).
+
+Protocols ``street2shop/CATEGORY``: the street photo is cropped to its box and searched among the
+shop photos of its category. ``street2shop/all`` and ``street2shop/ahbn`` (the six categories of the
+AHBN paper, section IV-A) give a figure for each category and their mean.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +37,17 @@ import numpy as np
 from hemline.data.manifest import Manifest
 from hemline.data.manifest.image_ids import image_ids
 from hemline.data.manifest.validate import BOX, SCHEMA, canonical
+from hemline.data.protocol import (
+    TABLE_LOST,
+    Choices,
+    Protocol,
+    ProtocolGroup,
+    ProtocolSpec,
+    Published,
+    figures,
+    roles,
+)
+from hemline.data.relevance import match_items, text_column
 from hemline.datasets._arrow import pa
 from hemline.datasets._base import LINKS, Options, ReaderSpec, ReadReport, follows, keep_present
 from hemline.datasets._files import find_pictures, links_note
@@ -224,4 +240,113 @@ READERS: Mapping[str, ReaderSpec] = {
             **LINKS,
         },
     )
+}
+
+
+STREET2SHOP_TOPS = figures("GRNet, ICCV 2019", "recall@1", {"GRNet": 0.583})
+STREET2SHOP_AHBN = figures("AHBN, TCSVT 2021", "recall@20", {"AHBN": None}, TABLE_LOST)
+
+CATEGORIES = (
+    "bags",
+    "belts",
+    "dresses",
+    "eyewear",
+    "footwear",
+    "hats",
+    "leggings",
+    "outerwear",
+    "pants",
+    "skirts",
+    "tops",
+)
+#: The six that overlap with Consumer-to-Shop.
+AHBN = ("dresses", "leggings", "outerwear", "pants", "skirts", "tops")
+
+
+def one_category(
+    category: str, manifest: Manifest, choices: Choices, group: ProtocolGroup | None = None
+) -> tuple[Protocol, ...]:
+    """Test photos of the category among its shop photos, of every split."""
+    role, split = roles(manifest), text_column(manifest, "split")
+    kind, items = text_column(manifest, "category"), text_column(manifest, "item_id")
+    queries = np.flatnonzero((role == "query") & (split == "test") & (kind == category))
+    inside = (kind == category) if choices.within_category else np.ones(len(manifest), bool)
+    gallery = np.flatnonzero((role == "gallery") & inside)
+    said = {
+        "queries": f"street photos of test, {category}",
+        "gallery": f"all shop photos of {category}"
+        if choices.within_category
+        else "all shop photos of every category",
+        "items": "the queries' products are kept out of training",
+    }
+    held_out = set(items[queries].tolist())
+    name = f"street2shop/{category}"
+    return (match_items(name, manifest, queries, gallery, choices, said, held_out, group=group),)
+
+
+def several(
+    name: str, categories: tuple[str, ...], manifest: Manifest, choices: Choices
+) -> tuple[Protocol, ...]:
+    """One protocol for each category that has photos of test and shop photos.
+
+    Raises:
+        DataError: no category has.
+    """
+    role, split = roles(manifest), text_column(manifest, "split")
+    kind = text_column(manifest, "category")
+    asking = set(kind[(role == "query") & (split == "test")].tolist())
+    there = asking & set(kind[role == "gallery"].tolist())
+    used = [category for category in categories if category in there]
+    missing = [category for category in categories if category not in there]
+    if not used:
+        raise DataError(
+            f"protocol {name!r} finds no category with street photos of test and shop photos; the "
+            f"manifest's categories are: {', '.join(sorted(set(kind.tolist()))[:20]) or 'none'}"
+        )
+    words = f"{len(used)} of {len(categories)} categories: {', '.join(used)}"
+    said = {
+        "queries": "street photos of test of each category",
+        "gallery": "all shop photos of the category"
+        if choices.within_category
+        else "all shop photos of every category",
+        "categories": words + (f"; not here: {', '.join(missing)}" if missing else ""),
+    }
+    group = ProtocolGroup(name, "categories", said)
+    return tuple(one_category(one, manifest, choices, group)[0] for one in used)
+
+
+def _published(category: str) -> tuple[Published, ...]:
+    tops = STREET2SHOP_TOPS if category == "tops" else ()
+    return (*tops, *(STREET2SHOP_AHBN if category in AHBN else ()))
+
+
+def _set(name: str, categories: tuple[str, ...], words: str) -> ProtocolSpec:
+    return ProtocolSpec(
+        partial(several, name, categories),
+        queries=f"street photos of test, {words}: a figure each, and the mean",
+        gallery="all shop photos of the query's category",
+        products="the queries' products are kept out of training",
+        crop="query",
+        within_category=True,
+        several="photo",
+        published=STREET2SHOP_AHBN,
+    )
+
+
+PROTOCOLS: Mapping[str, ProtocolSpec] = {
+    "street2shop/all": _set("street2shop/all", CATEGORIES, "each of the eleven categories"),
+    "street2shop/ahbn": _set("street2shop/ahbn", AHBN, "the AHBN paper's six categories"),
+    **{
+        f"street2shop/{category}": ProtocolSpec(
+            partial(one_category, category),
+            queries=f"street photos of test, {category}",
+            gallery=f"all shop photos of {category}",
+            products="the queries' products are kept out of training",
+            crop="query",
+            within_category=True,
+            several="photo",
+            published=_published(category),
+        )
+        for category in CATEGORIES
+    },
 }

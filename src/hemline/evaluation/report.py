@@ -79,7 +79,7 @@ def report(outcomes: Sequence[Outcome], *, seed: int = 0, level: float = 0.95) -
         first = np.concatenate([o.first_ranks for o in outcomes if o.first_ranks is not None])
         result["first_search"] = {f"recall@{k}": recall_at_k(first, k) for k in KS}
     result |= in_papers_terms(outcomes)
-    if one.protocol.parts is not None or len(outcomes) > 1:
+    if one.protocol.group is not None or len(outcomes) > 1:
         result |= _parts(outcomes)
     return result
 
@@ -96,7 +96,7 @@ def _parts(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         }
         for o in outcomes
     ]
-    parts = outcomes[0].protocol.parts
+    parts = outcomes[0].protocol.group
     if parts is None or parts.kind == "folds":
         return {"folds": each} if len(each) > 1 else {}
     mean = {f"recall@{k}": float(np.mean([part[f"recall@{k}"] for part in each])) for k in KS}
@@ -228,11 +228,11 @@ def machine() -> dict[str, Any]:
 
 def _choices(outcomes: Sequence[Outcome]) -> dict[str, str]:
     one = outcomes[0].protocol
-    if one.parts is None or (len(outcomes) == 1 and one.parts.kind == "folds"):
+    if one.group is None or (len(outcomes) == 1 and one.group.kind == "folds"):
         return dict(one.choices)
     crops = [outcome.protocol.choices["crop"] for outcome in outcomes]
     same = {"crop": crops[0] if len(set(crops)) == 1 else crops[0].partition(" (")[0]}
-    return {**one.choices, **same, **one.parts.said, "name": one.parts.name}
+    return {**one.choices, **same, **one.group.choices, "name": one.group.name}
 
 
 def _categories(outcomes: Sequence[Outcome]) -> list[str]:

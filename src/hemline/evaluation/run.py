@@ -145,7 +145,7 @@ def evaluate(
     ndcg = np.zeros(count) if gallery.tags is not None else None
     top = np.full((count, SHOWN), -1, np.int64)
     pictures = np.full(count, NEVER, np.int64)
-    ladder = {size: np.full(count, NEVER, np.int64) for size in protocol.ladder}
+    ladder = {size: np.full(count, NEVER, np.int64) for size in protocol.gallery_sizes}
     categories = np.asarray(manifest.column("category"), dtype=np.str_)
     numbers = {name: i for i, name in enumerate(gallery.names)}
     step = max(1, min(512, 2**24 // max(1, len(gallery.rows))))

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hemline.data.manifest import Manifest
-from hemline.data.protocol import Choices, build
+from hemline.data.protocol import Choices
+from hemline.datasets import build
 from hemline.errors import DataError
 from hemline.learn.recipe import DataRecipe
 

@@ -1,9 +1,9 @@
-"""The Siamese project's search among 1,000 and 10,000 shop pictures of Consumer-to-Shop (2018).
+"""The Siamese project's search among 1,000 and 10,000 shop images of Consumer-to-Shop (2018).
 
 The report gives the two gallery sizes and recall@50, not how gallery and queries were drawn. Here
-products of test are drawn by lot, their shop pictures taken until the gallery is full, and every
-test photo of a product of the gallery asks: each query can be answered. The larger gallery holds
-the smaller one.
+items of test are drawn at random and their shop images taken until the gallery is full; every test
+photo of an item of the gallery is a query, so each query can be answered. The larger gallery
+contains the smaller one.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from functools import partial
 import numpy as np
 
 from hemline.data.manifest import Manifest
-from hemline.data.protocol import Choices, Protocol, ProtocolSpec, Published, roles
+from hemline.data.protocol import Choices, Protocol, ProtocolSpec, Published, figures, roles
 from hemline.data.relevance import compared, mask_of, match_items, text_column
-from hemline.protocols._published import SIAMESE_1K, SIAMESE_10K
+
+_PROJECT = "Siamese project, 2018"
+SIAMESE_1K = figures(_PROJECT, "recall@50", {"VGG-19": 0.40, "Siamese": 0.553})
+SIAMESE_10K = figures(_PROJECT, "recall@50", {"VGG-19": 0.111, "Siamese": 0.222})
 
 
 def siamese(name: str, size: int, manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
-    """Test photos of products drawn by lot, among ``size`` shop pictures of those products."""
+    """Test photos of products drawn at random, among ``size`` shop images of those items."""
     split, role = text_column(manifest, "split"), roles(manifest)
     items, ids = text_column(manifest, "item_id"), text_column(manifest, "image_id")
     asks = (role == "query") & (split == "test")
@@ -50,7 +53,7 @@ def _spec(name: str, size: int, published: tuple[Published, ...]) -> ProtocolSpe
     return ProtocolSpec(
         partial(siamese, name, size),
         queries="all consumer photos of test whose product is in the gallery",
-        gallery=f"{size:,} shop pictures of test, by products drawn by lot",
+        gallery=f"{size:,} shop pictures of test, by items drawn at random",
         products="as published; kept out of training",
         crop="box",
         several="photo",

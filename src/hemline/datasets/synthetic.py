@@ -1,4 +1,4 @@
-"""The atelier's unseen products: its test photos against its test shop pictures."""
+"""The generator's unseen items: its test photos against its test shop images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hemline.data.relevance import match_items
 from hemline.errors import DataError
 
 
-def atelier(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
+def synthetic(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
     """Products of ``test`` only, none of which may stand in ``train`` or ``val``.
 
     Raises:
@@ -27,7 +27,7 @@ def atelier(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
     if shared:
         raise DataError(
             f"{len(shared)} products of test stand in train or val too (the first: "
-            f"{min(shared)!r}); protocol 'atelier' is for unseen products. Use --protocol default"
+            f"{min(shared)!r}); protocol 'synthetic' is for unseen products. Use --protocol default"
         )
     said = {
         "queries": "street photos of test",
@@ -36,12 +36,12 @@ def atelier(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
     }
     queries = np.flatnonzero(test & (role == "query"))
     gallery = np.flatnonzero(test & (role == "gallery"))
-    return (match_items("atelier", manifest, queries, gallery, choices, said, unseen),)
+    return (match_items("synthetic", manifest, queries, gallery, choices, said, unseen),)
 
 
 PROTOCOLS: Mapping[str, ProtocolSpec] = {
-    "atelier": ProtocolSpec(
-        atelier,
+    "synthetic": ProtocolSpec(
+        synthetic,
         queries="street photos of test",
         gallery="shop pictures of test",
         products="none may stand in train or val",
