@@ -31,7 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hemline.data.detector_outputs import Heads
 from hemline.data.preprocess import Preprocessing
 from hemline.errors import BundleError
-from hemline.files import write_whole
+from hemline.files import write_durable
 
 FORMAT_VERSION = 1
 INFO_FILE = "bundle.json"
@@ -161,7 +161,7 @@ def write_info(folder: Path, info: BundleInfo) -> BundleInfo:
         detector = detector.model_copy(update=own)
     changes = {"fingerprint": fingerprint(folder, info), "detector": detector}
     info = info.model_copy(update=changes)
-    write_whole(folder / INFO_FILE, info.model_dump_json(indent=2) + "\n")
+    write_durable(folder / INFO_FILE, info.model_dump_json(indent=2) + "\n")
     return info
 
 

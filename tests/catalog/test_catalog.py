@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import hemline.catalog.images as pictures_module
+import hemline.files
 from helpers.tiny_bundle import make_tiny_bundle
 from hemline.catalog.catalog import Catalog
 from hemline.catalog.stores.sqlite import SqliteStore
@@ -331,15 +331,15 @@ def test_a_full_disk_at_a_picture(
     tmp_path: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = records(tmp_path / "data", 9)
-    write, written = pictures_module._write, []
+    sync, written = hemline.files.sync_file, []
 
-    def full(path: Path, data: bytes) -> None:
+    def full(path: Path) -> None:
         written.append(path)
         if len(written) > 5:
             raise OSError(errno.ENOSPC, "No space left on device")
-        write(path, data)
+        sync(path)
 
-    monkeypatch.setattr(pictures_module, "_write", full)
+    monkeypatch.setattr(hemline.files, "sync_file", full)
     with pytest.raises(CatalogError, match="the disk is full. What was acknowledged is kept"):
         catalog.add(manifest(tmp_path / "data", rows), batch=3)
     assert catalog.store.counts().pictures == 3

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 
 from hemline.catalog import pointer
-from hemline.catalog.images import sync_folder
 from hemline.catalog.store import Store, StoreSpec
 from hemline.catalog.stores import STORES
 from hemline.errors import CatalogError, UsageError
+from hemline.files import durable_folder
 from hemline.runtime.bundle import Bundle
 
 
@@ -21,21 +19,10 @@ def create(target: Path, bundle: Bundle, spec: StoreSpec) -> None:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         kind = "a catalogue already" if find(target) else "there already and isn't empty"
         raise CatalogError(f"{target} is {kind}; name a new folder, or add to it")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        bundle.copy_to(partial / "bundle")
-        spec.create(partial, bundle.fingerprint, bundle.info.embedding_dim).close()
-        (partial / "pictures").mkdir()
-        partial.chmod(0o755)
-        if target.exists():
-            target.rmdir()
-        partial.rename(target)
-        sync_folder(target)
-        sync_folder(target.parent)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+    with durable_folder(target) as temporary:
+        bundle.copy_to(temporary / "bundle")
+        spec.create(temporary, bundle.fingerprint, bundle.info.embedding_dim).close()
+        (temporary / "pictures").mkdir()
 
 
 def open_live(folder: Path) -> pointer.Live:

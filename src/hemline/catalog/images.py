@@ -6,15 +6,14 @@ a kill can leave a copy without a row (swept later) but never a row without its 
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
-import os
 import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from hemline.errors import CatalogError
+from hemline.files import durable_path, sync_folder
 
 MAX_SIDE = 640  # pixels
 QUALITY = 90
@@ -52,7 +51,9 @@ class Pictures:
                     if not path.parent.exists():
                         path.parent.mkdir(parents=True, exist_ok=True)
                         touched.add(self.folder)
-                    _write(path, data)
+                    # One sync of each folder to a batch: they cost as much as the files' own.
+                    with durable_path(path, sync_parent=False) as temporary:
+                        temporary.write_bytes(data)
                     touched.add(path.parent)
                 digests.append(digest)
             for folder in touched:
@@ -89,29 +90,3 @@ class Pictures:
         for path in strays:
             path.unlink(missing_ok=True)
         return len(strays)
-
-
-def _write(path: Path, data: bytes) -> None:
-    partial = path.with_name(f"{path.stem}.{os.getpid()}.part")
-    try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes new names in a folder durable, where the system lets a folder be opened."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

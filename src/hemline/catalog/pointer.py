@@ -15,11 +15,10 @@ import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
-from hemline.catalog.images import sync_folder
 from hemline.catalog.store import Store
 from hemline.errors import CatalogError
+from hemline.files import write_durable
 
 if TYPE_CHECKING:
     from hemline.runtime.bundle import Bundle
@@ -103,17 +102,7 @@ def number(place: Path) -> int:
 
 def point(folder: Path, place: Path) -> None:
     """Makes ``place`` (``rebuilt-N`` in ``folder``) the live one: in one step, durably."""
-    rough = folder / f".{POINTER}.{uuid4().hex[:8]}"
-    try:
-        with rough.open("w", encoding="utf-8") as file:
-            file.write(place.name + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(rough, folder / POINTER)
-    except BaseException:
-        rough.unlink(missing_ok=True)
-        raise
-    sync_folder(folder)
+    write_durable(folder / POINTER, place.name + "\n")
 
 
 def later(folder: Path) -> list[Path]:

@@ -18,9 +18,9 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from hemline.catalog.images import sync_folder
 from hemline.catalog.store import Ids
 from hemline.errors import CatalogError
+from hemline.files import make_folder, sync_folder
 from hemline.types import FloatArray
 
 FOLDER = "segments"
@@ -84,7 +84,7 @@ class Segments:
         path = self.path(number)
         fresh = not path.exists()
         if fresh:
-            self.folder.mkdir(exist_ok=True)
+            make_folder(self.folder)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
         try:
             os.lseek(descriptor, offset * self.record_bytes, os.SEEK_SET)

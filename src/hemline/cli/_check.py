@@ -21,7 +21,7 @@ from hemline.cli._common import (
     to_json,
 )
 from hemline.errors import DataError, UsageError
-from hemline.files import write_whole
+from hemline.files import write_durable
 
 ManifestArgument = Annotated[
     Path, typer.Argument(help="A .parquet or .csv file, or a folder that holds one.")
@@ -77,7 +77,7 @@ def check(
     result = report.to_json()
     for file in output or ():
         if file.suffix.lower() == ".json":
-            write_whole(file, to_json(result, indent=1) + "\n")
+            write_durable(file, to_json(result, indent=1) + "\n")
         else:
             write_page(report, table, file)
     broken = report.count("broken")

@@ -8,7 +8,7 @@ from typing import Any
 
 from hemline.cli._common import natives_hushed, out, progress
 from hemline.errors import UsageError
-from hemline.files import write_whole
+from hemline.files import write_durable
 from hemline.types import Domain
 
 #: How many tags of each verdict a person is shown.
@@ -47,7 +47,7 @@ def probe(
     with progress("probing names of tags") as advance:
         result = probe_pictures(encoder, pictures, side, settings, boxes=boxes, advance=advance)
     if noise is not None:
-        write_whole(noise, noise_list(result))
+        write_durable(noise, noise_list(result))
         result["noise_list"] = str(noise)
     return result
 

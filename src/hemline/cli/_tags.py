@@ -10,7 +10,7 @@ import typer
 
 from hemline.cli._common import JsonOption, emit, out, progress, say, to_json
 from hemline.errors import UsageError
-from hemline.files import write_whole
+from hemline.files import write_durable
 
 #: How many values, conflicts and words a person is shown; --report has all.
 _SHOWN = 6
@@ -76,7 +76,7 @@ def tags(
             raise UsageError("--write-vocabulary takes no manifest; edit the file, then use it")
         if write_vocabulary.exists():
             raise UsageError(f"{write_vocabulary} is there already; name another file")
-        write_whole(write_vocabulary, SHIPPED["english"].read_bytes())
+        write_durable(write_vocabulary, SHIPPED["english"].read_bytes())
         written = {"vocabulary": str(write_vocabulary)}
         emit(written, json, lambda r: out(f"{r['vocabulary']}: edit it, then --vocabulary it"))
         return
@@ -98,7 +98,7 @@ def tags(
     if output is not None:
         result["manifest"] = str(made.write(output))
     if report is not None:
-        write_whole(report, to_json(result, indent=1) + "\n")
+        write_durable(report, to_json(result, indent=1) + "\n")
     emit(result, json, _tell)
     if not json and output is None:
         say("nothing is written; -o MANIFEST writes the tags")

@@ -111,13 +111,13 @@ def _can_serve() -> bool:
 
 def _serve(catalog: Path, photos: Sequence[Path], port: int, opening: bool) -> None:
     """Serves the shop until it is interrupted."""
-    from hemline.files import write_whole
+    from hemline.files import write_durable
     from hemline.service.run import serve
     from hemline.service.settings import Settings
 
     samples = catalog.parent / "samples"
     for number, photo in enumerate(photos):
-        write_whole(samples / f"photo-{number:02d}{photo.suffix}", photo.read_bytes())
+        write_durable(samples / f"photo-{number:02d}{photo.suffix}", photo.read_bytes())
 
     def ready(url: str) -> None:
         say(f"the shop is served at {url} (end with Ctrl-C)")

@@ -14,7 +14,7 @@ from hemline.cli._probe import probe as run_probe
 from hemline.cli._probe import tell_probe
 from hemline.cli._protocol import PROTOCOL_NAMES
 from hemline.errors import UsageError
-from hemline.files import write_whole
+from hemline.files import write_durable
 
 
 def evaluate(
@@ -142,7 +142,7 @@ def _write_errors(outcomes: list[Any], path: Path) -> None:
 
 
 def _write_json(result: Mapping[str, Any], path: Path) -> None:
-    write_whole(path, to_json(result, indent=2) + "\n")
+    write_durable(path, to_json(result, indent=2) + "\n")
 
 
 COMMANDS: Mapping[str, Callable[..., Any]] = {"evaluate": evaluate}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import threading
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hemline.bundle import DETECTOR, INFO_FILE, BundleInfo, read_info, verify
 from hemline.errors import BundleError, UsageError
+from hemline.files import durable_folder
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -176,13 +176,7 @@ class Bundle:
         target = Path(folder)
         if target.exists():
             raise UsageError(f"{target} is already there; name a new folder for the bundle")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        try:
-            shutil.copytree(self.folder, partial, dirs_exist_ok=True)
-            partial.chmod(0o755)
-            partial.rename(target)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
+        with durable_folder(target) as temporary:
+            shutil.copytree(self.folder, temporary, dirs_exist_ok=True)
+            temporary.chmod(0o755)  # the source may be read-only
         return Bundle(target, self.info)

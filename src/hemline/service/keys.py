@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from hemline.errors import DataError, UsageError
-from hemline.files import write_whole
+from hemline.files import write_durable
 
 FILE = "keys.json"
 Scope = Literal["read", "write"]
@@ -129,8 +129,7 @@ class KeyRing:
 
     def _write(self, keys: dict[str, Key]) -> None:
         rows = [asdict(key) for key in keys.values()]
-        write_whole(self._path, json.dumps({"keys": rows}, indent=1) + "\n")
-        os.chmod(self._path, 0o600)
+        write_durable(self._path, json.dumps({"keys": rows}, indent=1) + "\n", mode=0o600)
         self._stamp = None
         self._refresh()
 

@@ -14,7 +14,7 @@ from hemline.data.checking.findings import Finding
 from hemline.data.images import encode_jpeg, open_image
 from hemline.data.manifest import Manifest
 from hemline.errors import ImageError
-from hemline.files import write_whole
+from hemline.files import write_durable
 
 #: Examples with pictures, and examples in words, of each finding; pixels of a picture's long side.
 PICTURES, WORDS, SIDE = 8, 12, 160
@@ -37,7 +37,7 @@ def write_page(report: CheckReport, manifest: Manifest, path: Path) -> None:
     page = Template(template).substitute(
         title="What the check found", note=_note(report), body=body
     )
-    write_whole(path, page)
+    write_durable(path, page)
 
 
 def _note(report: CheckReport) -> str:

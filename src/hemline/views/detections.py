@@ -10,7 +10,7 @@ import numpy as np
 
 from hemline.data.garments import GROUPS, group_of
 from hemline.errors import ImageError
-from hemline.files import write_whole
+from hemline.files import write_durable
 from hemline.types import Detection, Image
 
 __all__ = ["draw_garments", "write_drawing"]
@@ -73,5 +73,5 @@ def write_drawing(path: Path, drawings: Sequence[Image]) -> Path:
         done, data = False, None
     if not done or data is None:
         raise ImageError(f"{path} can't be drawn; name a .png or .jpg file")
-    write_whole(path, data.tobytes())
+    write_durable(path, data.tobytes())
     return path

@@ -11,7 +11,7 @@ import numpy as np
 from hemline.catalog.catalog import Catalog
 from hemline.data.images import open_image
 from hemline.errors import ImageError
-from hemline.files import write_whole
+from hemline.files import write_durable
 from hemline.search.engine import Photo
 from hemline.types import Box, Image, SearchResult
 
@@ -34,7 +34,7 @@ def draw_results(
     done, data = cv2.imencode(path.suffix, cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
     if not done:
         raise ImageError(f"{path} can't be drawn; name a .png or .jpg file")
-    write_whole(path, data.tobytes())
+    write_durable(path, data.tobytes())
     return path
 
 

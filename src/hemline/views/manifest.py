@@ -13,7 +13,7 @@ import numpy.typing as npt
 from hemline.data.images import open_many
 from hemline.data.manifest import Manifest
 from hemline.errors import DataError, ImageError, UsageError, nearest
-from hemline.files import write_whole
+from hemline.files import write_durable
 from hemline.types import DOMAINS, SPLITS, Image, Record
 from hemline.views._manifest_cells import PAPER, draw, legend, words
 
@@ -228,5 +228,5 @@ def write_sheet(manifest: Manifest, path: Path, side: int = 256, *, pairs: bool 
         raise UsageError(f"a sheet is .png or .jpg, not {path.name!r}")
     sheet = draw_sheet(manifest, side, pairs=pairs)
     _, data = cv2.imencode(path.suffix.lower(), cv2.cvtColor(sheet.image, cv2.COLOR_RGB2BGR))
-    write_whole(path, data.tobytes())
+    write_durable(path, data.tobytes())
     return sheet

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from hemline.data.images import encode_jpeg
-from hemline.files import write_whole
+from hemline.files import write_durable
 from hemline.types import FloatArray, Image
 
 _PAPER, _INK, _FAINT = (250, 250, 248), (32, 33, 36), (120, 120, 124)
@@ -94,7 +94,7 @@ def write_sheet(path: Path, rows: Sequence[Row], title: str, note: str = "") -> 
     done, data = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
     if not done:
         raise OSError(f"the sheet {path} can't be encoded")
-    write_whole(path, data.tobytes())
+    write_durable(path, data.tobytes())
 
 
 def write_page(path: Path, rows: Sequence[Row], title: str, note: str = "") -> None:
@@ -103,7 +103,7 @@ def write_page(path: Path, rows: Sequence[Row], title: str, note: str = "") -> N
     page = Template(template).substitute(
         title=html.escape(title), note=html.escape(note), rows="\n".join(map(_row_html, rows))
     )
-    write_whole(path, page)
+    write_durable(path, page)
 
 
 def _row_html(row: Row) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from hemline.data.manifest import SCHEMA
 from hemline.errors import CatalogError, DataError, UsageError, nearest
-from hemline.files import write_whole
+from hemline.files import write_durable
 
 FILE = "feed.json"
 #: What hemline needs of a feed: its word → the columns that are taken for it, best first.
@@ -163,7 +163,7 @@ def remember(folder: Path, mapping: FeedMapping) -> None:
         "images": mapping.images,
         "crop": mapping.crop,
     }
-    write_whole(folder / FILE, json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
+    write_durable(folder / FILE, json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
 
 
 def understand(names: Iterable[str], mapping: FeedMapping, where: str) -> Columns:

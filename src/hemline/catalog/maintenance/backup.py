@@ -7,16 +7,16 @@ state is taken again.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hemline.catalog.images import Pictures, sync_folder
+from hemline.catalog.images import Pictures
 from hemline.catalog.intake import feed_map
 from hemline.catalog.store import StoreSpec
 from hemline.errors import CatalogError
+from hemline.files import publish_folder
 
 if TYPE_CHECKING:
     from hemline.catalog.catalog import Catalog
@@ -46,15 +46,15 @@ def backup(catalog: Catalog, target: Path, spec: StoreSpec, advance: Advance) ->
     partial = target.with_name(f".{target.name}.backup")  # a killed one is gone on with
     copies = Pictures(partial / "pictures")
     copies.folder.mkdir(parents=True, exist_ok=True)
-    _copy_pictures(catalog.pictures, copies, sorted(live.store.pictures()), advance)
+    first = live.store.pictures()
+    _copy_pictures(catalog.pictures, copies, sorted(first), advance)
     for _ in range(100):
         snapshot = partial / "store"
         shutil.rmtree(snapshot, ignore_errors=True)
         snapshot.mkdir()
         live.store.backup(snapshot)
         wanted = _wanted(snapshot, spec)
-        lacking = sorted(wanted - set(copies.names()))
-        _copy_pictures(catalog.pictures, copies, lacking, advance)
+        _copy_pictures(catalog.pictures, copies, sorted(wanted - first), advance)
         if wanted <= set(copies.names()) | _lost(live.store.pictures(), catalog.pictures):
             break
     else:
@@ -67,11 +67,7 @@ def backup(catalog: Catalog, target: Path, spec: StoreSpec, advance: Advance) ->
     snapshot.rmdir()
     if (folder / feed_map.FILE).exists():
         shutil.copy2(folder / feed_map.FILE, partial / feed_map.FILE)
-    if target.exists():
-        target.rmdir()
-    _sync_all(partial)
-    partial.rename(target)
-    sync_folder(target.parent)
+    publish_folder(partial, target)
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     return {"pictures": len(wanted), "bytes": size}
 
@@ -84,26 +80,17 @@ def _lost(rows: Iterable[str], pictures: Pictures) -> set[str]:
 def _copy_pictures(
     source: Pictures, target: Pictures, digests: Sequence[str], advance: Advance
 ) -> None:
-    """Copies are never changed, so one that is there in full length needs no second copying."""
+    """Copies files that the target lacks.
+
+    A file never changes, so one that is there in full length is complete; a shorter one is what a
+    power cut left of an earlier run, as nothing is synced before the backup is complete.
+    """
     for done, digest in enumerate(digests, start=1):
         path, copy = source.path(digest), target.path(digest)
         copy.parent.mkdir(exist_ok=True)
-        rough = copy.with_suffix(".part")
         try:
-            if not copy.exists():
-                shutil.copyfile(path, rough)
-                os.replace(rough, copy)
+            if not copy.exists() or copy.stat().st_size != path.stat().st_size:
+                shutil.copyfile(path, copy)
         except FileNotFoundError:
-            rough.unlink(missing_ok=True)  # removed meanwhile
+            pass  # removed meanwhile
         advance(done, len(digests))
-
-
-def _sync_all(folder: Path) -> None:
-    """Brings every file of a folder to the disk."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        else:
-            sync_folder(path)
-    sync_folder(folder)

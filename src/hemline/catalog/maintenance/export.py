@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +13,7 @@ import pyarrow.parquet as pq
 from hemline.catalog.intake.ingest import batches
 from hemline.catalog.store import Row
 from hemline.errors import UsageError
+from hemline.files import durable_file
 
 if TYPE_CHECKING:
     from hemline.catalog.catalog import Catalog
@@ -42,23 +41,18 @@ def export(
     if vectors:
         fields |= {"embedding": pa.list_(pa.float32(), store.dim), "norm": pa.float32()}
     schema = pa.schema(list(fields.items()))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rough = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
     total, written = store.counts().pictures, 0
     items: set[str] = set()
-    try:
-        with pq.ParquetWriter(rough, schema, compression="zstd") as writer:
-            for rows in batches(store.rows(), _ROWS):
-                places = [_place(catalog, row, path) for row in rows]
-                table = _table(rows, places, columns, vectors, schema)
-                writer.write_table(table)
-                written += len(rows)
-                items.update(row.item_id for row in rows)
-                advance(min(written, total), total)
-        os.replace(rough, path)
-    except BaseException:
-        rough.unlink(missing_ok=True)
-        raise
+    with (
+        durable_file(path) as stream,
+        pq.ParquetWriter(stream, schema, compression="zstd") as writer,
+    ):
+        for rows in batches(store.rows(), _ROWS):
+            places = [_place(catalog, row, path) for row in rows]
+            writer.write_table(_table(rows, places, columns, vectors, schema))
+            written += len(rows)
+            items.update(row.item_id for row in rows)
+            advance(min(written, total), total)
     return {"pictures": written, "items": len(items), "bytes": path.stat().st_size}
 
 

@@ -22,6 +22,7 @@ from hemline.catalog.intake.opening import alike
 from hemline.catalog.maintenance.health import embed_copies
 from hemline.catalog.store import Row, Store, StoreSpec
 from hemline.errors import BundleError, CatalogBusy, CatalogError
+from hemline.files import publish_folder
 
 if TYPE_CHECKING:
     from hemline.catalog.catalog import Catalog
@@ -101,7 +102,7 @@ def _begin(folder: Path, bundle: Bundle, spec: StoreSpec) -> Path:
     rough.mkdir()
     bundle.copy_to(rough / "bundle")
     spec.create(rough, bundle.fingerprint, bundle.info.embedding_dim).close()
-    rough.rename(place)
+    publish_folder(rough, place)
     return place
 
 

@@ -8,14 +8,12 @@ all is taken again. The index isn't copied: it can be derived.
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hemline.catalog.images import sync_folder
 from hemline.catalog.segments import SegmentError, Segments
 from hemline.catalog.store import Advance
 from hemline.catalog.stores._database import FILE, connect
@@ -74,8 +72,6 @@ def _copy(db: sqlite3.Connection, segments: Segments, folder: Path, advance: Adv
         target.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
     finally:
         target.close()
-    with (folder / FILE).open("rb+") as file:
-        os.fsync(file.fileno())
     own = Segments(folder, segments.dim, segments.rows)
     own.folder.mkdir()
     sizes = [count * segments.record_bytes for _, count in counts]
@@ -90,7 +86,3 @@ def _copy(db: sqlite3.Connection, segments: Segments, folder: Path, advance: Adv
                 file.write(data)
                 left, done = left - len(data), done + len(data)
                 advance(done, sum(sizes))
-            file.flush()
-            os.fsync(file.fileno())
-    sync_folder(own.folder)
-    sync_folder(folder)

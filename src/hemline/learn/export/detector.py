@@ -17,7 +17,7 @@ import torch
 from hemline.bundle import DETECTOR, BundleInfo, DetectorInfo, read_info, write_info
 from hemline.data.preprocess import prepare
 from hemline.errors import BundleError, TrainingError, UsageError, nearest
-from hemline.files import write_whole
+from hemline.files import write_durable
 from hemline.learn.detection.network import DetectorNetwork, Outputs
 from hemline.learn.detection.runs import DetectorRun, load_detector
 from hemline.learn.export import graphs
@@ -114,7 +114,7 @@ def _rewrite_card(bundle: Path, info: BundleInfo) -> None:
     last = (rest or head)[start:] if start >= 0 else ""
     if not rest and start >= 0:
         head = head[:start]
-    write_whole(file, head + "\n".join(detector_card(info)) + "\n" + last)
+    write_durable(file, head + "\n".join(detector_card(info)) + "\n" + last)
 
 
 def put_detector(
@@ -143,7 +143,7 @@ def put_detector(
         network, {"images": torch.randn(2, 3, side, side)}, {"images"}, list(Outputs._fields)
     )
     graphs.shrink(graph, precision)
-    write_whole(folder / FILE, graphs.alone(graph))
+    write_durable(folder / FILE, graphs.alone(graph))
     loss = _compare(network, folder / FILE, images)
     if precision == "float32" and loss["max_abs_error"] > TOLERANCE:
         raise TrainingError(
