@@ -83,7 +83,7 @@ def test_each_option_learns_and_is_kept(name: str, form: str, tmp_path: Path) ->
         torch.testing.assert_close(embedding.norm(dim=1), torch.ones(len(embedding)))
     assert (shop.norm > 0).all()
     assert (street.local is not None) == model.reranks
-    assert (shop.weights is not None) <= model.uses_tags
+    assert (shop.attention is not None) <= model.uses_tags
 
     save_file(model.state_dict(), tmp_path / "state.safetensors")
     other = build(name, seed=9, config=config).eval()

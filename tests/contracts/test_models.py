@@ -46,9 +46,9 @@ def test_shapes_and_values(name: str) -> None:
         for embedding in (street.embedding, shop.embedding):
             assert embedding.isfinite().all()
             torch.testing.assert_close(embedding.norm(dim=1), torch.ones(len(embedding)))
-        if shop.weights is not None:
-            torch.testing.assert_close(shop.weights.sum(dim=1), torch.ones(M))
-            assert (shop.weights >= 0).all()
+        if shop.attention is not None:
+            torch.testing.assert_close(shop.attention.sum(dim=1), torch.ones(M))
+            assert (shop.attention >= 0).all()
         assert model.distances(street, shop).shape == (B, M)
         assert (street.local is not None) == model.reranks
 
@@ -85,8 +85,8 @@ def test_reranking_gives_the_distances_of_training(name: str) -> None:
     rows = [model.rerank(local, contexts) for local in street.local]
     distances = torch.stack([row.distance for row in rows])
     torch.testing.assert_close(distances, model.distances(street, shop), atol=1e-5, rtol=1e-4)
-    assert rows[0].weights.shape == (M, street.local.shape[2])
-    torch.testing.assert_close(rows[0].weights.sum(dim=1), torch.ones(M))
+    assert rows[0].attention.shape == (M, street.local.shape[2])
+    torch.testing.assert_close(rows[0].attention.sum(dim=1), torch.ones(M))
 
 
 @every_model

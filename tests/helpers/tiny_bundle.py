@@ -41,7 +41,7 @@ def _save(path: Path, nodes: list, inputs: dict, outputs: dict, constants: dict)
     onnx.save(model, path)
 
 
-def _trunk() -> list:
+def _backbone() -> list:
     """images (B,3,S,S) → local (B,C,L): one vector for each quarter of the picture."""
     half = SIZE // 2
     return [
@@ -67,7 +67,7 @@ def make_tiny_bundle(
     """Writes the bundle to ``folder`` and gives it back."""
     folder.mkdir(parents=True, exist_ok=True)
     w = weights(seed)
-    trunk = {
+    backbone = {
         "conv": w["conv"],
         "bias": w["bias"],
         "flat": np.array([0, CHANNELS, LOCATIONS], np.int64),
@@ -77,10 +77,10 @@ def make_tiny_bundle(
     mean = helper.make_node("ReduceMean", ["local"], ["vector"], axes=[2], keepdims=0)
     out = {"embedding": ["B", CHANNELS]}
     street_out = dict(out, local=["B", CHANNELS, LOCATIONS]) if reranks else out
-    _save(folder / "street.onnx", [*_trunk(), mean, *_NORMALISE], images, street_out, trunk)
+    _save(folder / "street.onnx", [*_backbone(), mean, *_NORMALISE], images, street_out, backbone)
 
     norm = helper.make_node("Squeeze", ["length", "one"], ["norm"])
-    shop_constants = dict(trunk, one=np.array([1], np.int64))
+    shop_constants = dict(backbone, one=np.array([1], np.int64))
     shop_out = dict(out, norm=["B"])
     pooling = [mean]
     if tags:
@@ -96,7 +96,7 @@ def make_tiny_bundle(
         ]
     _save(
         folder / "shop.onnx",
-        [*_trunk(), *pooling, *_NORMALISE, norm],
+        [*_backbone(), *pooling, *_NORMALISE, norm],
         images,
         shop_out,
         shop_constants,

@@ -276,20 +276,20 @@ class CheckpointEncoder:
         ]
         if not outs:
             return ShopEncoding(_empty(0, self.embedding_dim), _empty(0), None)
-        weights = [out.weights for out in outs if out.weights is not None]
+        attention = [out.attention for out in outs if out.attention is not None]
         return ShopEncoding(
             _array(torch.cat([out.embedding for out in outs])),
             _array(torch.cat([out.norm for out in outs])),
-            _array(torch.cat(weights)) if weights else None,
+            _array(torch.cat(attention)) if attention else None,
         )
 
     @torch.inference_mode()
     def rerank(self, local: FloatArray, contexts: FloatArray) -> RerankResult:
-        """local (C, L), contexts (K, C) → distance (K,), weights (K, L)."""
+        """local (C, L), contexts (K, C) → distance (K,), attention (K, L)."""
         out = self.model.rerank(
             torch.from_numpy(local).to(self.device), torch.from_numpy(contexts).to(self.device)
         )
-        return RerankResult(_array(out.distance), _array(out.weights))
+        return RerankResult(_array(out.distance), _array(out.attention))
 
 
 def _array(tensor: Tensor) -> FloatArray:

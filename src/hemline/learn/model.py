@@ -38,19 +38,19 @@ class ShopOutput(NamedTuple):
     Attributes:
         embedding: (B, D), L2-normalised.
         norm: (B,) length before normalisation; embedding × norm is the context of re-ranking.
-        weights: (B, L) attention over locations where tags attend, else None.
+        attention: (B, L) over locations where tags attend, rows sum to 1, else None.
     """
 
     embedding: Tensor
     norm: Tensor
-    weights: Tensor | None = None
+    attention: Tensor | None = None
 
 
 class RerankOutput(NamedTuple):
-    """distance (K,) of the query to each candidate, weights (K, L) over the query's locations."""
+    """distance (K,) of the query to each candidate, attention (K, L) over its locations."""
 
     distance: Tensor
-    weights: Tensor
+    attention: Tensor
 
 
 class Prediction(NamedTuple):
@@ -189,10 +189,10 @@ class RetrievalModel(nn.Module, ABC):
 
     @abstractmethod
     def encode_shop(self, images: Tensor, tags: Tensor) -> ShopOutput:
-        """(B, 3, H, W), (B, T) → embedding (B, D), norm (B,), weights (B, L) or None."""
+        """(B, 3, H, W), (B, T) → embedding (B, D), norm (B,), attention (B, L) or None."""
 
     def rerank(self, local: Tensor, contexts: Tensor) -> RerankOutput:
-        """local (C, L), contexts (K, C) → distance (K,), weights (K, L)."""
+        """local (C, L), contexts (K, C) → distance (K,), attention (K, L)."""
         raise TypeError(f"{type(self).__name__} does not re-rank")
 
     def distances(self, street: StreetOutput, shop: ShopOutput) -> Tensor:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from helpers import needs
-from hemline.learn.backbones import BackboneConfig, build_trunk
+from hemline.learn.backbones import BackboneConfig, build_backbone
 
 ROOT = Path(__file__).parents[3]
 SHARED = Path(os.environ.get("HEMLINE_SHARED", ROOT.parent / "shared"))
@@ -21,12 +21,13 @@ def test_folded_weights_tell_pictures_apart() -> None:
     config = BackboneConfig(
         name="mobilenetv2_100", weights=str(WEIGHTS), cut="blocks.4", pad_type="same"
     )
-    trunk = build_trunk(config, 96)
-    assert (trunk.channels, trunk.grid) == (1280, (3, 3))
+    backbone = build_backbone(config, 96)
+    assert (backbone.channels, backbone.grid) == (1280, (3, 3))
     up = torch.linspace(-1, 1, 96).expand(1, 3, 96, 96)
     with torch.no_grad():
         features = [
-            trunk.upper.eval()(trunk.shared.eval()(x)).mean((2, 3)) for x in (up, up.mT, up.flip(3))
+            backbone.upper.eval()(backbone.shared.eval()(x)).mean((2, 3))
+            for x in (up, up.mT, up.flip(3))
         ]
     similar = torch.cosine_similarity(features[0], features[2])
     other = torch.cosine_similarity(features[0], features[1])

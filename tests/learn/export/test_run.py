@@ -113,7 +113,7 @@ def test_the_description_says_what_it_is(run: Path, bundle: Path, manifest: Mani
     assert manifest.fingerprint() in card
 
 
-def test_the_shared_trunk_is_stored_once(run: Path, bundle: Path) -> None:
+def test_the_shared_backbone_is_stored_once(run: Path, bundle: Path) -> None:
     model = load_run(run).model
     own = sum(p.numel() for p in model.parameters()) * 4
     assert (bundle / "weights.bin").stat().st_size < 1.1 * own

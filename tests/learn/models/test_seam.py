@@ -57,7 +57,7 @@ def test_each_form_learns_all_it_has(options: dict[str, Any]) -> None:
     shop = model.encode_shop(batch.shop, batch.tags)
     street = model.encode_street(batch.street)
     assert model.reranks == options.get("context", True)
-    assert (shop.weights is not None) == options.get("tags", True)
+    assert (shop.attention is not None) == options.get("tags", True)
     assert street.embedding.shape == shop.embedding.shape == (4, 32)
 
 

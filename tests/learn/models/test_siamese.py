@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hemline.learn.backbones import BackboneConfig, build_trunk
+from hemline.learn.backbones import BackboneConfig, build_backbone
 from hemline.learn.model import MODELS, Batch, RetrievalModel
 
 SPEC = MODELS["siamese"]
@@ -22,10 +22,10 @@ def build(**config: object) -> RetrievalModel:
 
 def test_the_published_size() -> None:
     """VGG-19's convolutions have 20,024,384 parameters, its first layer 25,088 × 4,096 + 4,096."""
-    trunk = build_trunk(BackboneConfig(name="vgg19"), 224)
-    convolutions = sum(p.numel() for m in (trunk.shared, trunk.upper) for p in m.parameters())
+    backbone = build_backbone(BackboneConfig(name="vgg19"), 224)
+    convolutions = sum(p.numel() for m in (backbone.shared, backbone.upper) for p in m.parameters())
     assert convolutions == 20_024_384
-    assert trunk.channels * trunk.grid[0] * trunk.grid[1] == 25_088
+    assert backbone.channels * backbone.grid[0] * backbone.grid[1] == 25_088
     assert SPEC.configure({}).first == 4096
 
 
@@ -43,7 +43,7 @@ def test_the_first_layer_comes_with_the_weights(name: str, tmp_path: Path) -> No
 
     spec = {"backbone": "vgg11" if name.startswith("pre") else "test_efficientnet"}
     model = build(**spec)
-    channels = build_trunk(BackboneConfig(name=spec["backbone"]), 64).channels
+    channels = build_backbone(BackboneConfig(name=spec["backbone"]), 64).channels
     side = round((model.first.in_features / channels) ** 0.5)
     weight, bias = torch.randn_like(model.first.weight), torch.randn(8)
     shaped = weight.view(8, channels, side, side) if name.startswith("pre") else weight

@@ -82,7 +82,7 @@ def test_before_its_stage_attention_is_not_there() -> None:
     batch = make_batch()
     model.set_stage("YNet")
     shop = model.encode_shop(batch.shop, batch.tags)
-    assert shop.weights is None
+    assert shop.attention is None
     maps = model.shop(model.shared(batch.shop)).mean(dim=(2, 3))
     torch.testing.assert_close(shop.norm, maps.norm(dim=1))
     torch.testing.assert_close(shop.embedding, maps / maps.norm(dim=1, keepdim=True))
@@ -90,7 +90,7 @@ def test_before_its_stage_attention_is_not_there() -> None:
     with pytest.raises(TypeError, match="re-rank"):
         model.rerank(torch.zeros(256, 4), torch.zeros(1, 256))
     model.set_stage("TagYNet")
-    assert model.encode_shop(batch.shop, batch.tags).weights is not None
+    assert model.encode_shop(batch.shop, batch.tags).attention is not None
     assert not model.reranks
 
 
@@ -180,7 +180,7 @@ def test_frozen_normalisation_stays_in_evaluation_mode() -> None:
     assert any(m.training for m in model.modules() if isinstance(m, nn.Conv2d))
 
 
-def test_the_frozen_trunk_stays_in_evaluation_mode() -> None:
+def test_the_frozen_backbone_stays_in_evaluation_mode() -> None:
     model = build("tagynet")
     model.begin_stage(model.stages()[1])
     for _ in range(2):  # as a trainer does around validation
@@ -211,7 +211,7 @@ def test_without_tags() -> None:
     model = build("ctxynet", tags=()).eval()
     assert [stage.name for stage in model.stages()] == ["YNet", "CtxYNet"]
     shop = model.encode_shop(torch.randn(2, 3, 64, 64), torch.zeros(2, 0))
-    assert shop.weights is None
+    assert shop.attention is None
     assert model.reranks
 
 

@@ -1,4 +1,4 @@
-"""Backbones: NIN and VGG-CNN-S as published, and timm's behind one adapter, all as a `Trunk`."""
+"""Backbones: NIN and VGG-CNN-S as published, and timm's behind one adapter, all as a `Backbone`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from hemline.errors import UsageError
-from hemline.learn.backbones.base import Trunk, Units, cut_units
+from hemline.learn.backbones.base import Backbone, Units, cut_units
 from hemline.learn.backbones.config import BackboneConfig
 from hemline.learn.backbones.nin import CUT as NIN_CUT
 from hemline.learn.backbones.nin import nin_units
@@ -15,12 +15,12 @@ from hemline.learn.backbones.timm_backbone import load_weights, timm_units
 from hemline.learn.backbones.vgg_cnn_s import CUT as VGG_CUT
 from hemline.learn.backbones.vgg_cnn_s import vgg_cnn_s_units
 
-__all__ = ["BackboneConfig", "Trunk", "build_trunk"]
+__all__ = ["Backbone", "BackboneConfig", "build_backbone"]
 
 _OWN = {"nin": (nin_units, NIN_CUT), "vgg_cnn_s": (vgg_cnn_s_units, VGG_CUT)}
 
 
-def build_trunk(config: BackboneConfig, size: int) -> Trunk:
+def build_backbone(config: BackboneConfig, size: int) -> Backbone:
     """The backbone a configuration names, cut for the Y, for pictures of ``size`` pixels.
 
     Raises:

@@ -18,7 +18,7 @@ Units = Sequence[tuple[str, nn.Module]]
 
 
 @dataclass(frozen=True, slots=True)
-class Trunk:
+class Backbone:
     """A backbone cut in two.
 
     Attributes:
@@ -79,7 +79,7 @@ class Tapped(nn.Module):
 
 def cut_units(
     name: str, units: Units, cut: str, end: str | None, size: int, taps: Sequence[str] = ()
-) -> Trunk:
+) -> Backbone:
     """Cuts after the unit ``cut`` and drops what follows the unit ``end``.
 
     Args:
@@ -125,7 +125,7 @@ def cut_units(
             f"{name} ends in a tensor of shape {tuple(features.shape)}; (B, C, H, W) is needed"
         )
     _, channels, height, width = features.shape
-    return Trunk(shared, upper, channels, (height, width), blocks or (channels,))
+    return Backbone(shared, upper, channels, (height, width), blocks or (channels,))
 
 
 def run_once(module: nn.Module, size: int) -> Tensor:

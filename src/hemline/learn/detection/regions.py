@@ -17,10 +17,10 @@ from torch.nn import functional
 
 from hemline.data.preprocess import Preprocessing, resize_square
 from hemline.errors import UsageError
-from hemline.learn.backbones import BackboneConfig, build_trunk
+from hemline.learn.backbones import BackboneConfig, build_backbone
 from hemline.learn.checkpoint import load_run
 from hemline.learn.detection.boxes import Floats
-from hemline.learn.layers.windows import max_windows
+from hemline.learn.layers.adaptive_pooling import adaptive_max_pool
 from hemline.learn.models.darn import Darn, Responses, SubNetwork
 from hemline.learn.training.batches import normalise
 from hemline.types import FloatArray, Image
@@ -95,7 +95,7 @@ class _BackboneParts(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         stages = self.network(images).split(self.blocks, dim=1)
-        return _joined([stages[-1].mean(dim=(2, 3)), max_windows(stages[0], 3)])
+        return _joined([stages[-1].mean(dim=(2, 3)), adaptive_max_pool(stages[0], 3)])
 
 
 class _DarnParts(nn.Module):
@@ -120,8 +120,8 @@ def _ready(network: nn.Module) -> nn.Module:
 def backbone_regions(config: BackboneConfig, size: int = 96, name: str = "") -> NetworkRegions:
     """Features of a pre-trained backbone (R-CNN's "pre-trained CNN"): its last stage evenly
     averaged, and the 3×3 windows of that stage or of the first one tapped, each of unit length."""
-    trunk = build_trunk(config, size)
-    network = _BackboneParts(nn.Sequential(trunk.shared, trunk.upper), trunk.blocks)
+    backbone = build_backbone(config, size)
+    network = _BackboneParts(nn.Sequential(backbone.shared, backbone.upper), backbone.blocks)
     return NetworkRegions(name or config.name, _ready(network), Preprocessing(size=size))
 
 

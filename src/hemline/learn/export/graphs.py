@@ -1,6 +1,6 @@
 """ONNX graphs of a model, and the one file of weights that they share.
 
-Every large constant moves to ``weights.bin``; equal ones are stored once, so a trunk that two
+Every large constant moves to ``weights.bin``; equal ones are stored once, so a backbone that two
 towers share costs its bytes once. Smaller precisions change what is stored and put the way back in
 front of its use: ONNX Runtime folds that at loading, so all computing stays in float32.
 """
@@ -48,7 +48,7 @@ class _Shop(nn.Module):
     def forward(self, images: Tensor, tags: Tensor) -> tuple[Tensor, ...]:
         out = self.model.encode_shop(images, tags)
         first = (out.embedding, out.norm)
-        return first if out.weights is None else (*first, out.weights)
+        return first if out.attention is None else (*first, out.attention)
 
 
 class _PlainShop(_Shop):
@@ -63,7 +63,7 @@ class _Rerank(nn.Module):
 
     def forward(self, local: Tensor, contexts: Tensor) -> tuple[Tensor, Tensor]:
         out = self.model.rerank(local, contexts)
-        return out.distance, out.weights
+        return out.distance, out.attention
 
 
 def trace(model: RetrievalModel) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from torch.nn import functional
 from hemline.bundle import BundleInfo
 from hemline.data.preprocess import Preprocessing, Triple
 from hemline.errors import UsageError, nearest
-from hemline.learn.backbones import BackboneConfig, build_trunk
+from hemline.learn.backbones import BackboneConfig, build_backbone
 from hemline.learn.backbones.timm_backbone import load_weights
 from hemline.learn.export.writer import check_goal, write_bundle
 from hemline.learn.model import Batch, RetrievalModel, ShopOutput, Stage, StreetOutput
@@ -253,8 +253,10 @@ def _baseline(name: str, weights: Path | None) -> Found:
         network: nn.Module = nn.Sequential(whole.features, whole.avgpool, nn.Flatten(), head)
         mean, std = IMAGENET_MEAN, IMAGENET_STD
     else:
-        trunk = build_trunk(BackboneConfig(name=name, weights=str(weights)), 224)
-        network = nn.Sequential(trunk.shared, trunk.upper, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        backbone = build_backbone(BackboneConfig(name=name, weights=str(weights)), 224)
+        network = nn.Sequential(
+            backbone.shared, backbone.upper, nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        )
         mean, std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
     preprocessing = _spec(224, "crop", 0.875, "bilinear", mean, std)
     return Found(network, preprocessing, _versions("torch"))

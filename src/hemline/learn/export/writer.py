@@ -141,7 +141,7 @@ def compare(
             assert street.local is not None
             contexts = shop.embedding * shop.norm[:, None]
             reranked = model.rerank(street.local[0], contexts)
-            expected["rerank"] = [reranked.distance, reranked.weights]
+            expected["rerank"] = [reranked.distance, reranked.attention]
             feeds["rerank"] = {"local": street.local[0].numpy(), "contexts": contexts.numpy()}
     for role, session in sessions.items():
         outputs = session.run(None, feeds[role])

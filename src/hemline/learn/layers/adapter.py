@@ -1,4 +1,4 @@
-"""What is a domain's own on top of a shared trunk: a narrow detour that starts as nothing.
+"""What is a domain's own on top of a shared backbone: a narrow detour that starts as nothing.
 
 N. Houlsby et al., "Parameter-Efficient Transfer Learning for NLP", ICML 2019,
 https://arxiv.org/abs/1902.00751.

@@ -55,12 +55,12 @@ def attend(local: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
         scores: (B, L), or (B, M, L) for M ways to look at each.
 
     Returns:
-        The vectors (B, C) or (B, M, C), and the weights, shaped like ``scores``.
+        The vectors (B, C) or (B, M, C), and the attention, shaped like ``scores``.
     """
-    weights = scores.softmax(dim=-1)  # Eq. 2, 5
-    if weights.ndim == 2:
-        return torch.bmm(local, weights.unsqueeze(2)).squeeze(2), weights  # Eq. 3
-    return torch.bmm(weights, local.transpose(1, 2)), weights  # Eq. 6
+    attention = scores.softmax(dim=-1)  # Eq. 2, 5
+    if attention.ndim == 2:
+        return torch.bmm(local, attention.unsqueeze(2)).squeeze(2), attention  # Eq. 3
+    return torch.bmm(attention, local.transpose(1, 2)), attention  # Eq. 6
 
 
 class TagAttention(nn.Module):
@@ -74,7 +74,7 @@ class TagAttention(nn.Module):
         self.weight = nn.Parameter(torch.empty(tags, channels).normal_(0.0, WEIGHT_STD))
 
     def forward(self, local: Tensor, tags: Tensor) -> tuple[Tensor, Tensor]:
-        """local (B, C, L), tags (B, T) → vectors (B, C), weights (B, L)."""
+        """local (B, C, L), tags (B, T) → vectors (B, C), attention (B, L)."""
         return attend(local, tag_scores(local, tags.to(local.dtype), self.weight))
 
 
@@ -99,7 +99,7 @@ class ContextAttention(nn.Module):
             self.scale = nn.Parameter(torch.tensor(1.0))
 
     def forward(self, local: Tensor, contexts: Tensor) -> tuple[Tensor, Tensor]:
-        """local (B, C, L), contexts (M, C) → vectors (B, M, C), weights (B, M, L)."""
+        """local (B, C, L), contexts (M, C) → vectors (B, M, C), attention (B, M, L)."""
         if self.alignment == "linear":
             scores = linear_scores(local, contexts, self.v, self.u)
         else:
@@ -114,8 +114,8 @@ class ContextAttention(nn.Module):
             contexts: (M, C) shop vectors before normalisation.
 
         Returns:
-            distances (B, M), weights (B, M, L).
+            distances (B, M), attention (B, M, L).
         """
-        seen, weights = self(local, contexts)
+        seen, attention = self(local, contexts)
         gap = functional.normalize(seen, dim=2) - functional.normalize(contexts, dim=1)
-        return torch.linalg.vector_norm(gap, dim=2), weights
+        return torch.linalg.vector_norm(gap, dim=2), attention

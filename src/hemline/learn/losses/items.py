@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional
 
-from hemline.learn.layers.items import OfItems
+from hemline.learn.layers.item_table import ItemTable
 
 
-class ProxyAnchor(OfItems):
+class ProxyAnchor(ItemTable):
     """A learned proxy for each item; zero until its item is seen.
 
     Args:
@@ -67,7 +67,7 @@ class ProxyAnchor(OfItems):
         self.proxies.add_(unseen * functional.normalize(begun, dim=1))
 
 
-class Centroids(OfItems):
+class Centroids(ItemTable):
     """The running mean of each item's shop embeddings.
 
     Args:

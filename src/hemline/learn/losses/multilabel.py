@@ -39,9 +39,9 @@ def known_values(tags: Tensor, names: Tensor) -> Tensor:
 def guesses(names: Tensor) -> Tensor:
     """(T,) logits of guessing: one in as many as a name has values, from names (T,).
 
-    As a tagger's first biases they keep it from learning first, by every weight below it, that most
-    values are absent (https://arxiv.org/abs/1708.02002, section 3.3): an ImageNet trunk loses what
-    it knows that way. Not in the AHBN paper.
+    As the initial biases of a tagger they keep it from first learning that most values are absent,
+    which would overwrite an ImageNet backbone (https://arxiv.org/abs/1708.02002, section 3.3). Not
+    in the AHBN paper.
     """
     # Not torch.bincount, which has no meta kernel: `hemline models` builds without memory.
     counts = torch.zeros_like(names).scatter_add(0, names, torch.ones_like(names))

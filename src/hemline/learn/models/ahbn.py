@@ -10,8 +10,8 @@ paper              here
 ================== ==========================================================================
 III-B, Eq. 1       ``appearance``, `hemline.learn.losses.multilabel`
 III-C, Eq. 2       ``location``, `hemline.learn.layers.hourglass`, `hemline.learn.losses.heatmap`
-III-D, Eq. 3-11    ``meeting`` (`hemline.learn.layers.meeting`)
-Eq. 12             ``identity`` (`hemline.learn.layers.items`)
+III-D, Eq. 3-11    ``meeting`` (`hemline.learn.layers.branch_fusion`)
+Eq. 12             ``identity`` (`hemline.learn.layers.item_table`)
 IV-C               stages ``attributes`` and ``landmarks``, then ``joint``
 Table I            the options of `AHBNConfig`; docs/models/ahbn.md has the rows
 ================== ==========================================================================
@@ -38,11 +38,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hemline.data.preprocess import Preprocessing, Triple
-from hemline.learn.backbones import BackboneConfig, build_trunk
+from hemline.learn.backbones import BackboneConfig, build_backbone
+from hemline.learn.layers.branch_fusion import Attention, BranchFusion, Fusion
 from hemline.learn.layers.channel_attention import Gate
 from hemline.learn.layers.hourglass import StackedHourglass
-from hemline.learn.layers.items import ItemClassifier
-from hemline.learn.layers.meeting import Attention, Fusion, Meeting
+from hemline.learn.layers.item_table import ItemClassifier
 from hemline.learn.losses.heatmap import heatmap_loss, points_of
 from hemline.learn.losses.multilabel import guesses, known_values, multilabel_loss, name_numbers
 from hemline.learn.model import (
@@ -153,10 +153,10 @@ class AHBN(RetrievalModel):
         self.register_buffer("names", name_numbers(vocabulary), persistent=False)
         points, channels = len(LANDMARKS), 0
         if config.branches != "location":
-            trunk = build_trunk(config.backbone, config.size)
-            self.appearance = nn.Sequential(trunk.shared, trunk.upper)
-            self.grid = trunk.grid
-            channels = trunk.channels
+            backbone = build_backbone(config.backbone, config.size)
+            self.appearance = nn.Sequential(backbone.shared, backbone.upper)
+            self.grid = backbone.grid
+            channels = backbone.channels
             if config.attributes and vocabulary:
                 self.tagger = nn.Linear(channels, len(vocabulary))
                 with torch.no_grad():
@@ -176,7 +176,7 @@ class AHBN(RetrievalModel):
         self.spatial: nn.Module | None = None
         if config.branches == "both":
             assert self.grid is not None
-            self.meeting = Meeting(
+            self.meeting = BranchFusion(
                 channels,
                 located,
                 self.grid,

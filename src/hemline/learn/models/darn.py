@@ -11,8 +11,8 @@ Section 4.1, Figure 4        `SubNetwork`: NIN of five convolutions, FC1, FC2, a
 "tree-structured layers"     `hemline.learn.layers.attribute_tree.AttributeTree`
 cross-entropy, missing = 0   `hemline.learn.losses.attributes.attribute_loss`
 Eq. 1                        `Darn.loss` (`hemline.learn.losses.triplet.triplet_loss`)
-3 × 3 × f_n local features   `hemline.learn.layers.windows.max_windows`
-Section 4.3, l2 and PCA      `SubNetwork.joined`, `hemline.learn.layers.principal.Principal`
+3 × 3 × f_n local features   `hemline.learn.layers.adaptive_pooling.adaptive_max_pool`
+Section 4.3, l2 and PCA      `SubNetwork.joined`, `hemline.learn.layers.pca.PrincipalComponents`
 Section 5.1, AN, ARN, DARN   ``ladder``; "with Conv5", "with Conv4-5": ``local``
 ============================ ====================================================================
 
@@ -46,9 +46,9 @@ from hemline.data.preprocess import Preprocessing, Triple
 from hemline.errors import UsageError
 from hemline.learn.backbones.base import run_once
 from hemline.learn.backbones.nin_five import MLPCONVS, WIDTHS, nin_five_units
+from hemline.learn.layers.adaptive_pooling import adaptive_max_pool
 from hemline.learn.layers.attribute_tree import AttributeTree, group_attributes
-from hemline.learn.layers.principal import Principal
-from hemline.learn.layers.windows import max_windows
+from hemline.learn.layers.pca import PrincipalComponents
 from hemline.learn.losses.attributes import attribute_loss
 from hemline.learn.losses.mining import Negatives, mine
 from hemline.learn.losses.triplet import triplet_loss
@@ -180,10 +180,10 @@ class SubNetwork(nn.Module):
     def forward(self, images: Tensor) -> Responses:
         """(B, 3, S, S) → what the losses and the search read."""
         conv4 = self.lower(images)
-        conv5 = max_windows(self.conv5(conv4), GRID)  # (B, C, 3, 3)
+        conv5 = adaptive_max_pool(self.conv5(conv4), GRID)  # (B, C, 3, 3)
         fc1 = self.fc1(conv5.flatten(1))
         fc2 = self.fc2(self.dropout(fc1))
-        return Responses(max_windows(conv4, GRID), conv5, fc1, self.tree(self.dropout(fc2)))
+        return Responses(adaptive_max_pool(conv4, GRID), conv5, fc1, self.tree(self.dropout(fc2)))
 
     def joined(self, responses: Responses) -> Tensor:
         """Section 4.3: each part L2-normalised, then joined: (B, C) of unit length."""
@@ -231,7 +231,7 @@ class Darn(RetrievalModel):
         if config.weights is not None:
             for name, own in self.networks.items():
                 take_network(own, name, Path(config.weights).expanduser())
-        self.reduction = Principal(network.width, min(config.dimensions, network.width))
+        self.reduction = PrincipalComponents(network.width, min(config.dimensions, network.width))
         self.register_buffer("stage_index", torch.tensor(0))
         self.register_load_state_dict_post_hook(_stage_from_state)  # type: ignore[no-untyped-call]
         self.set_stage(PCA)

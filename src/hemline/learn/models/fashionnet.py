@@ -11,7 +11,7 @@ without landmarks (``gate: false``), and as TripletVGG also without attributes.
 paper              here
 ================== ==========================================================================
 global branch      ``whole``: fc6 of the last convolution
-landmark branch    ``landmarks`` (`hemline.learn.layers.landmark_gate`)
+landmark branch    ``landmarks`` (`hemline.learn.layers.landmark_pooling`)
 local branch       ``local``: features pooled about visible landmarks, fc6_local
 fc7_fusion         ``fusion``, the embedding
 category           softmax over the values of the tag ``category``
@@ -39,9 +39,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hemline.data.preprocess import Preprocessing, Triple
-from hemline.learn.backbones import BackboneConfig, build_trunk
+from hemline.learn.backbones import BackboneConfig, build_backbone
 from hemline.learn.backbones.base import run_once
-from hemline.learn.layers.landmark_gate import LandmarkBranch, pooled_about
+from hemline.learn.layers.landmark_pooling import LandmarkBranch, pool_at_landmarks
 from hemline.learn.losses.attributes import attribute_loss
 from hemline.learn.losses.landmarks import location_loss, visibility_loss
 from hemline.learn.losses.mining import Negatives, mine
@@ -124,9 +124,9 @@ class FashionNet(RetrievalModel):
         self.others = [n for n, is_one in enumerate(columns) if not is_one]
         others = name_numbers([vocabulary[n] for n in self.others])
         self.register_buffer("names", others, persistent=False)
-        trunk = build_trunk(config.backbone, config.size)
-        self.lower, self.upper = trunk.shared, trunk.upper
-        flat = trunk.channels * trunk.grid[0] * trunk.grid[1]
+        backbone = build_backbone(config.backbone, config.size)
+        self.lower, self.upper = backbone.shared, backbone.upper
+        flat = backbone.channels * backbone.grid[0] * backbone.grid[1]
         self.whole = nn.Sequential(nn.Linear(flat, config.whole), nn.ReLU())
         joined = config.whole
         if config.gate:
@@ -156,7 +156,7 @@ class FashionNet(RetrievalModel):
         if self.config.gate:
             where, scores = self.landmarks(upper)
             visible = scores.detach().softmax(dim=2)[..., VISIBLE]
-            local = pooled_about(lower, where.detach(), visible, self.config.window)
+            local = pool_at_landmarks(lower, where.detach(), visible, self.config.window)
             joined = torch.cat([joined, self.local(local.flatten(1))], dim=1)
         return self.fusion(joined).float(), where, scores
 

@@ -3,12 +3,12 @@
 From YNet (https://arxiv.org/abs/1709.01784) the Y with its tag and context attention, over the
 patch tokens of any timm network; from AHBN (https://arxiv.org/abs/2010.13357) the landmarks and the
 channel co-attention, where landmarks are labelled; the two domains part in adapters (Houlsby et
-al., ICML 2019) behind a shared trunk, which may stay as it came.
+al., ICML 2019) behind a shared backbone, which may stay as it came.
 
-    photo ─ trunk ─ adapter(street) ─ project ─ local (B, D, L) ─┬─ mean ─ embedding
-                                        │                        └─ context attention (re-ranks)
-                                    landmark maps ─ co-attention: which channels count
-    shop ── trunk ─ adapter(shop) ─── project ─ local (B, D, L) ─── tag attention ─ embedding
+    street ─ backbone ─ adapter(street) ─ project ─ local (B, D, L) ─┬─ mean ─ embedding
+                                         │                        └─ context attention (re-ranks)
+                                     landmark maps ─ co-attention: channel weights
+    shop ─── backbone ─ adapter(shop) ─── project ─ local (B, D, L) ─── tag attention ─ embedding
 
 Losses: ``infonce`` across the domains, ``triplet``, ``proxy_anchor`` or ``centroid``.
 """
@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from hemline.data.preprocess import Preprocessing, Triple
 from hemline.learn.backbones import BackboneConfig
-from hemline.learn.backbones.tokens import TokenTrunk
+from hemline.learn.backbones.timm_features import TimmFeatures
 from hemline.learn.layers.adapter import Adapter
 from hemline.learn.layers.attention import Alignment, ContextAttention, TagAttention
 from hemline.learn.layers.channel_attention import CoAttention
@@ -58,7 +58,7 @@ class SeamConfig(ModelConfig):
 
     Attributes:
         backbone: any network of timm: ``convnext_tiny``, ``vit_small_patch14_dinov2``, …
-        frozen: the trunk stays as it came; only what stands behind it learns.
+        frozen: the backbone stays as it came; only what stands behind it learns.
         size: side of the pictures in pixels.
         resize: ``stretch`` or ``pad``, see `hemline.data.preprocess.Preprocessing`.
         mean, std: of the pictures of both domains, RGB in [0, 1].
@@ -97,7 +97,7 @@ class SeamConfig(ModelConfig):
 
 
 class Seam(RetrievalModel):
-    """A shared trunk, an adapter for each domain, attention by tags, landmarks and context.
+    """A shared backbone, an adapter for each domain, attention by tags, landmarks and context.
 
     Args:
         config: of the network.
@@ -117,7 +117,8 @@ class Seam(RetrievalModel):
         self.preprocessing = Preprocessing.alike(
             config.size, config.resize, config.mean, config.std
         )
-        self.trunk = TokenTrunk(config.backbone, config.size)
+        # Named ``trunk`` in checkpoints and in the recipes' ``lr_scale`` and ``trains``.
+        self.trunk = TimmFeatures(config.backbone, config.size)
         self.grid = self.trunk.grid
         channels, dim = self.trunk.channels, config.dim
         if config.adapter:
@@ -164,7 +165,7 @@ class Seam(RetrievalModel):
             self.items.expect(items)
 
     def stages(self) -> tuple[Stage, ...]:
-        """All but the trunk learns on; what is new learns beside it."""
+        """All but the backbone learns on; what is new learns beside it."""
         parts = ["project"]
         parts += [n for n in ("adapters", "pointing", "gates") if hasattr(self, n)]
         if isinstance(self.items, ProxyAnchor):
@@ -205,13 +206,13 @@ class Seam(RetrievalModel):
         return StreetOutput(embedding, local if self.reranks else None)
 
     def _shop(self, local: Tensor, tags: Tensor) -> ShopOutput:
-        weights = None
+        attention = None
         if self.uses_tags:
-            vector, weights = self.tag_attention(local, tags)
+            vector, attention = self.tag_attention(local, tags)
         else:
             vector = local.mean(dim=2)
         norm = torch.linalg.vector_norm(vector, dim=1)
-        return ShopOutput(functional.normalize(vector, dim=1), norm, weights)
+        return ShopOutput(functional.normalize(vector, dim=1), norm, attention)
 
     def encode_street(self, images: Tensor) -> StreetOutput:
         return self._street(self._local(images, "street")[0])
@@ -226,8 +227,8 @@ class Seam(RetrievalModel):
     def rerank(self, local: Tensor, contexts: Tensor) -> RerankOutput:
         if not self.reranks:
             return super().rerank(local, contexts)
-        distances, weights = self.context_attention.beside(local.unsqueeze(0), contexts)
-        return RerankOutput(distances[0], weights[0])
+        distances, attention = self.context_attention.beside(local.unsqueeze(0), contexts)
+        return RerankOutput(distances[0], attention[0])
 
     def distances(self, street: StreetOutput, shop: ShopOutput) -> Tensor:
         """(B, M) Euclidean; in stage ``context`` each photo is seen beside each candidate."""
@@ -303,7 +304,7 @@ MODELS = {
         config=SeamConfig,
         build=_build,
         needs=("items", "tags", "landmarks"),
-        summary="Any timm trunk, an adapter for each domain, attention by tags and context.",
+        summary="Any timm backbone, an adapter for each domain, attention by tags and context.",
         tiny={
             "backbone": "test_vit",
             "size": 64,

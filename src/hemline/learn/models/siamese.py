@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hemline.data.preprocess import Preprocessing, Triple
-from hemline.learn.backbones import BackboneConfig, build_trunk
+from hemline.learn.backbones import BackboneConfig, build_backbone
 from hemline.learn.backbones.timm_backbone import read_weights
 from hemline.learn.losses.mining import Negatives, mine
 from hemline.learn.losses.triplet import triplet_loss
@@ -104,10 +104,10 @@ class Siamese(RetrievalModel):
         self.preprocessing = Preprocessing.alike(
             config.size, config.resize, config.mean, config.std
         )
-        trunk = build_trunk(config.backbone, config.size)
-        self.features = nn.Sequential(trunk.shared, trunk.upper)
-        height, width = trunk.grid
-        self.first = nn.Linear(trunk.channels * height * width, config.first)
+        backbone = build_backbone(config.backbone, config.size)
+        self.features = nn.Sequential(backbone.shared, backbone.upper)
+        height, width = backbone.grid
+        self.first = nn.Linear(backbone.channels * height * width, config.first)
         nn.init.normal_(self.first.weight, std=0.01)
         nn.init.zeros_(self.first.bias)
         _take_first(self.first, _state(config.backbone))

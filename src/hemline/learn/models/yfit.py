@@ -1,14 +1,15 @@
-"""YFit: a Y whose trunk is frozen and whose branches are fitted in closed form. Ours, no paper's.
+"""YFit: a Y with a frozen backbone and branches fitted in closed form. Ours, no paper's.
 
 For data with few products: gradient training learns those products and finds no other one. Here the
-trunk stays as ImageNet left it, the features of several layers are joined, and each domain's branch
-is one linear map, computed at once from the training pictures (`hemline.learn.layers.fitted`).
+backbone keeps its ImageNet weights, the features of several layers are joined, and the branch of
+each domain is one linear map, computed at once from the training images
+(`hemline.learn.layers.domain_maps`).
 
 ==================== ===========================================================================
 of the Y             here
 ==================== ===========================================================================
 subnetwork I         ``trunk``, frozen, tapped at several stages
-subnetworks II, III  ``shop``, ``street``: `hemline.learn.layers.fitted.FittedMap`
+subnetworks II, III  ``shop``, ``street``: `hemline.learn.layers.domain_maps.DomainMap`
 pooling              evenly over locations of several views; shop pictures on white: over what is
                      not white
 ==================== ===========================================================================
@@ -28,8 +29,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from hemline.data.preprocess import Preprocessing, Triple
-from hemline.learn.backbones import BackboneConfig, build_trunk
-from hemline.learn.layers.fitted import FittedConfig, FittedMap, fit_maps
+from hemline.learn.backbones import BackboneConfig, build_backbone
+from hemline.learn.layers.domain_maps import DomainMap, DomainMapConfig, fit_maps
 from hemline.learn.losses.infonce import infonce_loss
 from hemline.learn.model import (
     Batch,
@@ -74,7 +75,7 @@ class YFitConfig(ModelConfig):
     street_views: tuple[float, ...] = (1.0,)
     shop_views: tuple[float, ...] = (1.0,)
     foreground: bool = False
-    fitted: FittedConfig = FittedConfig()
+    fitted: DomainMapConfig = DomainMapConfig()
     temperature: float = Field(default=0.05, gt=0)
 
     @field_validator("street_views", "shop_views")
@@ -86,7 +87,7 @@ class YFitConfig(ModelConfig):
 
 
 class YFit(RetrievalModel):
-    """A frozen trunk, and a fitted map for each domain.
+    """A frozen backbone, and a fitted map for each domain.
 
     Args:
         config: of the network.
@@ -107,13 +108,14 @@ class YFit(RetrievalModel):
             shop_mean=config.shop_mean,
             shop_std=config.shop_std,
         )
-        trunk = build_trunk(config.backbone, config.size)
-        self.trunk = torch.nn.Sequential(trunk.shared, trunk.upper)
-        self.blocks = trunk.blocks
-        self.grid = trunk.grid
+        backbone = build_backbone(config.backbone, config.size)
+        # Named ``trunk`` in checkpoints.
+        self.trunk = torch.nn.Sequential(backbone.shared, backbone.upper)
+        self.blocks = backbone.blocks
+        self.grid = backbone.grid
         self.embedding_dim = config.fitted.rank
-        self.street = FittedMap(trunk.channels, config.fitted.rank)  # III
-        self.shop = FittedMap(trunk.channels, config.fitted.rank)  # II
+        self.street = DomainMap(backbone.channels, config.fitted.rank)  # III
+        self.shop = DomainMap(backbone.channels, config.fitted.rank)  # II
 
     def stages(self) -> tuple[Stage, ...]:
         """One: the maps are fitted; then, if epochs are given, they learn on."""
@@ -213,7 +215,7 @@ MODELS = {
         config=YFitConfig,
         build=_build,
         needs=("items",),
-        summary="A frozen trunk with a linear map for each domain, fitted in closed form.",
+        summary="A frozen backbone with a linear map for each domain, fitted in closed form.",
         tiny={
             "backbone": {"name": "test_efficientnet"},
             "size": 64,

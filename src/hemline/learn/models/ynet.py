@@ -43,9 +43,9 @@ from torch.nn import functional
 
 from hemline.data.preprocess import Preprocessing, Triple
 from hemline.errors import UsageError
-from hemline.learn.backbones import BackboneConfig, build_trunk
+from hemline.learn.backbones import BackboneConfig, build_backbone
 from hemline.learn.layers.attention import Alignment, ContextAttention, TagAttention
-from hemline.learn.layers.centre import DomainCentre
+from hemline.learn.layers.centering import DomainCentering
 from hemline.learn.losses.infonce import infonce_loss
 from hemline.learn.losses.mining import Negatives, mine
 from hemline.learn.losses.triplet import triplet_loss
@@ -81,7 +81,7 @@ class YNetConfig(ModelConfig):
         alignment: of the context attention.
         projection: a 1×1 convolution at the end of each branch to so many channels; None for none.
         centre: takes each domain's running mean out of its features, see
-            `hemline.learn.layers.centre`.
+            `hemline.learn.layers.centering`.
         freeze_shop: stage CtxYNet leaves the shop branch and the tag attention as they are.
         authors_code: as the authors' code: squared distances, cyclic negatives and ``freeze_shop``,
             where these aren't given.
@@ -116,7 +116,7 @@ class YNetConfig(ModelConfig):
 
 
 class YNet(RetrievalModel):
-    """The Y: a shared trunk, a branch for each domain, and, as its stages say, attention on top.
+    """The Y: a shared backbone, a branch for each domain, and, as its stages say, attention on top.
 
     Args:
         config: of the network.
@@ -146,24 +146,24 @@ class YNet(RetrievalModel):
             shop_mean=config.shop_mean,
             shop_std=config.shop_std,
         )
-        trunk = build_trunk(config.backbone, config.size)
-        channels = config.projection or trunk.channels
-        branch = nn.Sequential(OrderedDict(features=trunk.branch()))
+        backbone = build_backbone(config.backbone, config.size)
+        channels = config.projection or backbone.channels
+        branch = nn.Sequential(OrderedDict(features=backbone.branch()))
         if config.projection is not None:
-            branch.add_module("projection", nn.Conv2d(trunk.channels, channels, 1, bias=False))
+            branch.add_module("projection", nn.Conv2d(backbone.channels, channels, 1, bias=False))
         if config.centre:
-            branch.add_module("centre", DomainCentre(channels))
-        self.shared = trunk.shared  # I
+            branch.add_module("centre", DomainCentering(channels))
+        self.shared = backbone.shared  # I
         self.shop, self.street = copy.deepcopy(branch), branch  # II, III
         self.embedding_dim = channels
-        self.grid = trunk.grid
+        self.grid = backbone.grid
         names = [YNET]
         if last in (TAGYNET, CTXYNET) and tags > 0:
             names.append(TAGYNET)
             self.tag_attention = TagAttention(tags, channels)  # IV
         if last == CTXYNET:
             names.append(CTXYNET)
-            locations = trunk.grid[0] * trunk.grid[1]
+            locations = backbone.grid[0] * backbone.grid[1]
             self.context_attention = ContextAttention(channels, locations, config.alignment)  # V
         self._names = tuple(names)
         # The stage in force is part of the state: a checkpoint of stage YNet is read back as one.
@@ -200,20 +200,20 @@ class YNet(RetrievalModel):
 
     def encode_shop(self, images: Tensor, tags: Tensor) -> ShopOutput:
         local = self.shop(self.shared(images)).flatten(2).float()  # (B, C, L)
-        weights = None
+        attention = None
         if self.uses_tags:
-            vector, weights = self.tag_attention(local, tags)
+            vector, attention = self.tag_attention(local, tags)
             vector = vector.float()
         else:
             vector = local.mean(dim=2)
         norm = torch.linalg.vector_norm(vector, dim=1)
-        return ShopOutput(functional.normalize(vector, dim=1), norm, weights)
+        return ShopOutput(functional.normalize(vector, dim=1), norm, attention)
 
     def rerank(self, local: Tensor, contexts: Tensor) -> RerankOutput:
         if not self.reranks:
             return super().rerank(local, contexts)
-        distances, weights = self.context_attention.beside(local.unsqueeze(0), contexts)
-        return RerankOutput(distances[0], weights[0])
+        distances, attention = self.context_attention.beside(local.unsqueeze(0), contexts)
+        return RerankOutput(distances[0], attention[0])
 
     def distances(self, street: StreetOutput, shop: ShopOutput) -> Tensor:
         """(B, M) Euclidean; in stage CtxYNet each photo is seen beside each candidate."""
@@ -278,7 +278,7 @@ MODELS = {
         "ynet",
         YNET,
         ("items",),
-        "A shared trunk with a branch for street and one for shop pictures.",
+        "A shared backbone with a branch for street and one for shop pictures.",
     ),
     "tagynet": _spec(
         "tagynet",

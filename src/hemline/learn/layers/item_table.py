@@ -1,6 +1,6 @@
 """Something for each training item: a class, a proxy, a centroid.
 
-How many items there are isn't known when a model is built; `OfItems.expect` makes room for them,
+How many items there are isn't known when a model is built; `ItemTable.expect` makes room for them,
 and a state that is loaded brings its own number along.
 """
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class OfItems(nn.Module, ABC):
+class ItemTable(nn.Module, ABC):
     """A row for each item number.
 
     Args:
@@ -58,7 +58,7 @@ class OfItems(nn.Module, ABC):
         super()._load_from_state_dict(state, prefix, *rest)
 
 
-class ItemClassifier(OfItems):
+class ItemClassifier(ItemTable):
     """A linear layer with one output for each item: the head of an ID classification."""
 
     def __init__(self, dim: int) -> None:

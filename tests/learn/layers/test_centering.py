@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import torch
 
-from hemline.learn.layers.centre import DomainCentre
+from hemline.learn.layers.centering import DomainCentering
 
 
 def test_the_first_batches_count_alike_then_old_ones_fade() -> None:
     torch.manual_seed(0)
-    layer = DomainCentre(3, momentum=0.25)
+    layer = DomainCentering(3, momentum=0.25)
     batches = torch.randn(6, 2, 3, 4, 4)
     mean = torch.zeros(3)
     for number, batch in enumerate(batches, start=1):
@@ -24,7 +24,7 @@ def test_the_first_batches_count_alike_then_old_ones_fade() -> None:
 
 
 def test_evaluation_changes_nothing() -> None:
-    layer = DomainCentre(3)
+    layer = DomainCentering(3)
     features = torch.randn(2, 3, 4, 4)
     layer(features)
     layer.eval()
@@ -35,7 +35,7 @@ def test_evaluation_changes_nothing() -> None:
 
 
 def test_the_mean_is_a_constant_for_the_gradient() -> None:
-    layer = DomainCentre(3)
+    layer = DomainCentering(3)
     features = torch.randn(2, 3, 2, 2, requires_grad=True)
     layer(features).sum().backward()
     assert features.grad is not None

@@ -18,7 +18,7 @@ Fusion = Literal["compact", "bilinear", "concat", "product", "sum"]
 Attention = Literal["co", "separate", "none"]
 
 
-class Meeting(nn.Module):
+class BranchFusion(nn.Module):
     """(B, C₁, H, W) and (B, C₂, H', W') → (B, P).
 
     Args:

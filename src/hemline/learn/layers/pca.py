@@ -1,4 +1,4 @@
-"""Principal components as a layer: fitted on training features, applied in the exported graph."""
+"""Principal component analysis as a layer, fitted on training features."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def principal_components(batches: Iterable[Tensor], dimensions: int) -> tuple[Te
     return mean, directions * largest.sign()
 
 
-class Principal(nn.Module):
+class PrincipalComponents(nn.Module):
     """y = weight @ (x - mean): (B, C) → (B, D); learns on where epochs are given.
 
     Args:

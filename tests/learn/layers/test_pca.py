@@ -6,7 +6,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from hemline.errors import DataError
-from hemline.learn.layers.principal import Principal, principal_components
+from hemline.learn.layers.pca import PrincipalComponents, principal_components
 
 
 def rows(count: int = 60, channels: int = 7) -> torch.Tensor:
@@ -27,13 +27,13 @@ def test_as_scikit_learn_has_it_whatever_the_batches() -> None:
 
 def test_the_layer_applies_what_was_fitted() -> None:
     data = rows()
-    layer = Principal(7, 3)
+    layer = PrincipalComponents(7, 3)
     layer.fit([data])
     reduced = layer(data)
     theirs = PCA(3).fit_transform(data.double().numpy())
     np.testing.assert_allclose(np.abs(reduced.detach()), np.abs(theirs), atol=1e-4)
     # all components keep every distance
-    full = Principal(7, 7)
+    full = PrincipalComponents(7, 7)
     full.fit([data])
     first, second = full(data), full(data).roll(1, dims=0)
     wanted = (data - data.roll(1, dims=0)).norm(dim=1)
@@ -42,7 +42,7 @@ def test_the_layer_applies_what_was_fitted() -> None:
 
 def test_fewer_pictures_than_dimensions_leave_directions_that_carry_nothing() -> None:
     data = rows(count=3)
-    layer = Principal(7, 5)
+    layer = PrincipalComponents(7, 5)
     layer.fit([data])
     gram = layer.weight @ layer.weight.T
     torch.testing.assert_close(gram, torch.eye(5))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from hemline.learn.layers.landmark_gate import LandmarkBranch, pooled_about
+from hemline.learn.layers.landmark_pooling import LandmarkBranch, pool_at_landmarks
 
 
 def test_the_window_about_a_landmark_is_pooled() -> None:
@@ -12,7 +12,7 @@ def test_the_window_about_a_landmark_is_pooled() -> None:
     features = torch.randn(2, 3, 8, 8, generator=draw)
     # The middles of the cells (row 2, column 5) and (row 6, column 1).
     where = torch.tensor([[5.5, 2.5], [1.5, 6.5]]).expand(2, 2, 2) / 8
-    found = pooled_about(features, where, torch.tensor([[1.0, 0.5], [0.0, 1.0]]))
+    found = pool_at_landmarks(features, where, torch.tensor([[1.0, 0.5], [0.0, 1.0]]))
     for row in range(2):
         for point, (y, x) in enumerate([(2, 5), (6, 1)]):
             window = features[row, :, y - 1 : y + 2, x - 1 : x + 2].amax(dim=(1, 2))
@@ -22,7 +22,7 @@ def test_the_window_about_a_landmark_is_pooled() -> None:
 
 def test_outside_the_picture_there_is_nothing() -> None:
     features = -torch.ones(1, 1, 4, 4)
-    corner = pooled_about(features, torch.zeros(1, 1, 2), torch.ones(1, 1))
+    corner = pool_at_landmarks(features, torch.zeros(1, 1, 2), torch.ones(1, 1))
     assert float(corner) == 0.0
 
 

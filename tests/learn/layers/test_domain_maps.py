@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hemline.errors import DataError
-from hemline.learn.layers.fitted import FittedConfig, FittedMap, fit_maps
+from hemline.learn.layers.domain_maps import DomainMap, DomainMapConfig, fit_maps
 
 BLOCKS = (3, 5)
 
@@ -28,7 +28,7 @@ def pairs(items: int, photos: int, seed: int = 0) -> tuple[Tensor, Tensor, Tenso
 
 
 def slow(
-    street: Tensor, street_items: Tensor, shop: Tensor, config: FittedConfig
+    street: Tensor, street_items: Tensor, shop: Tensor, config: DomainMapConfig
 ) -> tuple[np.ndarray, np.ndarray]:
     """The text of the docstring, with loops and a symmetric square root."""
     scale = np.concatenate([[n**-0.5] * n for n in BLOCKS])
@@ -53,7 +53,7 @@ def slow(
 @pytest.mark.parametrize("rank", [3, 8])
 def test_it_is_what_its_text_says(rank: int) -> None:
     street, street_items, shop, shop_items = pairs(12, 5)
-    config = FittedConfig(rank=rank)
+    config = DomainMapConfig(rank=rank)
     maps = fit_maps(street, street_items, shop, shop_items, BLOCKS, config)
     photos = street @ maps.street_weight.T + maps.street_bias
     products = shop @ maps.shop_weight.T + maps.shop_bias
@@ -73,7 +73,7 @@ def test_it_finds_items_that_it_was_not_fitted_to() -> None:
         shop[:seen],
         shop_items[:seen],
         BLOCKS,
-        FittedConfig(shrinkage=0.05),
+        DomainMapConfig(shrinkage=0.05),
     )
 
     def found(queries: Tensor, gallery: Tensor) -> float:
@@ -93,11 +93,11 @@ def test_it_finds_items_that_it_was_not_fitted_to() -> None:
 def test_one_item_is_too_few() -> None:
     street, street_items, shop, shop_items = pairs(3, 2)
     with pytest.raises(DataError, match="1 items have both"):
-        fit_maps(street[:2], street_items[:2], shop, shop_items, BLOCKS, FittedConfig())
+        fit_maps(street[:2], street_items[:2], shop, shop_items, BLOCKS, DomainMapConfig())
 
 
 def test_a_map_takes_fewer_dimensions_than_it_has_and_leaves_the_rest_zero() -> None:
-    layer = FittedMap(8, 6)
+    layer = DomainMap(8, 6)
     layer.put(torch.ones(4, 8), torch.ones(4))
     out = layer(torch.ones(2, 8, 3))
     assert out.shape == (2, 6, 3)

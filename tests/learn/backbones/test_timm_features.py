@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from hemline.errors import UsageError
 from hemline.learn.backbones import BackboneConfig
-from hemline.learn.backbones.tokens import TokenTrunk
+from hemline.learn.backbones.timm_features import TimmFeatures
 
 
 @pytest.mark.parametrize(
@@ -20,21 +20,21 @@ from hemline.learn.backbones.tokens import TokenTrunk
 )
 def test_each_form_gives_a_map(name: str, grid: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    trunk = TokenTrunk(BackboneConfig(name=name), 64).eval()
+    backbone = TimmFeatures(BackboneConfig(name=name), 64).eval()
     with torch.no_grad():
-        maps = trunk(torch.randn(3, 3, 64, 64))
-    assert maps.shape == (3, trunk.channels, *grid)
-    assert trunk.grid == grid
+        maps = backbone(torch.randn(3, 3, 64, 64))
+    assert maps.shape == (3, backbone.channels, *grid)
+    assert backbone.grid == grid
 
 
 def test_patches_lie_where_they_were_in_the_picture() -> None:
     torch.manual_seed(0)
-    trunk = TokenTrunk(BackboneConfig(name="test_vit"), 64).eval()
+    backbone = TimmFeatures(BackboneConfig(name="test_vit"), 64).eval()
     image = torch.zeros(1, 3, 64, 64)
     other = image.clone()
     other[..., 16:32, 48:64] = 3.0  # the patch of row 1, column 3
     with torch.no_grad():
-        change = (trunk(other) - trunk(image)).square().sum(dim=1)[0]
+        change = (backbone(other) - backbone(image)).square().sum(dim=1)[0]
     assert divmod(int(change.argmax()), 4) == (1, 3)
 
 
@@ -42,16 +42,16 @@ def test_weights_come_from_a_file(tmp_path: Path) -> None:
     model = timm.create_model("test_convnext")
     file = tmp_path / "weights.safetensors"
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, file)
-    trunk = TokenTrunk(BackboneConfig(name="test_convnext", weights=str(file)), 64)
-    own = trunk.network.state_dict()
+    backbone = TimmFeatures(BackboneConfig(name="test_convnext", weights=str(file)), 64)
+    own = backbone.network.state_dict()
     assert all(torch.equal(value, model.state_dict()[key]) for key, value in own.items())
 
 
 def test_what_cannot_be_is_told() -> None:
     with pytest.raises(UsageError, match="test_vit"):
-        TokenTrunk(BackboneConfig(name="test_vi"), 64)
+        TimmFeatures(BackboneConfig(name="test_vi"), 64)
     with pytest.raises(UsageError, match="cut"):
-        TokenTrunk(BackboneConfig(name="test_convnext", cut="stages.1"), 64)
+        TimmFeatures(BackboneConfig(name="test_convnext", cut="stages.1"), 64)
 
 
 def test_weights_that_cannot_be_had_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,4 +60,4 @@ def test_weights_that_cannot_be_had_say_what_to_do(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("timm.create_model", unreachable)
     with pytest.raises(UsageError, match="no route to the hub.*weights=FILE"):
-        TokenTrunk(BackboneConfig(name="test_vit", pretrained=True), 64)
+        TimmFeatures(BackboneConfig(name="test_vit", pretrained=True), 64)

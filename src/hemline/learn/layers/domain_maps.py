@@ -20,7 +20,7 @@ from hemline.errors import DataError
 from hemline.learn.model import ModelConfig
 
 
-class FittedConfig(ModelConfig):
+class DomainMapConfig(ModelConfig):
     """How the map is fitted.
 
     Attributes:
@@ -51,7 +51,7 @@ def fit_maps(
     shop: Tensor,
     shop_items: Tensor,
     blocks: Sequence[int],
-    config: FittedConfig,
+    config: DomainMapConfig,
 ) -> DomainMaps:
     """The maps of both domains, computed in double precision.
 
@@ -108,7 +108,7 @@ def _standardised(x: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return (x - mean) * factor, mean, factor
 
 
-class FittedMap(nn.Module):
+class DomainMap(nn.Module):
     """y = weight @ x + bias at every location; fitted, and learning on where epochs are given.
 
     Weights over locations sum to 1, so it may stand before or after pooling.

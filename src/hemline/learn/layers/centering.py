@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 
-class DomainCentre(nn.Module):
+class DomainCentering(nn.Module):
     """x − μ, μ the running mean of the evenly averaged features of a domain.
 
     While training each batch moves μ: the plain mean of all batches at first, of the last

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from hemline.learn.layers.items import ItemClassifier
+from hemline.learn.layers.item_table import ItemClassifier
 
 
 def test_the_loss_is_the_cross_entropy_of_known_items() -> None:

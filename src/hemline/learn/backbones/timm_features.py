@@ -14,7 +14,7 @@ from hemline.learn.backbones.config import BackboneConfig
 from hemline.learn.backbones.timm_backbone import ENDS, load_weights
 
 
-class TokenTrunk(nn.Module):
+class TimmFeatures(nn.Module):
     """(B, 3, S, S) → (B, C, H, W): last features, or the patch tokens on their grid.
 
     Tokens that stand for no patch (the class token, registers) are left out.

@@ -37,7 +37,7 @@ class LandmarkBranch(nn.Module):
         return where, self.seen(hidden).view(-1, self.points, 3)
 
 
-def pooled_about(features: Tensor, where: Tensor, visible: Tensor, window: int = 3) -> Tensor:
+def pool_at_landmarks(features: Tensor, where: Tensor, visible: Tensor, window: int = 3) -> Tensor:
     """The maximum over a window of cells about each landmark, times how visible it is.
 
     Args:

@@ -16,7 +16,7 @@ def windows(length: int, count: int) -> list[tuple[int, int]]:
     return [(n * length // count, -(-(n + 1) * length // count)) for n in range(count)]
 
 
-def max_windows(features: Tensor, count: int = 3) -> Tensor:
+def adaptive_max_pool(features: Tensor, count: int = 3) -> Tensor:
     """(B, C, H, W) → (B, C, count, count), the maximum of each window; H and W are fixed."""
     height, width = features.shape[-2:]
     rows = [features[:, :, a:b].amax(dim=2) for a, b in windows(height, count)]  # (B, C, W) each
