@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from hemline.data.preprocess import ImageInput
 from hemline.types import Detection, FloatArray, Image
 
 
@@ -45,10 +46,10 @@ class Encoder(Protocol):
     @property
     def reranks(self) -> bool: ...
 
-    def encode_street(self, images: Sequence[Image]) -> StreetEncoding: ...
+    def encode_street(self, images: Sequence[ImageInput]) -> StreetEncoding: ...
 
     def encode_shop(
-        self, images: Sequence[Image], tags: Sequence[Sequence[str]]
+        self, images: Sequence[ImageInput], tags: Sequence[Sequence[str]]
     ) -> ShopEncoding: ...
 
     def rerank(self, local: FloatArray, contexts: FloatArray) -> RerankResult:

@@ -12,15 +12,17 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 import hemline.files
-from helpers.tiny_bundle import make_tiny_bundle
+from helpers.tiny_bundle import SIZE, make_tiny_bundle
 from hemline.catalog.catalog import Catalog
 from hemline.catalog.stores.sqlite import SqliteStore
 from hemline.data.images import encode_jpeg, open_image
 from hemline.data.manifest import Manifest
+from hemline.data.preprocess import PreparedImage, Preprocessing, square
 from hemline.errors import CatalogError, UsageError
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.encoder import BundleEncoder
@@ -91,6 +93,21 @@ def test_adds_and_keeps_copies(catalog: Catalog, tmp_path: Path) -> None:
     coded = catalog.encoder().encode_shop([image], [["colour=red"]])
     np.testing.assert_allclose(stored.embedding, coded.embedding[0], atol=5e-4)  # float16
     assert stored.norm == pytest.approx(float(coded.norm[0]), rel=1e-5)
+
+
+def test_a_photo_of_exactly_the_bundles_size_is_resized_and_cropped(tmp_path: Path) -> None:
+    spec = Preprocessing(size=SIZE, resize="crop", crop_share=0.5)
+    bundle = Bundle.open(make_tiny_bundle(tmp_path / "b", preprocessing=spec))
+    catalog = Catalog.create(tmp_path / "c", bundle)
+    photo = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+    (tmp_path / "p.png").write_bytes(cv2.imencode(".png", photo[..., ::-1])[1].tobytes())
+    catalog.add(manifest(tmp_path, [Record("p", "p.png", "i", "shop")]))
+    stored = next(iter(catalog.store.rows())).embedding
+    encode = catalog.encoder().encode_shop
+    prepared = encode([PreparedImage(square(photo, spec))], [[]]).embedding[0]
+    as_it_is = encode([PreparedImage(photo)], [[]]).embedding[0]
+    np.testing.assert_allclose(stored, prepared, atol=5e-4)
+    assert np.abs(stored - as_it_is).max() > 0.01
 
 
 def test_a_second_run_does_nothing_and_changes_are_found(

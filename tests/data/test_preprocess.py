@@ -7,7 +7,14 @@ import PIL.Image
 import pytest
 from pydantic import ValidationError
 
-from hemline.data.preprocess import Preprocessing, prepare, resize_square, square
+from hemline.data.preprocess import (
+    PreparedImage,
+    Preprocessing,
+    normalise,
+    prepare,
+    resize_square,
+    square,
+)
 from hemline.types import Image
 
 
@@ -75,10 +82,29 @@ def test_the_middle_is_what_torchvision_takes(height: int, width: int) -> None:
     assert np.abs(found.astype(np.int16) - wanted).max() <= 1
 
 
-def test_a_square_made_ahead_is_taken_as_it_is() -> None:
+def test_a_prepared_image_is_only_normalised() -> None:
     spec = Preprocessing(size=64, resize="crop", crop_share=0.5, interpolation="bicubic")
-    ahead = square(noise(200, 100), spec)
-    assert np.array_equal(square(ahead, spec), ahead)
+    image = noise(200, 100)
+    ahead = PreparedImage.of(image, spec)
+    assert ahead.pixels.shape == (64, 64, 3)
+    assert np.array_equal(prepare(ahead, spec, "street"), prepare(image, spec, "street"))
+    assert np.array_equal(
+        prepare(ahead, spec, "street"), normalise(square(image, spec), spec, "street")
+    )
+    with pytest.raises(ValueError, match="not for 32 pixels"):
+        prepare(ahead, spec.model_copy(update={"size": 32}), "street")
+
+
+def test_a_photo_of_exactly_the_target_size_is_resized_and_cropped() -> None:
+    """Its middle is taken, as of a photo of any other size."""
+    spec = Preprocessing(size=224, resize="crop", crop_share=0.875, interpolation="bicubic")
+    photo = noise(224, 224)
+    whole = PIL.Image.fromarray(photo).resize((256, 256), PIL.Image.Resampling.BICUBIC)
+    middle = np.asarray(whole.crop((16, 16, 240, 240)), np.int16)
+    found = square(photo, spec)
+    assert not np.array_equal(found, photo)
+    assert np.abs(found.astype(np.int16) - middle).max() <= 1
+    assert np.array_equal(prepare(photo, spec, "shop"), normalise(found, spec, "shop"))
 
 
 def test_what_came_later_leaves_old_fingerprints() -> None:

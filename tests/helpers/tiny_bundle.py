@@ -62,7 +62,12 @@ _NORMALISE = [
 
 
 def make_tiny_bundle(
-    folder: Path, *, tags: bool = True, reranks: bool = True, seed: int = 0
+    folder: Path,
+    *,
+    tags: bool = True,
+    reranks: bool = True,
+    seed: int = 0,
+    preprocessing: Preprocessing | None = None,
 ) -> Path:
     """Writes the bundle to ``folder`` and gives it back."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -109,7 +114,7 @@ def make_tiny_bundle(
         name="tiny",
         embedding_dim=CHANNELS,
         grid=(2, 2),
-        preprocessing=Preprocessing(size=SIZE),
+        preprocessing=preprocessing or Preprocessing(size=SIZE),
         vocabulary=VOCABULARY if tags else (),
         uses_tags=tags,
         reranks=reranks,

@@ -33,7 +33,7 @@ class Slow(BundleEncoder):
     def encode_street(self, images: Any) -> StreetEncoding:
         self.go.wait(10)
         self.runs.append(len(images))
-        if any(image.max() == 0 for image in images):
+        if any(image.pixels.max() == 0 for image in images):
             raise RuntimeError("black")
         return super().encode_street(images)
 

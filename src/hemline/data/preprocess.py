@@ -1,8 +1,9 @@
-"""How a picture becomes the numbers a tower reads: one function for training and for serving."""
+"""Preprocessing of images for a tower: the same functions for training and for serving."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -16,19 +17,18 @@ Triple = tuple[float, float, float]
 
 
 class Preprocessing(BaseModel):
-    """Travels with the weights, so that it can't drift.
+    """Preprocessing parameters; stored with the weights, so that training and serving agree.
 
     RGB in [0, 1], resized to ``size`` × ``size``, then (x - mean) / std of the domain.
 
     Attributes:
         size: side of the square in pixels.
-        resize: ``stretch`` (the YNet authors' way), ``pad`` (the whole picture, centred on the
-            mean colour of its border), or ``crop`` (the middle square, as the models of the hubs
-            are evaluated).
-        crop_share: of ``crop``, the square's side over the shorter side of the resized picture.
-        interpolation: ``area`` (by area when shrinking, linearly when growing), or ``bilinear`` or
-            ``bicubic`` as Pillow does them, which takes the average over what a pixel covers.
-        street_mean, street_std, shop_mean, shop_std: of each domain, for R, G, B.
+        resize: ``stretch`` (as the YNet authors do), ``pad`` (the whole image, centred on the mean
+            colour of its border), or ``crop`` (the middle square, as hub models are evaluated).
+        crop_share: for ``crop``, the side of the square over the shorter side of the resized image.
+        interpolation: ``area`` (area averaging when shrinking, linear when growing), or
+            ``bilinear`` or ``bicubic`` as in Pillow, with antialiasing.
+        street_mean, street_std, shop_mean, shop_std: per domain, for R, G, B.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,8 +43,8 @@ class Preprocessing(BaseModel):
     shop_std: Triple = (0.5, 0.5, 0.5)
 
     @classmethod
-    def alike(cls, size: int, resize: str, mean: Triple, std: Triple) -> Preprocessing:
-        """The same mean and deviation for both domains."""
+    def both_domains(cls, size: int, resize: str, mean: Triple, std: Triple) -> Preprocessing:
+        """The same mean and standard deviation for street and shop."""
         return cls(
             size=size,
             resize=resize,
@@ -55,25 +55,41 @@ class Preprocessing(BaseModel):
         )
 
     def described(self) -> dict[str, Any]:
-        """What decides an embedding, plain JSON; what came later is left out where it is as
-        before, so that fingerprints stay."""
+        """The fields that affect an embedding, as plain JSON. Fields added later are left out at
+        their defaults, so that fingerprints of older bundles stay the same."""
         whole = self.model_dump(mode="json")
         later = {"crop_share": 1.0, "interpolation": "area"}
         return {name: value for name, value in whole.items() if later.get(name) != value}
 
 
-def square(image: Image, spec: Preprocessing, size: int | None = None) -> Image:
-    """(H, W, 3) → (size, size, 3) in the way of ``spec``.
+@dataclass(frozen=True, slots=True)
+class PreparedImage:
+    """An image that has been resized and cropped for a tower; `prepare` only normalises it.
 
-    A picture that has this size already is taken as it is, so that it may be squared ahead.
+    Attributes:
+        pixels: (S, S, 3) uint8 RGB, as `square` returns them.
+    """
+
+    pixels: Image
+
+    @classmethod
+    def of(cls, image: Image, spec: Preprocessing) -> PreparedImage:
+        """An upright (H, W, 3) uint8 RGB image, resized and cropped as ``spec`` says."""
+        return cls(square(image, spec))
+
+
+#: What an encoder takes.
+ImageInput = Image | PreparedImage
+
+
+def square(image: Image, spec: Preprocessing, size: int | None = None) -> Image:
+    """(H, W, 3) → (size, size, 3), resized and cropped as ``spec`` says.
 
     Args:
-        size: instead of the specification's own.
+        size: overrides ``spec.size``.
     """
     size = size or spec.size
     height, width = image.shape[:2]
-    if (height, width) == (size, size):
-        return image
     if spec.resize != "crop" and spec.interpolation == "area":
         return resize_square(image, size, spec.resize)
     if spec.resize == "pad":
@@ -94,9 +110,8 @@ def _resized(image: Image, height: int, width: int, interpolation: str) -> Image
         flag = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
         return np.asarray(cv2.resize(image, (width, height), interpolation=flag), np.uint8)
     pixels = image.astype(np.float32)
-    across = _weights(
-        image.shape[1], width, interpolation
-    )  # Pillow too goes across first, in bytes
+    # Columns first, rounded to bytes between the passes, as in Pillow.
+    across = _weights(image.shape[1], width, interpolation)
     pixels = np.clip(np.tensordot(pixels, across, (1, 1)).transpose(0, 2, 1).round(), 0, 255)
     down = _weights(image.shape[0], height, interpolation)
     pixels = np.tensordot(down, pixels, (1, 0))
@@ -105,7 +120,7 @@ def _resized(image: Image, height: int, width: int, interpolation: str) -> Image
 
 @lru_cache(maxsize=64)
 def _weights(source: int, target: int, interpolation: str) -> FloatArray:
-    """(target, source) what each new pixel takes of each old one; Pillow's ``Resample.c``."""
+    """(target, source) resampling weights, as in Pillow's ``Resample.c``."""
     reach = 1.0 if interpolation == "bilinear" else 2.0
     scale = source / target
     wide = max(scale, 1.0)
@@ -122,7 +137,7 @@ def _weights(source: int, target: int, interpolation: str) -> FloatArray:
 
 
 def _padded(image: Image) -> Image:
-    """(H, W, 3) → the middle of a square in the mean colour of its border."""
+    """(H, W, 3) → centred on a square of the mean colour of its border."""
     height, width = image.shape[:2]
     side = max(height, width)
     border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
@@ -134,7 +149,7 @@ def _padded(image: Image) -> Image:
 
 
 def resize_square(image: Image, size: int, resize: str = "stretch") -> Image:
-    """(H, W, 3) → (size, size, 3), by area when shrinking and linearly when growing."""
+    """(H, W, 3) → (size, size, 3), area averaging when shrinking, linear when growing."""
     height, width = image.shape[:2]
     if resize == "pad" and height != width:
         image = _padded(image)
@@ -155,6 +170,15 @@ def normalise(image: Image, spec: Preprocessing, domain: Domain) -> FloatArray:
     return np.ascontiguousarray(scaled.transpose(2, 0, 1))
 
 
-def prepare(image: Image, spec: Preprocessing, domain: Domain) -> FloatArray:
-    """An upright (H, W, 3) uint8 RGB picture, already cropped → (3, size, size) float32."""
-    return normalise(square(image, spec), spec, domain)
+def prepare(image: ImageInput, spec: Preprocessing, domain: Domain) -> FloatArray:
+    """An upright (H, W, 3) uint8 RGB image, or one prepared by ``spec`` → (3, size, size) float32.
+
+    Raises:
+        ValueError: a prepared image has another size.
+    """
+    pixels = image.pixels if isinstance(image, PreparedImage) else square(image, spec)
+    if pixels.shape[:2] != (spec.size, spec.size):
+        raise ValueError(
+            f"the image was prepared as {pixels.shape[:2]}, not for {spec.size} pixels"
+        )
+    return normalise(pixels, spec, domain)

@@ -19,12 +19,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from hemline.data.preprocess import Preprocessing, prepare
+from hemline.data.preprocess import ImageInput, Preprocessing, prepare
 from hemline.encoding import RerankResult, ShopEncoding, StreetEncoding
 from hemline.errors import TrainingError
 from hemline.learn.model import MODELS, RetrievalModel
 from hemline.learn.recipe import Recipe
-from hemline.types import FloatArray, Image
+from hemline.types import FloatArray
 
 RUN_FILE = "run.json"
 RECIPE_FILE = "recipe.json"
@@ -238,7 +238,7 @@ class CheckpointEncoder:
     def reranks(self) -> bool:
         return self.model.reranks
 
-    def _parts(self, images: Sequence[Image], domain: str) -> list[Tensor]:
+    def _parts(self, images: Sequence[ImageInput], domain: str) -> list[Tensor]:
         parts = []
         for start in range(0, len(images), self.batch_size):
             chosen = images[start : start + self.batch_size]
@@ -251,7 +251,7 @@ class CheckpointEncoder:
         return parts
 
     @torch.inference_mode()
-    def encode_street(self, images: Sequence[Image]) -> StreetEncoding:
+    def encode_street(self, images: Sequence[ImageInput]) -> StreetEncoding:
         outs = [
             self.model.encode_street(part.to(self.device)) for part in self._parts(images, "street")
         ]
@@ -264,7 +264,9 @@ class CheckpointEncoder:
         )
 
     @torch.inference_mode()
-    def encode_shop(self, images: Sequence[Image], tags: Sequence[Sequence[str]]) -> ShopEncoding:
+    def encode_shop(
+        self, images: Sequence[ImageInput], tags: Sequence[Sequence[str]]
+    ) -> ShopEncoding:
         from hemline.learn.training.batches import multi_hot
 
         hot = torch.from_numpy(multi_hot(list(tags), self.run.vocabulary)).float()

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from hemline.data.preprocess import prepare
+from hemline.data.preprocess import ImageInput, prepare
 from hemline.encoding import RerankResult, ShopEncoding, StreetEncoding
 from hemline.errors import UsageError
 from hemline.runtime.bundle import Bundle
-from hemline.types import Domain, FloatArray, Image
+from hemline.types import Domain, FloatArray
 
 #: Threads that are asked of ONNX Runtime; each costs memory even where there is no core for it.
 MAX_THREADS = 256
@@ -74,7 +74,7 @@ class BundleEncoder:
                     hot[row, column] = 1.0
         return hot
 
-    def _pictures(self, images: Sequence[Image], domain: Domain) -> Iterator[FloatArray]:
+    def _pictures(self, images: Sequence[ImageInput], domain: Domain) -> Iterator[FloatArray]:
         """Batches (b, 3, S, S) of prepared pictures."""
         spec = self.bundle.info.preprocessing
         for start in range(0, len(images), self._batch):
@@ -95,14 +95,16 @@ class BundleEncoder:
 
         return run
 
-    def encode_street(self, images: Sequence[Image]) -> StreetEncoding:
+    def encode_street(self, images: Sequence[ImageInput]) -> StreetEncoding:
         """B upright (H, W, 3) pictures, cropped → embedding (B, D), local (B, C, L) or None."""
         run = self._runner("street")
         parts = [run({"images": batch}) for batch in self._pictures(images, "street")]
         local = _joined(parts, "local") if self.reranks else None
         return StreetEncoding(self._embeddings(parts), local)
 
-    def encode_shop(self, images: Sequence[Image], tags: Sequence[Sequence[str]]) -> ShopEncoding:
+    def encode_shop(
+        self, images: Sequence[ImageInput], tags: Sequence[Sequence[str]]
+    ) -> ShopEncoding:
         """B upright (H, W, 3) pictures and their tags → embedding (B, D), norm (B,), weights.
 
         Raises:

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hemline.data.preprocess import square
+from hemline.data.preprocess import ImageInput, PreparedImage
 from hemline.encoding import RerankResult, ShopEncoding, StreetEncoding
 from hemline.runtime.encoder import BundleEncoder
 from hemline.service.problems import busy
-from hemline.types import FloatArray, Image
+from hemline.types import FloatArray
 
 #: Told how many photos one run had, and the seconds that each of its requests had waited.
 Told = Callable[[int, Sequence[float]], None]
@@ -28,7 +28,7 @@ Told = Callable[[int, Sequence[float]], None]
 
 @dataclass(slots=True)
 class _Asked:
-    images: list[Image]
+    images: list[ImageInput]
     answer: Future[StreetEncoding] = field(default_factory=Future)
     since: float = field(default_factory=time.monotonic)
 
@@ -83,15 +83,17 @@ class BatchingEncoder:
         """Requests that wait now."""
         return self._queue.qsize()
 
-    def encode_street(self, images: Sequence[Image]) -> StreetEncoding:
+    def encode_street(self, images: Sequence[ImageInput]) -> StreetEncoding:
         """As the bundle's encoder.
 
         Raises:
             Problem: too many wait already, or it took too long.
         """
         spec = self._encoder.bundle.info.preprocessing
-        # Small squares wait, not photos; the tower leaves a square of its size as it is.
-        asked = _Asked([square(image, spec) for image in images])
+        # Prepared ahead, so that small images wait in the queue and not whole photos.
+        asked = _Asked(
+            [i if isinstance(i, PreparedImage) else PreparedImage.of(i, spec) for i in images]
+        )
         with self._ending:
             if self._ended:  # a rebuild has just taken its place: the last ones help themselves
                 return self._encoder.encode_street(asked.images)
@@ -105,7 +107,9 @@ class BatchingEncoder:
             asked.answer.cancel()
             raise busy("the photo waited too long for its turn; try again") from None
 
-    def encode_shop(self, images: Sequence[Image], tags: Sequence[Sequence[str]]) -> ShopEncoding:
+    def encode_shop(
+        self, images: Sequence[ImageInput], tags: Sequence[Sequence[str]]
+    ) -> ShopEncoding:
         return self._encoder.encode_shop(images, tags)
 
     def rerank(self, local: FloatArray, contexts: FloatArray) -> RerankResult:

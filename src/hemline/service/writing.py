@@ -22,7 +22,7 @@ from hemline.catalog.intake.opening import New, Opened, Same, Stored, embed_and_
 from hemline.catalog.pointer import Live
 from hemline.catalog.store import Row
 from hemline.data.images import encode_jpeg, open_image
-from hemline.data.preprocess import square
+from hemline.data.preprocess import PreparedImage
 from hemline.errors import CatalogBusy, HemlineError, ImageError, UsageError
 from hemline.service.metrics import Metrics
 from hemline.service.problems import busy
@@ -248,7 +248,8 @@ class Writer:
         except ImageError as error:
             raise ImageError(f"picture {number}: {error}") from None
         copy = encode_jpeg(image, QUALITY, MAX_SIDE)
-        return New(fresh, square(image, live.bundle.info.preprocessing), copy, row is not None)
+        prepared = PreparedImage.of(image, live.bundle.info.preprocessing)
+        return New(fresh, prepared, copy, row is not None)
 
     def _tidy(self, live: Live, stored: Stored) -> None:
         """Deletes the copies that no row refers to any more."""

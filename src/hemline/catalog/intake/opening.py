@@ -18,10 +18,10 @@ from hemline.catalog.intake.stamps import Stamp, current
 from hemline.catalog.store import Row, Store
 from hemline.data.garments import COLUMN
 from hemline.data.images import encode_jpeg, open_image, read_bytes
-from hemline.data.preprocess import square
+from hemline.data.preprocess import PreparedImage
 from hemline.encoding import Encoder
 from hemline.errors import HemlineError, ImageError
-from hemline.types import Image, Record
+from hemline.types import Record
 
 
 class Skipped(NamedTuple):
@@ -36,7 +36,7 @@ class New(NamedTuple):
     """A picture to embed: its row without a vector, its square for the tower and its copy."""
 
     row: Row
-    image: Image
+    image: PreparedImage
     copy: bytes
     known: bool
 
@@ -97,9 +97,9 @@ class Opener:
                     return Same(None if old is not None and alike(row, old) else row, twin)
             image = self.crop.part(open_image(data or read_bytes(path)), record)
             copy = encode_jpeg(image, QUALITY, MAX_SIDE)
-            # Only the small square waits for its turn; `prepare` leaves it as it is.
-            spec = self.info.preprocessing
-            return New(row, square(image, spec), copy, old is not None)
+            # Prepared ahead, so that only the small image waits for its turn.
+            prepared = PreparedImage.of(image, self.info.preprocessing)
+            return New(row, prepared, copy, old is not None)
         except ImageError as error:
             reason = str(error).removeprefix("the picture ")
         except HemlineError as error:

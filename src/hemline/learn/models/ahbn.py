@@ -147,7 +147,7 @@ class AHBN(RetrievalModel):
         self.config = config
         self.tag_count = len(vocabulary)
         self.freeze_bn = config.backbone.freeze_bn
-        self.preprocessing = Preprocessing.alike(
+        self.preprocessing = Preprocessing.both_domains(
             config.size, config.resize, config.mean, config.std
         )
         self.register_buffer("names", name_numbers(vocabulary), persistent=False)

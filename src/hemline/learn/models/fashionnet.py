@@ -116,7 +116,7 @@ class FashionNet(RetrievalModel):
         self.config = config
         self.tag_count = len(vocabulary)
         self.freeze_bn = config.backbone.freeze_bn
-        self.preprocessing = Preprocessing.alike(
+        self.preprocessing = Preprocessing.both_domains(
             config.size, config.resize, config.mean, config.std
         )
         columns = [tag.partition("=")[0] == "category" for tag in vocabulary]

@@ -114,7 +114,7 @@ class Seam(RetrievalModel):
         self.config = config
         self.tag_count = tags
         self.freeze_bn = config.backbone.freeze_bn
-        self.preprocessing = Preprocessing.alike(
+        self.preprocessing = Preprocessing.both_domains(
             config.size, config.resize, config.mean, config.std
         )
         # Named ``trunk`` in checkpoints and in the recipes' ``lr_scale`` and ``trains``.

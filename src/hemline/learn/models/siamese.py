@@ -101,7 +101,7 @@ class Siamese(RetrievalModel):
         super().__init__()
         self.config = config
         self.freeze_bn = config.backbone.freeze_bn
-        self.preprocessing = Preprocessing.alike(
+        self.preprocessing = Preprocessing.both_domains(
             config.size, config.resize, config.mean, config.std
         )
         backbone = build_backbone(config.backbone, config.size)
