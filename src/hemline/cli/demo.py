@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hemline.cli._common import Advance, JsonOption, emit, natives_hushed, out, progress, say
 from hemline.errors import UsageError
+
+if TYPE_CHECKING:
+    from hemline.demo.shop import Shop
 
 #: Libraries without which nothing is served.
 _NEEDED = ("fastapi", "uvicorn", "prometheus_client", "python_multipart")
@@ -24,14 +27,14 @@ _SAMPLES = 12
 def demo(
     check: Annotated[
         bool,
-        typer.Option("--check", help="Headless: measure recall and latency; the status tells."),
+        typer.Option("--check", help="Measure recall and latency instead; sets the status."),
     ] = False,
     bundle: Annotated[
         str | None, typer.Option(help="A bundle's folder or name; the shipped one by default.")
     ] = None,
     products: Annotated[int, typer.Option(min=2, help="Products in the shop.")] = 1024,
     photos: Annotated[int, typer.Option(min=1, help="Photos to show.")] = 12,
-    queries: Annotated[int, typer.Option(min=1, help="Photos that --check asks.")] = 256,
+    queries: Annotated[int, typer.Option(min=1, help="Query photos of --check.")] = 256,
     floor: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Least recall@20 instead of the bundle's own promise."),
@@ -43,63 +46,76 @@ def demo(
         bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
     ] = True,
     serving: Annotated[
-        bool, typer.Option("--serve/--no-serve", help="End in serving the shop.")
+        bool, typer.Option("--serve/--no-serve", help="Serve the shop at the end.")
     ] = True,
-    port: Annotated[int, typer.Option(help="Where it is served; 0 takes a free port.")] = 8000,
+    port: Annotated[int, typer.Option(help="Port of the service; 0 takes a free one.")] = 8000,
     record: Annotated[
         bool,
-        typer.Option(
-            "--record",
-            help="Write what --check measured into --bundle, as its promise from now on.",
-        ),
+        typer.Option("--record", help="Write the measured recalls into --bundle as its promise."),
     ] = False,
     json: JsonOption = False,
 ) -> None:
     """Draw a shop, fill its catalogue, and search it with street photos; no download, no torch.
 
-    The shop and its catalogue are kept in HEMLINE_HOME and made once; after a kill the same command
-    goes on. At a terminal it ends in serving the shop, as hemline serve does, until it is
-    interrupted. Without a terminal, or with CI set, it does --check and ends.
+    The shop and its catalogue are kept in HEMLINE_HOME and made once; an interrupted run resumes.
+    At a terminal it ends in serving the shop, as hemline serve does, until it is interrupted.
+    Without a terminal, or with CI set, it runs --check and ends.
 
     Example: hemline demo --check --json
     """
+    if record and (bundle is None or not Path(bundle).is_dir()):
+        raise UsageError("--record writes into a bundle: name its folder with --bundle FOLDER")
+    headless = check or record or bool(os.environ.get("CI")) or not sys.stdout.isatty()
+    with _open(bundle, products) as shop:
+        if headless:
+            _check(shop, queries, floor, Path(str(bundle)) if record else None, json)
+            return
+        result = _show(shop, output, photos, json)
+        samples = [shop.manifest.file(int(row)) for row in shop.some_photos(_SAMPLES)]
+        folder = shop.catalog.folder
+    opening = browser and not json
+    if serving and not json and _can_serve():
+        assert folder is not None
+        _serve(folder, samples, port, opening)
+    elif opening:
+        webbrowser.open(Path(result["page"]).resolve().as_uri())
+
+
+@contextmanager
+def _open(bundle: str | None, products: int) -> Iterator[Shop]:
     from hemline.demo.shop import open_shop
-    from hemline.files import home
     from hemline.runtime.bundle import Bundle
 
-    headless = check or record or bool(os.environ.get("CI")) or not sys.stdout.isatty()
-    if record and bundle is None:
-        raise UsageError("--record writes into a bundle's folder: say which one with --bundle")
     source = Bundle.open(bundle) if bundle else Bundle.default()
-    if record and not Path(str(bundle)).is_dir():
-        raise UsageError(f"--record needs a bundle's folder, not the name {bundle!r}")
     with _stages() as stage:
         shop = open_shop(source, products=products, stage=stage)
     with shop.catalog:
-        if headless:
-            from hemline.demo import check as checks
+        yield shop
 
-            with progress("asking photos") as advance:
-                result = checks.check(shop, queries=queries, floor=floor, advance=advance)
-            if record:
-                checks.record(Path(str(bundle)), result)
-                result["recorded"] = str(bundle)
-            emit(result, json, _check_words)
-            if not result["passed"] and not record:
-                raise typer.Exit(1)
-            return
-        from hemline.demo.show import show
 
-        with progress("asking photos") as advance:
-            result = show(shop, output or home() / "demo", photos=photos, advance=advance)
-        emit(result, json, _show_words)
-        some = [shop.manifest.file(int(row)) for row in shop.some_photos(_SAMPLES)]
-    opening = browser and not json and sys.stdout.isatty()
-    if serving and not json and _can_serve():
-        assert shop.catalog.folder is not None
-        _serve(shop.catalog.folder, some, port, opening)
-    elif opening:
-        webbrowser.open(Path(result["page"]).resolve().as_uri())
+def _check(
+    shop: Shop, queries: int, floor: float | None, record_in: Path | None, json: bool
+) -> None:
+    from hemline.demo import check as checks
+
+    with progress("searching") as advance:
+        result = checks.check(shop, queries=queries, floor=floor, advance=advance)
+    if record_in is not None:
+        checks.record(record_in, result)
+        result["recorded"] = str(record_in)
+    emit(result, json, _check_words)
+    if not result["passed"] and record_in is None:
+        raise typer.Exit(1)
+
+
+def _show(shop: Shop, output: Path | None, photos: int, json: bool) -> dict[str, Any]:
+    from hemline.demo.show import show
+    from hemline.files import home
+
+    with progress("searching") as advance:
+        result = show(shop, output or home() / "demo", photos=photos, advance=advance)
+    emit(result, json, _show_words)
+    return result
 
 
 def _can_serve() -> bool:
@@ -155,7 +171,7 @@ def _check_words(result: Mapping[str, Any]) -> None:
         out(f"recorded in {result['recorded']}")
     elif not result["floor"]:
         say(
-            "hemline: the bundle promises nothing for this check, so it isn't passed; "
+            "hemline: the bundle promises nothing for this check, so it doesn't pass; "
             "give --floor, or --record what was measured"
         )
     elif not result["passed"]:

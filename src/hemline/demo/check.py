@@ -1,4 +1,4 @@
-"""The demo's check: recall and latency of what is served, against what the bundle promises."""
+"""The demo's check: recall and latency of the served catalogue against the bundle's promise."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hemline.search.engine import Engine
 #: Under this name a bundle's ``quality`` holds what the check measured of it.
 PROTOCOL = "hemline demo --check"
 KS = (1, 5, 20)
-#: The photos are the same everywhere; other processors round otherwise, and so may turn a few.
+#: Other processors round differently, which can change the rank of a few photos.
 MARGIN = 0.03
 
 
@@ -31,13 +31,13 @@ def check(
     floor: float | None = None,
     advance: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Asks the catalogue street photos through the engine, as a server would.
+    """Searches the catalogue with street photos through the engine, as a server would.
 
     Args:
         shop: open.
         queries: how many photos, spread evenly.
         floor: least recall@20 (0-1) instead of the bundle's own promise.
-        advance: told (done, total).
+        advance: called with (done, total).
 
     Returns:
         The JSON of ``hemline demo --check``; ``passed`` says whether every floor was held.
@@ -75,7 +75,7 @@ def check(
         },
         "seconds": {
             name: round(s, 2)
-            for name, s in {**shop.seconds, "asking": time.perf_counter() - clock}.items()
+            for name, s in {**shop.seconds, "searching": time.perf_counter() - clock}.items()
         },
         "floor": floors,
         "passed": bool(floors) and all(found[name] >= least for name, least in floors.items()),
@@ -101,9 +101,9 @@ def protocol(shop: Shop) -> dict[str, str]:
 
 
 def floors_of(info: BundleInfo, shop: Shop, queries: int) -> dict[str, float]:
-    """The bundle's promise less `MARGIN`, for each recall it states; empty where it states none.
+    """The recalls that the bundle promises, less `MARGIN`; empty if it promises none.
 
-    A promise of another number of products or photos is no promise of these.
+    A promise for another number of products or photos does not count.
     """
     for entry in info.quality:
         same = (entry.get("gallery_products"), entry.get("queries")) == (len(shop.photos), queries)
@@ -117,7 +117,7 @@ def floors_of(info: BundleInfo, shop: Shop, queries: int) -> dict[str, float]:
 
 
 def record(folder: Path, result: dict[str, Any]) -> BundleInfo:
-    """Writes what the check measured into a bundle's ``bundle.json``, as its promise from now on.
+    """Writes the measured recalls into a bundle's ``bundle.json``, as its promise.
 
     Raises:
         UsageError: the result is of another bundle.

@@ -22,7 +22,7 @@ from hemline.files import home
 from hemline.runtime.bundle import Bundle
 from hemline.types import Box
 
-#: No data set for training is drawn with this seed, so no product of the demo was learned from.
+#: No training data is drawn with this seed, so no model has seen a product of the demo.
 SEED = 715_517
 SIZE = 224
 PRODUCTS = 1024
@@ -36,11 +36,11 @@ class Shop:
 
     Attributes:
         catalog: of every product's shop image.
-        info: of the bundle that was asked for; the catalogue's copy may promise other figures.
+        info: of the bundle asked for; the catalogue's copy may promise other figures.
         manifest: shop and street images.
         photos: (P,) rows of the street photos.
         crop: ``box`` or ``none``, as the bundle was trained.
-        seconds: spent on drawing and on the catalogue; about 0 where they were there.
+        seconds: spent on drawing and on the catalogue; about 0 if both existed.
         added: how many images this call embedded.
     """
 
@@ -53,11 +53,11 @@ class Shop:
     added: int
 
     def box(self, row: int) -> Box | None:
-        """Where to look in a photo: the garment's box where the bundle was trained on boxes."""
+        """The garment's box if the bundle was trained on boxes, else None (the whole photo)."""
         return self.manifest[row].box if self.crop == "box" else None
 
     def some_photos(self, count: int) -> npt.NDArray[np.int64]:
-        """``count`` photos spread evenly over the shop, the same every time; none is chosen."""
+        """``count`` photos spread evenly over the shop, the same every time."""
         if count >= len(self.photos):
             return self.photos
         places = np.linspace(0, len(self.photos) - 1, count).round().astype(int)
@@ -89,14 +89,14 @@ def open_shop(
     workers: int | None = None,
     stage: Callable[[str], Advance] | None = None,
 ) -> Shop:
-    """Draws the products and fills the catalogue, or finds both as they were left.
+    """Draws the products and fills the catalogue, or opens what exists and completes it.
 
     Args:
-        bundle: what embeds them.
+        bundle: embeds them.
         products: how many, each with one shop image and one street photo.
         folder: where both are kept; ``HEMLINE_HOME/demo`` by default.
         workers: processes that draw; one for each core by default.
-        stage: told what begins, gives what is told (done, total).
+        stage: called with each stage's name; returns its progress callback (done, total).
 
     Raises:
         UsageError: fewer than two products.

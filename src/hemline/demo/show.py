@@ -13,7 +13,7 @@ from hemline.types import Hit, Image
 from hemline.views.hits_page import heat_of, note_of, picture_of, price_of
 from hemline.views.sheet import Row, Tile, write_page, write_sheet
 
-#: Hits that are looked through for the verdict, and hits that are shown.
+#: Hits searched for the right product, and hits shown.
 DEPTH, SHOWN = 20, 6
 
 
@@ -24,54 +24,29 @@ def show(
     photos: int = 12,
     advance: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Asks a few photos, spread evenly over the shop, and writes ``demo.html`` and ``demo.png``.
+    """Searches with a few photos, spread evenly over the shop; writes ``demo.html``, ``demo.png``.
 
     Returns:
         ``page``, ``sheet``, ``photos`` (each with its rank and hits), and how many were found.
     """
     engine = Engine(shop.catalog)
-    rows: list[Row] = []
-    told: list[dict[str, Any]] = []
     chosen = shop.some_photos(photos)
+    rows: list[Row] = []
+    searched: list[dict[str, Any]] = []
     for number, row in enumerate(chosen):
-        record = shop.manifest[int(row)]
-        photo = open_image(shop.manifest.file(int(row)))
-        box = shop.box(int(row))
-        answer = engine.search(photo, DEPTH, box)
-        rank = next((hit.rank for hit in answer.hits if hit.item_id == record.item_id), None)
-        seen = crop(photo, box)
-        title = str(record.extra.get("title") or record.category)
-        ms = answer.timings_ms["total"]
-        verdict = f"found as number {rank}" if rank else f"not among the first {DEPTH}"
-        rows.append(
-            Row(
-                Tile(seen, f"{title}, in {ms:.0f} ms"),
-                _tiles(shop, answer.hits, record.item_id, seen),
-                verdict,
-            )
-        )
-        told.append(
-            {
-                "photo": str(shop.manifest.file(int(row))),
-                "item_id": record.item_id,
-                "rank": rank,
-                "hits": [
-                    {"item_id": hit.item_id, "score": hit.score, "rank": hit.rank}
-                    for hit in answer.hits[:SHOWN]
-                ],
-                "timings_ms": dict(answer.timings_ms),
-            }
-        )
+        drawn, result = _search(shop, engine, int(row))
+        rows.append(drawn)
+        searched.append(result)
         if advance is not None:
             advance(number + 1, len(chosen))
-    first = sum(entry["rank"] == 1 for entry in told)
-    within = sum(entry["rank"] is not None for entry in told)
+    first = sum(result["rank"] == 1 for result in searched)
+    within = sum(result["rank"] is not None for result in searched)
     info = shop.info
     title = "Street photos, and the product in the shop"
     note = (
-        f"{len(told)} photos, spread evenly over {len(shop.photos):,} drawn products and not "
+        f"{len(searched)} photos, spread evenly over {len(shop.photos):,} drawn products and not "
         f"chosen. The model {info.name} had seen none of these products: it put the right one "
-        f"first for {first} of {len(told)} photos, and among the first {DEPTH} for {within}."
+        f"first for {first} of {len(searched)} photos, and among the first {DEPTH} for {within}."
     )
     page, sheet = folder / "demo.html", folder / "demo.png"
     write_page(page, rows, title, note)
@@ -81,7 +56,7 @@ def show(
         "sheet": str(sheet),
         "found_first": first,
         f"found_in_{DEPTH}": within,
-        "photos": told,
+        "photos": searched,
         "gallery_products": len(shop.photos),
         "model": info.name,
         "fingerprint": info.fingerprint,
@@ -90,8 +65,34 @@ def show(
     }
 
 
+def _search(shop: Shop, engine: Engine, row: int) -> tuple[Row, dict[str, Any]]:
+    """One photo's hits: drawn, and as JSON."""
+    record, file, box = shop.manifest[row], shop.manifest.file(row), shop.box(row)
+    photo = open_image(file)
+    answer = engine.search(photo, DEPTH, box)
+    rank = next((hit.rank for hit in answer.hits if hit.item_id == record.item_id), None)
+    query = crop(photo, box)
+    title = str(record.extra.get("title") or record.category)
+    drawn = Row(
+        Tile(query, f"{title}, in {answer.timings_ms['total']:.0f} ms"),
+        _tiles(shop, answer.hits, record.item_id, query),
+        f"found as number {rank}" if rank else f"not among the first {DEPTH}",
+    )
+    hits = [
+        {"item_id": hit.item_id, "score": hit.score, "rank": hit.rank}
+        for hit in answer.hits[:SHOWN]
+    ]
+    return drawn, {
+        "photo": str(file),
+        "item_id": record.item_id,
+        "rank": rank,
+        "hits": hits,
+        "timings_ms": dict(answer.timings_ms),
+    }
+
+
 def _tiles(shop: Shop, hits: Sequence[Hit], right: str, photo: Image) -> list[Tile]:
-    """The first hits; the right product stands last where it comes later or not at all."""
+    """The first hits; the right product comes last if it ranks lower or was not found."""
     shown = list(hits[:SHOWN])
     if not any(hit.item_id == right for hit in shown):
         shown = shown[:-1] + [hit for hit in hits if hit.item_id == right]
