@@ -432,7 +432,7 @@ def test_large_pictures_wait_as_small_squares(
     encode = BundleEncoder.encode_shop
 
     def watching(self: BundleEncoder, images: list, tags: list) -> object:
-        given.extend(image.shape for image in images)
+        given.extend(image.pixels.shape for image in images)
         return encode(self, images, tags)
 
     monkeypatch.setattr(BundleEncoder, "encode_shop", watching)
