@@ -14,6 +14,7 @@ from _vectors import Data, Floats, Ints
 from hemline.catalog.store import Row
 from hemline.catalog.stores import STORES
 from hemline.catalog.where.expression import Where
+from hemline.ranking.merge import RERANK_TOP
 
 FINGERPRINT = "benchmark"
 COLUMNS = ("price",)
@@ -104,20 +105,21 @@ class Hemline:
         return np.array([self._row[int(i)] for i in found.ids], np.int64)
 
     def rerank(self, queries: Floats, images: list[Any]) -> list[float]:
-        """Milliseconds that the second look at the first 256 adds, for each query."""
-        from hemline.ranking.rerank import rescore
+        """Milliseconds that re-ranking the first `RERANK_TOP` adds, for each query."""
         from hemline.runtime.bundle import Bundle
         from hemline.runtime.encoder import BundleEncoder
+        from hemline.search.ranking import rescore
 
         encoder = BundleEncoder(Bundle.default())
         locals_ = encoder.encode_street(images).local
         assert locals_ is not None
         taken = []
         for at, query in enumerate(queries):
-            found = self._store.search(query, 256)
+            found = self._store.search(query, RERANK_TOP)
             start = time.perf_counter()
             kept = self._store.vectors(found.ids)
             contexts = kept.embedding * kept.norm[:, None]
-            rescore(encoder, locals_[at % len(locals_)], contexts, found.similarity)
+            local = locals_[at % len(locals_)][None]
+            rescore(encoder, local, contexts, found.similarity, "mean")
             taken.append((time.perf_counter() - start) * 1000)
         return taken

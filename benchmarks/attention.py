@@ -30,7 +30,7 @@ from hemline.data.protocol import Protocol
 from hemline.datasets import build
 from hemline.evaluation.bootstrap import cluster_interval, paired_difference
 from hemline.evaluation.report import machine
-from hemline.evaluation.run import Outcome, evaluate
+from hemline.evaluation.run import EvaluationResult, evaluate
 from hemline.learn.checkpoint import CheckpointEncoder
 from hemline.learn.recipe import Recipe, load
 from hemline.learn.training.loop import train
@@ -67,7 +67,7 @@ def recipe_of(model: str, scale: str, seed: int, first: int, second: int, base: 
     )
 
 
-def hits(outcomes: list[Outcome], k: int, first: bool = False) -> np.ndarray[Any, Any]:
+def hits(outcomes: list[EvaluationResult], k: int, first: bool = False) -> np.ndarray[Any, Any]:
     """(S, Q) whether a seed's model found a query's product among the first k."""
     ranks = [o.first_ranks if first and o.first_ranks is not None else o.ranks for o in outcomes]
     return np.stack([np.asarray(r) <= k for r in ranks]).astype(np.float64)
@@ -132,7 +132,7 @@ def main() -> None:
     args = parser.parse_args()
     manifest = Manifest.read(args.manifest)
     (protocol,) = build("synthetic", manifest)
-    found: dict[str, list[Outcome]] = {model: [] for model in MODELS}
+    found: dict[str, list[EvaluationResult]] = {model: [] for model in MODELS}
     seen: dict[str, list[dict[str, float]]] = {}
     for seed in args.seeds:
         for model in ("base", *MODELS):

@@ -35,7 +35,7 @@ from hemline.encoding import Encoder, RerankResult, ShopEncoding, StreetEncoding
 from hemline.evaluation.embed import embed
 from hemline.evaluation.model import open_encoder
 from hemline.evaluation.report import compare, report
-from hemline.evaluation.run import Outcome, evaluate
+from hemline.evaluation.run import EvaluationResult, evaluate
 from hemline.types import DOMAINS, Domain, FloatArray, Image
 from hemline.views.report_table import table
 
@@ -118,7 +118,7 @@ def _unit(vectors: FloatArray) -> FloatArray:
     return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)
 
 
-def measure(encoder: Encoder, protocol: Protocol, what: str) -> Outcome:
+def measure(encoder: Encoder, protocol: Protocol, what: str) -> EvaluationResult:
     with progress(f"{what}, {protocol.name}") as advance:
         return evaluate(encoder, protocol, advance=advance)
 
@@ -132,7 +132,7 @@ def run(
 ) -> dict[str, Any]:
     """One group of protocols: the start, then every model with its difference from the start."""
     print(f"\n== {title}")
-    ours: list[Outcome] = []
+    ours: list[EvaluationResult] = []
     results: dict[str, Any] = {}
     if start is not None:
         for protocol in protocols:

@@ -24,9 +24,11 @@ from hemline.catalog.catalog import Catalog
 from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
 from hemline.evaluation.bootstrap import cluster_interval
+from hemline.ranking.fusion import FUSIONS
+from hemline.ranking.merge import RERANK_TOP
 from hemline.runtime.bundle import Bundle
 from hemline.search.clock import Clock
-from hemline.search.ranking import FUSIONS, Query, Ranking
+from hemline.search.ranking import Query, Ranking
 from hemline.synthetic import SyntheticSettings
 from hemline.synthetic.make import make_dataset
 
@@ -67,7 +69,7 @@ def ranks(
         query = Query(one.embedding[:views], local)
         ranking = Ranking(store, encoder, query, None, top, fusion)
         ranking.reach(50, Clock())
-        rows = store.take(np.array([p.id for p in ranking.products[:50]], np.int64))
+        rows = store.take(np.array([p.id for p in ranking.items[:50]], np.int64))
         for rank, row in enumerate(rows, start=1):
             if row is not None and row.item_id == item:
                 found[i] = rank
@@ -76,7 +78,7 @@ def ranks(
 
 def measure(catalog: Catalog, coded: Any, items: list[str], fusions: list[str]) -> dict[str, Any]:
     """Recall of each number of photos and fusion, and paired differences."""
-    tops = {"re-ranked": 256, "first search": 0}
+    tops = {"re-ranked": RERANK_TOP, "first search": 0}
     rows: dict[str, Any] = {}
     single: dict[str, np.ndarray] = {}
     for how, top in tops.items():

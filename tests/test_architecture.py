@@ -18,13 +18,13 @@ _FORMAT = {"encoding", "bundle"}
 #: room → the rooms it may import besides itself and the foundation.
 ALLOWED: dict[str, set[str]] = {
     **{name: set() for name in _BASE},
-    **{name: {"data", *_FORMAT} for name in _FORMAT},
+    **{name: {"data", "ranking", *_FORMAT} for name in _FORMAT},
     "data": set(),
     "datasets": {"data"},
     "tagging": {"data"},
     "synthetic": {"data"},
-    "ranking": {"data", *_FORMAT},
-    "runtime": {"data", *_FORMAT},
+    "ranking": set(),
+    "runtime": {"data", "ranking", *_FORMAT},
     "catalog": {"data", "ranking", "runtime", *_FORMAT},
     "search": {"data", "ranking", "runtime", "catalog", *_FORMAT},
     "learn": {"data", "datasets", "ranking", *_FORMAT},

@@ -32,6 +32,7 @@ from hemline.data.detector_outputs import Heads
 from hemline.data.preprocess import Preprocessing
 from hemline.errors import BundleError
 from hemline.files import write_durable
+from hemline.ranking.merge import RERANK_TOP
 
 FORMAT_VERSION = 1
 INFO_FILE = "bundle.json"
@@ -113,7 +114,7 @@ class BundleInfo(BaseModel):
     vocabulary: tuple[str, ...] = ()
     uses_tags: bool = False
     reranks: bool = False
-    rerank_top: int = Field(default=256, ge=1)
+    rerank_top: int = Field(default=RERANK_TOP, ge=1)
     graphs: dict[str, str]
     precision: str = Field(default="float32", pattern="^(float32|float16|int8)$")
     precision_loss: dict[str, float] = Field(default_factory=dict)

@@ -11,7 +11,7 @@ from hemline.data.images import encode_jpeg
 from hemline.data.manifest import Manifest
 from hemline.data.protocol import Choices
 from hemline.datasets import build
-from hemline.evaluation.detected import detector_for, found
+from hemline.evaluation.detected import detector_for, with_detected_boxes
 from hemline.evaluation.report import report
 from hemline.evaluation.run import evaluate
 from hemline.runtime.bundle import Bundle
@@ -50,7 +50,7 @@ def protocol(manifest: Manifest, crop: str):
 
 
 def test_boxes_are_found_on_both_sides(encoder: BundleEncoder, manifest: Manifest) -> None:
-    seen = found(protocol(manifest, "detected"), detector_for(encoder))
+    seen = with_detected_boxes(protocol(manifest, "detected"), detector_for(encoder))
     assert seen.protocol.crop == "box"
     assert seen.queries == 1.0
     assert seen.gallery == pytest.approx(6 / 7), "no dress is on the odd one"
@@ -65,7 +65,7 @@ def test_boxes_are_found_on_both_sides(encoder: BundleEncoder, manifest: Manifes
 
 
 def test_only_the_photos(encoder: BundleEncoder, manifest: Manifest) -> None:
-    seen = found(protocol(manifest, "detected-query"), detector_for(encoder))
+    seen = with_detected_boxes(protocol(manifest, "detected-query"), detector_for(encoder))
     assert (seen.protocol.crop, seen.gallery) == ("query", 0.0)
     boxes = seen.protocol.manifest.boxes()
     street_rows = manifest.column("domain") == "street"
@@ -82,7 +82,7 @@ def test_a_report_of_each_crop(encoder: BundleEncoder, manifest: Manifest) -> No
     assert "detected" not in told["box"]
     assert len({one["data_fingerprint"] for one in told.values()}) == 1
     assert told["detected"]["protocol"]["crop"].startswith("detected")
-    cut = found(protocol(manifest, "detected"), detector_for(encoder)).protocol
+    cut = with_detected_boxes(protocol(manifest, "detected"), detector_for(encoder)).protocol
     same = report([evaluate(encoder, cut, rerank=False)])
     assert told["detected"]["mrr"] == same["mrr"] != told["none"]["mrr"]
     assert "detecting" in told["detected"]["seconds"]

@@ -11,7 +11,7 @@ from sklearn.linear_model import Ridge as SlowRidge
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from hemline.errors import UsageError
-from hemline.evaluation._auc import FoldedArea, average_precision
+from hemline.evaluation._auc import FoldedArea, folded_average_precision
 from hemline.evaluation._ridge import RIDGES, Ridge
 from hemline.evaluation.probe import ProbeSettings, noise_list, probe
 from hemline.tagging.clean import read_drop
@@ -69,7 +69,7 @@ def test_area_of_one_kind_only_is_none_and_equal_scores_are_chance() -> None:
 
 def test_average_precision_is_the_public_one() -> None:
     scores, labels = RNG.normal(size=50), RNG.random(50) < 0.3
-    found = average_precision(scores, labels, np.zeros(50, int))
+    found = folded_average_precision(scores, labels, np.zeros(50, int))
     assert found == pytest.approx(average_precision_score(labels, scores))
 
 

@@ -15,7 +15,7 @@ from hemline.data.protocol import Choices, ProtocolGroup, Published
 from hemline.datasets import build
 from hemline.errors import UsageError
 from hemline.evaluation.report import by_column, compare, report
-from hemline.evaluation.run import Outcome, evaluate
+from hemline.evaluation.run import EvaluationResult, evaluate
 from hemline.views.report_table import table
 
 
@@ -25,11 +25,11 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 
 @pytest.fixture(scope="module")
-def outcome(shop: Manifest) -> Outcome:
+def outcome(shop: Manifest) -> EvaluationResult:
     return evaluate(ToyEncoder(True), build("default", shop)[0])
 
 
-def test_the_json_has_what_the_interfaces_promise(outcome: Outcome) -> None:
+def test_the_json_has_what_the_interfaces_promise(outcome: EvaluationResult) -> None:
     result = report([outcome])
     assert json.loads(json.dumps(result)) == result
     for k in (1, 5, 20, 50):
@@ -45,7 +45,7 @@ def test_the_json_has_what_the_interfaces_promise(outcome: Outcome) -> None:
     assert result["seconds"]["queries"] > 0
 
 
-def test_categories_add_up_to_the_whole(outcome: Outcome) -> None:
+def test_categories_add_up_to_the_whole(outcome: EvaluationResult) -> None:
     result = report([outcome])
     groups = result["categories"]
     assert set(groups) == {"even", "odd"}
@@ -53,7 +53,7 @@ def test_categories_add_up_to_the_whole(outcome: Outcome) -> None:
     assert hits == pytest.approx(result["queries"] * result["recall@1"])
 
 
-def test_slices_by_quarters_of_a_number_and_by_word(outcome: Outcome) -> None:
+def test_slices_by_quarters_of_a_number_and_by_word(outcome: EvaluationResult) -> None:
     slices = by_column([outcome], "clutter")
     assert len(slices) == 4
     assert sum(g["queries"] for g in slices.values()) == 24
@@ -64,7 +64,9 @@ def test_slices_by_quarters_of_a_number_and_by_word(outcome: Outcome) -> None:
         by_column([outcome], "tags")
 
 
-def test_compare_is_the_difference_on_the_same_queries(shop: Manifest, outcome: Outcome) -> None:
+def test_compare_is_the_difference_on_the_same_queries(
+    shop: Manifest, outcome: EvaluationResult
+) -> None:
     other = evaluate(ToyEncoder(False), build("default", shop)[0])
     found = compare([outcome], [other])
     wanted = (outcome.ranks <= 1).mean() - (other.ranks <= 1).mean()
@@ -84,7 +86,7 @@ def test_folds_are_pooled_over_their_queries(shop: Manifest) -> None:
     assert [fold["queries"] for fold in result["folds"]] == sizes
 
 
-def test_the_table_says_it_in_words(outcome: Outcome) -> None:
+def test_the_table_says_it_in_words(outcome: EvaluationResult) -> None:
     lines: list[str] = []
     result = report([outcome])
     result["against"] = [compare([outcome], [outcome])]
@@ -111,7 +113,7 @@ def test_a_skipped_picture_is_told(tmp_path: Path) -> None:
     assert any(line.startswith("skipped p03_1.png") for line in lines)
 
 
-def test_pictures_are_counted_as_papers_do(shop: Manifest, outcome: Outcome) -> None:
+def test_pictures_are_counted_as_papers_do(shop: Manifest, outcome: EvaluationResult) -> None:
     """Slowly: the place of the first right picture when every wrong one as near stands ahead."""
     encoder = ToyEncoder(False)
     (part,) = build("default", shop)
@@ -124,7 +126,7 @@ def test_pictures_are_counted_as_papers_do(shop: Manifest, outcome: Outcome) -> 
         far = np.linalg.norm(gallery - asked, axis=1)
         right = np.array([items[g] in part.relevant[place] for g in part.gallery])
         ahead = sum(1 for d, r in zip(far, right, strict=True) if not r and d < far[right].min())
-        assert abs(int(found.picture_ranks[place]) - ahead - 1) <= 1  # rounding of equal distances
+        assert abs(int(found.image_ranks[place]) - ahead - 1) <= 1  # rounding of equal distances
     assert set(report([outcome])["pictures"]) == {f"recall@{k}" for k in (1, 5, 20, 50)}
 
 
@@ -135,7 +137,7 @@ def test_a_ladder_measures_what_its_smaller_gallery_would(shop: Manifest, rerank
     whole = evaluate(ToyEncoder(reranks), laddered)
     for size in (5, 9):
         alone = evaluate(ToyEncoder(reranks), replace(part, gallery=part.gallery[:size]))
-        assert whole.ladder[size].tolist() == alone.ranks.tolist()
+        assert whole.ranks_by_size[size].tolist() == alone.ranks.tolist()
     steps = report([whole])["ladder"]
     assert [step["gallery"] for step in steps] == [5, 9, len(part.gallery)]
     lines: list[str] = []

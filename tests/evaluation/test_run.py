@@ -13,7 +13,7 @@ from hemline.data.protocol import Choices, Protocol
 from hemline.datasets import build
 from hemline.errors import DataError, UsageError
 from hemline.evaluation.run import evaluate
-from hemline.ranking.metrics import NEVER
+from hemline.ranking.metrics import MISS
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_a_broken_picture_is_a_named_miss_never_a_crash(shop: Manifest) -> None:
     protocol = only(shop)
     outcome = evaluate(ToyEncoder(), protocol)
     assert sorted(path for path, _ in outcome.skipped) == ["p03_1.png", "p04_0.png"]
-    lost = [shop[int(r)].image_id for r in protocol.queries[outcome.ranks == NEVER]]
+    lost = [shop[int(r)].image_id for r in protocol.queries[outcome.ranks == MISS]]
     assert sorted(lost) == ["p03_1.png", "p04_1.png", "p04_2.png"]
 
 

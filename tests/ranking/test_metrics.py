@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import doctest
+from types import ModuleType
+
 import numpy as np
 import pytest
 import torch
@@ -7,20 +10,24 @@ from sklearn.metrics import average_precision_score, ndcg_score
 from torchmetrics.functional.retrieval import retrieval_hit_rate, retrieval_reciprocal_rank
 
 from hemline.errors import UsageError
+from hemline.ranking import merge, metrics, tags
 from hemline.ranking.metrics import (
-    NEVER,
+    MISS,
     average_precision,
-    euclidean,
+    image_ranks,
+    item_distances,
+    item_ranks,
+    mean_average_precision,
+    mean_reciprocal_rank,
     ndcg_at_k,
-    product_distances,
-    product_ranks,
     recall_at_k,
+    recalls_at,
     reciprocal_ranks,
 )
 
 
 def slow_rank(distances: np.ndarray, items: list[int], right: set[int]) -> int:
-    """Walk down the ranking, wrong pictures first at a tie, counting distinct products."""
+    """Walk down the ranking, wrong pictures first at a tie, counting distinct items."""
     order = sorted(range(len(items)), key=lambda g: (distances[g], items[g] in right))
     seen: list[int] = []
     for g in order:
@@ -30,11 +37,11 @@ def slow_rank(distances: np.ndarray, items: list[int], right: set[int]) -> int:
             return len(seen) + 1
         if items[g] not in seen:
             seen.append(items[g])
-    return NEVER
+    return MISS
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_product_ranks_walk_down_distinct_products(seed: int) -> None:
+def test_item_ranks_walk_down_distinct_items(seed: int) -> None:
     rng = np.random.default_rng(seed)
     items = rng.integers(0, 9, 40)
     distances = rng.integers(0, 12, (30, 40)).astype(float)  # many ties
@@ -42,26 +49,26 @@ def test_product_ranks_walk_down_distinct_products(seed: int) -> None:
     relevant = [
         frozenset(rng.choice(9, rng.integers(0, 3), replace=False).tolist()) for _ in range(30)
     ]
-    best = product_distances(distances, items, 9)
-    found = product_ranks(best, relevant)
+    best = item_distances(distances, items, 9)
+    found = item_ranks(best, relevant)
     wanted = [slow_rank(distances[q], items.tolist(), set(relevant[q])) for q in range(30)]
     assert found.tolist() == wanted
-    assert NEVER in wanted
+    assert MISS in wanted
 
 
 def test_recall_does_not_divide_by_the_number_of_right_answers() -> None:
     best = np.array([[0.1, 0.2, 0.3, 0.4]])
-    assert recall_at_k(product_ranks(best, [frozenset({0, 3})]), 1) == 1.0
+    assert recall_at_k(item_ranks(best, [frozenset({0, 3})]), 1) == 1.0
 
 
 def test_a_tie_is_told_against_the_model() -> None:
     best = np.zeros((1, 5))
-    assert product_ranks(best, [frozenset({2})]).tolist() == [5]
+    assert item_ranks(best, [frozenset({2})]).tolist() == [5]
 
 
 def test_a_query_without_a_match_is_a_miss_and_does_not_crash() -> None:
-    ranks = product_ranks(np.array([[0.1, 0.2]]), [frozenset()])
-    assert ranks.tolist() == [NEVER]
+    ranks = item_ranks(np.array([[0.1, 0.2]]), [frozenset()])
+    assert ranks.tolist() == [MISS]
     assert recall_at_k(ranks, 50) == 0.0
     assert reciprocal_ranks(ranks).tolist() == [0.0]
 
@@ -70,7 +77,7 @@ def test_hit_rate_and_reciprocal_rank_agree_with_torchmetrics() -> None:
     rng = np.random.default_rng(3)
     best = rng.random((50, 30))
     relevant = [frozenset({int(rng.integers(30))}) for _ in range(50)]
-    ranks = product_ranks(best, relevant)
+    ranks = item_ranks(best, relevant)
     # torchmetrics ranks positive scores only, hence 2 - distance
     for k in (1, 5, 20):
         theirs = []
@@ -119,18 +126,47 @@ def test_ndcg_by_hand_and_without_gain() -> None:
     assert ndcg_at_k(np.zeros(3), np.zeros(3), 2) == 0.0
 
 
-def test_euclidean_is_the_distance_and_refuses_what_is_not_finite() -> None:
-    rng = np.random.default_rng(6)
-    q, g = rng.normal(size=(7, 4)).astype(np.float32), rng.normal(size=(5, 4)).astype(np.float32)
-    slow = [[np.linalg.norm(a - b) for b in g] for a in q]
-    assert np.allclose(euclidean(q, g), slow, atol=1e-5)
-    g[0, 0] = np.nan
-    with pytest.raises(UsageError, match="NaN"):
-        euclidean(q, g)
-    with pytest.raises(UsageError, match="can't be compared"):
-        euclidean(q, q[:, :2])
-
-
 def test_k_counts_from_one() -> None:
     with pytest.raises(UsageError, match="from 1"):
         recall_at_k(np.array([1]), 0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_image_ranks_count_images_with_wrong_ones_first_at_a_tie(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    distances = rng.integers(0, 9, (40, 15)).astype(float)
+    distances[rng.random(distances.shape) < 0.2] = np.inf
+    relevant = rng.random(distances.shape) < 0.15
+    wanted = []
+    for far, right in zip(distances, relevant, strict=True):
+        order = sorted(range(15), key=lambda g: (far[g], right[g]))
+        found = [place for place, g in enumerate(order, 1) if right[g] and np.isfinite(far[g])]
+        wanted.append(found[0] if found else MISS)
+    assert image_ranks(distances, relevant).tolist() == wanted
+    assert MISS in wanted
+
+
+def test_means_over_queries() -> None:
+    rng = np.random.default_rng(7)
+    distances, relevant = rng.random((9, 20)), rng.random((9, 20)) < 0.3
+    each = [average_precision(*row) for row in zip(distances, relevant, strict=True)]
+    assert mean_average_precision(distances, relevant) == pytest.approx(np.mean(each))
+    ranks = np.array([1, 2, 6, 40])
+    assert mean_reciprocal_rank(ranks) == pytest.approx((1 + 1 / 2 + 1 / 6 + 1 / 40) / 4)
+    assert recalls_at(ranks) == {
+        "recall@1": 0.25, "recall@5": 0.5, "recall@20": 0.75, "recall@50": 1.0,
+    }  # fmt: skip
+    none = np.zeros(0, np.int64)
+    assert recall_at_k(none, 1) == mean_reciprocal_rank(none) == 0.0
+    assert mean_average_precision(np.zeros((0, 3)), np.zeros((0, 3), bool)) == 0.0
+
+
+@pytest.mark.parametrize("module", [metrics, merge, tags])
+def test_the_examples_run(module: ModuleType) -> None:
+    found = doctest.testmod(module, extraglobs={"np": np})
+    assert found.attempted > 0
+    assert found.failed == 0
+
+
+def test_the_public_names() -> None:
+    assert all(getattr(metrics, name).__doc__ for name in metrics.__all__)

@@ -11,10 +11,10 @@ from hemline.catalog.catalog import Catalog
 from hemline.catalog.store import Row
 from hemline.data.images import encode_jpeg
 from hemline.errors import CatalogError, ImageError, UsageError
-from hemline.ranking.rerank import rescore, similarity
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.encoder import BundleEncoder
 from hemline.search.engine import Engine
+from hemline.search.ranking import rescore
 from hemline.types import Box
 from hemline.views.hits_image import CAPTION, CELL, draw_results
 
@@ -170,24 +170,16 @@ def test_an_empty_catalogue_answers_nothing(bundle: Bundle) -> None:
     assert Engine(Catalog.in_memory(bundle)).search(picture(0)).hits == ()
 
 
-def test_similarity_is_the_cosine_of_unit_vectors() -> None:
-    rng = np.random.default_rng(0)
-    a, b = rng.normal(size=(2, 9))
-    a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
-    distance = np.array([np.linalg.norm(a - b)], np.float32)
-    assert similarity(distance)[0] == pytest.approx(float(a @ b), abs=1e-6)
-
-
 def test_the_tail_never_passes_the_reranked(catalog: Catalog) -> None:
     encoder = catalog.encoder()
     query = encoder.encode_street([picture(1)])
     assert query.local is not None
     contexts = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
     first = np.linspace(0.99, 0.5, 12).astype(np.float32)
-    scores = rescore(encoder, query.local[0], contexts, first).score
+    scores = rescore(encoder, query.local, contexts, first, "mean").score
     assert scores[5:].max() <= scores[:5].min()
     np.testing.assert_allclose(np.diff(scores[5:]), np.diff(first[5:]), atol=1e-6)
-    low = rescore(encoder, query.local[0], contexts, first - 5).score
+    low = rescore(encoder, query.local, contexts, first - 5, "mean").score
     np.testing.assert_array_equal(low[5:], (first - 5)[5:])  # low enough already: left alone
 
 

@@ -93,7 +93,7 @@ def evaluate(
     from hemline.datasets import build
     from hemline.evaluation.model import open_encoder
     from hemline.evaluation.report import by_column, compare, report
-    from hemline.evaluation.run import Outcome
+    from hemline.evaluation.run import EvaluationResult
     from hemline.evaluation.run import evaluate as measure
     from hemline.views.report_table import table
 
@@ -106,7 +106,7 @@ def evaluate(
     for column in columns:
         rows.column(column)  # an unknown one fails before the work, not after
 
-    def run(name: str) -> list[Outcome]:
+    def run(name: str) -> list[EvaluationResult]:
         encoder = open_encoder(name, threads)
         found = []
         for part in parts:

@@ -14,7 +14,7 @@ from hemline.demo.shop import SEED, Shop
 from hemline.errors import UsageError
 from hemline.evaluation.bootstrap import cluster_interval
 from hemline.evaluation.report import machine
-from hemline.ranking.metrics import NEVER, hits_at_k
+from hemline.ranking.metrics import MISS, hits_at_k
 from hemline.search.engine import Engine
 
 #: Under this name a bundle's ``quality`` holds what the check measured of it.
@@ -47,7 +47,7 @@ def check(
     files = [shop.manifest.file(int(row)) for row in rows]
     items = [shop.manifest[int(row)].item_id for row in rows]
     engine.search(files[0], max(KS), shop.box(int(rows[0])))  # loads the graphs; not timed
-    ranks = np.full(len(rows), NEVER, np.int64)
+    ranks = np.full(len(rows), MISS, np.int64)
     latency = np.zeros(len(rows))
     clock = time.perf_counter()
     for number, (row, file) in enumerate(zip(rows, files, strict=True)):

@@ -11,6 +11,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from hemline.ranking.metrics import average_precision
+
 Floats = npt.NDArray[np.float64]
 #: Weights held at once.
 _CELLS = 8_000_000
@@ -78,19 +80,12 @@ class FoldedArea:
         return math.sqrt(variance) / pairs if pairs else math.nan
 
 
-def average_precision(
+def folded_average_precision(
     scores: Floats, labels: npt.NDArray[np.bool_], folds: npt.NDArray[np.int64]
 ) -> float:
-    """The mean over folds, each counted by its positives; ties in the order that hurts."""
-    total, count = 0.0, 0
+    """`average_precision` within each fold, weighted by its positives; NaN without any."""
+    total = 0.0
     for fold in np.unique(folds):
-        rows = np.flatnonzero(folds == fold)
-        truth = labels[rows]
-        if not truth.any():
-            continue
-        order = np.lexsort((truth, -scores[rows]))
-        hits = truth[order]
-        precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
-        total += float(precision[hits].sum())
-        count += int(hits.sum())
-    return total / count if count else math.nan
+        rows = folds == fold
+        total += average_precision(-scores[rows], labels[rows]) * np.count_nonzero(labels[rows])
+    return float(total / labels.sum()) if labels.any() else math.nan

@@ -17,14 +17,14 @@ from hemline.runtime.bundle import Bundle
 from hemline.runtime.detector import BundleDetector, best_garment, fitting_garment, margined
 from hemline.types import Image
 
-__all__ = ["Found", "detector_for", "found"]
+__all__ = ["DetectedBoxes", "detector_for", "with_detected_boxes"]
 
 _BATCH = 32
 
 
-class Found(NamedTuple):
-    """The protocol with the boxes that were found, and on which share (0-1) of each side's pictures
-    there was one; the others stay whole."""
+class DetectedBoxes(NamedTuple):
+    """The protocol with the detected boxes, and on which share (0-1) of each side's images a
+    garment was found; the other images stay whole."""
 
     protocol: Protocol
     queries: float
@@ -43,65 +43,62 @@ def detector_for(encoder: Encoder) -> Detector:
     return BundleDetector(Bundle.default())
 
 
-def found(protocol: Protocol, detector: Detector, workers: int = 2) -> Found:
-    """Looks at every picture of the protocol, as a search and a catalogue would.
+def with_detected_boxes(protocol: Protocol, detector: Detector, workers: int = 2) -> DetectedBoxes:
+    """Detects the garment of every image of the protocol, as a search and a catalogue would.
 
-    A query photo gets its best garment (`best_garment`), for nothing is known of it. A shop picture
+    A query photo gets its best garment (`best_garment`), for nothing is known of it. A shop image
     gets the garment that fits its category (`fitting_garment`); with the crop ``detected-query`` it
     stays whole.
     """
-    least = float(getattr(detector, "threshold", 0.0))
     manifest = protocol.manifest
     boxes = np.full((len(manifest), 4), np.nan)
     both = protocol.crop == "detected"
-    queries = _fill(boxes, manifest, protocol.queries, detector, least, False, workers)
-    gallery = 0.0
-    if both:
-        gallery = _fill(boxes, manifest, protocol.gallery, detector, least, True, workers)
+    queries = _detect(boxes, manifest, protocol.queries, detector, False, workers)
+    gallery = _detect(boxes, manifest, protocol.gallery, detector, True, workers) if both else 0.0
     table = manifest.table
     for k, name in enumerate(("x1", "y1", "x2", "y2")):
         at = table.column_names.index(name)
         kind = table.schema.field(name).type
         column = pa.array(boxes[:, k], kind, from_pandas=True)
         table = table.set_column(at, name, column)
-    cut = Manifest(table, manifest.root)
     crop: Crop = "box" if both else "query"
-    return Found(replace(protocol, manifest=cut, crop=crop), queries, gallery)
+    cut = replace(protocol, manifest=Manifest(table, manifest.root), crop=crop)
+    return DetectedBoxes(cut, queries, gallery)
 
 
-def _fill(
+def _detect(
     boxes: npt.NDArray[np.float64],
     manifest: Manifest,
     rows: npt.NDArray[np.int64],
     detector: Detector,
-    least: float,
-    fits: bool,
+    by_category: bool,
     workers: int,
 ) -> float:
-    """Puts the boxes of some rows in their place; the share that has one."""
-    asked = np.unique(rows)
+    """Writes the boxes of some rows into ``boxes``; the share (0-1) that has one."""
+    least = float(getattr(detector, "threshold", 0.0))
+    unique = np.unique(rows)
     images: list[Image] = []
-    places: list[int] = []
+    batch: list[int] = []
 
     def flush() -> None:
-        for row, image, seen in zip(places, images, detector.detect(images), strict=True):
+        for row, image, found in zip(batch, images, detector.detect(images), strict=True):
             height, width = image.shape[:2]
-            one = (
-                fitting_garment(seen, manifest[row].category, least)
-                if fits
-                else best_garment(seen, width, height, least)
+            garment = (
+                fitting_garment(found, manifest[row].category, least)
+                if by_category
+                else best_garment(found, width, height, least)
             )
-            if one is not None:
-                boxes[row] = margined(one, image)
+            if garment is not None:
+                boxes[row] = margined(garment, image)
         images.clear()
-        places.clear()
+        batch.clear()
 
-    for place, image in open_many([manifest.file(int(row)) for row in asked], workers):
+    for place, image in open_many([manifest.file(int(row)) for row in unique], workers):
         if isinstance(image, Exception):
             continue
         images.append(image)
-        places.append(int(asked[place]))
+        batch.append(int(unique[place]))
         if len(images) == _BATCH:
             flush()
     flush()
-    return float(np.isfinite(boxes[asked, 0]).mean()) if len(asked) else 0.0
+    return float(np.isfinite(boxes[unique, 0]).mean()) if len(unique) else 0.0

@@ -30,7 +30,7 @@ import pyarrow as pa
 from hemline.data.manifest import Manifest
 from hemline.encoding import Encoder
 from hemline.errors import DataError, UsageError
-from hemline.evaluation._auc import FoldedArea, average_precision
+from hemline.evaluation._auc import FoldedArea, folded_average_precision
 from hemline.evaluation._ridge import Ridge
 from hemline.evaluation.embed import embed
 from hemline.types import Domain
@@ -273,7 +273,7 @@ def _group(
         low, high = area.interval(settings.draws, settings.level, rng)
         spread = max(float(np.nanstd(chance[:, k], ddof=1)), area.chance_spread())
         z = (value - max(0.5, float(np.nanmean(chance[:, k])))) / spread
-        precision = average_precision(ours[:, k], labels[:, k], folds)
+        precision = folded_average_precision(ours[:, k], labels[:, k], folds)
         having = int(labels[:, k].sum())
         found.append(
             TagVerdict(

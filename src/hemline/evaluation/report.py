@@ -14,14 +14,13 @@ import numpy.typing as npt
 from hemline import __version__
 from hemline.errors import UsageError
 from hemline.evaluation.bootstrap import Interval, cluster_interval, paired_difference
-from hemline.evaluation.run import NDCG_K, Outcome
-from hemline.ranking.metrics import hits_at_k, recall_at_k, reciprocal_ranks
-
-#: Where recall is read.
-KS: tuple[int, ...] = (1, 5, 20, 50)
+from hemline.evaluation.run import NDCG_K, EvaluationResult
+from hemline.ranking.metrics import KS, hits_at_k, recall_at_k, recalls_at, reciprocal_ranks
 
 
-def report(outcomes: Sequence[Outcome], *, seed: int = 0, level: float = 0.95) -> dict[str, Any]:
+def report(
+    outcomes: Sequence[EvaluationResult], *, seed: int = 0, level: float = 0.95
+) -> dict[str, Any]:
     """The JSON of one model: one protocol, or several folds pooled over all their queries.
 
     Args:
@@ -77,14 +76,14 @@ def report(outcomes: Sequence[Outcome], *, seed: int = 0, level: float = 0.95) -
         }
     if all(outcome.first_ranks is not None for outcome in outcomes):
         first = np.concatenate([o.first_ranks for o in outcomes if o.first_ranks is not None])
-        result["first_search"] = {f"recall@{k}": recall_at_k(first, k) for k in KS}
+        result["first_search"] = recalls_at(first)
     result |= in_papers_terms(outcomes)
     if one.protocol.group is not None or len(outcomes) > 1:
         result |= _parts(outcomes)
     return result
 
 
-def _parts(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def _parts(outcomes: Sequence[EvaluationResult]) -> dict[str, Any]:
     """``folds``: each one's recall; ``parts`` and their mean where each is a figure of its own."""
     each = [
         {
@@ -92,7 +91,7 @@ def _parts(outcomes: Sequence[Outcome]) -> dict[str, Any]:
             "queries": len(o.ranks),
             "gallery": len(o.protocol.gallery),
             "fingerprint": o.fingerprint,
-            **{f"recall@{k}": recall_at_k(o.ranks, k) for k in KS},
+            **recalls_at(o.ranks),
         }
         for o in outcomes
     ]
@@ -103,17 +102,17 @@ def _parts(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return {"parts": each, "mean_of_parts": mean}
 
 
-def in_papers_terms(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def in_papers_terms(outcomes: Sequence[EvaluationResult]) -> dict[str, Any]:
     """What a comparison with papers needs, where it applies.
 
     ``pictures``: recall among the first k pictures, not products; ``ladder``: recall@20 by the
     size of the gallery; ``published``: figures of papers, not measured here.
     """
-    pictures = np.concatenate([outcome.picture_ranks for outcome in outcomes])
-    found: dict[str, Any] = {"pictures": {f"recall@{k}": recall_at_k(pictures, k) for k in KS}}
+    pictures = np.concatenate([outcome.image_ranks for outcome in outcomes])
+    found: dict[str, Any] = {"pictures": recalls_at(pictures)}
     one = outcomes[0]
-    if one.ladder:
-        sizes = {**one.ladder, len(one.protocol.gallery): one.ranks}
+    if one.ranks_by_size:
+        sizes = {**one.ranks_by_size, len(one.protocol.gallery): one.ranks}
         found["ladder"] = [
             {"gallery": size, "recall@20": recall_at_k(ranks, 20)}
             for size, ranks in sorted(sizes.items())
@@ -123,12 +122,12 @@ def in_papers_terms(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return found
 
 
-def per_query(outcomes: Sequence[Outcome]) -> dict[str, npt.NDArray[np.float64]]:
+def per_query(outcomes: Sequence[EvaluationResult]) -> dict[str, npt.NDArray[np.float64]]:
     """Every measure before it is averaged: name → (Q,) over all queries of all folds."""
     ranks = np.concatenate([outcome.ranks for outcome in outcomes])
     figures = {f"recall@{k}": hits_at_k(ranks, k) for k in KS}
     figures["mrr"] = reciprocal_ranks(ranks)
-    figures["map"] = np.concatenate([outcome.precision for outcome in outcomes])
+    figures["map"] = np.concatenate([outcome.average_precision for outcome in outcomes])
     if all(outcome.ndcg is not None for outcome in outcomes):
         figures[f"ndcg@{NDCG_K}"] = np.concatenate(
             [outcome.ndcg for outcome in outcomes if outcome.ndcg is not None]
@@ -137,7 +136,11 @@ def per_query(outcomes: Sequence[Outcome]) -> dict[str, npt.NDArray[np.float64]]
 
 
 def compare(
-    ours: Sequence[Outcome], theirs: Sequence[Outcome], *, seed: int = 0, level: float = 0.95
+    ours: Sequence[EvaluationResult],
+    theirs: Sequence[EvaluationResult],
+    *,
+    seed: int = 0,
+    level: float = 0.95,
 ) -> dict[str, Any]:
     """Ours minus theirs on the same queries, each measure with its interval.
 
@@ -167,7 +170,9 @@ def compare(
     }
 
 
-def by_group(outcomes: Sequence[Outcome], groups: Sequence[str]) -> dict[str, dict[str, Any]]:
+def by_group(
+    outcomes: Sequence[EvaluationResult], groups: Sequence[str]
+) -> dict[str, dict[str, Any]]:
     """Queries and recall of each group (Q,), by name; an empty name is left out."""
     ranks = np.concatenate([outcome.ranks for outcome in outcomes])
     rows: dict[str, list[int]] = defaultdict(list)
@@ -177,13 +182,13 @@ def by_group(outcomes: Sequence[Outcome], groups: Sequence[str]) -> dict[str, di
     return {
         group: {
             "queries": len(rows[group]),
-            **{f"recall@{k}": recall_at_k(ranks[rows[group]], k) for k in (1, 20)},
+            **recalls_at(ranks[rows[group]], (1, 20)),
         }
         for group in sorted(rows)
     }
 
 
-def by_column(outcomes: Sequence[Outcome], column: str) -> dict[str, dict[str, Any]]:
+def by_column(outcomes: Sequence[EvaluationResult], column: str) -> dict[str, dict[str, Any]]:
     """Recall by a column of the manifest: by value, or by quarters of a number.
 
     Source of the columns: any; the generator records how strong each disturbance of a picture is.
@@ -226,7 +231,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _choices(outcomes: Sequence[Outcome]) -> dict[str, str]:
+def _choices(outcomes: Sequence[EvaluationResult]) -> dict[str, str]:
     one = outcomes[0].protocol
     if one.group is None or (len(outcomes) == 1 and one.group.kind == "folds"):
         return dict(one.choices)
@@ -235,7 +240,7 @@ def _choices(outcomes: Sequence[Outcome]) -> dict[str, str]:
     return {**one.choices, **same, **one.group.choices, "name": one.group.name}
 
 
-def _categories(outcomes: Sequence[Outcome]) -> list[str]:
+def _categories(outcomes: Sequence[EvaluationResult]) -> list[str]:
     return [
         str(outcome.protocol.manifest.column("category")[row])
         for outcome in outcomes

@@ -1,12 +1,11 @@
-"""One measurement: a model, a protocol, and the place at which each query's product stood.
+"""One measurement: a model, a protocol, and the rank of each query's item.
 
-The first search is by Euclidean distance; where the model re-ranks, the first 256 pictures are
-ordered anew by its distance and all others stay behind them (YNet paper, §4.1).
+The first search is by Euclidean distance; where the model re-ranks, the first images are ordered
+anew (`hemline.ranking.merge`).
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,44 +16,47 @@ import numpy.typing as npt
 
 from hemline.data.protocol import Protocol
 from hemline.encoding import Detector, Encoder
-from hemline.errors import UsageError
-from hemline.evaluation.detected import detector_for
-from hemline.evaluation.detected import found as found_boxes
-from hemline.evaluation.embed import Advance, embed
+from hemline.evaluation.detected import detector_for, with_detected_boxes
+from hemline.evaluation.embed import Advance, Block, embed
+from hemline.ranking.distances import block_rows, euclidean_distances
+from hemline.ranking.merge import RERANK_TOP, first_of_each, nearest, rerank_distances
 from hemline.ranking.metrics import (
-    NEVER,
+    MISS,
     average_precision,
-    euclidean,
+    image_ranks,
+    item_distances,
+    item_ranks,
     ndcg_at_k,
-    picture_rank,
-    product_distances,
-    product_ranks,
 )
+from hemline.ranking.tags import multi_hot
+from hemline.search.clock import Clock
 from hemline.types import FloatArray
 
 Ints = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
 
-#: Products kept for each query (for sheets of failures), and NDCG's k.
+#: Items kept for each query (for sheets of failures), and NDCG's k.
 SHOWN, NDCG_K = 10, 20
+#: Nearest images that the first `SHOWN` items are taken from.
+_NEAREST = RERANK_TOP
 
 
 @dataclass(slots=True)
-class Outcome:
+class EvaluationResult:
     """What one protocol gave; every array has one entry for each query, in the protocol's order.
 
     Attributes:
         protocol, model, fingerprint: what was measured.
-        ranks: (Q,) product's place from 1 as served, `NEVER` for a miss.
+        ranks: (Q,) item rank as served, from 1; `MISS` where the item isn't found.
         first_ranks: (Q,) the same before re-ranking, or None where the model doesn't re-rank.
-        precision: (Q,) average precision over pictures.
+        average_precision: (Q,) over images.
         ndcg: (Q,) NDCG@20 of matched tags, or None where the manifest has no tags.
-        top: (Q, 10) manifest rows of the first products' best pictures, -1 where there are fewer.
-        picture_ranks: (Q,) place of the first right picture among pictures, as papers count.
-        ladder: size of a smaller gallery → (Q,) product's place in it; of the protocol's ladder.
-        skipped: (path, reason) of pictures that couldn't be read.
+        top: (Q, 10) manifest rows of the first items' best images, -1 where there are fewer.
+        image_ranks: (Q,) rank of the first right image among images, as papers count.
+        ranks_by_size: size of a smaller gallery → (Q,) item rank in it (`Protocol.gallery_sizes`).
+        skipped: (path, reason) of images that couldn't be read.
         seconds: of each step.
-        detected: side → share of its pictures with a garment found, of the crops that look for it.
+        detected: side → share of its images with a garment found, for the crops that detect.
     """
 
     protocol: Protocol
@@ -62,27 +64,33 @@ class Outcome:
     fingerprint: str
     ranks: Ints
     first_ranks: Ints | None
-    precision: Doubles
+    average_precision: Doubles
     ndcg: Doubles | None
     top: Ints
-    picture_ranks: Ints
-    ladder: dict[int, Ints] = field(default_factory=dict)
+    image_ranks: Ints
+    ranks_by_size: dict[int, Ints] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     detected: dict[str, float] = field(default_factory=dict)
 
     @property
     def items(self) -> list[str]:
-        """(Q,) product of each query."""
+        """(Q,) item of each query."""
         column = self.protocol.manifest.column("item_id")
         return [str(column[row]) for row in self.protocol.queries]
 
 
 @dataclass(slots=True)
 class _Gallery:
-    """The searched side: ``rows`` (G,), ``vectors`` (G, D), ``contexts`` (G, D), item numbers.
+    """The readable images of the gallery.
 
-    ``places`` (G,) are those of the protocol's gallery, which unreadable pictures leave out.
+    Attributes:
+        rows: (G,) manifest rows.
+        places: (G,) places in the protocol's gallery, which unreadable images leave out.
+        vectors, contexts: (G, D) embeddings, and embedding × norm.
+        items: (G,) numbers of the items, whose ids are ``names``.
+        categories: (G,).
+        tags: (G, T) multi-hot, or None where neither side has tags.
     """
 
     rows: Ints
@@ -90,7 +98,7 @@ class _Gallery:
     vectors: FloatArray
     contexts: FloatArray
     items: Ints
-    names: list[str]
+    names: dict[str, int]
     categories: npt.NDArray[np.str_]
     tags: FloatArray | None
 
@@ -105,150 +113,174 @@ def evaluate(
     workers: int = 2,
     advance: Advance | None = None,
     detector: Detector | None = None,
-) -> Outcome:
+) -> EvaluationResult:
     """Embeds both sides and ranks every query; never holds a queries × gallery matrix.
 
-    ``rerank_top`` is how many pictures are ordered anew: by default as the bundle is served, 256
-    for a checkpoint. A picture that can't be read is left out of the gallery, or counted as a
-    miss; ``skipped`` names it. ``detector`` finds the boxes of the crops ``detected`` and
-    ``detected-query``: by default the one of the model's bundle, or of the bundle that ships.
+    An image that can't be read is left out of the gallery, or counted as a miss; ``skipped`` names
+    it.
+
+    Args:
+        encoder: a checkpoint or a bundle.
+        protocol: queries, gallery and which items are right.
+        rerank: False measures the first search alone.
+        rerank_top: how many images are re-ranked; the bundle's own number by default, `RERANK_TOP`
+            for a checkpoint.
+        cache: folder that keeps the embeddings (`hemline.evaluation.embed`), or None.
+        workers: threads that decode images.
+        advance: called with (images done, images).
+        detector: finds the boxes of the crops ``detected`` and ``detected-query``; the one of the
+            model's bundle by default, or of the bundle that ships.
 
     Raises:
         DataError: a whole side can't be read.
         UsageError: the embeddings aren't finite.
     """
-    depth = _served_top(encoder) if rerank_top is None else rerank_top
-    manifest = protocol.manifest
-    total = len(protocol.gallery) + len(protocol.queries)
-    seconds = {"gallery": 0.0, "queries": 0.0, "ranking": 0.0}
+    clock = Clock()
     cut, detected = protocol, {}
     if protocol.crop.startswith("detected"):
-        clock = time.perf_counter()
-        seen = found_boxes(protocol, detector or detector_for(encoder), workers)
-        cut, detected = seen.protocol, {"queries": seen.queries, "gallery": seen.gallery}
-        seconds["detecting"] = time.perf_counter() - clock
-    skipped: list[tuple[str, str]] = []
-    vocabulary = {tag: i for i, tag in enumerate(manifest.tag_vocabulary())}
+        with clock.step("detecting"):
+            found = with_detected_boxes(protocol, detector or detector_for(encoder), workers)
+        cut, detected = found.protocol, {"queries": found.queries, "gallery": found.gallery}
+    images = len(protocol.gallery), len(protocol.gallery) + len(protocol.queries)
 
-    def told(before: int) -> Advance | None:
-        return None if advance is None else (lambda done, _: advance(before + done, total))
+    def queries_done(done: int, _: int) -> None:
+        if advance is not None:
+            advance(images[0] + done, images[1])
 
-    clock = time.perf_counter()
-    gallery = _gallery(encoder, cut, vocabulary, cache, workers, told(0), skipped)
-    seconds["gallery"] = time.perf_counter() - clock
+    def gallery_done(done: int, _: int) -> None:
+        if advance is not None:
+            advance(done, images[1])
 
-    count = len(protocol.queries)
-    again = rerank and encoder.reranks
-    ranks = np.full(count, NEVER, np.int64)
-    first = np.full(count, NEVER, np.int64) if again else None
-    precision = np.zeros(count)
-    ndcg = np.zeros(count) if gallery.tags is not None else None
-    top = np.full((count, SHOWN), -1, np.int64)
-    pictures = np.full(count, NEVER, np.int64)
-    ladder = {size: np.full(count, NEVER, np.int64) for size in protocol.gallery_sizes}
-    categories = np.asarray(manifest.column("category"), dtype=np.str_)
-    numbers = {name: i for i, name in enumerate(gallery.names)}
-    step = max(1, min(512, 2**24 // max(1, len(gallery.rows))))
-
-    clock = time.perf_counter()
-    blocks = embed(
-        encoder,
-        cut.manifest,
-        protocol.queries,
-        "street",
-        boxes=cut.crop in ("query", "box"),
-        cache=cache,
-        workers=workers,
-        advance=told(len(protocol.gallery)),
-    )
-    for block in blocks:
-        seconds["queries"] += time.perf_counter() - clock
-        clock = time.perf_counter()
-        skipped.extend(block.skipped)
-        local = block.arrays.get("local")
-        good = np.flatnonzero(block.good)
-        for start in range(0, len(good), step):
-            inside = good[start : start + step]
-            places = inside + block.start
-            rows = protocol.queries[places]
-            far = euclidean(block.arrays["embedding"][inside], gallery.vectors).astype(np.float64)
-            if protocol.within_category:
-                far[categories[rows][:, None] != gallery.categories[None, :]] = np.inf
-            right = [
-                frozenset(numbers[i] for i in protocol.relevant[p] if i in numbers) for p in places
-            ]
-            again_of = local[inside] if first is not None and local is not None else None
-            for size, found in ladder.items():
-                fewer = np.where(gallery.places < size, far, np.inf)
-                fewer = _served(encoder, again_of, fewer, gallery, depth)
-                found[places] = _ranks(fewer, gallery, right)
-            if first is not None:
-                first[places] = _ranks(far, gallery, right)
-            far = _served(encoder, again_of, far, gallery, depth)
-            ranks[places] = _ranks(far, gallery, right)
-            for row, place in enumerate(places):
-                relevant = np.isin(gallery.items, sorted(right[row]))
-                pictures[place] = picture_rank(far[row], relevant)
-                precision[place] = average_precision(far[row], relevant)
-                order = _nearest(far[row], max(256, 4 * SHOWN))
-                top[place] = _distinct(order, gallery)
-                if ndcg is not None and gallery.tags is not None:
-                    wanted = _multi_hot([manifest[int(rows[row])].tags], vocabulary)[0]
-                    gains = gallery.tags @ wanted / max(1.0, float(wanted.sum()))
-                    ndcg[place] = ndcg_at_k(gains[order[:NDCG_K]], gains, NDCG_K)
-        seconds["ranking"] += time.perf_counter() - clock
-        clock = time.perf_counter()
-    return Outcome(
-        protocol, encoder.name, encoder.fingerprint, ranks, first, precision, ndcg, top, pictures,
-        ladder, skipped, seconds, detected,
+    with clock.step("gallery"):
+        blocks = list(
+            embed(
+                encoder, cut.manifest, cut.gallery, "shop", boxes=cut.crop == "box",
+                cache=cache, workers=workers, advance=gallery_done,
+            )
+        )  # fmt: skip
+        ranking = _Ranking(encoder, cut, blocks, rerank, rerank_top)
+    queries = embed(
+        encoder, cut.manifest, cut.queries, "street", boxes=cut.crop in ("query", "box"),
+        cache=cache, workers=workers, advance=queries_done,
     )  # fmt: skip
+    while True:
+        with clock.step("queries"):
+            block = next(queries, None)
+        if block is None:
+            break
+        with clock.step("ranking"):
+            ranking.add(block)
+    result = ranking.result
+    result.protocol, result.detected = protocol, detected
+    steps = {"gallery": 0.0, "queries": 0.0, "ranking": 0.0, **clock.timings()}
+    result.seconds = {name: ms / 1000 for name, ms in steps.items() if name != "total"}
+    return result
 
 
-def _ranks(far: Doubles, gallery: _Gallery, right: Sequence[frozenset[int]]) -> Ints:
-    """(Q, G) distances → (Q,) places of the right products."""
-    return product_ranks(product_distances(far, gallery.items, len(gallery.names)), right)
+class _Ranking:
+    """Ranks blocks of queries in a gallery."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        protocol: Protocol,
+        gallery: Sequence[Block],
+        rerank: bool,
+        rerank_top: int | None,
+    ) -> None:
+        manifest, count = protocol.manifest, len(protocol.queries)
+        self.encoder, self.protocol = encoder, protocol
+        self.vocabulary = {tag: i for i, tag in enumerate(manifest.tag_vocabulary())}
+        self.categories = np.asarray(manifest.column("category"), dtype=np.str_)
+        self.gallery = _gallery(protocol, gallery, self.vocabulary)
+        self.depth = _served_top(encoder) if rerank_top is None else rerank_top
+        self.result = EvaluationResult(
+            protocol=protocol,
+            model=encoder.name,
+            fingerprint=encoder.fingerprint,
+            ranks=_misses(count),
+            first_ranks=_misses(count) if rerank and encoder.reranks else None,
+            average_precision=np.zeros(count),
+            ndcg=None if self.gallery.tags is None else np.zeros(count),
+            top=np.full((count, SHOWN), -1, np.int64),
+            image_ranks=_misses(count),
+            ranks_by_size={size: _misses(count) for size in protocol.gallery_sizes},
+            skipped=[pair for block in gallery for pair in block.skipped],
+        )
+
+    def add(self, block: Block) -> None:
+        """Ranks the readable queries of a block."""
+        self.result.skipped.extend(block.skipped)
+        good = np.flatnonzero(block.good)
+        local = block.arrays.get("local") if self.result.first_ranks is not None else None
+        step = block_rows(len(self.gallery.rows))
+        for start in range(0, len(good), step):
+            some = good[start : start + step]
+            embeddings = block.arrays["embedding"][some]
+            self._rank(some + block.start, embeddings, None if local is None else local[some])
+
+    def _rank(self, places: Ints, embeddings: FloatArray, local: FloatArray | None) -> None:
+        """Ranks queries (q,) of the protocol by embeddings (q, D) and local features (q, C, L)."""
+        gallery, result = self.gallery, self.result
+        rows = self.protocol.queries[places]
+        far = euclidean_distances(embeddings, gallery.vectors).astype(np.float64)
+        if self.protocol.within_category:
+            far[self.categories[rows][:, None] != gallery.categories[None, :]] = np.inf
+        names = gallery.names
+        right = [
+            frozenset(names[item] for item in self.protocol.relevant[place] if item in names)
+            for place in places
+        ]
+        for size, ranks in result.ranks_by_size.items():
+            fewer = np.where(gallery.places < size, far, np.inf)
+            ranks[places] = self._item_ranks(self._served(fewer, local), right)
+        if result.first_ranks is not None:
+            result.first_ranks[places] = self._item_ranks(far, right)
+        far = self._served(far, local)
+        result.ranks[places] = self._item_ranks(far, right)
+        relevant = np.stack([np.isin(gallery.items, sorted(items)) for items in right])
+        result.image_ranks[places] = image_ranks(far, relevant)
+        for row, place in enumerate(places):
+            result.average_precision[place] = average_precision(far[row], relevant[row])
+            order = nearest(far[row], _NEAREST)
+            best = order[first_of_each(gallery.items[order])[:SHOWN]]
+            result.top[place, : len(best)] = gallery.rows[best]
+            if result.ndcg is not None:
+                result.ndcg[place] = self._ndcg(int(rows[row]), order)
+
+    def _item_ranks(self, far: Doubles, right: Sequence[frozenset[int]]) -> Ints:
+        return item_ranks(item_distances(far, self.gallery.items, len(self.gallery.names)), right)
+
+    def _served(self, far: Doubles, local: FloatArray | None) -> Doubles:
+        """(q, G) distances of the first search → as served: re-ranked where there is ``local``."""
+        if local is None:
+            return far
+        contexts = self.gallery.contexts
+        return rerank_distances(
+            far,
+            lambda query, near: self.encoder.rerank(local[query], contexts[near]).distance,
+            self.depth,
+        )
+
+    def _ndcg(self, row: int, order: Ints) -> float:
+        """NDCG of a query by the tags that it shares with the images in ``order``."""
+        assert self.gallery.tags is not None
+        wanted = multi_hot([self.protocol.manifest[row].tags], self.vocabulary)[0]
+        gains = self.gallery.tags @ wanted.astype(np.float32) / max(1.0, float(wanted.sum()))
+        return ndcg_at_k(gains[order[:NDCG_K]], gains, NDCG_K)
 
 
-def _served(
-    encoder: Encoder, local: FloatArray | None, far: Doubles, gallery: _Gallery, depth: int
-) -> Doubles:
-    """(Q, G) distances of the first search → as served: re-ranked where there is ``local``."""
-    if local is None:
-        return far
-    return np.stack(
-        [_reranked(encoder, local[row], far[row], gallery, depth) for row in range(len(far))]
-    )
+def _misses(count: int) -> Ints:
+    return np.full(count, MISS, np.int64)
 
 
 def _served_top(encoder: Encoder) -> int:
-    bundle = getattr(encoder, "bundle", None)
-    return 256 if bundle is None else int(bundle.info.rerank_top)
+    bundle: Any = getattr(encoder, "bundle", None)
+    return RERANK_TOP if bundle is None else int(bundle.info.rerank_top)
 
 
-def _gallery(
-    encoder: Encoder,
-    protocol: Protocol,
-    vocabulary: dict[str, int],
-    cache: Path | None,
-    workers: int,
-    advance: Advance | None,
-    skipped: list[tuple[str, str]],
-) -> _Gallery:
+def _gallery(protocol: Protocol, blocks: Sequence[Block], vocabulary: dict[str, int]) -> _Gallery:
     manifest = protocol.manifest
-    blocks = list(
-        embed(
-            encoder,
-            manifest,
-            protocol.gallery,
-            "shop",
-            boxes=protocol.crop == "box",
-            cache=cache,
-            workers=workers,
-            advance=advance,
-        )
-    )
-    for block in blocks:
-        skipped.extend(block.skipped)
     good = np.concatenate([block.good for block in blocks])
     rows = protocol.gallery[good]
     vectors = np.concatenate([b.arrays["embedding"][b.good] for b in blocks if b.good.any()])
@@ -256,57 +288,16 @@ def _gallery(
     names, items = np.unique(
         np.asarray(manifest.column("item_id"), dtype=np.str_)[rows], return_inverse=True
     )
-    worn = manifest.column("tags") if vocabulary else []
-    tags = [worn[row] for row in rows] if vocabulary else []
-    asked = vocabulary and any(worn[row] for row in protocol.queries)
+    every = manifest.column("tags") if vocabulary else []
+    tags = [every[row] for row in rows] if vocabulary else []
+    both = any(tags) and any(every[row] for row in protocol.queries)
     return _Gallery(
-        rows,
-        np.flatnonzero(good),
-        vectors,
-        vectors * norms[:, None],
-        items.astype(np.int64),
-        names.tolist(),
-        np.asarray(manifest.column("category"), dtype=np.str_)[rows],
-        _multi_hot(tags, vocabulary) if asked and any(tags) else None,
+        rows=rows,
+        places=np.flatnonzero(good),
+        vectors=vectors,
+        contexts=vectors * norms[:, None],
+        items=items.astype(np.int64),
+        names={name: number for number, name in enumerate(names.tolist())},
+        categories=np.asarray(manifest.column("category"), dtype=np.str_)[rows],
+        tags=multi_hot(tags, vocabulary).astype(np.float32) if both else None,
     )
-
-
-def _multi_hot(tags: Sequence[Sequence[str]], vocabulary: dict[str, int]) -> FloatArray:
-    """(N,) lists of tags → (N, T) of 0 and 1."""
-    hot = np.zeros((len(tags), len(vocabulary)), np.float32)
-    for row, own in enumerate(tags):
-        hot[row, [vocabulary[tag] for tag in own]] = 1.0
-    return hot
-
-
-def _nearest(far: Doubles, count: int) -> npt.NDArray[Any]:
-    """Places of the ``count`` nearest pictures, nearest first; none that isn't searched."""
-    count = min(count, len(far))
-    some = np.argpartition(far, count - 1)[:count] if count < len(far) else np.arange(len(far))
-    some = some[np.isfinite(far[some])]
-    order: npt.NDArray[Any] = some[np.lexsort((some, far[some]))]
-    return order
-
-
-def _distinct(order: npt.NDArray[Any], gallery: _Gallery) -> Ints:
-    """(10,) manifest rows of the first products' best pictures."""
-    found = np.full(SHOWN, -1, np.int64)
-    _, at = np.unique(gallery.items[order], return_index=True)
-    best = order[np.sort(at)[:SHOWN]]
-    found[: len(best)] = gallery.rows[best]
-    return found
-
-
-def _reranked(
-    encoder: Encoder, local: FloatArray, far: Doubles, gallery: _Gallery, top: int
-) -> Doubles:
-    """(G,) distances whose first ``top`` are the re-ranker's, all others behind them."""
-    order = _nearest(far, top)
-    if len(order) == 0:
-        return far
-    again = encoder.rerank(local, gallery.contexts[order]).distance.astype(np.float64)
-    if not np.isfinite(again).all():
-        raise UsageError("a re-ranked distance is NaN or infinity; the model is broken")
-    behind: Doubles = far + again.max() + 1.0
-    behind[order] = again
-    return behind

@@ -24,6 +24,7 @@ from hemline.encoding import RerankResult, ShopEncoding, StreetEncoding
 from hemline.errors import TrainingError
 from hemline.learn.model import MODELS, RetrievalModel
 from hemline.learn.recipe import Recipe
+from hemline.ranking.tags import multi_hot
 from hemline.types import FloatArray
 
 RUN_FILE = "run.json"
@@ -267,8 +268,6 @@ class CheckpointEncoder:
     def encode_shop(
         self, images: Sequence[ImageInput], tags: Sequence[Sequence[str]]
     ) -> ShopEncoding:
-        from hemline.learn.training.batches import multi_hot
-
         hot = torch.from_numpy(multi_hot(list(tags), self.run.vocabulary)).float()
         outs = [
             self.model.encode_shop(part.to(self.device), own.to(self.device))

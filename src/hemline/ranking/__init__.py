@@ -1,1 +1,1 @@
-"""The retrieval core: metrics, merging of re-ranked hits, fusion of several queries. NumPy only."""
+"""The retrieval core, NumPy only: metrics, merging of re-ranked hits, fusion, tags, distances."""

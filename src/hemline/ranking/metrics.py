@@ -1,54 +1,112 @@
-"""What is measured, as pure functions over arrays.
+"""Retrieval metrics as pure functions over NumPy arrays; `hemline.metrics` is this module.
 
-Ranks count **products**, not pictures: a product stands where its best picture stands. Ties are
-told against the model: a wrong product at the same distance counts as ahead of the right one. A
-query whose product can't be found has the rank `NEVER`, so that it is a miss at every k.
+Conventions:
+
+- A distance is smaller for a better match; ``inf`` marks an image that is not searched.
+- Ranks count from 1. `MISS` is the rank of a query whose item cannot be found.
+- `item_ranks` counts distinct **items** (products): an item stands where its nearest image stands.
+  `image_ranks` counts images, as most papers do.
+- Ties count against the model: a wrong item or image at the same distance stands ahead.
+
+The rank-based metrics are Voorhees' (mean reciprocal rank, TREC-8, 1999) and the textbook's
+(C. Manning, P. Raghavan, H. Schütze, *Introduction to Information Retrieval*, 2008, chapter 8).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from hemline.errors import UsageError
 
+__all__ = [
+    "KS",
+    "MISS",
+    "average_precision",
+    "hits_at_k",
+    "image_ranks",
+    "item_distances",
+    "item_ranks",
+    "mean_average_precision",
+    "mean_reciprocal_rank",
+    "ndcg_at_k",
+    "recall_at_k",
+    "recalls_at",
+    "reciprocal_ranks",
+]
+
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
-#: The rank of what isn't there.
-NEVER = int(np.iinfo(np.int64).max)
-
-
-def recall_at_k(ranks: Ints, k: int) -> float:
-    """Share (0-1) of queries with a match in the first ``k`` products; ranks (Q,) from 1.
-
-    A query with several right answers counts once: nothing is divided by their number.
-    """
-    return float(hits_at_k(ranks, k).mean()) if len(ranks) else 0.0
+#: The rank of an item that is not found: a miss at every k.
+MISS = int(np.iinfo(np.int64).max)
+#: The k of reported recalls.
+KS: tuple[int, ...] = (1, 5, 20, 50)
 
 
 def hits_at_k(ranks: Ints, k: int) -> npt.NDArray[np.float64]:
-    """(Q,) 1.0 where the query's match is in the first ``k``, else 0.0."""
+    """Whether each query's first match is among the first k: (Q,) ranks → (Q,) 1.0 or 0.0.
+
+    >>> hits_at_k(np.array([1, 7, MISS]), 5)
+    array([1., 0., 0.])
+
+    Raises:
+        UsageError: k is below 1.
+    """
     if k < 1:
         raise UsageError(f"k counts from 1, not {k}")
     return (np.asarray(ranks) <= k).astype(np.float64)
 
 
+def recall_at_k(ranks: Ints, k: int) -> float:
+    """Share (0-1) of queries with a match among the first k: 1/Q · Σ [rank ≤ k]; 0 without queries.
+
+    A query with several right items counts once; nothing is divided by their number. Papers call
+    this top-k (retrieval) accuracy.
+
+    >>> recall_at_k(np.array([1, 7, MISS, 2]), 5)
+    0.5
+    """
+    return float(hits_at_k(ranks, k).mean()) if len(ranks) else 0.0
+
+
+def recalls_at(ranks: Ints, ks: Iterable[int] = KS) -> dict[str, float]:
+    """`recall_at_k` of several k, by the names of reports.
+
+    >>> recalls_at(np.array([1, 7]), (1, 20))
+    {'recall@1': 0.5, 'recall@20': 1.0}
+    """
+    return {f"recall@{k}": recall_at_k(ranks, k) for k in ks}
+
+
 def reciprocal_ranks(ranks: Ints) -> npt.NDArray[np.float64]:
-    """(Q,) 1 / rank, 0 for a miss; its mean is the mean reciprocal rank."""
+    """1 / rank of each query: (Q,) → (Q,) in 0-1; 0 for a miss."""
     ranks = np.asarray(ranks)
-    return np.where(ranks == NEVER, 0.0, 1.0 / ranks)
+    return np.where(ranks == MISS, 0.0, 1.0 / ranks)
 
 
-def product_distances(distances: Floats, items: Ints, count: int) -> npt.NDArray[np.float64]:
-    """(Q, G) distances to pictures → (Q, I) to products: each one's best picture.
+def mean_reciprocal_rank(ranks: Ints) -> float:
+    """1/Q · Σ 1/rank (0-1); 0 without queries.
+
+    >>> mean_reciprocal_rank(np.array([1, 4, MISS, MISS]))
+    0.3125
+    """
+    return float(reciprocal_ranks(ranks).mean()) if len(ranks) else 0.0
+
+
+def item_distances(distances: Floats, items: Ints, count: int) -> npt.NDArray[np.float64]:
+    """Distances to images (Q, G) → distances to items (Q, I): each item's nearest image.
 
     Args:
-        distances: (Q, G); inf for a picture that isn't searched.
-        items: (G,) number of each picture's product, in 0..I-1.
+        distances: (Q, G); inf for an image that is not searched.
+        items: (G,) item number of each image, in 0..I-1.
         count: I.
+
+    >>> item_distances(np.array([[0.3, 0.1, 0.2]]), np.array([1, 0, 1]), 3)
+    array([[0.1, 0.2, inf]])
     """
     best = np.full((len(distances), count), np.inf)
     order = np.argsort(items, kind="stable")
@@ -58,71 +116,94 @@ def product_distances(distances: Floats, items: Ints, count: int) -> npt.NDArray
     return best
 
 
-def product_ranks(best: Floats, relevant: Sequence[frozenset[int]]) -> Ints:
-    """(Q,) place of each query's first right product among distinct products, from 1.
+def item_ranks(distances: Floats, relevant: Sequence[frozenset[int]]) -> Ints:
+    """Rank (Q,) of each query's nearest right item among distinct items, from 1.
 
     Args:
-        best: (Q, I) distance to each product, inf where it isn't searched.
-        relevant: for each query the numbers of the right products (those of no gallery left out).
+        distances: (Q, I) to each item (`item_distances`); inf where it is not searched.
+        relevant: for each query, the numbers of the right items.
 
-    Wrong products at the same distance stand ahead; a right product that isn't there is `NEVER`.
+    Returns:
+        1 + the number of wrong items that are as near or nearer; `MISS` where no right item is
+        searched.
+
+    >>> item_ranks(np.array([[0.1, 0.2], [0.5, 0.5]]), [frozenset({0}), frozenset({1})])
+    array([1, 2])
     """
-    ranks = np.full(len(best), NEVER, dtype=np.int64)
+    ranks = np.full(len(distances), MISS, dtype=np.int64)
     for row, right in enumerate(relevant):
         if not right:
             continue
         columns = sorted(right)
-        nearest = best[row, columns].min()
+        nearest = distances[row, columns].min()
         if np.isfinite(nearest):
-            ahead = np.count_nonzero(best[row] <= nearest)
-            ahead -= np.count_nonzero(best[row, columns] <= nearest)
+            ahead = np.count_nonzero(distances[row] <= nearest)
+            ahead -= np.count_nonzero(distances[row, columns] <= nearest)
             ranks[row] = ahead + 1
     return ranks
 
 
-def picture_rank(distances: Floats, relevant: npt.NDArray[np.bool_]) -> int:
-    """Place of the first right picture among pictures, from 1, as papers count; `NEVER` without.
+def image_ranks(distances: Floats, relevant: Mask) -> Ints:
+    """Rank (Q,) of each query's nearest right image among images, from 1, as papers count.
 
     Args:
-        distances: (G,), inf for a picture that isn't searched.
-        relevant: (G,) whether each picture is right. Wrong ones at the same distance stand ahead.
+        distances: (Q, G); inf for an image that is not searched.
+        relevant: (Q, G) whether an image is right.
+
+    >>> image_ranks(np.array([[0.1, 0.2, 0.2]]), np.array([[False, True, False]]))
+    array([3])
     """
-    nearest = distances[relevant].min(initial=np.inf)
-    if not np.isfinite(nearest):
-        return NEVER
-    return int(np.count_nonzero((distances <= nearest) & ~relevant)) + 1
+    nearest = np.where(relevant, distances, np.inf).min(axis=1, initial=np.inf)
+    ahead = ((distances <= nearest[:, None]) & ~relevant).sum(axis=1)
+    return np.where(np.isfinite(nearest), ahead + 1, MISS).astype(np.int64)
 
 
-def average_precision(distances: Floats, relevant: npt.NDArray[np.bool_]) -> float:
-    """Average precision of one query over pictures (0-1); 0 when nothing is relevant.
+def average_precision(distances: Floats, relevant: Mask) -> float:
+    """Average precision (0-1) of one ranking: Σ precision at each right image / number of right.
 
     Args:
-        distances: (G,), inf for a picture that isn't searched.
-        relevant: (G,) whether each picture is right.
+        distances: (G,), smaller first; inf for an image that is not searched, which is never found.
+            For scores pass their negative.
+        relevant: (G,) whether each is right.
 
-    The mean of precision at each right picture; equal distances share the last place of their
-    group, as in scikit-learn's threshold form. Its mean over queries is mAP.
+    Returns:
+        0 where nothing is relevant. Equal distances share the last place of their group, as in
+        scikit-learn's ``average_precision_score``.
+
+    >>> average_precision(np.array([0.1, 0.2, 0.3, 0.4]), np.array([True, False, False, True]))
+    0.75
     """
-    total = int(relevant.sum())
+    total = int(np.count_nonzero(relevant))
     if total == 0:
         return 0.0
     right = np.sort(distances[relevant & np.isfinite(distances)])
+    if not len(right):
+        return 0.0
+    near = np.sort(distances[distances <= right[-1]])  # what lies behind the last changes nothing
     found = np.searchsorted(right, right, side="right")
-    places = np.array([np.count_nonzero(distances <= far) for far in right], np.int64)
-    return float((found / places).sum() / total)
+    return float((found / np.searchsorted(near, right, side="right")).sum() / total)
+
+
+def mean_average_precision(distances: Floats, relevant: Mask) -> float:
+    """Mean of `average_precision` over queries: (Q, G), (Q, G) → 0-1; 0 without queries."""
+    each = [average_precision(*row) for row in zip(distances, relevant, strict=True)]
+    return float(np.mean(each)) if each else 0.0
 
 
 def ndcg_at_k(gains: Floats, every_gain: Floats, k: int) -> float:
-    """NDCG@k as in DARN (Huang et al., ICCV 2015, §5.1), 0-1; 0 when no picture has any gain.
-
-    Args:
-        gains: (≥ k,) rel(j) of the ranked pictures, best first: matched attributes of the query
-            divided by the number of the query's attributes.
-        every_gain: (G,) rel of every picture of the gallery, whose best order gives Z.
-        k: how many places count.
+    """NDCG@k as in DARN (Huang et al., ICCV 2015, §5.1), 0-1; 0 where no image has any gain.
 
     NDCG@k = 1/Z · Σ_{j=1..k} (2^rel(j) - 1) / log(j + 1). The paper leaves Z open ("a normalization
     constant"); here it is the best possible sum over this gallery.
+
+    Args:
+        gains: (≥ k,) rel(j) of the ranked images, best first: the attributes that match the
+            query's, divided by the number of the query's attributes.
+        every_gain: (G,) rel of every image of the gallery, whose best order gives Z.
+        k: how many places count.
+
+    >>> ndcg_at_k(np.array([0.0, 1.0]), np.array([0.0, 1.0]), 1)
+    0.0
     """
     ideal = np.sort(np.asarray(every_gain, np.float64))[::-1][:k]
     best = _dcg(ideal)
@@ -132,24 +213,3 @@ def ndcg_at_k(gains: Floats, every_gain: Floats, k: int) -> float:
 def _dcg(gains: npt.NDArray[np.float64]) -> float:
     discount = np.log2(np.arange(2, len(gains) + 2))
     return float(((np.exp2(gains) - 1.0) / discount).sum())
-
-
-def euclidean(queries: Floats, gallery: Floats) -> npt.NDArray[np.float32]:
-    """(Q, D), (G, D) → (Q, G) Euclidean distances.
-
-    Raises:
-        UsageError: the dimensions differ, or an embedding isn't finite (it would never lose a
-            comparison, and so be counted as a hit).
-    """
-    if queries.shape[1:] != gallery.shape[1:]:
-        raise UsageError(
-            f"embeddings of {queries.shape[1:]} and {gallery.shape[1:]} can't be compared"
-        )
-    if not (np.isfinite(queries).all() and np.isfinite(gallery).all()):
-        raise UsageError(
-            "an embedding holds NaN or infinity; the model is broken, nothing is measured"
-        )
-    q, g = np.asarray(queries, np.float32), np.asarray(gallery, np.float32)
-    square = (q * q).sum(1)[:, None] - 2.0 * (q @ g.T) + (g * g).sum(1)[None, :]
-    distances: npt.NDArray[np.float32] = np.sqrt(np.maximum(square, 0.0), dtype=np.float32)
-    return distances

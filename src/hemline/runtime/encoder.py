@@ -11,6 +11,7 @@ import numpy as np
 from hemline.data.preprocess import ImageInput, prepare
 from hemline.encoding import RerankResult, ShopEncoding, StreetEncoding
 from hemline.errors import UsageError
+from hemline.ranking.tags import multi_hot
 from hemline.runtime.bundle import Bundle
 from hemline.types import Domain, FloatArray
 
@@ -62,18 +63,6 @@ class BundleEncoder:
     def reranks(self) -> bool:
         return self.bundle.info.reranks
 
-    def multi_hot(self, tags: Sequence[Sequence[str]]) -> FloatArray:
-        """(B,) lists of tags → (B, T) of 0 and 1 by the bundle's vocabulary."""
-        hot = np.zeros((len(tags), len(self._tag_index)), np.float32)
-        for row, own in enumerate(tags):
-            for tag in own:
-                column = self._tag_index.get(tag)
-                if column is None:
-                    self.unknown_tags[tag] += 1
-                else:
-                    hot[row, column] = 1.0
-        return hot
-
     def _pictures(self, images: Sequence[ImageInput], domain: Domain) -> Iterator[FloatArray]:
         """Batches (b, 3, S, S) of prepared pictures."""
         spec = self.bundle.info.preprocessing
@@ -113,7 +102,7 @@ class BundleEncoder:
         if len(images) != len(tags):
             raise UsageError(f"{len(images)} pictures need as many lists of tags, not {len(tags)}")
         run = self._runner("shop")
-        hot = self.multi_hot(tags)
+        hot = multi_hot(tags, self._tag_index, self.unknown_tags).astype(np.float32)
         parts, start = [], 0
         for batch in self._pictures(images, "shop"):
             parts.append(run({"images": batch, "tags": hot[start : start + len(batch)]}))

@@ -16,9 +16,10 @@ from hemline.catalog.where.expression import Where
 from hemline.data.images import crop, open_image
 from hemline.encoding import Encoder
 from hemline.errors import CatalogError, UsageError
+from hemline.ranking.fusion import FUSIONS
 from hemline.runtime.detector import BundleDetector, best_garment, clothes, margined
 from hemline.search.clock import Clock
-from hemline.search.ranking import FUSIONS, Product, Query, Ranking
+from hemline.search.ranking import Query, RankedItem, Ranking
 from hemline.types import Box, Detection, FloatArray, Hit, Image, SearchResult
 
 Photo = Image | bytes | str | os.PathLike[str]
@@ -310,7 +311,7 @@ class Engine:
             revision = store.revision
             ranking = Ranking(store, self._coder(live), query, where, top, self._fusion)
             ranking.reach(offset + k + 1 + bool(leave_out), clock)
-            products = ranking.products
+            products = ranking.items
             with clock.step("rows"):
                 first = 0 if leave_out else offset
                 read = products[first : offset + k + bool(leave_out)]
@@ -340,7 +341,7 @@ def _part(image: Image, box: Box | None) -> tuple[Image, Box | None]:
     return crop(image, used), used
 
 
-def _hits(found: Iterable[tuple[Product, Row | None]], offset: int) -> Iterable[Hit]:
+def _hits(found: Iterable[tuple[RankedItem, Row | None]], offset: int) -> Iterable[Hit]:
     for rank, (product, row) in enumerate(found, start=offset + 1):
         if row is not None:
             yield Hit(
@@ -349,6 +350,6 @@ def _hits(found: Iterable[tuple[Product, Row | None]], offset: int) -> Iterable[
                 score=product.score,
                 rank=rank,
                 columns=row.shown(),
-                weights=product.weights,
+                weights=product.attention,
                 picture=row.picture,
             )

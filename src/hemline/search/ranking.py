@@ -1,28 +1,28 @@
-"""The products of a query in their order: each once, with its best picture.
+"""The items of a query in their order: each once, with its best image.
 
-The nearest pictures are taken in growing depths. What a smaller depth has put in order stays as it
+The nearest images are taken in growing depths. What a smaller depth has put in order stays as it
 is, and what a larger one brings comes after it; so page after page of one query fits together, and
 a page costs no more than the depth that it needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from hemline.catalog.similarity import ranked
 from hemline.catalog.store import Ids, Neighbours, Store
 from hemline.catalog.where.expression import Where
 from hemline.encoding import Encoder
-from hemline.ranking.rerank import Scores, rescore_together
+from hemline.ranking.distances import cosine_of_distance
+from hemline.ranking.fusion import fuse_embeddings, fuse_lists, fuse_scores
+from hemline.ranking.merge import RERANK_TOP, first_of_each, merge_reranked
 from hemline.search.clock import Clock
 from hemline.types import FloatArray
 
-#: The first depth, in pictures; each further one is `_GROWTH` times as deep.
-DEPTH = 256
+#: The first depth, in images; each further one is `_GROWTH` times as deep.
+DEPTH = RERANK_TOP
 _GROWTH = 4
 
 
@@ -31,7 +31,7 @@ class Query:
     """What is searched with.
 
     Attributes:
-        embeddings: (Q, D), L2-normalised: of one photo, or of several of the same product.
+        embeddings: (Q, D), L2-normalised: of one photo, or of several of the same item.
         local: (Q, C, L) local features where the model re-ranks, else None.
     """
 
@@ -39,47 +39,59 @@ class Query:
     local: FloatArray | None = None
 
 
-class Product(NamedTuple):
-    """A product by its best picture: that one's row, its score, and the row of its weights."""
+class RankedItem(NamedTuple):
+    """An item by its best image: that row's id, its score, and where the query looked (L,)."""
 
     id: int
     score: float
-    weights: FloatArray | None
+    attention: FloatArray | None
 
 
-Fusion = Callable[[Store, FloatArray, int, Where | None], Neighbours]
+class Scores(NamedTuple):
+    """score (N,) of every candidate; attention (K, L) of the first K, which were re-ranked."""
+
+    score: FloatArray
+    attention: FloatArray | None
 
 
-def nearest_mean(store: Store, embeddings: FloatArray, k: int, where: Where | None) -> Neighbours:
-    """The pictures nearest to the direction between all photos."""
-    if len(embeddings) == 1:
-        return store.search(embeddings[0], k, where)
-    middle = embeddings.sum(axis=0)
-    length = np.linalg.norm(middle)
-    return store.search(np.asarray(middle / max(length, 1e-12), np.float32), k, where)
+def rescore(
+    encoder: Encoder, local: FloatArray, contexts: FloatArray, first: FloatArray, fusion: str
+) -> Scores:
+    """Re-ranks the first K candidates and keeps all others behind them (`merge_reranked`).
 
+    Args:
+        encoder: one that re-ranks.
+        local: (Q, C, L) local features of the photos.
+        contexts: (K, C) embedding × norm of the first K candidates; NaN of rows that were removed
+            meanwhile, which keep their first score.
+        first: (N,) similarities of the first search, falling, N >= K.
+        fusion: of the photos' scores (`hemline.ranking.fusion`).
 
-def nearest_max(store: Store, embeddings: FloatArray, k: int, where: Where | None) -> Neighbours:
-    """The pictures nearest to any of the photos."""
-    if len(embeddings) == 1:
-        return store.search(embeddings[0], k, where)
-    found = store.search_many(embeddings, k, where)
-    ids = np.concatenate([near.ids for near in found])
-    similarity = np.concatenate([near.similarity for near in found])
-    order = np.lexsort((-similarity, ids))
-    first = np.ones(len(ids), bool)
-    first[1:] = ids[order][1:] != ids[order][:-1]
-    best = order[first]
-    near = ranked(ids[best], similarity[best])
-    return Neighbours(near.ids[:k], near.similarity[:k])
-
-
-#: How several photos of one product are one query; `benchmarks/several_photos.py` compares them.
-FUSIONS: Mapping[str, Fusion] = {"mean": nearest_mean, "max": nearest_max}
+    Returns:
+        The re-ranked have the cosine of their distance. Attention is None for several photos: it
+        belongs to one image.
+    """
+    each = [encoder.rerank(one, contexts) for one in local]
+    again = fuse_scores(np.stack([cosine_of_distance(one.distance) for one in each]), fusion)
+    again = np.where(np.isnan(again), first[: len(again)], again)
+    merged = merge_reranked(np.asarray(first, np.float32), np.arange(len(again)), again)
+    return Scores(np.asarray(merged, np.float32), each[0].weights if len(each) == 1 else None)
 
 
 class Ranking:
-    """The order of one query's products, as far as it was asked for."""
+    """The order of one query's items, as far as it was asked for.
+
+    Args:
+        store: what is searched.
+        encoder: re-ranks.
+        query: embeddings and local features.
+        where: a condition over the stored columns, or None.
+        top: how many images are re-ranked.
+        fusion: of several photos, one of `hemline.ranking.fusion.FUSIONS`.
+
+    Attributes:
+        items: those in order so far.
+    """
 
     def __init__(
         self,
@@ -93,35 +105,43 @@ class Ranking:
         self._store, self._encoder, self._query, self._where = store, encoder, query, where
         self._top = top if query.local is not None else 0
         self._fusion = fusion
-        self._nearest = FUSIONS[fusion]
         self._depth = max(self._top, DEPTH)
         self._ended = False
         self._seen: Ids = np.zeros(0, np.int64)
         self._lowest = np.float32(np.inf)
         self._shift = np.float32(0.0)
-        self.products: list[Product] = []
+        self.items: list[RankedItem] = []
 
     def reach(self, count: int, clock: Clock) -> None:
-        """Sees to it that ``count`` products are in order, if there are so many."""
-        while len(self.products) < count and not self._ended:
+        """Puts ``count`` items in order, if there are so many."""
+        while len(self.items) < count and not self._ended:
             with clock.step("search"):
-                near = self._nearest(self._store, self._query.embeddings, self._depth, self._where)
+                near = self._nearest()
                 self._ended = len(near.ids) < self._depth
                 new = ~np.isin(near.ids, self._seen)
                 near = Neighbours(near.ids[new], near.similarity[new])
             with clock.step("rerank"):
                 scores = self._scores(near)
             with clock.step("search"):
-                self._take(near.ids, scores)
+                self._append(near.ids, scores)
             self._depth *= _GROWTH
 
+    def _nearest(self) -> Neighbours:
+        """The images of the first search, to the present depth."""
+        embeddings = self._query.embeddings
+        if len(embeddings) > 1 and self._fusion == "max":
+            found = self._store.search_many(embeddings, self._depth, self._where)
+            lists = [near.ids for near in found], [near.similarity for near in found]
+            return Neighbours(*fuse_lists(*lists, self._depth))
+        return self._store.search(fuse_embeddings(embeddings), self._depth, self._where)
+
     def _scores(self, near: Neighbours) -> Scores:
-        """Scores (n,) of new pictures; the first of all are looked at again."""
+        """Scores (n,) of new images; the first of all are re-ranked."""
         if not len(self._seen) and self._top and len(near.ids):
             assert self._query.local is not None
             vectors = self._store.vectors(near.ids[: self._top])
             contexts = vectors.embedding * vectors.norm[:, None]
-            scores = rescore_together(
+            scores = rescore(
                 self._encoder, self._query.local, contexts, near.similarity, self._fusion
             )
             rest = scores.score[len(contexts) :]
@@ -133,20 +153,18 @@ class Ranking:
             self._shift = max(self._shift, over)
         return Scores(np.asarray(near.similarity - self._shift, np.float32), None)
 
-    def _take(self, ids: Ids, scores: Scores) -> None:
-        """Appends the products that are new, best first."""
+    def _append(self, ids: Ids, scores: Scores) -> None:
+        """Appends the items that are new, best first."""
         if not len(ids):
             return
         self._lowest = min(self._lowest, np.float32(scores.score.min()))
         self._seen = np.concatenate([self._seen, ids])
         order = np.argsort(-scores.score, kind="stable")
-        before = np.array([product.id for product in self.products], np.int64)
+        before = np.array([item.id for item in self.items], np.int64)
         codes = self._store.item_codes(np.concatenate([before, ids[order]]))
-        known = {int(code) for code in codes[: len(before)]} | {-1}
-        for place, code in zip(order, codes[len(before) :], strict=True):
-            if int(code) in known:
-                continue
-            known.add(int(code))
-            seen = scores.weights is not None and place < len(scores.weights)
-            weights = scores.weights[place] if seen and scores.weights is not None else None
-            self.products.append(Product(int(ids[place]), float(scores.score[place]), weights))
+        firsts = first_of_each(codes)
+        new = firsts[(firsts >= len(before)) & (codes[firsts] >= 0)]  # -1: removed meanwhile
+        for place in order[new - len(before)]:
+            seen = scores.attention is not None and place < len(scores.attention)
+            attention = scores.attention[place] if seen and scores.attention is not None else None
+            self.items.append(RankedItem(int(ids[place]), float(scores.score[place]), attention))

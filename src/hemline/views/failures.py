@@ -8,13 +8,13 @@ import numpy as np
 
 from hemline.data.images import crop, open_image
 from hemline.errors import HemlineError
-from hemline.evaluation.run import Outcome
-from hemline.ranking.metrics import NEVER
+from hemline.evaluation.run import EvaluationResult
+from hemline.ranking.metrics import MISS
 from hemline.types import Image
 from hemline.views.sheet import Row, Tile
 
 
-def failures(outcomes: Sequence[Outcome], count: int = 24, hits: int = 5) -> list[Row]:
+def failures(outcomes: Sequence[EvaluationResult], count: int = 24, hits: int = 5) -> list[Row]:
     """Rows for a sheet: photo, the right product, then what came first instead.
 
     At most ``count``, drawn evenly over the order of ranks (so near misses and lost ones both
@@ -38,7 +38,7 @@ def failures(outcomes: Sequence[Outcome], count: int = 24, hits: int = 5) -> lis
     return rows
 
 
-def _row(outcome: Outcome, place: int, rank: int, hits: int) -> Row | None:
+def _row(outcome: EvaluationResult, place: int, rank: int, hits: int) -> Row | None:
     manifest = outcome.protocol.manifest
     query = manifest[int(outcome.protocol.queries[place])]
     photo = _picture(outcome, int(outcome.protocol.queries[place]))
@@ -57,11 +57,11 @@ def _row(outcome: Outcome, place: int, rank: int, hits: int) -> Row | None:
         if picture is not None:
             right_one = bool(items[row] in answers)
             tiles.append(Tile(picture, str(items[row]), note, right_one, lost=row == right))
-    verdict = "not in the gallery" if rank == NEVER else f"came as {rank}"
+    verdict = "not in the gallery" if rank == MISS else f"came as {rank}"
     return Row(Tile(photo, query.item_id), tiles, verdict)
 
 
-def _picture(outcome: Outcome, row: int) -> Image | None:
+def _picture(outcome: EvaluationResult, row: int) -> Image | None:
     try:
         return open_image(outcome.protocol.manifest.file(row))
     except HemlineError:

@@ -13,9 +13,10 @@ from hemline.data.images import crop, open_image
 from hemline.data.manifest import Manifest
 from hemline.data.preprocess import Preprocessing, normalise, prepare
 from hemline.learn.training.augment import Augmentation
-from hemline.learn.training.batches import PairDataset, multi_hot, to_batch
+from hemline.learn.training.batches import PairDataset, to_batch
 from hemline.learn.training.images import Pictures, channel_statistics
 from hemline.learn.training.sampler import Pair
+from hemline.ranking.tags import multi_hot
 from hemline.types import Box, Record
 
 SPEC = Preprocessing(size=32, street_mean=(0.4, 0.5, 0.6), shop_std=(0.2, 0.3, 0.4))

@@ -9,7 +9,8 @@ from sklearn.metrics import average_precision_score
 
 from hemline.learn.losses.multilabel import known_values, name_numbers
 from hemline.learn.model import Prediction
-from hemline.learn.training.labels import Labels, average_precision
+from hemline.learn.training.labels import Labels
+from hemline.ranking.metrics import average_precision
 
 NAMES = name_numbers(("a=1", "a=2", "b=1", "b=2", "b=3"))
 
@@ -29,7 +30,7 @@ def test_average_precision_is_scikit_learns() -> None:
     scores, tags = drawn()
     for tag in range(4):
         wanted = average_precision_score(tags[:, tag].numpy(), scores[:, tag].numpy())
-        found = average_precision(scores[:, tag].numpy(), tags[:, tag].numpy() > 0)
+        found = average_precision(-scores[:, tag].numpy(), tags[:, tag].numpy() > 0)
         assert found == pytest.approx(wanted)
     tied = average_precision(np.zeros(4, np.float32), np.array([True, False, False, False]))
     assert tied == 0.25

@@ -152,17 +152,3 @@ def normalise(
     std = torch.tensor(spec.street_std if street else spec.shop_std, device=squares.device)
     images = ((squares.float() / 255.0 - mean) / std).permute(0, 3, 1, 2)
     return images if channels_last else images.contiguous()
-
-
-def multi_hot(
-    tags: Sequence[Sequence[str] | None], vocabulary: Sequence[str]
-) -> npt.NDArray[np.uint8]:
-    """N lists of tags → (N, T); tags that the vocabulary lacks count for nothing."""
-    numbers = {tag: number for number, tag in enumerate(vocabulary)}
-    hot = np.zeros((len(tags), len(vocabulary)), np.uint8)
-    for row, names in enumerate(tags):
-        for name in names if names is not None else ():
-            number = numbers.get(name)
-            if number is not None:
-                hot[row, number] = 1
-    return hot

@@ -7,15 +7,13 @@ the normalised error of the landmarks.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from hemline.learn.losses.heatmap import visible
 from hemline.learn.losses.multilabel import known_values
 from hemline.learn.model import Prediction
-
-Scores = npt.NDArray[np.float64]
+from hemline.ranking.metrics import average_precision
 
 
 class Labels:
@@ -55,7 +53,7 @@ class Labels:
             scores, tags = torch.cat(self._scores), torch.cat(self._tags)
             known = known_values(tags, self.names)
             each = [
-                average_precision(scores[rows, tag].numpy(), tags[rows, tag].numpy() > 0)
+                average_precision(-scores[rows, tag].numpy(), tags[rows, tag].numpy() > 0)
                 for tag in range(tags.shape[1])
                 for rows in [known[:, tag] > 0]
                 if bool(tags[rows, tag].any())
@@ -77,17 +75,3 @@ class Labels:
             right += int(tags[rows][:, columns].gather(1, best).sum())
             total += int(rows.sum())
         return right / max(total, 1)
-
-
-def average_precision(scores: npt.NDArray[np.float32], wanted: npt.NDArray[np.bool_]) -> float:
-    """Mean of the precision at each wanted row, in the order of falling scores; equal scores come
-    in the order told against the model.
-
-    Args:
-        scores: (N,).
-        wanted: (N,), at least one of them.
-    """
-    order = np.lexsort((wanted, -scores))
-    hits = wanted[order]
-    precision: Scores = np.cumsum(hits) / np.arange(1, len(hits) + 1)
-    return float(precision[hits].mean())

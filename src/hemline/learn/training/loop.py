@@ -26,7 +26,7 @@ from hemline.errors import DataError, TrainingError
 from hemline.learn import checkpoint
 from hemline.learn.model import MODELS, RetrievalModel
 from hemline.learn.recipe import Recipe
-from hemline.learn.training.batches import PairDataset, multi_hot
+from hemline.learn.training.batches import PairDataset
 from hemline.learn.training.fitting import fit
 from hemline.learn.training.images import Pictures, channel_statistics
 from hemline.learn.training.lock import locked
@@ -36,6 +36,7 @@ from hemline.learn.training.same import refuse_another
 from hemline.learn.training.sampler import Pair, PairSampler
 from hemline.learn.training.schedule import begin, planned
 from hemline.learn.training.validation import Validation
+from hemline.ranking.tags import multi_hot
 
 Say = Callable[[str], None]
 Advance = Callable[[int, int], None]

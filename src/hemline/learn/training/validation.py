@@ -1,8 +1,4 @@
-"""Retrieval on the validation split after an epoch: does the model find the right product?
-
-The same measure as `hemline evaluate`'s (product-level recall at k); `hemline.learn` can't import
-`hemline.evaluation`, so the few lines stand here too; a test compares them with a slow reference.
-"""
+"""Retrieval on the validation split after an epoch, by the metrics of `hemline evaluate`."""
 
 from __future__ import annotations
 
@@ -20,9 +16,10 @@ from hemline.learn.training.batches import normalise
 from hemline.learn.training.images import Pictures
 from hemline.learn.training.labels import Labels
 from hemline.learn.training.rows import Parts, Rows
-
-KS = (1, 5, 20, 50)
-RERANK_TOP = 256
+from hemline.ranking.distances import block_rows, euclidean_distances
+from hemline.ranking.merge import Reranker, rerank_distances
+from hemline.ranking.metrics import item_distances, item_ranks, mean_reciprocal_rank, recalls_at
+from hemline.types import FloatArray
 
 
 class Validation:
@@ -66,16 +63,16 @@ class Validation:
             street, local = self._street(model, device)
             shop, contexts = self._shop(model, device)
             labels = self._labels(model, device)
-            items = torch.from_numpy(self.items[self.gallery]).to(device)
-            wanted = torch.from_numpy(self.items[self.queries]).to(device)
-            result: dict[str, float] = {}
-            if rerank and local is not None:
-                first = ranks(street, shop, wanted, items)
-                result.update({f"first_{k}": v for k, v in summary(first).items()})
-                second = reranked(model, street, local, shop, contexts, wanted, items)
-                result.update(summary(second))
-            else:
-                result.update(summary(ranks(street, shop, wanted, items)))
+            first, served = ranks(
+                _array(street),
+                _array(shop),
+                self.items[self.queries],
+                self.items[self.gallery],
+                _reranker(model, local, contexts) if rerank and local else None,
+            )
+            result = summary(served)
+            if rerank and local:
+                result |= {f"first_{name}": value for name, value in summary(first).items()}
             return result | labels
         finally:
             for module, training in was:
@@ -104,18 +101,18 @@ class Validation:
         found = [self.pictures[row] for row in rows]
         return torch.from_numpy(np.stack([square for square in found if square is not None]))
 
-    def _street(
-        self, model: RetrievalModel, device: torch.device
-    ) -> tuple[Tensor, list[Tensor] | None]:
-        embeddings, local = [], []
+    def _street(self, model: RetrievalModel, device: torch.device) -> tuple[Tensor, list[Tensor]]:
+        """Embeddings (Q, D), and local features (C, L) of each query where the model re-ranks."""
+        embeddings: list[Tensor] = []
+        local: list[Tensor] = []
         for start in range(0, len(self.queries), self.batch_size):
             rows = self.queries[start : start + self.batch_size].tolist()
             images = normalise(self._squares(rows).to(device), self.spec, "street")
             out = model.encode_street(images)
             embeddings.append(out.embedding.float())
             if out.local is not None:
-                local.append(out.local.float())
-        return torch.cat(embeddings), local or None
+                local.extend(out.local.float())
+        return torch.cat(embeddings), local
 
     def _shop(self, model: RetrievalModel, device: torch.device) -> tuple[Tensor, Tensor]:
         embeddings, contexts = [], []
@@ -129,60 +126,54 @@ class Validation:
         return torch.cat(embeddings), torch.cat(contexts)
 
 
-def ranks(street: Tensor, shop: Tensor, wanted: Tensor, items: Tensor) -> Tensor:
-    """Rank of each query's item among all items, from 1; items equally near count as before it.
+def _array(values: Tensor) -> FloatArray:
+    return np.asarray(values.float().cpu().numpy(), np.float32)
+
+
+def _reranker(model: RetrievalModel, local: Sequence[Tensor], contexts: Tensor) -> Reranker:
+    """The model's re-ranker over ``contexts`` (G, D)."""
+
+    def rerank(query: int, places: Rows) -> FloatArray:
+        near = contexts[torch.from_numpy(places).to(contexts.device)]
+        return _array(model.rerank(local[query], near).distance)
+
+    return rerank
+
+
+def ranks(
+    street: FloatArray, shop: FloatArray, wanted: Rows, items: Rows, rerank: Reranker | None = None
+) -> tuple[Rows, Rows]:
+    """Item rank of each query in the first search, and after re-ranking; as `hemline evaluate`.
 
     Args:
         street: (Q, D) embeddings, L2-normalised.
         shop: (G, D) embeddings, L2-normalised.
-        wanted: (Q,) item numbers.
-        items: (G,) item numbers; an item's distance is its nearest picture's.
+        wanted: (Q,) item number of each query.
+        items: (G,) item number of each gallery image.
+        rerank: of the first `RERANK_TOP` images of a query; None leaves the first search.
+
+    Returns:
+        (Q,), (Q,) from 1; `hemline.ranking.metrics.MISS` where the gallery lacks the item.
     """
-    unique, column = torch.unique(items, return_inverse=True)
-    at = torch.searchsorted(unique, wanted)
-    result = []
-    for queries, goal in zip(torch.split(street, 1024), torch.split(at, 1024), strict=True):
-        similarity = queries @ shop.T
-        best = similarity.new_full((len(queries), len(unique)), -torch.inf)
-        best.scatter_reduce_(1, column.expand_as(similarity), similarity, "amax")
-        own = best.gather(1, goal[:, None])
-        result.append((best >= own).sum(dim=1))
-    return torch.cat(result)
+    names, columns = np.unique(items, return_inverse=True)
+    places = np.searchsorted(names, wanted).clip(max=max(0, len(names) - 1))
+    right = [
+        frozenset((int(place),)) if names[place] == item else frozenset[int]()
+        for place, item in zip(places, wanted, strict=True)
+    ]
+    first, served = np.zeros(len(street), np.int64), np.zeros(len(street), np.int64)
+    step = block_rows(len(shop))
+    for start in range(0, len(street), step):
+        rows = slice(start, start + step)
+        far = euclidean_distances(street[rows], shop)
+        first[rows] = item_ranks(item_distances(far, columns, len(names)), right[rows])
+        served[rows] = first[rows]
+        if rerank is not None:
+            again = rerank_distances(far, rerank, start=start)
+            served[rows] = item_ranks(item_distances(again, columns, len(names)), right[rows])
+    return first, served
 
 
-def reranked(
-    model: RetrievalModel,
-    street: Tensor,
-    local: list[Tensor],
-    shop: Tensor,
-    contexts: Tensor,
-    wanted: Tensor,
-    items: Tensor,
-    top: int = RERANK_TOP,
-) -> Tensor:
-    """Rank of each query's item after the first ``top`` pictures were re-ranked.
-
-    An item whose pictures all lie behind them keeps its place behind all that were re-ranked.
-    """
-    first = ranks(street, shop, wanted, items)
-    result = first.clone()
-    number = 0
-    for part in local:
-        for query in part:
-            similarity = street[number] @ shop.T
-            near = similarity.topk(min(top, len(shop))).indices
-            distance = model.rerank(query, contexts[near]).distance.float()
-            own = items[near] == wanted[number]
-            if bool(own.any()):
-                closer = distance <= distance[own].min()
-                result[number] = len(torch.unique(items[near[closer]]))
-            number += 1
-    return result
-
-
-def summary(rank: Tensor) -> dict[str, float]:
-    """recall@k: share of queries whose item is among the first k; mrr: the mean of 1 / rank."""
-    values = rank.double()
-    figures = {f"recall@{k}": float((values <= k).double().mean()) for k in KS}
-    figures["mrr"] = float((1 / values).mean())
-    return figures
+def summary(rank: Rows) -> dict[str, float]:
+    """``recall@k`` and ``mrr``, each 0-1."""
+    return {**recalls_at(rank), "mrr": mean_reciprocal_rank(rank)}
