@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -266,3 +267,22 @@ def test_the_setting_of_threads_is_put_back() -> None:
     with pytest.raises(ZeroDivisionError), threads(1):
         1 / 0  # noqa: B018
     assert faiss.omp_get_max_threads() == 3
+
+
+def test_a_forked_process_searches_in_two_parts(tmp_path: Path) -> None:
+    store = filled(tmp_path, LAYOUTS["two parts"])
+    query = made(1, 1)[0]
+    expected = store.search(query, 5).ids.tolist()  # which starts the parent's threads
+    codes = codes_of(store)
+    mine, theirs = multiprocessing.Pipe(duplex=False)
+
+    def child() -> None:
+        theirs.send([len(part) for part in codes.candidates(query[None], 40, None, COUNT)])
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    assert mine.poll(60), "the child waits for threads that it doesn't have"
+    assert mine.recv() == [40]
+    process.join(10)
+    assert store.search(query, 5).ids.tolist() == expected
+    store.close()

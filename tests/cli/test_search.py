@@ -82,6 +82,17 @@ def test_a_table_and_a_drawing_for_people(shop: Path, capsys: pytest.CaptureFixt
     assert "no product is found" in capsys.readouterr().out
 
 
+def test_facets_of_numbers_and_of_tags(capsys: pytest.CaptureFixture[str]) -> None:
+    args = ["search", "shop", "3.jpg", "--facets", "price,tags.a,category", "--threads", "1"]
+    found = run(capsys, *args)["facets"]
+    assert (found["price"]["low"], found["price"]["high"]) == (0.5, 11.5)
+    assert found["tags.a"]["values"] == [["x" * 99, 6]]
+    assert main(args) == 0
+    told = capsys.readouterr().out
+    assert "price: 0.5 to 1.5 1, " in told
+    assert "category: dress 6, shirt 3" in told
+
+
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
@@ -93,6 +104,8 @@ def test_a_table_and_a_drawing_for_people(shop: Path, capsys: pytest.CaptureFixt
         (["shop", "3.jpg", "4.jpg", "--box", "1,1,9,9"], 2, "one photo at a time"),
         (["shop", "3.jpg", "--box", "1,1,9,9", "--whole"], 2, "contradict"),
         (["shop", "3.jpg", "--where", "prise < 3"], 2, "Did you mean 'price'?"),
+        (["shop", "3.jpg", "--facets", "tags.b"], 2, "no tag 'b' to count"),
+        (["shop", "3.jpg", "--facets", "prise"], 2, "Did you mean 'price'?"),
         (["shop", "3.jpg", "--where", "price <"], 2, "can't be read"),
         (["shop", "3.jpg", "-k", "0"], 2, "k is from 1"),
         (["shop", "3.jpg", "-k", "1000000000"], 2, "k is from 1 to 10000"),

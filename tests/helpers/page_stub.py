@@ -264,6 +264,7 @@ class _Handler(BaseHTTPRequestHandler):
             names = [("a-hoodie", "red-hoodie"), ("a-coat", "pink-coat")]
             samples = [{"name": n, "photo": f"/static/samples/{f}.jpg"} for n, f in names]
             catalog = {"items": 60, "pictures": 60, "columns": ["price", "title", "brand", "url"]}
+            catalog["tags"] = ["color", "pattern"]
             bundle = {"name": "stub"}
             return self._json(
                 {"bundle": bundle, "catalog": catalog, "detector": True, "samples": samples,

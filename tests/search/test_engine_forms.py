@@ -169,6 +169,8 @@ def test_facets_count_products_that_meet_the_condition(catalog: Catalog) -> None
     assert "facets" in result.timings_ms
     with pytest.raises(UsageError, match="colour"):
         Engine(catalog).search(picture(0), facets=["colour"])
+    with pytest.raises(UsageError, match="no tag 'colour' to count"):
+        Engine(catalog).search(picture(0), facets=["tags.colour"])
 
 
 def test_lists_are_searched_by_their_elements(catalog: Catalog) -> None:

@@ -114,6 +114,10 @@ def test_facets_count_products(client: TestClient) -> None:
     wrong = client.get("/v1/facets", params={"columns": "colour"})
     assert wrong.status_code == 422
     assert "no column 'colour'" in wrong.json()["detail"]
+    wrong = client.get("/v1/facets", params={"columns": "tags.colors"})
+    assert wrong.status_code == 422
+    assert "no tag 'colors' to count. Did you mean 'tags.colour'?" in wrong.json()["detail"]
+    assert client.get("/v1/info").json()["catalog"]["tags"] == ["colour"]
 
 
 def test_a_hits_picture_is_there_and_may_be_kept(client: TestClient, photo: bytes) -> None:

@@ -1,8 +1,9 @@
-"""Facets: which values a column has, and how many products have each.
+"""Facets: the values of a column and how many items have each.
 
-A product counts once for each value that one of its pictures has; a list has several. A column
-whose values are all numbers also gets its range and bins; a tag counts under its name
-(``tags.colour``). Here rows are counted plainly; `_facet_columns` counts columns in memory.
+An item counts once for each value of its images; a list has several values. A column of numbers
+also gets its range and bins. A tag ``color=red`` counts under the facet ``tags.color``.
+`count_rows` is the reference that counts row by row; `stores/_facet_columns.py` counts the columns
+of the index.
 """
 
 from __future__ import annotations
@@ -14,24 +15,34 @@ from typing import Any
 import numpy as np
 
 from hemline.catalog.store import Bin, Facet, Row
+from hemline.catalog.where.expression import FIXED_COLUMNS
 from hemline.errors import UsageError, nearest
 
 BINS = 10
 TAGS = "tags."
 
 
-def wanted(columns: Sequence[str], known: Iterable[str]) -> list[str]:
-    """``columns`` without doubles, each of them known.
+def facet_columns(columns: Sequence[str], known: Iterable[str], tags: Iterable[str]) -> list[str]:
+    """``columns`` without duplicates.
+
+    Args:
+        columns: ``category``, ``tags``, ``tags.NAME`` …
+        known: the further columns of the catalogue.
+        tags: the names of its tags.
 
     Raises:
-        UsageError: an unknown column.
+        UsageError: a column or tag that the catalogue doesn't have.
     """
-    names = {"category", "image_id", "item_id", "tags", *known}
+    names = {*FIXED_COLUMNS, *known}
+    tag_columns = {TAGS + name for name in tags}
     for column in columns:
-        if column not in names and not column.startswith(TAGS):
+        if column not in names and column not in tag_columns:
+            tag = column.removeprefix(TAGS)
+            what = f"column {column!r}" if tag == column else f"tag {tag!r}"
             raise UsageError(
-                f"no column {column!r}. {nearest(column, names)} "
-                f"Columns: {', '.join(sorted(names))}, and tags.NAME for the values of one tag"
+                f"no {what} to count. {nearest(column, names | tag_columns)} "
+                f"Columns: {', '.join(sorted(names))}. "
+                f"Tags: {', '.join(sorted(tag_columns)) or 'none'}"
             )
     return list(dict.fromkeys(columns))
 
@@ -71,12 +82,9 @@ def number_of(value: Any) -> float | None:
         return None
 
 
-def count_rows(
-    rows: Sequence[Row], columns: Sequence[str], known: Iterable[str], limit: int
-) -> dict[str, Facet]:
-    """The facets of ``rows``, slowly and plainly."""
+def count_rows(rows: Sequence[Row], names: Sequence[str], limit: int) -> dict[str, Facet]:
+    """The facets ``names`` (checked by `facet_columns`) of ``rows``."""
     found: dict[str, dict[str, tuple[Any, set[str]]]] = {}
-    names = wanted(columns, known)
     for name in names:
         if name != "tags":
             found[name] = {}

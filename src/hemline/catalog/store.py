@@ -270,6 +270,10 @@ class Store(Protocol):
         """Names of the further columns that rows have, sorted."""
         ...
 
+    def tag_names(self) -> tuple[str, ...]:
+        """The names of the tags that rows have (``color`` of ``color=red``), sorted."""
+        ...
+
     def pictures(self) -> frozenset[str]:
         """Digests of the picture copies that rows refer to."""
         ...
@@ -317,16 +321,16 @@ class Store(Protocol):
     def facets(
         self, columns: Sequence[str], where: Where | None = None, limit: int = 50
     ) -> dict[str, Facet]:
-        """The values of ``columns``, counted in products.
+        """The values of ``columns``, counted in items.
 
         Args:
-            columns: ``category``, ``item_id`` and further columns; ``tags`` gives an entry for each
-                name of a tag (``tags.colour``), ``tags.colour`` that one alone.
-            where: counts only pictures of which it is true.
-            limit: values of a column at most.
+            columns: ``category``, ``item_id`` and further columns; ``tags.NAME`` counts the values
+                of one tag, ``tags`` those of each.
+            where: counts only images that meet it.
+            limit: the most values to list for a column.
 
         Raises:
-            UsageError: an unknown column.
+            UsageError: a column or tag that the catalogue doesn't have.
         """
         ...
 

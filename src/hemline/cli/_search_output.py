@@ -58,7 +58,7 @@ def _cell(value: Any) -> str:
 def _facet(facet: Mapping[str, Any]) -> str:
     """``dress 12, shirt 7 and 3 more``, or the bins of a column of numbers."""
     if facet["bins"]:
-        parts = [f"{b['low']:g} to {b['high']:g} {b['items']}" for b in facet["bins"]]
+        parts = [f"{low:g} to {high:g} {items}" for low, high, items in facet["bins"]]
     else:
         parts = [f"{value} {items}" for value, items in facet["values"]]
     more = f" and {facet['more']} more" if facet["more"] else ""

@@ -68,7 +68,7 @@ def search(
         str | None,
         typer.Option(
             metavar="COLUMNS",
-            help="Count the values of these columns (category,tags.colour,price), in products that "
+            help="Count the values of these columns (category,tags.color,price), in products that "
             "meet --where.",
         ),
     ] = None,

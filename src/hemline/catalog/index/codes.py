@@ -8,6 +8,8 @@ Python's lock free, and its own threads take milliseconds to wake.
 
 from __future__ import annotations
 
+import functools
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,9 +22,14 @@ from hemline.catalog.index.scan import threads
 from hemline.catalog.settings import Settings
 from hemline.types import FloatArray
 
-_POOL = ThreadPoolExecutor(2, thread_name_prefix="hemline-codes")
 _MEASURED = 2048  # vectors on which the loss of coding is measured
 _EXTENSION = "faiss"
+
+
+@functools.lru_cache(1)
+def _pool(process: int) -> ThreadPoolExecutor:
+    """The threads of one process: a forked child would wait for those of its parent for ever."""
+    return ThreadPoolExecutor(2, thread_name_prefix="hemline-codes")
 
 
 class Subset(NamedTuple):
@@ -127,7 +134,8 @@ class Codes:
         if len(self._parts) == 1 or len(queries) > 1:
             found = [self._part(part, queries, count, among, total) for part in self._parts]
         else:
-            other = _POOL.submit(self._part, self._parts[1], queries, count, among, total)
+            pool = _pool(os.getpid())
+            other = pool.submit(self._part, self._parts[1], queries, count, among, total)
             found = [self._part(self._parts[0], queries, count, among, total), other.result()]
         score = np.concatenate([score for score, _ in found], axis=1)
         slots = np.concatenate([slots for _, slots in found], axis=1)

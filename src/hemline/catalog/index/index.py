@@ -61,6 +61,7 @@ class Index:
         self._filters: dict[str, tuple[int, Mask, Subset]] = {}
         self._filtering = threading.Lock()
         self._everyone: Subset | None = None
+        self._tag_names: tuple[int, tuple[str, ...]] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -180,6 +181,18 @@ class Index:
         """Whether too many slots are of removed rows."""
         dead = len(self) - self.live
         return dead > 1024 and dead > self.settings.dead * len(self)
+
+    def tag_names(self) -> tuple[str, ...]:
+        """The names of the tags of all rows, sorted; the columns have no rows waiting."""
+        assert self.columns is not None
+        if self._tag_names is None or self._tag_names[0] != self.revision:
+            names = self.columns.tags.names
+            slots = np.flatnonzero(self.alive.data)
+            _, codes = self.columns.tags.pairs(slots[slots < self.columns.length])
+            used = np.flatnonzero(np.bincount(codes, minlength=len(names)))
+            found = {names[code].partition("=")[0] for code in used.tolist()}
+            self._tag_names = (self.revision, tuple(sorted(found)))
+        return self._tag_names[1]
 
     # Searching
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hemline.catalog.facets import count_rows
+from hemline.catalog.facets import count_rows, facet_columns
 from hemline.catalog.similarity import ranked, rounded, similarities
 from hemline.catalog.store import (
     NO_NEIGHBOURS,
@@ -131,6 +131,9 @@ class MemoryStore:
     def columns(self) -> tuple[str, ...]:
         return tuple(sorted({name for row in self.rows() for name in row.columns}))
 
+    def tag_names(self) -> tuple[str, ...]:
+        return tuple(sorted({tag.partition("=")[0] for row in self.rows() for tag in row.tags}))
+
     def pictures(self) -> frozenset[str]:
         return frozenset(row.picture for row in self.rows() if row.picture)
 
@@ -159,7 +162,7 @@ class MemoryStore:
         self, columns: Sequence[str], where: Where | None = None, limit: int = 50
     ) -> dict[str, Facet]:
         rows = [row for row in self.rows() if where is None or where.matches(row.values())]
-        return count_rows(rows, columns, self.columns(), limit)
+        return count_rows(rows, facet_columns(columns, self.columns(), self.tag_names()), limit)
 
     def save(self) -> None:
         pass

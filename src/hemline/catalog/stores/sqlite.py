@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from hemline.catalog.facets import facet_columns
 from hemline.catalog.index import disk
 from hemline.catalog.segments import SegmentError, Segments
 from hemline.catalog.settings import Settings
@@ -241,6 +242,10 @@ class SqliteStore:
     def columns(self) -> tuple[str, ...]:
         return tuple(name for (name,) in self._query("SELECT name FROM columns ORDER BY name"))
 
+    def tag_names(self) -> tuple[str, ...]:
+        with self._reader.index(settled=True) as index:
+            return index.tag_names()
+
     def pictures(self) -> frozenset[str]:
         found = self._query("SELECT DISTINCT picture FROM pictures WHERE picture <> ''")
         return frozenset(name for (name,) in found)
@@ -300,9 +305,9 @@ class SqliteStore:
     ) -> dict[str, Facet]:
         with self._reader.index(settled=True) as index:
             assert index.columns is not None
+            names = facet_columns(columns, self.columns(), index.tag_names())
             slots = np.flatnonzero(index.mask(where))
-            items = index.items.data[slots]
-            return count_columns(index.columns, slots, items, columns, self.columns(), limit)
+            return count_columns(index.columns, slots, index.items.data[slots], names, limit)
 
     # Care
 

@@ -73,6 +73,7 @@ def _info(service: Service) -> dict[str, Any]:
             "items": counts.items,
             "pictures": counts.pictures,
             "columns": ["category", "tags", *live.store.columns()],
+            "tags": live.store.tag_names(),
             "revision": live.store.revision,
         },
         "detector": own.detector is not None,

@@ -20,7 +20,7 @@ const SAMPLES = OWN.map((name) => ({ name, photo: `/static/samples/${name}.jpg` 
 export function infoOf({ catalog = {}, detector, limits = {}, samples = [] }) {
   return {
     items: catalog.items,
-    columns: catalog.columns ?? [],
+    columns: [...(catalog.columns ?? []), ...(catalog.tags ?? []).map((name) => `tags.${name}`)],
     detects: Boolean(detector),
     samples: (samples.length ? samples : SAMPLES).map(({ name, photo }) => ({ name: words(name), url: photo })),
     most: limits.max_k ?? 200,

@@ -3,13 +3,12 @@ import { h } from "./dom.js";
 import { money, texts, words } from "./texts.js";
 import { range } from "./where.js";
 
-const TAGS = ["tags.color", "tags.colour", "tags.pattern"];
-const PLAIN = ["category", "brand", "size"];
+const COUNTED = ["tags.color", "tags.colour", "tags.pattern", "brand", "size", "price"];
 
-// The columns to ask counts of, of those that the shop stores.
+// The columns to count the values of, among those that the catalogue has.
 export function facetColumns(columns) {
   const known = new Set(columns ?? []);
-  return ["category", ...TAGS, ...PLAIN.slice(1).filter((name) => known.has(name)), ...(known.has("price") ? ["price"] : [])];
+  return ["category", ...COUNTED.filter((name) => known.has(name))];
 }
 
 const label = (name) => texts.facet(name.replace(/^tags\./, ""));
