@@ -7,17 +7,16 @@ import json
 import pytest
 
 from hemline.cli import main
+from hemline.cli.models import trainable
 from hemline.learn.model import MODELS
+from hemline.learn.recipe import Recipe, load
+from hemline.learn.recipe import shipped as shipped_recipes
 from hemline.runtime.bundle import shipped
 
 
 @pytest.fixture(scope="module")
 def listed() -> dict[str, object]:
-    from hemline.cli.models import _registered
-
-    rows = _registered()
-    assert rows is not None
-    return {str(row["name"]): row for row in rows}
+    return {str(row["name"]): row for row in trainable()}
 
 
 def test_every_registered_model_is_listed_whole(
@@ -35,6 +34,10 @@ def test_every_registered_model_is_listed_whole(
         assert row["summary"] == spec.summary
         assert row["size"] >= 224  # type: ignore[operator]
         assert row["stages"]
+        recipes = [load(recipe) for recipe in row["recipes"]]  # type: ignore[attr-defined]
+        assert all(isinstance(r, Recipe) and r.model.name == name for r in recipes)
+    trained = [recipe for row in listed.values() for recipe in row["recipes"]]  # type: ignore[attr-defined]
+    assert set(trained) == {name for name in shipped_recipes() if isinstance(load(name), Recipe)}
 
 
 def test_sizes_are_those_of_the_published_networks(listed: dict[str, dict[str, int]]) -> None:

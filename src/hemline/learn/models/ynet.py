@@ -34,6 +34,7 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -256,40 +257,46 @@ def _stage_from_state(model: nn.Module, _: Any) -> None:
     model.set_stage(model._names[index])
 
 
-def _spec(name: str, last: str, needs: tuple[str, ...], summary: str) -> ModelSpec:
-    def build(config: YNetConfig, tag_vocabulary: Sequence[str]) -> YNet:
-        return YNet(config, len(tag_vocabulary), last)
+def _build(last: str, config: YNetConfig, tag_vocabulary: Sequence[str]) -> YNet:
+    return YNet(config, len(tag_vocabulary), last)
 
-    return ModelSpec(
-        name=name,
-        paper="Cross-Domain Image Retrieval with Attention Modeling (ACM MM 2017)",
-        year=2017,
-        link="https://arxiv.org/abs/1709.01784",
-        config=YNetConfig,
-        build=build,
-        needs=needs,
-        summary=summary,
-        tiny={"backbone": "test_efficientnet", "size": 64},
-    )
 
+PAPER = "Cross-Domain Image Retrieval with Attention Modeling (ACM MM 2017)"
+LINK = "https://arxiv.org/abs/1709.01784"
+TINY = {"backbone": "test_efficientnet", "size": 64}
 
 MODELS = {
-    "ynet": _spec(
-        "ynet",
-        YNET,
-        ("items",),
-        "A shared backbone with a branch for street and one for shop pictures.",
+    "ynet": ModelSpec(
+        name="ynet",
+        paper=PAPER,
+        year=2017,
+        link=LINK,
+        config=YNetConfig,
+        build=partial(_build, YNET),
+        needs=("items",),
+        summary="A shared backbone with a branch for street and one for shop images.",
+        tiny=TINY,
     ),
-    "tagynet": _spec(
-        "tagynet",
-        TAGYNET,
-        ("items", "tags"),
-        "YNet whose shop branch looks where the product's tags point.",
+    "tagynet": ModelSpec(
+        name="tagynet",
+        paper=PAPER,
+        year=2017,
+        link=LINK,
+        config=YNetConfig,
+        build=partial(_build, TAGYNET),
+        needs=("items", "tags"),
+        summary="YNet whose shop branch attends to what the item's tags name.",
+        tiny=TINY,
     ),
-    "ctxynet": _spec(
-        "ctxynet",
-        CTXYNET,
-        ("items", "tags"),
-        "TagYNet whose street branch looks where the candidate points; re-ranks.",
+    "ctxynet": ModelSpec(
+        name="ctxynet",
+        paper=PAPER,
+        year=2017,
+        link=LINK,
+        config=YNetConfig,
+        build=partial(_build, CTXYNET),
+        needs=("items", "tags"),
+        summary="TagYNet whose street branch attends to what the candidate shows; re-ranks.",
+        tiny=TINY,
     ),
 }
