@@ -19,13 +19,11 @@ WORDS = "\n".join(PAGES.values()) + (ROOT / "README.md").read_text(encoding="utf
 def registries() -> list[tuple[str, str]]:
     from hemline.catalog.stores import STORES
     from hemline.datasets import PROTOCOLS, READERS
+    from hemline.learn.listing import model_cards
 
-    found: list[Registry[Any]] = [READERS, PROTOCOLS, STORES]
-    if importlib.util.find_spec("torch"):
-        from hemline.learn.model import MODELS
-
-        found.append(MODELS)
-    return [(registry.kind, name) for registry in found for name in registry]
+    registries: list[Registry[Any]] = [READERS, PROTOCOLS, STORES]
+    found = [(registry.kind, name) for registry in registries for name in registry]
+    return [*found, *(("model", card["name"]) for card in model_cards())]
 
 
 def test_the_command_reference_is_what_the_commands_say() -> None:

@@ -1,3 +1,5 @@
-from hemline.cli import run
+import sys
 
-run()
+from hemline.cli import main
+
+sys.exit(main())

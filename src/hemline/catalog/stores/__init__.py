@@ -1,4 +1,4 @@
-"""One file for each kind of store; `STORES` has them by name, and those of plug-ins."""
+"""One file for each kind of store; `STORES` has them by name."""
 
 from __future__ import annotations
 
@@ -8,6 +8,4 @@ from hemline.registry import Registry
 __all__ = ["STORES"]
 
 #: Each module declares ``STORES``: a name → its `StoreSpec`.
-STORES: Registry[StoreSpec] = Registry(
-    "hemline.catalog.stores", "STORES", "store", group="hemline.stores"
-)
+STORES: Registry[StoreSpec] = Registry("hemline.catalog.stores", "STORES", "store")

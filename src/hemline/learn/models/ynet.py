@@ -33,12 +33,11 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -47,7 +46,6 @@ from hemline.errors import UsageError
 from hemline.learn.backbones import BackboneConfig, build_backbone
 from hemline.learn.layers.attention import Alignment, ContextAttention, TagAttention
 from hemline.learn.layers.centering import DomainCentering
-from hemline.learn.losses import LOSSES, known_loss
 from hemline.learn.losses.infonce import infonce_loss
 from hemline.learn.losses.mining import Negatives, mine
 from hemline.learn.losses.triplet import triplet_loss
@@ -75,7 +73,7 @@ class YNetConfig(ModelConfig):
         street_mean, street_std, shop_mean, shop_std: of each domain, RGB in [0, 1].
         margin: of stages YNet and TagYNet.
         context_margin: of stage CtxYNet.
-        loss: ``triplet`` (the paper's), ``infonce`` or another of `hemline.learn.losses.LOSSES`.
+        loss: ``triplet`` (the paper's) or ``infonce``.
         temperature: of ``infonce``.
         negatives: where the triplets' negatives come from, see `hemline.learn.losses.mining`.
         negatives_count: shifts of ``cyclic``, draws of ``random``.
@@ -98,7 +96,7 @@ class YNetConfig(ModelConfig):
     shop_std: Triple = (0.5, 0.5, 0.5)
     margin: float = Field(default=0.3, gt=0)
     context_margin: float = Field(default=0.5, gt=0)
-    loss: str = "triplet"
+    loss: Literal["triplet", "infonce"] = "triplet"
     temperature: float = Field(default=0.07, gt=0)
     negatives: Negatives = "random"
     negatives_count: int = Field(default=4, ge=1)
@@ -115,11 +113,6 @@ class YNetConfig(ModelConfig):
         if isinstance(value, dict) and value.get("authors_code") is True:
             return {"distance": "squared", "negatives": "cyclic", "freeze_shop": True} | value
         return value
-
-    @field_validator("loss")
-    @classmethod
-    def _known_loss(cls, value: str) -> str:
-        return known_loss(value, ("triplet", "infonce"))
 
 
 class YNet(RetrievalModel):
@@ -246,11 +239,9 @@ class YNet(RetrievalModel):
         items = (batch.street_items, batch.shop_items)
         if config.loss == "infonce":
             loss = infonce_loss(distances, *items, config.temperature)
-        elif config.loss == "triplet":
+        else:
             triplets = mine(config.negatives, distances, *items, config.negatives_count)
             loss = triplet_loss(distances, triplets, stage.margin, config.distance == "squared")
-        else:
-            loss = LOSSES[config.loss](distances, *items)
         return {config.loss: loss.detach(), "total": loss}
 
 
@@ -265,8 +256,9 @@ def _stage_from_state(model: nn.Module, _: Any) -> None:
     model.set_stage(model._names[index])
 
 
-def _build(last: str, config: YNetConfig, tag_vocabulary: Sequence[str]) -> YNet:
-    return YNet(config, len(tag_vocabulary), last)
+def _build(last: str) -> Callable[[YNetConfig, Sequence[str]], YNet]:
+    """Builds the model that is trained up to the stage ``last``."""
+    return lambda config, tag_vocabulary: YNet(config, len(tag_vocabulary), last)
 
 
 PAPER = "Cross-Domain Image Retrieval with Attention Modeling (ACM MM 2017)"
@@ -280,9 +272,9 @@ MODELS = {
         year=2017,
         link=LINK,
         config=YNetConfig,
-        build=partial(_build, YNET),
+        build=_build(YNET),
         needs=("items",),
-        summary="A shared backbone with a branch for street and one for shop images.",
+        summary="A shared backbone with a branch for street and one for shop pictures.",
         tiny=TINY,
     ),
     "tagynet": ModelSpec(
@@ -291,9 +283,9 @@ MODELS = {
         year=2017,
         link=LINK,
         config=YNetConfig,
-        build=partial(_build, TAGYNET),
+        build=_build(TAGYNET),
         needs=("items", "tags"),
-        summary="YNet whose shop branch attends to what the item's tags name.",
+        summary="YNet whose shop branch looks where the product's tags point.",
         tiny=TINY,
     ),
     "ctxynet": ModelSpec(
@@ -302,9 +294,9 @@ MODELS = {
         year=2017,
         link=LINK,
         config=YNetConfig,
-        build=partial(_build, CTXYNET),
+        build=_build(CTXYNET),
         needs=("items", "tags"),
-        summary="TagYNet whose street branch attends to what the candidate shows; re-ranks.",
+        summary="TagYNet whose street branch looks where the candidate points; re-ranks.",
         tiny=TINY,
     ),
 }
