@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from helpers.learning import THREADS
 from helpers.model_contract import (
     B,
     M,
@@ -31,7 +32,7 @@ ELSEWHERE = {"resize", "negatives"}
 @pytest.fixture(autouse=True)
 def _one_quiet_thread() -> Iterator[None]:
     threads, log = torch.get_num_threads(), logging.getLogger("torch.__trace")
-    torch.set_num_threads(1)
+    torch.set_num_threads(THREADS)
     log.disabled = True
     yield
     log.disabled = False

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from helpers.learning import THREADS
 from helpers.model_contract import (
     B,
     M,
@@ -27,7 +28,7 @@ every_model = pytest.mark.parametrize("name", list(MODELS))
 @pytest.fixture(autouse=True)
 def _one_thread():
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(THREADS)
     yield
     torch.set_num_threads(threads)
 

@@ -33,9 +33,11 @@ def draw(form: str, colour: tuple[int, int, int], size: int, rng: np.random.Gene
     return picture
 
 
-def make(folder: Path, items: int = 16, photos: int = 3, val: int = 4, size: int = 48) -> Path:
+def make(
+    folder: Path, items: int = 16, photos: int = 3, val: int = 4, size: int = 48, seed: int = 0
+) -> Path:
     """Writes pictures and ``manifest.csv``; the last ``val`` items are the split ``val``."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     records = []
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(items):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.learning import SEED, learned
 from hemline.errors import TrainingError
 from hemline.learn.backbones import BackboneConfig
 from hemline.learn.detection.boxes import as_boxes, intersection_over_union
@@ -38,7 +39,7 @@ class Redness:
 
 def picture(number: int, garments: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Red rectangles and a blue one on noise; the red ones' boxes."""
-    rng = np.random.default_rng(number)
+    rng = np.random.default_rng(number + 1000 * SEED)
     image = rng.integers(140, 170, (SIZE, SIZE, 3)).astype(np.uint8)
     boxes = []
     x, y = rng.integers(50, 66), rng.integers(4, 30)
@@ -84,7 +85,8 @@ def test_it_finds_the_garment(detector: RegionDetector) -> None:
     for number in range(100, 106):
         image, boxes = picture(number)
         (found,) = detector.detect([image])
-        assert intersection_over_union(as_boxes([found[0].box]), boxes)[0, 0] > 0.7
+        overlap = intersection_over_union(as_boxes([found[0].box]), boxes)
+        learned(f"overlap {number}", float(overlap[0, 0]), least=0.7)
         scores = [d.score for d in found]
         assert scores == sorted(scores, reverse=True)
         assert all(0 <= s <= 1 for s in scores)
@@ -96,14 +98,16 @@ def test_two_garments_and_none(detector: RegionDetector) -> None:
     none, _ = picture(201, 0)
     two, empty = detector.detect([image, none])
     near = intersection_over_union(boxes, as_boxes([d.box for d in two[:2]]))
-    assert (near.max(axis=1) > 0.6).all()
-    assert max((d.score for d in empty), default=0) < two[1].score - 0.2
+    learned("least overlap of two", float(near.max(axis=1).min()), least=0.6)
+    highest = max((d.score for d in empty), default=0)
+    learned("score above nothing", two[1].score - highest, least=0.2)
 
 
 def test_the_svm_finds_it_too() -> None:
     image, boxes = picture(300)
     best = train("svm").detect([image])[0][0]
-    assert intersection_over_union(as_boxes([best.box]), boxes)[0, 0] > 0.5
+    overlap = intersection_over_union(as_boxes([best.box]), boxes)
+    learned("overlap", float(overlap[0, 0]), least=0.5)
 
 
 def test_hard_examples_lower_what_was_overrated() -> None:
@@ -117,7 +121,7 @@ def test_hard_examples_lower_what_was_overrated() -> None:
             excess.append(float((raw - Scene(boxes, NONE).targets(proposals)[0]).max()))
         return float(np.mean(excess))
 
-    assert worst(2) < worst(0)
+    learned("excess kept", worst(2) / worst(0), most=1.0)
 
 
 @pytest.mark.parametrize("shape", [(1, 90), (90, 1), (1, 1), (300, 400)])

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms
 
+from helpers.learning import SEED, THREADS, learned
 from helpers.tiny_bundle import make_tiny_bundle
 from hemline.data.boxes import suppress
 from hemline.data.detector_outputs import Heads, decode
@@ -37,7 +38,7 @@ CONFIG = DetectorConfig(backbone="test_efficientnet", width=16, depth=1, frozen=
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> None:
-    torch.set_num_threads(1)
+    torch.set_num_threads(THREADS)
 
 
 @pytest.fixture(scope="module")
@@ -291,7 +292,7 @@ def test_it_learns_one_picture_by_heart(tmp_path: Path) -> None:
     ]
     manifest = Manifest.from_records(rows, tmp_path)
     still = Moves(zoom=1, aspect=0, flip=0, together=0)
-    plain = recipe(steps=90, check=90, lr=0.02, warmup=5, ema=0.9, batch_size=2)
+    plain = recipe(seed=SEED, steps=90, check=90, lr=0.02, warmup=5, ema=0.9, batch_size=2)
     data = plain.data.model_copy(update={"moves": still})
     training.train_detector(plain.model_copy(update={"data": data}), manifest, tmp_path / "run")
     run = runs.load_detector(tmp_path / "run")
@@ -299,10 +300,10 @@ def test_it_learns_one_picture_by_heart(tmp_path: Path) -> None:
     with torch.inference_mode():
         outputs = {name: value.numpy() for name, value in run.network(batch)._asdict().items()}
     found = decode(outputs, 0, run.recipe.detector.heads, 64, 64)
-    assert {d.category for d in found[:2]} == {"shirt", "jeans"}
     boxes = {d.category: d.box for d in found[:2]}
-    np.testing.assert_allclose(boxes["shirt"], (16, 8, 48, 40), atol=4)
-    np.testing.assert_allclose(boxes["jeans"], (16, 40, 48, 60), atol=4)
+    learned("kinds found", len(boxes.keys() & {"shirt", "jeans"}), least=2)
+    for kind, box in (("shirt", (16, 8, 48, 40)), ("jeans", (16, 40, 48, 60))):
+        learned(kind, float(np.abs(np.subtract(boxes.get(kind, (0, 0, 0, 0)), box)).max()), most=4)
 
 
 def test_the_bundle_gives_torchs_numbers(drawn: Manifest, tmp_path: Path) -> None:

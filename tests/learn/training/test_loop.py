@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from helpers.drawn_pairs import make
+from helpers.learning import SEED, THREADS, learned
 from hemline.data.manifest import Manifest
 from hemline.errors import TrainingError
 from hemline.learn import checkpoint
@@ -192,26 +193,33 @@ def test_sigkill_of_the_command_and_the_same_command_again(
     same_run(tmp_path / "run", whole)
 
 
-def test_it_learns(tmp_path: Path, manifest: Manifest) -> None:
-    """From photos of 16 products it finds them in other photos more often than by chance."""
+def test_it_learns(tmp_path: Path) -> None:
+    """From 9 photos of each of 16 items it finds them in 3 others more often than by chance.
+
+    48 queries, so that one more or less changes little; without learning (lr 1e-9) recall@5 is
+    0.31 to 0.48.
+    """
+    manifest = Manifest.read(make(tmp_path / "pairs", photos=12, seed=SEED))
     config = {"backbone": {"name": "test_efficientnet"}, "size": 32, "projection": 16}
     quick = recipe(
         model={"name": "ynet", "config": {**config, "loss": "infonce", "temperature": 0.1}},
-        data={"repeats": 6, "carve": {"fraction": 0.25, "by": "photo"}},
+        data={"repeats": 3, "carve": {"fraction": 0.25, "by": "photo"}},
+        seed=SEED,
+        threads=THREADS,
         batch_size=8,
         ema=0.0,
-        stages={"all": {"epochs": 4, "optimizer": "adamw", "lr": 0.003, "clip": 1.0}},
+        stages={"all": {"epochs": 6, "optimizer": "adamw", "lr": 0.003, "clip": 1.0}},
         checkpoint_minutes=10,
     )
     said: list[str] = []
     unsplit = manifest.with_column("split", [""] * len(manifest))
     result = train(quick, unsplit, tmp_path / "run", say=said.append)
     assert "kept out of training" in said[0]
-    assert result["best"]["figures"]["recall@5"] >= 0.5  # by chance 5 of 16
+    learned("recall@5", result["best"]["figures"]["recall@5"], least=0.6)
     rows = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
     column = rows[0].split(",").index("loss.total")
     losses = [float(row.split(",")[column]) for row in rows[1:]]
-    assert losses[-1] < 0.5 * losses[0]
+    learned("loss", losses[-1] / losses[0], most=0.5)
 
 
 def test_early_stop_ends_a_stage(tmp_path: Path, manifest: Manifest) -> None:
