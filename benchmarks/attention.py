@@ -95,7 +95,7 @@ def looks(encoder: CheckpointEncoder, protocol: Protocol, count: int = 60) -> di
     for row in protocol.gallery[:count].tolist():
         record = protocol.manifest[row]
         image = open_image(protocol.manifest.file(row))
-        found = encoder.encode_shop([image], [record.tags]).weights
+        found = encoder.encode_shop([image], [record.tags]).attention
         if found is None or record.box is None:
             continue
         weights, total = found[0], found.shape[1]

@@ -21,9 +21,10 @@ import numpy as np
 
 from hemline.data.checking.inspection import colours, look, prints
 from hemline.data.checking.near_duplicates import POINTS, Matcher, candidates, close_pairs
-from hemline.data.images import MAX_PIXELS, in_order, open_image
+from hemline.data.images import in_order, open_image
 from hemline.data.manifest import Manifest
 from hemline.evaluation.report import machine
+from hemline.limits import MAX_PIXELS
 
 EDGES = (0, 8, 12, 20, 40, 80, 1000)
 

@@ -19,6 +19,7 @@ from hemline.catalog.catalog import Catalog
 from hemline.catalog.store import Row
 from hemline.runtime.bundle import Bundle
 from hemline.search.engine import Engine
+from hemline.types import SearchRequest
 
 ROWS, ROUNDS = 20_000, 100
 RESULT = Path(__file__).parent / "results" / "questions.json"
@@ -55,8 +56,8 @@ def main() -> None:
             "facets of category and price": lambda: engine.search(
                 photo, facets=["category", "price"]
             ),
-            "three photos together": lambda: engine.search_together([photo] * 3),
-            "like a product": lambda: engine.like("p7"),
+            "three photos together": lambda: engine.search([photo] * 3),
+            "like a product": lambda: engine.answer(SearchRequest(item_id="p7")),
         }
         steps: dict[str, dict[str, float]] = {}
         for name, ask in asked.items():

@@ -1,10 +1,11 @@
-"""A client of a served catalogue, with the names of the API (docs/service.md).
+"""A client of a served catalogue (docs/service.md).
 
     with hemline.Client("http://127.0.0.1:8000") as client:
         answer = client.search("street.jpg", k=5, where="price < 50")
         print(answer.hits[0].item_id, answer.hits[0].alike)
 
-It needs ``pip install hemline[serve]``. A busy server is asked again, as it says when.
+It needs ``pip install hemline[serve]``. Where the server is busy, a request is sent again after the
+time that the server names.
 """
 
 from __future__ import annotations
@@ -14,31 +15,33 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from hemline.errors import HemlineError
-from hemline.types import Box, Detection
+import numpy as np
+
+from hemline.errors import HemlineError, UsageError
+from hemline.limits import DEFAULT_K
+from hemline.types import Box, Detection, Hit, SearchRequest, SearchResult
 
 if TYPE_CHECKING:
     import httpx2 as httpx
 
-__all__ = ["Client", "ServiceError", "ServiceHit", "ServiceResult"]
+__all__ = ["Client", "ServiceError"]
 
-#: A picture: a file's path, or its bytes.
+#: The path or the bytes of an image file.
 Photo = bytes | str | os.PathLike[str]
 _RETRIES, _LONGEST = 4, 5.0  # seconds
 
 
 class ServiceError(HemlineError):
-    """What the server refused, or that it can't be reached.
+    """The server refuses a request, or can't be reached.
 
     Attributes:
-        status: of HTTP; 0 where there was no answer.
+        status: of HTTP; 0 without an answer.
         kind: the last part of the problem's type.
-        request_id: under which the server's log has it.
+        request_id: of the request in the server's log.
     """
 
     def __init__(self, message: str, status: int = 0, kind: str = "", request_id: str = "") -> None:
@@ -46,51 +49,8 @@ class ServiceError(HemlineError):
         self.status, self.kind, self.request_id = status, kind, request_id
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceHit:
-    """One product that was found; as `hemline.types.Hit`, over the wire.
-
-    Attributes:
-        item_id, image_id, score, rank, columns: as of a hit.
-        alike: ``same``, ``similar``, ``different``, or None where the bundle doesn't say.
-        picture: the address of its picture below the service's, or None.
-        attention: (grid [rows, columns], weights row by row) over the box, or None.
-    """
-
-    item_id: str
-    image_id: str
-    score: float
-    rank: int
-    columns: Mapping[str, Any]
-    alike: str | None = None
-    picture: str | None = None
-    attention: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceResult:
-    """An answer; as `hemline.types.SearchResult`, over the wire.
-
-    Attributes:
-        hits, offset, more, revision, facets, timings_ms, box, detections: as of a result.
-        size: (width, height) of the upright photo, or None of `Client.similar`.
-        search_id: for `Client.feedback`.
-    """
-
-    hits: tuple[ServiceHit, ...]
-    timings_ms: Mapping[str, float]
-    offset: int = 0
-    more: bool = False
-    revision: int = 0
-    facets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    box: Box | None = None
-    size: tuple[int, int] | None = None
-    detections: tuple[Detection, ...] = ()
-    search_id: str = ""
-
-
 class Client:
-    """Speaks to one service; may be used by several threads."""
+    """A client of one service; safe to call from several threads."""
 
     def __init__(
         self,
@@ -104,8 +64,8 @@ class Client:
         Args:
             url: of the service.
             key: of ``hemline key create``; the variable HEMLINE_KEY by default.
-            timeout: seconds that an answer may take.
-            transport: instead of the network, for tests.
+            timeout: seconds to wait for an answer.
+            transport: used instead of the network, for tests.
         """
         import httpx2 as httpx
 
@@ -128,8 +88,8 @@ class Client:
 
     def search(
         self,
-        photo: Photo | Sequence[Photo],
-        k: int = 20,
+        photos: Photo | Sequence[Photo],
+        k: int = DEFAULT_K,
         box: Box | Sequence[float] | None = None,
         where: str | None = None,
         *,
@@ -137,43 +97,62 @@ class Client:
         facets: Sequence[str] = (),
         detect: bool = False,
         why: bool = False,
-    ) -> ServiceResult:
-        """The products that look most like the one in a photo; several photos are of one product.
+    ) -> SearchResult:
+        """Finds the ``k`` products most similar to the one in a photo, or in several photos of it.
+
+        Args:
+            photos, box, k, where, offset, facets, detect: as in `hemline.Engine.search`.
+            why: whether hits have their ``attention``.
 
         Raises:
+            UsageError: a value out of range.
             ServiceError: the server refuses, or can't be reached.
         """
-        photos = [photo] if isinstance(photo, bytes | str | os.PathLike) else list(photo)
-        fields: dict[str, str] = {"k": str(k), "offset": str(offset)}
-        if box is not None:
-            fields["box"] = ",".join(repr(float(value)) for value in box)
-        if where is not None:
-            fields["where"] = where
-        if facets:
-            fields["facets"] = ",".join(facets)
-        fields |= {name: "true" for name, on in (("detect", detect), ("why", why)) if on}
-        files = [("photo", _file(one)) for one in photos]
+        return self.answer(
+            SearchRequest(
+                photos=photos,  # type: ignore[arg-type]  # one photo is accepted as well
+                boxes=() if box is None else (Box.parse(box),),
+                detect=detect,
+                attention=why,
+                k=k,
+                offset=offset,
+                where=where,
+                facets=tuple(facets),
+            )
+        )
+
+    def similar(self, item_id: str, k: int = DEFAULT_K, where: str | None = None) -> SearchResult:
+        """Finds the products most similar to a product of the catalogue: `answer` in short."""
+        return self.answer(SearchRequest(item_id=item_id, k=k, where=where))
+
+    def answer(self, request: SearchRequest) -> SearchResult:
+        """Sends a request; its photos are files or bytes, and only a single one may have a box.
+
+        Raises:
+            UsageError: a request that the service has no form for.
+            ServiceError: the server refuses, or can't be reached.
+        """
+        fields = {"k": str(request.k), "offset": str(request.offset)}
+        fields |= {"where": request.where} if request.where else {}
+        fields |= {"facets": ",".join(request.facets)} if request.facets else {}
+        if request.item_id is not None:
+            return _result(self._json("GET", f"{_item(request.item_id)}/similar", params=fields))
+        photos = [photo for photo in request.photos if not isinstance(photo, np.ndarray)]
+        if not photos or len(photos) != len(request.photos) or len(request.boxes) > 1:
+            raise UsageError(
+                "a service takes photos as files or bytes, and a box only with a single photo; for "
+                "arrays, embeddings and a box for each of several photos use hemline.Engine"
+            )
+        for box in request.boxes:
+            fields |= {} if box is None else {"box": ",".join(repr(float(value)) for value in box)}
+        on = {"detect": request.detect, "why": request.attention}
+        fields |= {name: "true" for name, wanted in on.items() if wanted}
+        files = [("photo", _file(photo)) for photo in photos]
         return _result(self._json("POST", "/v1/search", data=fields, files=files))
 
     def detect(self, photo: Photo) -> tuple[Detection, ...]:
-        """The garments of a photo, best first."""
-        answer = self._json("POST", "/v1/detect", files=[("photo", _file(photo))])
-        return _detections(answer)
-
-    def similar(
-        self,
-        item_id: str,
-        k: int = 20,
-        where: str | None = None,
-        *,
-        offset: int = 0,
-        facets: Sequence[str] = (),
-    ) -> ServiceResult:
-        """More like a product of the catalogue."""
-        asked: dict[str, Any] = {"k": k, "offset": offset}
-        asked |= {"where": where} if where else {}
-        asked |= {"facets": ",".join(facets)} if facets else {}
-        return _result(self._json("GET", f"{_item(item_id)}/similar", params=asked))
+        """The garments of a photo, best score first."""
+        return _detections(self._json("POST", "/v1/detect", files=[("photo", _file(photo))]))
 
     def facets(self, columns: Sequence[str], where: str | None = None) -> dict[str, Any]:
         """Column → its values with counts."""
@@ -182,28 +161,28 @@ class Client:
         return found
 
     def feedback(self, search_id: str, item_id: str, right: bool) -> None:
-        """Says that a hit was right or wrong."""
+        """Records that a hit was right or wrong."""
         body = {"search_id": search_id, "item_id": item_id, "right": right}
         self._json("POST", "/v1/feedback", json=body)
 
     def triplets(self) -> Iterator[dict[str, Any]]:
-        """What was judged, as training triplets (write key)."""
+        """The feedback as training triplets (write key)."""
         for line in self._send("GET", "/v1/feedback/export").text.splitlines():
             yield json.loads(line)
 
     # Products
 
     def item(self, item_id: str, *, why: bool = False) -> dict[str, Any]:
-        """A product with its pictures."""
+        """A product with its images."""
         return self._json("GET", _item(item_id), params={"why": "true"} if why else None)
 
     def items(
         self, limit: int = 50, after: str | None = None, where: str | None = None
     ) -> dict[str, Any]:
-        """A page of at most ``limit`` (200) products in the order of their ids, from ``after`` on.
+        """A page of at most ``limit`` (200) products in the order of their ids, after ``after``.
 
-        Gives ``items`` (each as of `item`), ``counts`` (``items`` and ``pictures`` of all pages),
-        ``after`` for the next page (None of the last one) and ``revision``.
+        Returns ``items`` (each as of `item`), ``counts`` (``items`` and ``pictures`` of all pages),
+        ``after`` for the next page (None on the last) and ``revision``.
         """
         asked: dict[str, Any] = {"limit": limit}
         asked |= {name: value for name, value in (("after", after), ("where", where)) if value}
@@ -218,7 +197,7 @@ class Client:
         category: str = "",
         tags: Sequence[str] = (),
     ) -> dict[str, Any]:
-        """Stores a product as it is given; without pictures it keeps those that it has."""
+        """Stores a product; without ``pictures`` it keeps the images that it has."""
         body: dict[str, Any] = {"columns": dict(columns or {}), "category": category}
         body["tags"] = list(tags)
         if pictures is None:
@@ -234,25 +213,25 @@ class Client:
         category: str | None = None,
         tags: Sequence[str] | None = None,
     ) -> dict[str, Any]:
-        """Changes some columns of a product; one that is None is taken out."""
+        """Changes columns of a product; a column that is None is removed."""
         body: dict[str, Any] = {"columns": dict(columns or {})}
         body |= {} if category is None else {"category": category}
         body |= {} if tags is None else {"tags": list(tags)}
         return self._json("PATCH", _item(item_id), json=body)
 
     def delete_item(self, item_id: str) -> dict[str, Any]:
-        """Takes a product out."""
+        """Removes a product."""
         return self._json("DELETE", _item(item_id))
 
     def bulk(self, products: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-        """Stores many products, read and sent one after the other.
+        """Stores many products; they are read and sent one by one.
 
         Args:
-            products: each with ``item_id`` and, as of `put_item`, ``columns``, ``category``,
+            products: each with ``item_id`` and, as in `put_item`, ``columns``, ``category``,
                 ``tags``, ``pictures``; or with ``delete``: True.
 
         Yields:
-            For each what became of it: ``line``, ``item_id``, ``status`` and, where it was refused,
+            For each product ``line``, ``item_id``, ``status`` and, where it is refused,
             ``problem``.
         """
 
@@ -269,13 +248,14 @@ class Client:
             yield json.loads(line)
 
     def picture(self, address: str) -> bytes:
-        """The JPEG bytes behind a hit's ``picture``."""
-        return self._send("GET", address).content
+        """The JPEG bytes of a stored image, by a hit's ``image_digest`` or a JSON's ``picture``."""
+        path = address if address.startswith("/") else f"/v1/pictures/{quote(address, safe='')}"
+        return self._send("GET", path).content
 
     # The service
 
     def info(self) -> dict[str, Any]:
-        """Bundle, catalogue and limits."""
+        """The bundle, the catalogue and the limits."""
         return self._json("GET", "/v1/info")
 
     def stats(self) -> dict[str, Any]:
@@ -283,16 +263,16 @@ class Client:
         return self._json("GET", "/v1/admin/stats")
 
     def check(self) -> dict[str, Any]:
-        """Begins the built-in check; gives its job (write key)."""
+        """Starts the built-in check; returns its job (write key)."""
         return self._json("POST", "/v1/admin/check")
 
     def upload(self, manifest: Photo, pictures: Sequence[Photo] = ()) -> dict[str, Any]:
-        """Uploads a feed, or a zip with its pictures; gives its job (write key)."""
+        """Uploads a feed, or a zip with its images; returns its job (write key)."""
         files = [("manifest", _file(manifest)), *(("picture", _file(p)) for p in pictures)]
         return self._json("POST", "/v1/admin/manifest", files=files)
 
     def job(self, job_id: str, *, wait: float = 0.0) -> dict[str, Any]:
-        """How far a job is; waits up to ``wait`` seconds for its end."""
+        """The state of a job; waits up to ``wait`` seconds for its end."""
         end = time.monotonic() + wait
         while True:
             job = self._json("GET", f"/v1/admin/jobs/{quote(job_id, safe='')}")
@@ -307,7 +287,7 @@ class Client:
         return answer
 
     def _send(self, method: str, path: str, **asked: Any) -> httpx.Response:
-        """Asks again where the server is busy."""
+        """Sends a request, and sends it again while the server is busy."""
         for left in reversed(range(_RETRIES)):
             try:
                 return self._once(method, path, **asked)
@@ -370,19 +350,35 @@ def _base64(picture: Any) -> str:
     return base64.b64encode(_file(picture)[1]).decode("ascii")
 
 
-def _result(answer: Mapping[str, Any]) -> ServiceResult:
+def _result(answer: Mapping[str, Any]) -> SearchResult:
     box, size = answer.get("box"), answer.get("size")
-    return ServiceResult(
-        hits=tuple(ServiceHit(**hit) for hit in answer["hits"]),
+    return SearchResult(
+        hits=tuple(_hit(hit) for hit in answer["hits"]),
         timings_ms=answer["timings_ms"],
+        box=None if box is None else Box(*box),
         offset=answer["offset"],
         more=answer["more"],
         revision=answer["revision"],
         facets=answer["facets"],
-        box=None if box is None else Box(*box),
-        size=None if size is None else (size[0], size[1]),
         detections=_detections(answer),
-        search_id=answer.get("search_id", ""),
+        size=None if size is None else (size[0], size[1]),
+        search_id=answer["search_id"],
+    )
+
+
+def _hit(hit: Mapping[str, Any]) -> Hit:
+    attention = hit.get("attention")
+    return Hit(
+        image_id=hit["image_id"],
+        item_id=hit["item_id"],
+        score=hit["score"],
+        rank=hit["rank"],
+        columns=hit["columns"],
+        attention=None
+        if attention is None
+        else np.asarray(attention["weights"], np.float32).reshape(attention["grid"]),
+        image_digest=(hit["picture"] or "").rpartition("/")[2],
+        alike=hit["alike"],
     )
 
 

@@ -1,6 +1,6 @@
-"""What every encoder and every detector does, be it a checkpoint in PyTorch or a served bundle.
+"""The protocols of encoders and detectors, which checkpoints (PyTorch) and bundles implement.
 
-Evaluation, the catalogue and the engine speak to these protocols only.
+Evaluation, the catalogue and the engine use only these protocols.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ class StreetEncoding(NamedTuple):
 
 
 class ShopEncoding(NamedTuple):
-    """embedding (B, D); norm (B,) before normalisation; weights (B, L) where tags attend."""
+    """embedding (B, D); norm (B,) before normalisation; attention (B, L) where tags attend."""
 
     embedding: FloatArray
     norm: FloatArray
-    weights: FloatArray | None
+    attention: FloatArray | None
 
 
 class RerankResult(NamedTuple):
-    """distance (K,) to each candidate; weights (K, L) over the query's locations."""
+    """distance (K,) to each candidate; attention (K, L) over the query's locations."""
 
     distance: FloatArray
-    weights: FloatArray
+    attention: FloatArray
 
 
 class Encoder(Protocol):
-    """Two towers and perhaps a re-ranker, over upright (H, W, 3) uint8 RGB pictures."""
+    """Two towers and, in some models, a re-ranker, over upright (H, W, 3) uint8 RGB images."""
 
     @property
     def name(self) -> str: ...
@@ -58,11 +58,11 @@ class Encoder(Protocol):
 
 
 class Detector(Protocol):
-    """Finds the garments on upright (H, W, 3) uint8 RGB pictures of any size."""
+    """Finds the garments in upright (H, W, 3) uint8 RGB images of any size."""
 
     @property
     def name(self) -> str: ...
 
     def detect(self, images: Sequence[Image]) -> list[tuple[Detection, ...]]:
-        """For each picture its garments, best score first; boxes lie within the picture."""
+        """The garments of each image, best score first; boxes lie within the image."""
         ...

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class HemlineError(Exception):
@@ -34,12 +38,24 @@ class BundleError(HemlineError):
     """A bundle that is missing, damaged, or of another format version."""
 
 
+class NoDetectorError(BundleError):
+    """A bundle without a detector, where one is needed."""
+
+
 class CatalogError(HemlineError):
     """A catalogue that is missing, damaged, locked, or made with another bundle."""
 
 
+class UnknownItemError(CatalogError):
+    """An item_id that a catalogue doesn't have."""
+
+
 class CatalogBusy(CatalogError):
     """A catalogue that somebody else writes to just now; the same works again later."""
+
+
+class BusyError(HemlineError):
+    """Too many calls wait already, or one has waited too long; the same call works later."""
 
 
 class TrainingError(HemlineError):
@@ -53,3 +69,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"Did you mean {close[0]!r}?"
     return f"Known: {', '.join(known)}." if known else "None is known."
+
+
+def first_error(error: ValidationError) -> str:
+    """The first problem that pydantic found, with the name of its field and a short value."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])[:100]
+    given = first["input"]
+    value = f", not {given!r}" if isinstance(given, int | float) else ""
+    return f"{name}: {first['msg']}{value}" if name else f"{first['msg']}{value}"

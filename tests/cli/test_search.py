@@ -69,6 +69,13 @@ def test_box_where_and_several_photos(capsys: pytest.CaptureFixture[str]) -> Non
     assert [one["photo"] for one in many["results"]] == ["3.jpg", "8.jpg"]
 
 
+def test_facets_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["search", "shop", "3.jpg", "--facets", "category,price"]) == 0
+    told = capsys.readouterr().out
+    assert "category: " in told
+    assert " to " in told.partition("price: ")[2]
+
+
 def test_a_table_and_a_drawing_for_people(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["search", "shop", "3.jpg", "--show", "hits.png"]) == 0
     told = capsys.readouterr()
@@ -107,8 +114,8 @@ def test_facets_of_numbers_and_of_tags(capsys: pytest.CaptureFixture[str]) -> No
         (["shop", "3.jpg", "--facets", "tags.b"], 2, "no tag 'b' to count"),
         (["shop", "3.jpg", "--facets", "prise"], 2, "Did you mean 'price'?"),
         (["shop", "3.jpg", "--where", "price <"], 2, "can't be read"),
-        (["shop", "3.jpg", "-k", "0"], 2, "k is from 1"),
-        (["shop", "3.jpg", "-k", "1000000000"], 2, "k is from 1 to 10000"),
+        (["shop", "3.jpg", "-k", "0"], 2, "k: Input should be greater than or equal to 1"),
+        (["shop", "3.jpg", "-k", "1000000000"], 2, "less than or equal to 10000"),
         (["shop", "3.jpg", "--box", ""], 2, "a box is x1,y1,x2,y2"),
         (["shop", "3.jpg", "--box", "nan,0,9,9"], 2, "has no area"),
         (["shop", "3.jpg", "--threads", "1000000"], 2, "from 1 to 256"),

@@ -52,13 +52,13 @@ def test_shop_attends_by_its_own_tags(encoder: BundleEncoder) -> None:
     images = pictures(3)
     tags = [["colour=red"], [], ["pattern=floral", "colour=blue"]]
     got = encoder.encode_shop(images, tags)
-    assert got.weights is not None
-    assert got.weights.shape == (3, LOCATIONS)
+    assert got.attention is not None
+    assert got.attention.shape == (3, LOCATIONS)
     attention = weights()["attention"]
     for i, logits in enumerate([attention[1], np.zeros(LOCATIONS), attention[0] + attention[2]]):
         share = np.exp(logits) / np.exp(logits).sum()
         vector = slow_local(encoder, images[i]) @ share
-        np.testing.assert_allclose(got.weights[i], share, atol=1e-5)
+        np.testing.assert_allclose(got.attention[i], share, atol=1e-5)
         np.testing.assert_allclose(got.norm[i], np.linalg.norm(vector), atol=1e-5)
         np.testing.assert_allclose(got.embedding[i] * got.norm[i], vector, atol=1e-5)
 
@@ -81,9 +81,9 @@ def test_rerank_equals_the_slow_way(encoder: BundleEncoder) -> None:
         share /= share.sum()
         query = local @ share
         gap = query / np.linalg.norm(query) - context / np.linalg.norm(context)
-        np.testing.assert_allclose(got.weights[k], share, atol=1e-5)
+        np.testing.assert_allclose(got.attention[k], share, atol=1e-5)
         np.testing.assert_allclose(got.distance[k], np.linalg.norm(gap), atol=1e-5)
-    assert encoder.rerank(local, contexts[:0]).weights.shape == (0, LOCATIONS)
+    assert encoder.rerank(local, contexts[:0]).attention.shape == (0, LOCATIONS)
 
 
 def test_a_model_without_tags_and_reranking(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_model_without_tags_and_reranking(tmp_path: Path) -> None:
     plain = BundleEncoder(Bundle.open(folder), threads=1)
     assert plain.encode_street(pictures(2)).local is None
     shop = plain.encode_shop(pictures(2), [["colour=red"], []])
-    assert shop.weights is None
+    assert shop.attention is None
     np.testing.assert_allclose(
         shop.embedding, plain.encode_street(pictures(2)).embedding, atol=1e-6
     )

@@ -95,16 +95,16 @@ def test_the_answer_is_whole(catalog: Catalog) -> None:
     }  # fmt: skip
     assert result.timings_ms["total"] >= result.timings_ms["encode"] > 0
     assert result.hits[0].columns["category"] in ("dress", "shirt")
-    weights = result.hits[0].weights
-    assert weights is not None
-    assert float(weights.sum()) == pytest.approx(1.0, abs=1e-5)
+    attention = result.hits[0].attention
+    assert attention is not None
+    assert float(attention.sum()) == pytest.approx(1.0, abs=1e-5)
 
 
 def test_without_reranking_its_own_picture_is_first_with_score_one(catalog: Catalog) -> None:
     result = Engine(catalog, rerank=False).search(picture(12), k=3)
     assert result.hits[0].image_id == "image12"
     assert result.hits[0].score == pytest.approx(1.0, abs=1e-5)
-    assert result.hits[0].weights is None
+    assert result.hits[0].attention is None
 
 
 def test_k_products_are_found_though_one_has_most_pictures(bundle: Bundle) -> None:
@@ -116,7 +116,7 @@ def test_k_products_are_found_though_one_has_most_pictures(bundle: Bundle) -> No
     catalog.store.add([*many, *others])
     result = Engine(catalog).search(picture(0), k=4)
     assert [hit.item_id for hit in result.hits] == ["same", "other0", "other1", "other2"]
-    assert result.hits[1].weights is None  # beyond the re-ranked 256
+    assert result.hits[1].attention is None  # beyond the re-ranked 256
 
 
 def test_where_keeps_k_full(catalog: Catalog) -> None:
@@ -148,7 +148,7 @@ def test_photos_may_be_files_or_bytes(catalog: Catalog, tmp_path: Path) -> None:
 
 def test_bad_use(catalog: Catalog, tmp_path: Path) -> None:
     engine = Engine(catalog)
-    with pytest.raises(UsageError, match="k is from 1"):
+    with pytest.raises(UsageError, match="k: .*greater than or equal to 1, not 0"):
         engine.search(picture(0), k=0)
     with pytest.raises(UsageError, match="leaves no pixel"):
         engine.search(picture(0), box=Box(100, 100, 120, 120))

@@ -15,7 +15,7 @@ from hemline.data.manifest import Manifest
 from hemline.errors import BundleError
 from hemline.runtime.bundle import Bundle
 from hemline.search.engine import Engine
-from hemline.types import Record
+from hemline.types import Record, SearchRequest
 
 
 @pytest.fixture(scope="module")
@@ -68,18 +68,18 @@ def test_a_given_box_wins_and_nothing_found_means_the_whole(catalog: Catalog) ->
 def test_each_garment_has_its_answer(catalog: Catalog) -> None:
     engine = Engine(catalog, threads=1, rerank=False)
     photo = street((1, 0, "red"), (2, 2, "blue"), (0, 3, "green"))
-    answers = engine.search_each(photo, 1)
+    answers = engine.answer_each(SearchRequest(photos=photo, k=1))
     assert sorted(answer.hits[0].item_id for answer in answers) == ["blue", "red"]
     assert all(len(answer.detections) == 3 for answer in answers)
     assert "detect" in answers[0].timings_ms
-    (whole,) = engine.search_each(np.full((9, 9, 3), 128, np.uint8), 1)
+    (whole,) = engine.answer_each(SearchRequest(photos=np.full((9, 9, 3), 128, np.uint8), k=1))
     assert whole.box is None
 
 
 def test_several_photos_together(catalog: Catalog) -> None:
     engine = Engine(catalog, threads=1, rerank=False)
     photos = [street((1, 0, "red")), street((3, 2, "red"))]
-    assert engine.search_together(photos, 1, detect=True).hits[0].item_id == "red"
+    assert engine.search(photos, 1, detect=True).hits[0].item_id == "red"
 
 
 def test_a_bundle_without_detector_says_so(tmp_path: Path) -> None:

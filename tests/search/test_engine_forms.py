@@ -14,9 +14,10 @@ from helpers.tiny_bundle import make_tiny_bundle
 from hemline.catalog.catalog import Catalog
 from hemline.catalog.store import Row
 from hemline.errors import CatalogError, UsageError
+from hemline.limits import MAX_PHOTOS
 from hemline.runtime.bundle import Bundle
-from hemline.search.engine import MAX_PHOTOS, Engine
-from hemline.types import Box, SearchResult
+from hemline.search.engine import Engine
+from hemline.types import Box, SearchRequest, SearchResult
 
 
 def picture(seed: int) -> np.ndarray:
@@ -94,9 +95,7 @@ def test_growing_depths_give_the_order_of_one_deep_search(
 @pytest.mark.parametrize("rerank", [True, False])
 def test_several_photos_equal_the_slow_way(catalog: Catalog, fusion: str, rerank: bool) -> None:
     photos = [picture(4), picture(5), picture(700)]
-    result = Engine(catalog, fusion=fusion, rerank=rerank, rerank_top=64).search_together(
-        photos, 20
-    )
+    result = Engine(catalog, fusion=fusion, rerank=rerank, rerank_top=64).search(photos, 20)
     encoder = catalog.encoder()
     query = encoder.encode_street(photos)
     assert query.local is not None
@@ -123,40 +122,45 @@ def test_several_photos_equal_the_slow_way(catalog: Catalog, fusion: str, rerank
     np.testing.assert_allclose(
         [hit.score for hit in result.hits], list(best.values())[:20], atol=1e-4
     )
-    assert result.hits[0].weights is None
+    assert result.hits[0].attention is None
 
 
 def test_one_photo_together_is_a_plain_search(catalog: Catalog) -> None:
     engine = Engine(catalog)
-    assert names(engine.search_together([picture(8)], 9)) == names(engine.search(picture(8), 9))
-    boxed = engine.search_together([picture(8)], 9, [Box(0, 0, 16, 16)])
+    assert names(engine.search([picture(8)], 9)) == names(engine.search(picture(8), 9))
+    boxed = engine.search([picture(8)], 9, Box(0, 0, 16, 16))
     assert boxed.box == Box(0, 0, 16, 16)
 
 
 def test_an_item_finds_its_like_and_not_itself(catalog: Catalog) -> None:
     engine = Engine(catalog)
-    whole = engine.like("item9", 399)
+    whole = engine.answer(SearchRequest(item_id="item9", k=399))
     assert "item9" not in {hit.item_id for hit in whole.hits}
     assert (len(whole.hits), whole.more) == (399, False)
     assert [hit.rank for hit in whole.hits] == list(range(1, 400))
-    pages = [engine.like("item9", 20, offset=offset) for offset in (0, 20, 40)]
+    pages = [
+        engine.answer(SearchRequest(item_id="item9", k=20, offset=offset)) for offset in (0, 20, 40)
+    ]
     assert [name for page in pages for name in names(page)] == names(whole)[:60]
     assert all(page.more for page in pages)
     own = np.stack([row.embedding for row in catalog.store.items(["item9"])]).sum(axis=0)
-    by_vector = engine.search_embedding(own, 10)
+    by_vector = engine.answer(SearchRequest(embeddings=own, k=10))
     assert [n for n in names(by_vector) if n[0] != "item9"][:9] == names(whole)[:9]
-    assert engine.like("item9", 5, "price < 9").hits[0].columns["price"] < 9
+    cheap = engine.answer(SearchRequest(item_id="item9", k=5, where="price < 9"))
+    assert cheap.hits[0].columns["price"] < 9
     with pytest.raises(CatalogError, match="has no product 'nothing'"):
-        engine.like("nothing")
+        engine.answer(SearchRequest(item_id="nothing"))
 
 
 def test_an_embedding_is_a_query(catalog: Catalog) -> None:
     engine = Engine(catalog, rerank=False)
     vector = catalog.encoder().encode_street([picture(21)]).embedding[0]
-    assert names(engine.search_embedding(7 * vector, 5)) == names(engine.search(picture(21), 5))
+    assert names(engine.answer(SearchRequest(embeddings=7 * vector, k=5))) == names(
+        engine.search(picture(21), 5)
+    )
     for wrong in (vector[:3], np.zeros(8), np.full(8, np.nan), np.ones((MAX_PHOTOS + 1, 8))):
         with pytest.raises(UsageError, match=r"embeddings are \(8,\)|is finite and isn't zero"):
-            engine.search_embedding(np.asarray(wrong, np.float32))
+            engine.answer(SearchRequest(embeddings=np.asarray(wrong, np.float32)))
 
 
 def test_facets_count_products_that_meet_the_condition(catalog: Catalog) -> None:
@@ -183,14 +187,14 @@ def test_lists_are_searched_by_their_elements(catalog: Catalog) -> None:
 
 def test_bad_use(catalog: Catalog) -> None:
     engine = Engine(catalog)
-    with pytest.raises(UsageError, match="offset is from 0"):
+    with pytest.raises(UsageError, match="offset: .*greater than or equal to 0"):
         engine.search(picture(0), offset=-1)
-    with pytest.raises(UsageError, match="reaches 10000 products with k; 9990"):
+    with pytest.raises(UsageError, match="offset . k is at most 10000; 9990"):
         engine.search(picture(0), offset=9990)
-    with pytest.raises(UsageError, match=f"from 1 to {MAX_PHOTOS} photos are one query, not 0"):
-        engine.search_together([])
+    with pytest.raises(UsageError, match=f"from 1 to {MAX_PHOTOS} photos.*not 0 of these"):
+        engine.search([])
     with pytest.raises(UsageError, match="2 photos need as many boxes, not 1"):
-        engine.search_together([picture(0)] * 2, boxes=[None])
+        SearchRequest(photos=[picture(0)] * 2, boxes=[None])
     with pytest.raises(UsageError, match="mean or max, not 'sum'"):
         Engine(catalog, fusion="sum")
 

@@ -49,7 +49,7 @@ def test_searching(ours: hemline.Client, made: Path, photo: bytes) -> None:
     assert got.size == (32, 32)
     assert got.hits[0].attention is not None
     assert got.facets["category"]["items"] == 5
-    assert ours.picture(got.hits[0].picture or "")[:2] == b"\xff\xd8"
+    assert ours.picture(got.hits[0].image_digest)[:2] == b"\xff\xd8"
     ours.feedback(got.search_id, got.hits[0].item_id, True)
     assert ours.stats()["feedback"]["right"] == 1
     assert ours.search([photo, photo], 2).hits == ours.search([photo, photo], 2).hits

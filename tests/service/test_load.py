@@ -17,10 +17,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from hemline.encoding import StreetEncoding
+from hemline.errors import BusyError
+from hemline.runtime.batching import BatchingEncoder
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.encoder import BundleEncoder
-from hemline.service.batching import BatchingEncoder
-from hemline.service.problems import Problem
+from hemline.service.problems import of_error
 
 
 class Slow(BundleEncoder):
@@ -50,7 +51,7 @@ def pictures(count: int) -> list[np.ndarray]:
 def test_photos_that_wait_are_encoded_together(slow: Slow) -> None:
     told: list[tuple[int, int]] = []
     batching = BatchingEncoder(
-        slow, batch=4, told=lambda photos, waits: told.append((photos, len(waits)))
+        slow, batch=4, on_run=lambda photos, waits: told.append((photos, len(waits)))
     )
     images = pictures(9)
     with ThreadPoolExecutor(9) as pool:
@@ -94,7 +95,7 @@ def test_a_full_queue_refuses_and_a_slow_one_lets_go(slow: Slow) -> None:
         answers = [pool.submit(batching.encode_street, image) for _ in range(6)]
         done = [answer.exception() for answer in answers]
     slow.go.set()
-    assert all(isinstance(error, Problem) and error.status == 503 for error in done)
+    assert all(isinstance(error, BusyError) and of_error(error).status == 503 for error in done)
     details = sorted(str(error) for error in done)
     assert sum("waiting" in text for text in details) >= 3
     assert sum("too long" in text for text in details) >= 2

@@ -15,7 +15,11 @@ from hypothesis import settings as tried_with
 from schemathesis.specs.openapi import checks
 
 from helpers.service_thread import listening
+from hemline import limits
+from hemline.catalog.where.expression import Where
+from hemline.errors import UsageError
 from hemline.service.settings import Settings
+from hemline.types import PageRequest, SearchRequest
 
 #: Each endpoint is tried so often here.
 EXAMPLES = 6
@@ -62,6 +66,30 @@ def try_out(operation: Any) -> None:
         case.validate_response(case.call(), checks=CHECKS)
 
     ask()
+
+
+def test_the_document_has_the_limits_of_engine_and_parser(url: str) -> None:
+    paths = httpx.get(f"{url}/v1/openapi.json").json()["paths"]
+    body = paths["/v1/search"]["post"]["requestBody"]["content"]
+    form, json = (body[media]["schema"]["properties"] for media in sorted(body, reverse=True))
+    request = PageRequest.model_json_schema()["properties"]
+    assert request["k"]["maximum"] == limits.MAX_RANK
+    for fields in (form, json):
+        assert (fields["k"]["minimum"], fields["k"]["maximum"]) == (1, limits.MAX_HITS)
+        assert fields["k"]["default"] == request["k"]["default"] == limits.DEFAULT_K
+        assert fields["offset"]["exclusiveMaximum"] == request["offset"]["exclusiveMaximum"]
+    assert form["photo"]["maxItems"] == json["photo"]["anyOf"][1]["maxItems"] == limits.MAX_PHOTOS
+    assert form["where"]["maxLength"] == limits.MAX_WHERE
+    assert json["where"]["anyOf"][0]["maxLength"] == limits.MAX_WHERE
+    for path in ("/v1/items/{item_id}/similar", "/v1/facets", "/v1/items"):
+        (where,) = (p for p in paths[path]["get"]["parameters"] if p["name"] == "where")
+        assert where["schema"]["anyOf"][0]["maxLength"] == limits.MAX_WHERE
+    long = "price < 1" + " " * (limits.MAX_WHERE - 9)
+    assert SearchRequest(item_id="a", where=long).where == long
+    assert Where.parse(long, ["price"]).columns == {"price"}
+    for parse in (lambda text: SearchRequest(item_id="a", where=text), Where.parse):
+        with pytest.raises(UsageError, match="at most"):
+            parse(long + " ")
 
 
 def test_the_document_is_whole(url: str) -> None:

@@ -47,8 +47,8 @@ def test_a_box_and_its_attention(client: TestClient, photo: bytes, shop: Path) -
         want = Engine(catalog).search(photo, 2, Box(0, 0, 20, 30))
     for hit, engine in zip(got["hits"], want.hits, strict=True):
         assert hit["attention"]["grid"] == [2, 2]
-        assert engine.weights is not None
-        np.testing.assert_allclose(hit["attention"]["weights"], engine.weights, atol=1e-4)
+        assert engine.attention is not None
+        np.testing.assert_allclose(hit["attention"]["weights"], engine.attention.ravel(), atol=1e-4)
     assert "attention" not in ask(client, photo)["hits"][0]
 
 
@@ -72,7 +72,7 @@ def test_several_photos_are_one_product(
     assert answer.status_code == again.status_code == 200
     assert answer.json()["hits"] == again.json()["hits"]
     with Catalog.open(shop) as catalog:
-        want = Engine(catalog).search_together([photo, other], 2)
+        want = Engine(catalog).search([photo, other], 2)
     assert [h["item_id"] for h in answer.json()["hits"]] == [h.item_id for h in want.hits]
 
 

@@ -2,17 +2,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from helpers.colour_shop import make_colour_shop
 from helpers.tiny_bundle import make_tiny_bundle
-from hemline.bundle import read_info
 from hemline.catalog.catalog import Catalog
 from hemline.runtime.bundle import Bundle
 from hemline.search.engine import Engine
 from hemline.types import Box, Hit
-from hemline.views.hits_page import heat_of, note_of, picture_of, write_answers
+from hemline.views.hits_page import note_of, picture_of, write_answers
 
 
 @pytest.fixture
@@ -50,18 +48,3 @@ def test_a_lost_copy_does_not_hide_the_others(catalog: Catalog) -> None:
 def test_a_note_has_the_price_where_there_is_one() -> None:
     assert note_of(Hit("a", "a", 0.5, 1, columns={"price": 1234.5})) == "1,234.50, score 0.500"
     assert note_of(Hit("a", "a", 0.5, 1, columns={"price": "ask"})) == "score 0.500"
-
-
-def test_heat_of_a_padded_photo_covers_the_photo_only(tmp_path: Path) -> None:
-    info = read_info(make_tiny_bundle(tmp_path))
-    padded = info.model_copy(
-        update={"preprocessing": info.preprocessing.model_copy(update={"resize": "pad"})}
-    )
-    hit = Hit("a", "a", 1.0, 1, weights=np.array([1, 0, 0, 0], np.float32))
-    wide = heat_of(padded, hit, np.zeros((50, 100, 3), np.uint8))
-    square = heat_of(padded, hit, np.zeros((50, 50, 3), np.uint8))
-    assert wide is not None
-    assert square is not None
-    assert wide.shape == (32, 64)
-    assert square.shape == (2, 2)
-    assert heat_of(info, Hit("a", "a", 1.0, 1), np.zeros((5, 5, 3), np.uint8)) is None

@@ -21,10 +21,9 @@ import numpy as np
 
 from hemline.data.image_headers import PNG_START, Header, jpeg_size, png_chunks, read_header
 from hemline.errors import ImageError
+from hemline.limits import MAX_PIXELS
 from hemline.types import Box, Image
 
-#: Pixels that a picture may have: more than any phone's 108 million.
-MAX_PIXELS = 120_000_000
 #: Bytes that a file may have.
 MAX_BYTES = 128 << 20
 

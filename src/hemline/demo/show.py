@@ -9,8 +9,8 @@ from typing import Any
 from hemline.data.images import crop, open_image
 from hemline.demo.shop import Shop
 from hemline.search.engine import Engine
-from hemline.types import Hit, Image
-from hemline.views.hits_page import heat_of, note_of, picture_of, price_of
+from hemline.types import Hit
+from hemline.views.hits_page import note_of, picture_of, price_of
 from hemline.views.sheet import Row, Tile, write_page, write_sheet
 
 #: Hits searched for the right product, and hits shown.
@@ -75,7 +75,7 @@ def _search(shop: Shop, engine: Engine, row: int) -> tuple[Row, dict[str, Any]]:
     title = str(record.extra.get("title") or record.category)
     drawn = Row(
         Tile(query, f"{title}, in {answer.timings_ms['total']:.0f} ms"),
-        _tiles(shop, answer.hits, record.item_id, query),
+        _tiles(shop, answer.hits, record.item_id),
         f"found as number {rank}" if rank else f"not among the first {DEPTH}",
     )
     hits = [
@@ -91,7 +91,7 @@ def _search(shop: Shop, engine: Engine, row: int) -> tuple[Row, dict[str, Any]]:
     }
 
 
-def _tiles(shop: Shop, hits: Sequence[Hit], right: str, photo: Image) -> list[Tile]:
+def _tiles(shop: Shop, hits: Sequence[Hit], right: str) -> list[Tile]:
     """The first hits; the right product comes last if it ranks lower or was not found."""
     shown = list(hits[:SHOWN])
     if not any(hit.item_id == right for hit in shown):
@@ -103,7 +103,7 @@ def _tiles(shop: Shop, hits: Sequence[Hit], right: str, photo: Image) -> list[Ti
             str(hit.columns.get("title") or hit.item_id),
             note_of(hit),
             hit.item_id == right,
-            heat_of(shop.info, hit, photo),
+            hit.attention,
             hit.rank,
         )
         for hit in shown

@@ -11,7 +11,7 @@ from hemline.bundle import DETECTOR, DetectorInfo
 from hemline.data.detector_outputs import decode, layer_of
 from hemline.data.garments import group_of, kind_of
 from hemline.data.preprocess import prepare
-from hemline.errors import BundleError, UsageError
+from hemline.errors import NoDetectorError, UsageError
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.encoder import MAX_THREADS
 from hemline.types import Box, Detection, Image
@@ -48,14 +48,14 @@ class BundleDetector:
             batch: pictures to a run.
 
         Raises:
-            BundleError: the bundle has no detector.
+            NoDetectorError: the bundle has no detector.
         """
         if threads is not None and not 1 <= threads <= MAX_THREADS:
             raise UsageError(f"threads are from 1 to {MAX_THREADS}, not {threads}")
         if batch < 1:
             raise UsageError(f"batch is at least 1, not {batch}")
         if bundle.info.detector is None:
-            raise BundleError(
+            raise NoDetectorError(
                 f"the bundle {bundle.info.name} in {bundle.folder} has no detector; "
                 f"'hemline export DETECTOR_RUN -o {bundle.folder}' puts one in, and its catalogues "
                 "stay valid"

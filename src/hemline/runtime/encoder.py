@@ -94,7 +94,7 @@ class BundleEncoder:
     def encode_shop(
         self, images: Sequence[ImageInput], tags: Sequence[Sequence[str]]
     ) -> ShopEncoding:
-        """B upright (H, W, 3) pictures and their tags → embedding (B, D), norm (B,), weights.
+        """B upright (H, W, 3) pictures and their tags → embedding (B, D), norm (B,), attention.
 
         Raises:
             UsageError: not one list of tags for each picture.
@@ -119,7 +119,7 @@ class BundleEncoder:
         return np.zeros((0, self.embedding_dim), np.float32) if joined is None else joined
 
     def rerank(self, local: FloatArray, contexts: FloatArray) -> RerankResult:
-        """local (C, L), contexts (K, C) → distance (K,), weights (K, L).
+        """local (C, L), contexts (K, C) → distance (K,), attention (K, L).
 
         Raises:
             UsageError: the bundle doesn't re-rank.

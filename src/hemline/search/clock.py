@@ -1,4 +1,4 @@
-"""The milliseconds that each step of an answer takes."""
+"""Timings of the steps of an answer, in milliseconds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class Clock:
-    """Adds up steps by their names; a step may come several times."""
+    """Adds up the time of named steps; a step may run several times."""
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
@@ -21,6 +21,6 @@ class Clock:
         self._steps[name] = self._steps.get(name, 0.0) + (time.perf_counter() - start) * 1000
 
     def timings(self) -> dict[str, float]:
-        """Milliseconds of each step, and of all since this was made."""
+        """Milliseconds of each step, and ``total`` since the clock was made."""
         total = (time.perf_counter() - self._start) * 1000
         return {name: round(ms, 3) for name, ms in {**self._steps, "total": total}.items()}

@@ -1,45 +1,51 @@
-"""From a photo to products: encode, search, look again, one hit for each product."""
+"""The search engine: encode the query, search the catalogue, re-rank, one hit per product."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from hemline.bundle import BundleInfo
 from hemline.catalog.catalog import Catalog
 from hemline.catalog.pointer import Live
 from hemline.catalog.store import Row
 from hemline.catalog.where.expression import Where
 from hemline.data.images import crop, open_image
 from hemline.encoding import Encoder
-from hemline.errors import CatalogError, UsageError
+from hemline.errors import CatalogError, UnknownItemError, UsageError
+from hemline.limits import DEFAULT_K, MAX_PHOTOS, MAX_PIXELS
 from hemline.ranking.fusion import FUSIONS
 from hemline.runtime.detector import BundleDetector, best_garment, clothes, margined
+from hemline.search.attention import attention_map
 from hemline.search.clock import Clock
 from hemline.search.ranking import Query, RankedItem, Ranking
-from hemline.types import Box, Detection, FloatArray, Hit, Image, SearchResult
+from hemline.types import (
+    Box,
+    Detection,
+    FloatArray,
+    Hit,
+    Image,
+    Photo,
+    SearchRequest,
+    SearchResult,
+)
 
-Photo = Image | bytes | str | os.PathLike[str]
-#: Products that a question may reach: its offset and its hits together.
-MAX_K = 10_000
-#: Photos of one product that are searched with together.
-MAX_PHOTOS = 32
-#: How several photos are one query, unless it is said (`benchmarks/several_photos.py`).
+#: Default fusion of several photos into one query (`benchmarks/several_photos.py` compares them).
 FUSION = "mean"
 _TRIES = 3
 
 
 class Engine:
-    """Answers questions from a catalogue; safe to call from several threads.
+    """Answers search requests from a catalogue; safe to call from several threads.
 
-    Each answer is of one state of the catalogue. What another process has committed is seen by the
-    next answer, a rebuild by another bundle too.
+    Each answer is of one state of the catalogue. The next answer sees what another process has
+    committed, also a rebuild with another bundle.
 
     Attributes:
-        catalog: where it searches.
+        catalog: the catalogue that is searched.
     """
 
     def __init__(
@@ -51,35 +57,43 @@ class Engine:
         rerank: bool = True,
         rerank_top: int | None = None,
         fusion: str = FUSION,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         """
         Args:
-            catalog: open.
-            encoder: instead of the catalogue's own; of the same fingerprint.
+            catalog: an open catalogue.
+            encoder: used instead of the catalogue's own; of the same fingerprint.
             threads: of the catalogue's own encoder.
-            rerank: False answers by the first search alone.
-            rerank_top: how many first pictures are looked at again; as the bundle says by default.
+            rerank: False returns the order of the first search.
+            rerank_top: number of first images to re-rank; None takes the bundle's.
             fusion: of several photos: ``mean`` of their embeddings, or ``max`` of their
                 similarities.
+            max_pixels: of a photo; larger ones are refused.
 
         Raises:
             CatalogError: the encoder isn't the one that made the catalogue's vectors.
-            UsageError: no such fusion.
+            UsageError: an unknown fusion.
         """
         if fusion not in FUSIONS:
             raise UsageError(f"several photos are fused by {' or '.join(FUSIONS)}, not {fusion!r}")
         self.catalog = catalog
         self._given, self._threads = encoder, threads
         self._rerank, self._top, self._fusion = rerank, rerank_top, fusion
-        self._seeing: BundleDetector | None = None
-        self._coder(catalog.live())
+        self._max_pixels = max_pixels
+        self._detector: BundleDetector | None = None
+        self.encoder_of(catalog.live())
 
     @property
     def encoder(self) -> Encoder:
-        """What encodes the photos."""
-        return self._coder(self.catalog.live())
+        """The encoder of the photos."""
+        return self.encoder_of(self.catalog.live())
 
-    def _coder(self, live: Live) -> Encoder:
+    def encoder_of(self, live: Live) -> Encoder:
+        """The encoder for one state of the catalogue.
+
+        Raises:
+            CatalogError: the encoder isn't the one that made the catalogue's vectors.
+        """
         encoder: Encoder = self._given or live.encoder(self._threads)
         if encoder.fingerprint != live.store.fingerprint:
             raise CatalogError(
@@ -90,266 +104,258 @@ class Engine:
 
     def search(
         self,
-        photo: Photo,
-        k: int = 20,
+        photos: Photo | Sequence[Photo],
+        k: int = DEFAULT_K,
         box: Box | None = None,
-        where: str | Where | None = None,
+        where: str | None = None,
         *,
         offset: int = 0,
         facets: Sequence[str] = (),
         detect: bool = False,
     ) -> SearchResult:
-        """The ``k`` products that look most like the one in a photo.
+        """Finds the ``k`` products most similar to the one in a photo: `answer` in short.
 
         Args:
-            photo: upright (H, W, 3) uint8 RGB, or a file's path or bytes.
-            k: how many products; fewer come only if the catalogue (or ``where``) has no more.
-            box: where the product is, pixels of the upright photo; None takes the whole of it.
-            where: a condition over the stored columns (`hemline.catalog.where.expression`).
-            offset: how many of the first products are passed over.
-            facets: columns whose values are counted, in products that meet ``where``.
-            detect: without a box, search with the photo's best garment
-                (`hemline.runtime.detector.best_garment`); with the whole photo where none is found.
-
-        Returns:
-            Hits with falling scores, each product once with its best picture, and
-            ``timings_ms`` of decode, detect, encode, search, rerank, rows, facets and total.
+            photos: one photo, or several photos of one product.
+            box: of one photo, the part that shows the product; None takes the whole photo.
+            k, where, offset, facets, detect: as in `SearchRequest`.
 
         Raises:
-            UsageError: a box outside the photo, an unreadable condition, or a wrong ``k``.
-            ImageError: the photo can't be opened.
-            BundleError: ``detect``, and the catalogue's bundle has no detector.
+            UsageError, ImageError, BundleError: as `answer`.
         """
-        return self.search_together(
-            [photo], k, [box], where, offset=offset, facets=facets, detect=detect
+        boxes = () if box is None else (box,)
+        return self.answer(
+            SearchRequest(
+                photos=photos,  # type: ignore[arg-type]  # one photo is accepted as well
+                boxes=boxes,
+                detect=detect,
+                k=k,
+                where=where,
+                offset=offset,
+                facets=tuple(facets),
+            )
         )
 
-    def search_each(
-        self,
-        photo: Photo,
-        k: int = 20,
-        where: str | Where | None = None,
-        *,
-        offset: int = 0,
-        facets: Sequence[str] = (),
-    ) -> list[SearchResult]:
-        """One answer for each garment of a photo, the surest first; shoes and bags are left out.
+    def answer(self, request: SearchRequest) -> SearchResult:
+        """Answers a request.
 
-        Where no garment is found there is one answer, for the whole photo. Each has the box it was
-        searched with and all of the photo's ``detections``; decoding and detecting are done, and
-        timed, in the first.
+        Returns:
+            Hits with falling scores, each product once with its best image, and ``timings_ms`` of
+            decode, detect, encode, search, rerank, rows, facets and total. Re-ranking needs photos.
 
         Raises:
-            As `search` with ``detect``.
+            UsageError: a box outside its photo, an unreadable condition, or embeddings of another
+                length, of no length or not finite.
+            ImageError: a photo can't be opened.
+            UnknownItemError: the catalogue doesn't have the item.
+            NoDetectorError: ``detect``, and the catalogue's bundle has no detector.
         """
         clock, live = Clock(), self.catalog.live()
-        with clock.step("decode"):
-            image = photo if isinstance(photo, np.ndarray) else open_image(photo)
+        if request.photos:
+            images = self._open(request, clock)
+            boxes, found = self._boxes(live, clock, request, images)
+            return self._answer_images(live, clock, request, images, boxes, found)
+        if request.item_id is not None:
+            with clock.step("rows"):
+                rows = live.store.items([request.item_id])
+            if not rows:
+                raise UnknownItemError(f"the catalogue has no product {request.item_id!r}")
+            query = Query(np.stack([row.embedding for row in rows[:MAX_PHOTOS]]))
+        else:
+            assert request.embeddings is not None
+            query = Query(_normalised(request.embeddings, live.store.dim))
+        return self._answer(live, clock, request, query)
+
+    def answer_each(self, request: SearchRequest) -> list[SearchResult]:
+        """Answers a request of one photo for each of its garments, best score first.
+
+        Shoes and bags are left out. Where no garment is found there is one answer, for the whole
+        photo. Each answer has its box and all of the photo's ``detections``; decoding and detection
+        are done, and timed, in the first.
+
+        Raises:
+            UsageError: not one photo, or one with a box.
+            ImageError, NoDetectorError: as `answer`.
+        """
+        if len(request.photos) != 1 or request.boxes:
+            raise UsageError("an answer for each garment needs one photo, without a box")
+        clock, live = Clock(), self.catalog.live()
+        images = self._open(request, clock)
         with clock.step("detect"):
-            found = self._found(live, image)
-        boxes: list[Box | None] = [margined(one, image) for one in clothes(found)]
+            found = self._detected(live, images[0])
         answers = []
+        boxes: list[Box | None] = [margined(garment, images[0]) for garment in clothes(found)]
         for box in boxes or [None]:
-            query, used = self._query(live, clock, [image], [box])
-            answer = self._answer(live, clock, query, k, where, offset, facets, box=used)
-            answers.append(dataclasses.replace(answer, detections=found))
+            answers.append(self._answer_images(live, clock, request, images, [box], found))
             clock = Clock()
         return answers
 
-    def search_together(
-        self,
-        photos: Sequence[Photo],
-        k: int = 20,
-        boxes: Sequence[Box | None] | None = None,
-        where: str | Where | None = None,
-        *,
-        offset: int = 0,
-        facets: Sequence[str] = (),
-        detect: bool = False,
-    ) -> SearchResult:
-        """`search` with several photos of one product at once: one answer for all of them.
-
-        Args:
-            photos: 1 to `MAX_PHOTOS`.
-            k, where, offset, facets, detect: as for `search`.
-            boxes: one for each photo.
-
-        Raises:
-            UsageError: as `search`, or no photo, too many, or not one box for each.
-            ImageError: a photo can't be opened.
-        """
-        boxes = [None] * len(photos) if boxes is None else list(boxes)
-        if not 1 <= len(photos) <= MAX_PHOTOS:
-            raise UsageError(f"from 1 to {MAX_PHOTOS} photos are one query, not {len(photos)}")
-        if len(boxes) != len(photos):
-            raise UsageError(f"{len(photos)} photos need as many boxes, not {len(boxes)}")
-        clock, live = Clock(), self.catalog.live()
-        found: tuple[Detection, ...] = ()
-        with clock.step("decode"):
-            images = [p if isinstance(p, np.ndarray) else open_image(p) for p in photos]
-        if detect:
-            with clock.step("detect"):
-                for place, image in enumerate(images):
-                    if boxes[place] is None:
-                        found = self._found(live, image)
-                        best = best_garment(found, image.shape[1], image.shape[0])
-                        boxes[place] = None if best is None else margined(best, image)
-        query, used = self._query(live, clock, images, boxes)
-        answer = self._answer(live, clock, query, k, where, offset, facets, box=used)
-        return dataclasses.replace(answer, detections=found if len(photos) == 1 else ())
-
     def detector(self) -> BundleDetector:
-        """What finds the garments of photos.
+        """The detector of the catalogue's bundle.
 
         Raises:
-            BundleError: the catalogue's bundle has no detector.
+            NoDetectorError: the bundle has none.
         """
-        return self._finder(self.catalog.live())
-
-    def _finder(self, live: Live) -> BundleDetector:
-        if self._seeing is None or self._seeing.bundle is not live.bundle:
-            self._seeing = BundleDetector(live.bundle, self._threads)
-        return self._seeing
-
-    def _found(self, live: Live, image: Image) -> tuple[Detection, ...]:
-        """The garments of a photo that are worth showing."""
-        detector = self._finder(live)
-        (found,) = detector.detect([image])
-        return tuple(one for one in found if one.score >= detector.threshold)
-
-    def _query(
-        self, live: Live, clock: Clock, images: Sequence[Image], boxes: Sequence[Box | None]
-    ) -> tuple[Query, Box | None]:
-        """What is searched with, and its box within the photo, where there is one photo."""
-        encoder = self._coder(live)
-        with clock.step("decode"):
-            parts = [_part(image, box) for image, box in zip(images, boxes, strict=True)]
-        with clock.step("encode"):
-            coded = encoder.encode_street([part for part, _ in parts])
-        query = Query(coded.embedding, coded.local if self._rerank else None)
-        return query, parts[0][1] if len(parts) == 1 else None
-
-    def like(
-        self,
-        item_id: str,
-        k: int = 20,
-        where: str | Where | None = None,
-        *,
-        offset: int = 0,
-        facets: Sequence[str] = (),
-    ) -> SearchResult:
-        """The products that look most like one of the catalogue, by its stored vectors.
-
-        Itself it leaves out. Nothing is encoded, and nothing is looked at again.
-
-        Raises:
-            CatalogError: the catalogue has no such product.
-            UsageError: as `search`.
-        """
-        clock, live = Clock(), self.catalog.live()
-        with clock.step("rows"):
-            rows = live.store.items([item_id])
-        if not rows:
-            raise CatalogError(f"the catalogue has no product {item_id!r}")
-        query = Query(np.stack([row.embedding for row in rows[:MAX_PHOTOS]]))
-        return self._answer(live, clock, query, k, where, offset, facets, leave_out=item_id)
-
-    def search_embedding(
-        self,
-        embedding: FloatArray,
-        k: int = 20,
-        where: str | Where | None = None,
-        *,
-        offset: int = 0,
-        facets: Sequence[str] = (),
-    ) -> SearchResult:
-        """`search` by an embedding (D,) of the catalogue's bundle, or by several (Q, D) together.
-
-        They are normalised here. Nothing is looked at again.
-
-        Raises:
-            UsageError: as `search`, or an embedding of another length, of no length or not finite.
-        """
-        live = self.catalog.live()
-        rows = np.atleast_2d(np.asarray(embedding, np.float32))
-        length = np.linalg.norm(rows, axis=-1, keepdims=True)
-        dim = live.store.dim
-        if rows.ndim != 2 or rows.shape[1] != dim or not 1 <= len(rows) <= MAX_PHOTOS:
-            raise UsageError(f"embeddings are ({dim},) or (1 to {MAX_PHOTOS}, {dim})")
-        if not (np.isfinite(length).all() and (length > 0).all()):
-            raise UsageError("an embedding is finite and isn't zero")
-        return self._answer(live, Clock(), Query(rows / length), k, where, offset, facets)
+        return self._detector_of(self.catalog.live())
 
     def warm(self) -> None:
         """Loads the graphs and the index, so that the first answer is as fast as the others."""
         side = self.catalog.live().bundle.info.preprocessing.size
         self.search(np.zeros((side, side, 3), np.uint8), k=1)
 
+    def _open(self, request: SearchRequest, clock: Clock) -> list[Image]:
+        many = len(request.photos) > 1
+        with clock.step("decode"):
+            return [
+                photo
+                if isinstance(photo, np.ndarray)
+                else open_image(photo, self._max_pixels, name=_name(photo, number if many else 0))
+                for number, photo in enumerate(request.photos, 1)
+            ]
+
+    def _boxes(
+        self, live: Live, clock: Clock, request: SearchRequest, images: Sequence[Image]
+    ) -> tuple[list[Box | None], tuple[Detection, ...]]:
+        """The box to search with in each photo, and the garments of a single photo."""
+        boxes = list(request.boxes) or [None] * len(images)
+        found: tuple[Detection, ...] = ()
+        if request.detect:
+            with clock.step("detect"):
+                for place, image in enumerate(images):
+                    if boxes[place] is None:
+                        found = self._detected(live, image)
+                        best = best_garment(found, image.shape[1], image.shape[0])
+                        boxes[place] = None if best is None else margined(best, image)
+        return boxes, found if len(images) == 1 else ()
+
+    def _detector_of(self, live: Live) -> BundleDetector:
+        if self._detector is None or self._detector.bundle is not live.bundle:
+            self._detector = BundleDetector(live.bundle, self._threads)
+        return self._detector
+
+    def _detected(self, live: Live, image: Image) -> tuple[Detection, ...]:
+        """The garments of a photo with at least the detector's threshold as score."""
+        detector = self._detector_of(live)
+        (found,) = detector.detect([image])
+        return tuple(one for one in found if one.score >= detector.threshold)
+
+    def _answer_images(
+        self,
+        live: Live,
+        clock: Clock,
+        request: SearchRequest,
+        images: Sequence[Image],
+        boxes: Sequence[Box | None],
+        found: tuple[Detection, ...],
+    ) -> SearchResult:
+        with clock.step("decode"):
+            used = [
+                None if box is None else box.clip(image.shape[1], image.shape[0])
+                for image, box in zip(images, boxes, strict=True)
+            ]
+            parts = [crop(image, box) for image, box in zip(images, used, strict=True)]
+        with clock.step("encode"):
+            encoded = self.encoder_of(live).encode_street(parts)
+        query = Query(encoded.embedding, encoded.local if self._rerank else None)
+        result = self._answer(live, clock, request, query, _size(parts[0]))
+        box = used[0] if len(images) == 1 else None
+        return dataclasses.replace(result, box=box, detections=found, size=_size(images[0]))
+
     def _answer(
         self,
         live: Live,
         clock: Clock,
+        request: SearchRequest,
         query: Query,
-        k: int,
-        where: str | Where | None,
-        offset: int,
-        facets: Sequence[str],
-        box: Box | None = None,
-        leave_out: str = "",
+        searched: tuple[int, int] | None = None,
     ) -> SearchResult:
-        if not 1 <= k <= MAX_K:
-            raise UsageError(f"k is from 1 to {MAX_K}, not {k}")
-        if not 0 <= offset <= MAX_K - k:
-            raise UsageError(
-                f"offset is from 0, and reaches {MAX_K} products with k; {offset} + {k} doesn't fit"
-            )
-        store = live.store
-        if isinstance(where, str):
-            where = Where.parse(where, store.columns())
+        """``searched`` is (width, height) of the part of the photo that was encoded."""
+        store, offset = live.store, request.offset
+        end, left_out = offset + request.k, int(request.item_id is not None)
+        where = Where.parse(request.where, store.columns()) if request.where else None
         top = self._top or live.bundle.info.rerank_top
+        encoder = self.encoder_of(live)
         for _ in range(_TRIES):
             revision = store.revision
-            ranking = Ranking(store, self._coder(live), query, where, top, self._fusion)
-            ranking.reach(offset + k + 1 + bool(leave_out), clock)
+            ranking = Ranking(store, encoder, query, where, top, self._fusion)
+            ranking.reach(end + 1 + left_out, clock)
             products = ranking.items
             with clock.step("rows"):
-                first = 0 if leave_out else offset
-                read = products[first : offset + k + bool(leave_out)]
+                read = products[0 if left_out else offset : end + left_out]
                 ids = np.array([product.id for product in read], np.int64)
                 rows = store.take(ids, vectors=False)
             if all(row is not None for row in rows):
-                break  # else some left meanwhile
-        found = [pair for pair in zip(read, rows, strict=True) if pair[1] is not None]
-        if leave_out:
-            kept = [pair for pair in found if pair[1] and pair[1].item_id != leave_out]
-            more = len(products) - (len(found) - len(kept)) > offset + k
-            found = kept[offset : offset + k]
-        else:
-            more = len(products) > offset + k
+                break  # else a writer has removed some of them meanwhile
+        found = [(one, row) for one, row in zip(read, rows, strict=True) if row is not None]
+        more = len(products) > end
+        if left_out:
+            kept = [pair for pair in found if pair[1].item_id != request.item_id]
+            more = len(products) - (len(found) - len(kept)) > end
+            found = kept[offset:end]
         counted: Mapping[str, Mapping[str, Any]] = {}
-        if facets:
+        if request.facets:
             with clock.step("facets"):
-                counts = store.facets(list(facets), where)
+                counts = store.facets(list(request.facets), where)
                 counted = {name: dataclasses.asdict(facet) for name, facet in counts.items()}
-        hits = tuple(_hits(found, offset))
-        return SearchResult(hits, clock.timings(), box, offset, more, revision, counted)
+        searched = searched if request.attention else None
+        hits = _hits(found, offset, live.bundle.info, searched)
+        return SearchResult(hits, clock.timings(), None, offset, more, revision, counted)
 
 
-def _part(image: Image, box: Box | None) -> tuple[Image, Box | None]:
-    """The part of a photo that is searched with, and its box within the photo."""
-    used = None if box is None else Box(*box).clip(image.shape[1], image.shape[0])
-    return crop(image, used), used
+def _name(photo: Photo, number: int) -> str:
+    """What errors call a photo: bytes by their number, a file by its path."""
+    if not isinstance(photo, bytes):
+        return ""
+    return f"photo {number}" if number else "the photo"
 
 
-def _hits(found: Iterable[tuple[RankedItem, Row | None]], offset: int) -> Iterable[Hit]:
-    for rank, (product, row) in enumerate(found, start=offset + 1):
-        if row is not None:
-            yield Hit(
-                image_id=row.image_id,
-                item_id=row.item_id,
-                score=product.score,
-                rank=rank,
-                columns=row.shown(),
-                weights=product.attention,
-                picture=row.picture,
-            )
+def _size(image: Image) -> tuple[int, int]:
+    """(width, height)."""
+    return image.shape[1], image.shape[0]
+
+
+def _normalised(embeddings: FloatArray, dim: int) -> FloatArray:
+    """(D,) or (Q, D) → (Q, D), L2-normalised.
+
+    Raises:
+        UsageError: another shape, or a row that is zero or not finite.
+    """
+    rows = np.atleast_2d(np.asarray(embeddings, np.float32))
+    length = np.linalg.norm(rows, axis=-1, keepdims=True)
+    if rows.ndim != 2 or rows.shape[1] != dim or not 1 <= len(rows) <= MAX_PHOTOS:
+        raise UsageError(f"embeddings are ({dim},) or (1 to {MAX_PHOTOS}, {dim})")
+    if not (np.isfinite(length).all() and (length > 0).all()):
+        raise UsageError("an embedding is finite and isn't zero")
+    return np.asarray(rows / length, np.float32)
+
+
+def _hits(
+    found: Sequence[tuple[RankedItem, Row]],
+    offset: int,
+    info: BundleInfo,
+    searched: tuple[int, int] | None,
+) -> tuple[Hit, ...]:
+    return tuple(
+        Hit(
+            image_id=row.image_id,
+            item_id=row.item_id,
+            score=product.score,
+            rank=rank,
+            columns=row.shown(),
+            attention=None
+            if product.attention is None or searched is None
+            else attention_map(product.attention, info, searched),
+            image_digest=row.picture,
+            alike=_alike(info, product.score),
+        )
+        for rank, (product, row) in enumerate(found, start=offset + 1)
+    )
+
+
+def _alike(info: BundleInfo, score: float) -> str | None:
+    """``same``, ``similar`` or ``different`` by the bundle's thresholds; None without them."""
+    if info.alike is None:
+        return None
+    if score >= info.alike.same:
+        return "same"
+    return "similar" if score >= info.alike.similar else "different"

@@ -75,7 +75,7 @@ def rescore(
     again = fuse_scores(np.stack([cosine_of_distance(one.distance) for one in each]), fusion)
     again = np.where(np.isnan(again), first[: len(again)], again)
     merged = merge_reranked(np.asarray(first, np.float32), np.arange(len(again)), again)
-    return Scores(np.asarray(merged, np.float32), each[0].weights if len(each) == 1 else None)
+    return Scores(np.asarray(merged, np.float32), each[0].attention if len(each) == 1 else None)
 
 
 class Ranking:

@@ -1,4 +1,4 @@
-"""What the engine answers as the JSON of the API."""
+"""Hits, items and attention maps as the JSON of the API."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ from typing import Any
 import numpy as np
 from starlette.responses import Response
 
-from hemline.bundle import BundleInfo
 from hemline.catalog.store import Row
-from hemline.data.garments import group_of
-from hemline.types import Box, Detection, Hit, SearchResult
-from hemline.views.hits_page import heat_of
+from hemline.types import FloatArray, Hit
 
 PICTURES = "/v1/pictures/"
 
@@ -51,71 +48,31 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def alike(info: BundleInfo, score: float) -> str | None:
-    """How sure a score is: ``same``, ``similar`` or ``different``; None where it is unknown."""
-    if info.alike is None:
-        return None
-    if score >= info.alike.same:
-        return "same"
-    return "similar" if score >= info.alike.similar else "different"
-
-
-def hits_of(
-    result: SearchResult, info: BundleInfo, shape: tuple[int, int] | None = None
-) -> list[dict[str, Any]]:
-    """The hits of an answer.
-
-    Args:
-        result: of the engine.
-        info: of the bundle that found it.
-        shape: (height, width) of the part of the photo that was searched with: brings each hit's
-            attention over it.
-    """
-    return [_hit(hit, info, shape) for hit in result.hits]
-
-
-def _hit(hit: Hit, info: BundleInfo, shape: tuple[int, int] | None) -> dict[str, Any]:
+def hit_json(hit: Hit, attention: bool = False) -> dict[str, Any]:
+    """A hit of an answer, with its attention map where that is asked for."""
     shown: dict[str, Any] = {
         "item_id": hit.item_id,
         "image_id": hit.image_id,
         "score": hit.score,
         "rank": hit.rank,
-        "alike": alike(info, hit.score),
+        "alike": hit.alike,
         "columns": dict(hit.columns),
-        "picture": address(hit.picture),
+        "picture": address(hit.image_digest),
     }
-    if shape is not None:
-        blank = np.broadcast_to(np.uint8(0), (*shape, 3))
-        shown["attention"] = grid_of(heat_of(info, hit, np.asarray(blank)))
-    return shown
+    return shown | {"attention": attention_json(hit.attention)} if attention else shown
 
 
-def grid_of(heat: Any) -> dict[str, Any] | None:
-    """Weights (rows, columns) with their shape."""
-    if heat is None:
+def attention_json(attention: FloatArray | None) -> dict[str, Any] | None:
+    """An attention map (rows, columns) as its shape and its values row by row."""
+    if attention is None:
         return None
-    return {"grid": list(heat.shape), "weights": [round(float(w), 6) for w in np.ravel(heat)]}
+    weights = [round(float(weight), 6) for weight in attention.ravel()]
+    return {"grid": list(attention.shape), "weights": weights}
 
 
-def address(picture: str) -> str | None:
-    """Where the picture of a digest is to be had."""
-    return f"{PICTURES}{picture}" if picture else None
-
-
-def detections_of(found: Sequence[Detection]) -> list[dict[str, Any]]:
-    return [
-        {
-            "box": box_of(one.box),
-            "category": one.category,
-            "group": group_of(one.category),
-            "score": round(float(one.score), 6),
-        }
-        for one in found
-    ]
-
-
-def box_of(box: Box | None) -> list[float] | None:
-    return None if box is None else [round(float(value), 2) for value in box]
+def address(digest: str) -> str | None:
+    """The path of the stored image with this digest, or None without one."""
+    return f"{PICTURES}{digest}" if digest else None
 
 
 def item_of(rows: Sequence[Row]) -> dict[str, Any]:

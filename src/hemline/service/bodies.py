@@ -1,7 +1,7 @@
-"""Reads what is sent: photos and options, by multipart or JSON; within limits, and in memory alone.
+"""Request bodies: photos and options as multipart or JSON, within limits and only in memory.
 
-Nothing of a photo touches the disk here, so what its EXIF tells of place and device stays in
-memory and is gone with the request.
+No part of a photo is written to the disk here, so place and device in its EXIF leave memory with
+the request.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,70 +18,57 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from hemline.search.engine import MAX_K, MAX_PHOTOS
+from hemline.errors import first_error
+from hemline.limits import DEFAULT_K, MAX_HITS, MAX_PHOTOS
 from hemline.service.problems import Problem, bad
-from hemline.types import Box
+from hemline.types import Box, PageRequest, SearchRequest
 
 MULTIPART, JSON = "multipart/form-data", "application/json"
 _FIELD = 1 << 16  # bytes of a field that is no file
 
 
-class SearchOptions(BaseModel):
-    """What a search may be asked, beside its photos; the fields of the form have these names.
+class SearchForm(PageRequest):
+    """The options of a search beside its photos; the fields of the form have these names.
 
     Attributes:
-        k: how many products.
-        offset: how many of the first are passed over.
-        box: where the product is, x1, y1, x2, y2 in pixels of the upright photo.
-        detect: without a box, searches with the photo's best garment.
-        where: a condition over the stored columns.
-        facets: columns whose values are counted.
-        why: whether each hit brings where it was looked at.
+        k, offset, where, facets: as in `PageRequest`.
+        box: the part of the photo that shows the product, x1, y1, x2, y2 in pixels of the upright
+            photo.
+        detect: without a box, search with the photo's best garment.
+        why: whether each hit has its attention.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
-    k: int = Field(default=20, ge=1, le=200)
-    offset: int = Field(default=0, ge=0, lt=MAX_K)
+    k: int = Field(default=DEFAULT_K, ge=1, le=MAX_HITS)
     box: tuple[float, float, float, float] | None = None
     detect: bool = False
-    where: str | None = Field(default=None, max_length=10_000)
-    facets: tuple[str, ...] = Field(default=(), max_length=50)
     why: bool = False
 
     @field_validator("box", mode="before")
     @classmethod
-    def _box(cls, value: Any) -> Any:
+    def _split_box(cls, value: Any) -> Any:
         if value in (None, ""):
             return None
-        if isinstance(value, str):
-            return value.split(",")
-        return value
+        return value.split(",") if isinstance(value, str) else value
 
-    @field_validator("facets", mode="before")
-    @classmethod
-    def _facets(cls, value: Any) -> Any:
-        if value is None:
-            return ()
-        if isinstance(value, str):
-            return [name.strip() for name in value.split(",") if name.strip()]
-        return value
-
-    @field_validator("where", mode="before")
-    @classmethod
-    def _where(cls, value: Any) -> Any:
-        return None if isinstance(value, str) and not value.strip() else value
-
-    def area(self) -> Box | None:
+    def request(self, photos: Sequence[bytes]) -> SearchRequest:
         """
         Raises:
-            UsageError: a box without area.
+            UsageError: as `SearchRequest`.
         """
-        return None if self.box is None else Box.parse(",".join(repr(v) for v in self.box))
+        return SearchRequest(
+            photos=tuple(photos),
+            boxes=() if self.box is None else (Box.parse(self.box),),
+            detect=self.detect,
+            attention=self.why,
+            k=self.k,
+            offset=self.offset,
+            where=self.where,
+            facets=self.facets,
+        )
 
 
-class SearchJson(SearchOptions):
-    """A search as JSON: ``photo`` is base64, or a list of them that show one product."""
+class SearchJson(SearchForm):
+    """A search as JSON: ``photo`` is base64, or a list of base64 photos of one product."""
 
     photo: str | list[str]
 
@@ -96,10 +83,10 @@ class DetectJson(BaseModel):
 
 @dataclass(slots=True)
 class Form:
-    """What a multipart body had.
+    """A multipart body.
 
     Attributes:
-        files: name → contents, in their order.
+        files: name → contents, in the order sent.
         names: name → the file names, in the same order.
         fields: name → the last value.
     """
@@ -114,10 +101,10 @@ def media_of(request: Request) -> str:
 
 
 async def read_form(request: Request, files: int, limit: int) -> Form:
-    """A multipart body, wholly in memory.
+    """A multipart body, read into memory.
 
     Raises:
-        Problem: 400 where it can't be read, or has more parts than are allowed.
+        Problem: 400, it can't be read or has more than ``files`` files.
     """
 
     class InMemory(MultiPartParser):
@@ -149,7 +136,7 @@ async def read_form(request: Request, files: int, limit: int) -> Form:
 async def read_json(request: Request) -> Any:
     """
     Raises:
-        Problem: 400 where it is no JSON.
+        Problem: 400, the body isn't JSON.
     """
     return parse_json(await request.body())
 
@@ -157,12 +144,12 @@ async def read_json(request: Request) -> Any:
 def parse_json(data: bytes) -> Any:
     """
     Raises:
-        Problem: 400 where it is no JSON.
+        Problem: 400, the body isn't JSON.
     """
     try:
         return json.loads(data, parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        raise bad("the body is no JSON (UTF-8, without NaN)", "bad-json", 400) from None
+        raise bad("the body isn't JSON (UTF-8, without NaN)", "bad-json", 400) from None
 
 
 def _no_constant(name: str) -> Any:
@@ -170,20 +157,20 @@ def _no_constant(name: str) -> Any:
 
 
 def unpacked(text: str) -> bytes:
-    """Base64 → bytes; a data URL's head is passed over.
+    """Base64 → bytes; the head of a data URL is skipped.
 
     Raises:
-        Problem: it isn't base64.
+        Problem: 422, it isn't base64.
     """
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise bad("a picture in JSON is base64", "bad-picture") from None
+        raise bad("an image in JSON is base64", "bad-picture") from None
 
 
-async def search_body(request: Request, limit: int) -> tuple[list[bytes], SearchOptions]:
+async def search_body(request: Request, limit: int) -> tuple[list[bytes], SearchForm]:
     """The photos and options of a search.
 
     Raises:
@@ -193,17 +180,14 @@ async def search_body(request: Request, limit: int) -> tuple[list[bytes], Search
     if media == MULTIPART:
         form = await read_form(request, MAX_PHOTOS, limit)
         photos = form.files.get("photo", [])
-        strange = sorted(set(form.files) - {"photo"})
-        if strange:
-            raise bad(f"a file is sent as 'photo', not as {strange[0][:50]!r}")
-        options = checked(SearchOptions, form.fields)
+        unknown = sorted(set(form.files) - {"photo"})
+        if unknown:
+            raise bad(f"send a file as 'photo', not as {unknown[0][:50]!r}")
+        options: SearchForm = checked(SearchForm, form.fields)
     elif media == JSON:
-        asked = checked(SearchJson, await read_json(request))
-        texts = [asked.photo] if isinstance(asked.photo, str) else asked.photo
-        if len(texts) > MAX_PHOTOS:
-            raise bad(f"at most {MAX_PHOTOS} photos are one query")
-        photos = [unpacked(text) for text in texts]
-        options = asked
+        options = given = checked(SearchJson, await read_json(request))
+        texts = [given.photo] if isinstance(given.photo, str) else given.photo
+        photos = [unpacked(text) for text in texts[: MAX_PHOTOS + 1]]
     else:
         raise unsupported(MULTIPART, JSON)
     if not photos:
@@ -237,13 +221,11 @@ def checked(model: type[Any], value: Any) -> Any:
     """``value`` as a ``model``.
 
     Raises:
-        Problem: 422 with the first thing that is wrong.
+        Problem: 422 with the first problem found.
     """
     if not isinstance(value, Mapping):
         raise bad("a JSON object is expected")
     try:
         return model.model_validate(dict(value))
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])[:100]
-        raise bad(f"{name}: {first['msg']}" if name else str(first["msg"])) from None
+        raise bad(first_error(error)) from None

@@ -1,4 +1,4 @@
-"""One shape for every error: problem details (RFC 9457), without paths and without traces."""
+"""Errors as problem details (RFC 9457), without paths and traces."""
 
 from __future__ import annotations
 
@@ -10,13 +10,22 @@ from typing import Any
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from hemline.errors import BundleError, CatalogBusy, HemlineError, ImageError, UsageError
+from hemline.errors import (
+    BundleError,
+    BusyError,
+    CatalogBusy,
+    HemlineError,
+    ImageError,
+    NoDetectorError,
+    UnknownItemError,
+    UsageError,
+)
 
 MEDIA = "application/problem+json"
 
 
 class ProblemBody(BaseModel):
-    """What an error answers, as ``application/problem+json``."""
+    """The body of an error, ``application/problem+json``."""
 
     type: str
     title: str
@@ -26,13 +35,13 @@ class ProblemBody(BaseModel):
 
 
 class Problem(Exception):
-    """A request that isn't answered, and what its sender is told.
+    """A refused request, with the words for its sender.
 
     Attributes:
         status: of HTTP.
         kind: the last part of ``type``, ``urn:hemline:problem:KIND``.
         detail: one sentence that says what to do.
-        headers: to be sent along.
+        headers: sent with the answer.
     """
 
     def __init__(
@@ -57,7 +66,7 @@ class Problem(Exception):
 
 
 def busy(detail: str, seconds: int = 1) -> Problem:
-    """503 with the time after which it is worth another try."""
+    """503 with the seconds after which to try again."""
     return Problem(503, "busy", detail, {"Retry-After": str(seconds)})
 
 
@@ -65,12 +74,22 @@ def bad(detail: str, kind: str = "bad-request", status: int = 422) -> Problem:
     return Problem(status, kind, detail)
 
 
+def unknown_item() -> Problem:
+    return Problem(404, "no-item", "the catalogue has no such product")
+
+
 def of_error(error: HemlineError) -> Problem:
-    """What a sender may know of an error: words about his own request, nothing about our disk."""
+    """An error as a problem: words about the request, none about the server's disk."""
     if isinstance(error, ImageError):
         return bad(str(error), "bad-picture")
     if isinstance(error, UsageError):
         return bad(str(error))
+    if isinstance(error, UnknownItemError):
+        return unknown_item()
+    if isinstance(error, NoDetectorError):
+        return bad("this catalogue's bundle has no detector; send a box instead", "no-detector")
+    if isinstance(error, BusyError):
+        return busy(str(error))
     if isinstance(error, CatalogBusy):
         return busy("another program is writing to the catalogue; try again in a while", 5)
     if isinstance(error, BundleError):
@@ -79,7 +98,7 @@ def of_error(error: HemlineError) -> Problem:
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The documented errors of an endpoint: those named, and those that any may have."""
+    """The documented errors of an endpoint: ``statuses``, and those that every endpoint has."""
     every = (400, 401, 403, 408, 413, 421, 422, 429, 500, 503, *statuses)
     return {
         status: {

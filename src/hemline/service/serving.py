@@ -16,9 +16,9 @@ from hemline.catalog.catalog import Catalog
 from hemline.catalog.pointer import Live
 from hemline.encoding import Encoder
 from hemline.errors import CatalogError
+from hemline.runtime.batching import BatchingEncoder, OnRun
 from hemline.runtime.bundle import Bundle
 from hemline.search.engine import Engine
-from hemline.service.batching import BatchingEncoder, Told
 from hemline.service.jobs import Jobs
 from hemline.service.journal import Journal
 from hemline.service.keys import KeyRing
@@ -35,22 +35,22 @@ _MORE = 2
 
 
 class ServedEngine(Engine):
-    """An engine whose photos are encoded in batches, also after a rebuild by another bundle."""
+    """An engine that encodes photos in batches, also after a rebuild with another bundle."""
 
-    def __init__(self, catalog: Catalog, settings: Settings, told: Told) -> None:
-        self._settings, self._told = settings, told
+    def __init__(self, catalog: Catalog, settings: Settings, on_run: OnRun) -> None:
+        self._settings, self._on_run = settings, on_run
         self._batching: tuple[Bundle, BatchingEncoder] | None = None
         self._making = threading.Lock()
         self._cores = settings.threads or _share_of_cores(settings.workers)
-        super().__init__(catalog, threads=self._cores)
+        super().__init__(catalog, threads=self._cores, max_pixels=settings.max_pixels)
 
-    def _coder(self, live: Live) -> Encoder:
+    def encoder_of(self, live: Live) -> Encoder:
         now = self._batching
         if now is None or now[0] is not live.bundle:
             with self._making:
                 now = self._batching
                 if now is None or now[0] is not live.bundle:
-                    if now is not None:  # what waits in it is answered first
+                    if now is not None:  # it answers the calls that wait, then ends
                         threading.Thread(target=now[1].close, daemon=True).start()
                     now = self._batching = live.bundle, self._batch(live)
         return now[1]
@@ -58,7 +58,7 @@ class ServedEngine(Engine):
     def _batch(self, live: Live) -> BatchingEncoder:
         own = self._settings
         return BatchingEncoder(
-            live.encoder(self._cores), own.batch, own.queue, own.timeout, self._told
+            live.encoder(self._cores), own.batch, own.queue, own.timeout, self._on_run
         )
 
     @property

@@ -12,8 +12,7 @@ from hemline.catalog.catalog import Catalog
 from hemline.data.images import open_image
 from hemline.errors import ImageError
 from hemline.files import write_durable
-from hemline.search.engine import Photo
-from hemline.types import Box, Image, SearchResult
+from hemline.types import Box, Image, Photo, SearchResult
 
 CELL = 200  # side of a thumbnail, pixels
 CAPTION = 34

@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from hemline.bundle import BundleInfo
 from hemline.catalog.catalog import Catalog
 from hemline.catalog.store import Row as CatalogRow
 from hemline.data.images import crop, open_image
 from hemline.errors import ImageError
-from hemline.types import FloatArray, Hit, Image, SearchResult
+from hemline.types import Hit, Image, SearchResult
 from hemline.views.sheet import Row, Tile, write_page
 
 SHOWN = 8
@@ -35,7 +33,7 @@ def write_answers(
         found = len(answer.hits)
         verdict = f"{found} products found" if found else "no product is found"
         note = f"{file.name}, in {answer.timings_ms['total']:.0f} ms"
-        tiles = _tiles(catalog, answer.hits[:shown], photo)
+        tiles = _tiles(catalog, answer.hits[:shown])
         rows.append(Row(Tile(photo, note), tiles, verdict, judged=False))
     counts = catalog.store.counts()
     info = catalog.bundle.info
@@ -43,14 +41,14 @@ def write_answers(
     write_page(path, rows, "Photos, and the products found for them", note)
 
 
-def _tiles(catalog: Catalog, hits: Sequence[Hit], photo: Image) -> list[Tile]:
+def _tiles(catalog: Catalog, hits: Sequence[Hit]) -> list[Tile]:
     stored = catalog.store.get([hit.image_id for hit in hits])
     return [
         Tile(
             picture_of(catalog, stored.get(hit.image_id)),
             str(hit.columns.get("title") or hit.item_id),
             note_of(hit),
-            heat=heat_of(catalog.bundle.info, hit, photo),
+            heat=hit.attention,
             rank=hit.rank,
         )
         for hit in hits
@@ -77,19 +75,3 @@ def price_of(columns: Mapping[str, Any]) -> str:
 def note_of(hit: Hit) -> str:
     """The line below a hit: its price, where it has one, and its score."""
     return ", ".join(word for word in (price_of(hit.columns), f"score {hit.score:.3f}") if word)
-
-
-def heat_of(info: BundleInfo, hit: Hit, photo: Image) -> FloatArray | None:
-    """(rows, columns) of where the photo was looked at for this hit, over the photo's own shape."""
-    if hit.weights is None or info.grid is None:
-        return None
-    grid = np.asarray(hit.weights, np.float32).reshape(info.grid)
-    height, width = photo.shape[:2]
-    if info.preprocessing.resize != "pad" or height == width:
-        return grid
-    side = 64  # the photo stood centred in a square: cut the square's part that is the photo
-    square = cv2.resize(grid, (side, side), interpolation=cv2.INTER_LINEAR)
-    rows = max(1, round(side * height / max(height, width)))
-    columns = max(1, round(side * width / max(height, width)))
-    top, left = (side - rows) // 2, (side - columns) // 2
-    return np.asarray(square[top : top + rows, left : left + columns], np.float32)

@@ -82,8 +82,8 @@ def test_the_bundle_serves_what_the_checkpoint_says(
     shop, other = served.encode_shop(images, tags), trained.encode_shop(images, tags)
     np.testing.assert_allclose(shop.embedding, other.embedding, atol=1e-4)
     np.testing.assert_allclose(shop.norm, other.norm, rtol=1e-4)
-    assert shop.weights is not None
-    np.testing.assert_allclose(shop.weights, other.weights, atol=1e-4)
+    assert shop.attention is not None
+    np.testing.assert_allclose(shop.attention, other.attention, atol=1e-4)
     untagged = served.encode_shop(images, [()] * 9)
     assert np.abs(untagged.embedding - shop.embedding).max() > 1e-7
     for count in (1, 9):
@@ -91,7 +91,7 @@ def test_the_bundle_serves_what_the_checkpoint_says(
         found = served.rerank(street.local[0], contexts)
         expected = trained.rerank(street.local[0], contexts)
         np.testing.assert_allclose(found.distance, expected.distance, atol=1e-4)
-        np.testing.assert_allclose(found.weights, expected.weights, atol=1e-4)
+        np.testing.assert_allclose(found.attention, expected.attention, atol=1e-4)
     assert served.embedding_dim == trained.embedding_dim == 16
     assert served.reranks
     assert trained.reranks

@@ -29,13 +29,13 @@ from hemline.catalog.where.conditions import (
     truth,
 )
 from hemline.errors import UsageError, nearest
+from hemline.limits import MAX_WHERE
 
 if TYPE_CHECKING:
     from sqlglot import exp
 
 #: Columns that every catalogue has.
 FIXED_COLUMNS: tuple[str, ...] = ("category", "image_id", "item_id", "tags")
-MAX_LENGTH = 4000
 
 
 class Where:
@@ -67,8 +67,8 @@ class Where:
         from sqlglot import parse
         from sqlglot.errors import SqlglotError
 
-        if len(text) > MAX_LENGTH:
-            raise UsageError(f"a condition has at most {MAX_LENGTH} characters, not {len(text)}")
+        if len(text) > MAX_WHERE:
+            raise UsageError(f"a condition has at most {MAX_WHERE} characters, not {len(text)}")
         reader = _Reader({*FIXED_COLUMNS, *extra})
         try:
             trees = parse(text, dialect="sqlite")

@@ -22,8 +22,9 @@ from hemline.data.checking.inspection import Seen, colours, look, prints
 from hemline.data.checking.journal import Journal
 from hemline.data.checking.near_duplicates import SMALL, Matcher, candidates, is_near
 from hemline.data.checking.rows import file_findings, row_findings
-from hemline.data.images import MAX_PIXELS, in_order
+from hemline.data.images import in_order
 from hemline.data.manifest import Manifest
+from hemline.limits import MAX_PIXELS
 
 Progress = Callable[[int, int], None]
 

@@ -24,8 +24,8 @@ from hemline.service.bodies import (
     unsupported,
 )
 from hemline.service.models import BASE64, FILE, ItemsModel, WrittenModel, body
-from hemline.service.problems import bad, responses
-from hemline.service.routes.search import Where, unknown_item
+from hemline.service.problems import bad, responses, unknown_item
+from hemline.service.routes.search import Where
 from hemline.service.writing import Done, Put
 
 router = APIRouter(prefix="/v1", tags=["items"])

@@ -1,21 +1,25 @@
-"""Photos in, products or garments out."""
+"""Searches and detections: photos in, products or garments out."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from hemline.catalog.where.expression import Where as Condition
 from hemline.data.images import crop, encode_jpeg, open_image
-from hemline.errors import BundleError
+from hemline.limits import DEFAULT_K, MAX_HITS, MAX_PHOTOS, MAX_RANK, MAX_WHERE
 from hemline.search.clock import Clock
+from hemline.search.result_json import box_json, detections_json, result_json
 from hemline.service.access import READ, Served
-from hemline.service.answers import answer, box_of, detections_of, grid_of, hits_of, item_of
-from hemline.service.bodies import DetectJson, SearchJson, SearchOptions, one_photo, search_body
+from hemline.service.answers import answer, attention_json, hit_json, item_of
+from hemline.service.bodies import DetectJson, SearchForm, SearchJson, one_photo, search_body
 from hemline.service.journal import Search
 from hemline.service.models import (
     BASE64,
@@ -27,33 +31,32 @@ from hemline.service.models import (
     SimilarModel,
     body,
 )
-from hemline.service.problems import Problem, bad, responses
+from hemline.service.problems import responses, unknown_item
 from hemline.service.serving import Service
-from hemline.types import Box, Image, SearchResult
+from hemline.types import Image, PageRequest, SearchRequest, SearchResult
 
 router = APIRouter(prefix="/v1", tags=["search"])
 
-Where = Annotated[str | None, Query(max_length=10_000, description="A condition over columns.")]
+Where = Annotated[str | None, Query(max_length=MAX_WHERE, description="A condition over columns.")]
 Columns = Annotated[str, Query(max_length=2000, description="Names of columns, with commas.")]
 #: Longest side of a photo that is kept, pixels.
 _KEPT = 640
 
+_JSON = SearchJson.model_json_schema()
+_JSON["properties"]["photo"] = {
+    "anyOf": [BASE64, {"type": "array", "items": BASE64, "maxItems": MAX_PHOTOS}]
+}
 _FORM = {
     "type": "object",
     "required": ["photo"],
-    "properties": {
-        "photo": {"type": "array", "items": FILE, "minItems": 1, "maxItems": 32},
-        "k": {"type": "integer", "minimum": 1, "maximum": 200, "default": 20},
-        "offset": {"type": "integer", "minimum": 0, "default": 0},
+    "properties": _JSON["properties"]
+    | {
+        "photo": {"type": "array", "items": FILE, "minItems": 1, "maxItems": MAX_PHOTOS},
         "box": {"type": "string", "description": "x1,y1,x2,y2 in pixels of the upright photo"},
-        "detect": {"type": "boolean", "default": False},
-        "where": {"type": "string"},
+        "where": {"type": "string", "maxLength": MAX_WHERE},
         "facets": {"type": "string", "description": "names of columns, with commas"},
-        "why": {"type": "boolean", "default": False},
     },
 }
-_JSON = SearchJson.model_json_schema()
-_JSON["properties"]["photo"] = {"anyOf": [BASE64, {"type": "array", "items": BASE64}]}
 
 
 @router.post(
@@ -63,89 +66,33 @@ _JSON["properties"]["photo"] = {"anyOf": [BASE64, {"type": "array", "items": BAS
     openapi_extra=body(form=_FORM, json_schema=_JSON),
 )
 async def search(request: Request, service: Served) -> Response:
-    """The products that look most like the one in a photo, or in several photos of it."""
-    photos, options = await search_body(request, service.settings.max_body)
-    return answer(await service.work(lambda: _search(service, photos, options)))
+    """The products most similar to the one in a photo, or in several photos of it."""
+    photos, form = await search_body(request, service.settings.max_body)
+    return answer(await service.work(lambda: _search(service, photos, form)))
 
 
-def _search(service: Service, photos: list[bytes], options: SearchOptions) -> dict[str, Any]:
-    clock = Clock()
-    with clock.step("decode"):
-        images = [_opened(service, data, len(photos), n) for n, data in enumerate(photos, 1)]
-    box = options.area()
-    if box is not None and len(images) > 1:
-        raise bad("a box is of one photo; send one photo with it")
-    info = service.info
-    if options.detect and info.detector is None:
-        raise no_detector()
-    result = service.engine.search_together(
-        images,
-        options.k,
-        [box] * len(images),
-        options.where,
-        offset=options.offset,
-        facets=options.facets,
-        detect=options.detect,
-    )
-    height, width = images[0].shape[:2]
-    part = crop(images[0], result.box).shape[:2]
-    shape = (int(part[0]), int(part[1]))
-    hits = hits_of(result, info, shape if options.why else None)
-    timings = {**clock.timings(), **result.timings_ms}
-    timings["decode"] = round(clock.timings()["decode"] + result.timings_ms["decode"], 3)
-    timings["total"] = clock.timings()["total"]
-    service.metrics.timed(timings)
-    asked = options.model_dump(include={"k", "offset", "where", "detect"})
-    asked |= {"photos": len(images), "box": box_of(result.box)}
-    kept = _copy(images[0], result.box) if service.settings.keep_photos else None
-    own = _noted(service, asked, result, timings, kept)
-    return {
-        **_shown(result, hits),
-        "box": box_of(result.box),
-        "size": [width, height],
-        "detections": detections_of(result.detections),
-        "timings_ms": timings,
-        "search_id": own,
-    }
+def _search(service: Service, photos: list[bytes], form: SearchForm) -> dict[str, Any]:
+    result = service.engine.answer(form.request(photos))
+    asked = form.model_dump(include={"k", "offset", "where", "detect"})
+    asked |= {"photos": len(photos), "box": box_json(result.box)}
+    kept = None
+    if service.settings.keep_photos:
+        image = open_image(photos[0], service.settings.max_pixels)
+        kept = encode_jpeg(crop(image, result.box), 85, _KEPT)  # without any EXIF
+    own = _note(service, asked, result, kept)
+    shown = result_json(result, partial(hit_json, attention=form.why))
+    return {**shown, "size": result.size, "search_id": own}
 
 
-def _noted(
-    service: Service,
-    asked: dict[str, Any],
-    result: SearchResult,
-    timings: Mapping[str, float],
-    photo: bytes | None = None,
+def _note(
+    service: Service, asked: Mapping[str, Any], result: SearchResult, photo: bytes | None = None
 ) -> str:
-    """Writes a search into the journal; the id under which it can be judged."""
+    """Counts a search and writes it into the journal; the id that feedback names it by."""
+    service.metrics.timed(result.timings_ms)
     own = secrets.token_hex(12)
     hits = tuple((hit.item_id, hit.image_id, hit.score) for hit in result.hits)
-    service.journal.note(Search(own, asked, hits, timings, photo))
+    service.journal.note(Search(own, asked, hits, result.timings_ms, photo))
     return own
-
-
-def _shown(result: SearchResult, hits: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "hits": hits,
-        "facets": {name: dict(facet) for name, facet in result.facets.items()},
-        "offset": result.offset,
-        "more": result.more,
-        "revision": result.revision,
-        "timings_ms": dict(result.timings_ms),
-    }
-
-
-def _opened(service: Service, data: bytes, photos: int, number: int) -> Image:
-    name = "the photo" if photos == 1 else f"photo {number}"
-    return open_image(data, service.settings.max_pixels, name=name)
-
-
-def _copy(image: Image, box: Box | None) -> bytes:
-    """What was searched with, as a JPEG that says nothing else."""
-    return encode_jpeg(crop(image, box), 85, _KEPT)
-
-
-def no_detector() -> Problem:
-    return bad("this catalogue's bundle finds no garments; send a box instead", "no-detector")
 
 
 @router.post(
@@ -166,11 +113,8 @@ async def detect(request: Request, service: Served) -> Response:
 def _detect(service: Service, photo: bytes) -> dict[str, Any]:
     clock = Clock()
     with clock.step("decode"):
-        image = _opened(service, photo, 1, 1)
-    try:
-        detector = service.engine.detector()
-    except BundleError:
-        raise no_detector() from None
+        image = open_image(photo, service.settings.max_pixels, name="the photo")
+    detector = service.engine.detector()
     with clock.step("detect"):
         (found,) = detector.detect([image])
     timings = clock.timings()
@@ -178,13 +122,9 @@ def _detect(service: Service, photo: bytes) -> dict[str, Any]:
     shown = [one for one in found if one.score >= detector.threshold]
     return {
         "size": [image.shape[1], image.shape[0]],
-        "detections": detections_of(shown),
+        "detections": detections_json(shown),
         "timings_ms": timings,
     }
-
-
-def unknown_item() -> Problem:
-    return Problem(404, "no-item", "the catalogue has no such product")
 
 
 @router.get(
@@ -195,22 +135,20 @@ def unknown_item() -> Problem:
 async def similar(
     item_id: str,
     service: Served,
-    k: Annotated[int, Query(ge=1, le=200)] = 20,
-    offset: Annotated[int, Query(ge=0, lt=9_800)] = 0,
+    k: Annotated[int, Query(ge=1, le=MAX_HITS)] = DEFAULT_K,
+    offset: Annotated[int, Query(ge=0, lt=MAX_RANK)] = 0,
     where: Where = None,
     facets: Columns = "",
 ) -> Response:
-    """The products that look most like one of the catalogue; itself is left out."""
+    """The products most similar to a product of the catalogue, which is left out."""
 
     def ask() -> dict[str, Any]:
-        if not service.catalog.live().store.items([item_id], vectors=False):
-            raise unknown_item()
-        names = [name.strip() for name in facets.split(",") if name.strip()]
-        result = service.engine.like(item_id, k, where or None, offset=offset, facets=names)
-        service.metrics.timed(result.timings_ms)
+        given = {"k": k, "offset": offset, "where": where, "facets": facets, "item_id": item_id}
+        result = service.engine.answer(SearchRequest.model_validate(given))
         asked = {"k": k, "offset": offset, "where": where, "like": item_id}
-        own = _noted(service, asked, result, result.timings_ms)
-        return {**_shown(result, hits_of(result, service.info)), "search_id": own}
+        shown = result_json(result, hit_json)
+        del shown["box"], shown["detections"]  # of photos
+        return {**shown, "search_id": _note(service, asked, result)}
 
     return answer(await service.work(ask))
 
@@ -223,9 +161,9 @@ async def similar(
 async def item(
     item_id: str,
     service: Served,
-    why: Annotated[bool, Query(description="Bring the shop tower's attention.")] = False,
+    why: Annotated[bool, Query(description="Add the shop tower's attention.")] = False,
 ) -> Response:
-    """A product with its pictures."""
+    """A product with its images."""
 
     def ask() -> dict[str, Any]:
         rows = service.catalog.live().store.items([item_id], vectors=False)
@@ -244,28 +182,24 @@ async def item(
 
 
 def attention_of(service: Service, image: Image, tags: tuple[str, ...]) -> dict[str, Any] | None:
-    """Where the shop tower looks in a picture, or None where it looks everywhere alike."""
+    """The shop tower's attention in an image, or None where the model has none."""
     live = service.catalog.live()
-    weights = live.encoder(service.settings.threads).encode_shop([image], [tags]).weights
+    attention = live.encoder(service.settings.threads).encode_shop([image], [tags]).attention
     grid = live.bundle.info.grid
-    if weights is None or grid is None:
+    if attention is None or grid is None:
         return None
-    return grid_of(np.asarray(weights[0], np.float32).reshape(grid))
+    return attention_json(np.asarray(attention[0], np.float32).reshape(grid))
 
 
 @router.get("/facets", dependencies=READ, responses={200: {"model": FacetsModel}, **responses()})
 async def facets(service: Served, columns: Columns = "category", where: Where = None) -> Response:
-    """The values of columns, counted in products that meet a condition."""
+    """The values of columns, counted in the products that meet a condition."""
 
     def ask() -> dict[str, Any]:
-        from dataclasses import asdict
-
-        from hemline.catalog.where.expression import Where as Condition
-
         store = service.catalog.live().store
-        names = [name.strip() for name in columns.split(",") if name.strip()]
-        met = Condition.parse(where, store.columns()) if where else None
-        found = store.facets(names, met)
+        asked = PageRequest.model_validate({"where": where, "facets": columns})
+        met = Condition.parse(asked.where, store.columns()) if asked.where else None
+        found = store.facets(list(asked.facets), met)
         return {
             "facets": {name: asdict(facet) for name, facet in found.items()},
             "revision": store.revision,
