@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
 
 from hemline.cli import main
+from hemline.cli.models import trainable
 from hemline.learn.model import MODELS
+from hemline.learn.recipe import Recipe, load
+from hemline.learn.recipe import shipped as shipped_recipes
 from hemline.runtime.bundle import shipped
 
 
 @pytest.fixture(scope="module")
 def listed() -> dict[str, object]:
-    from hemline.cli.models import _registered
-
-    return {str(row["name"]): row for row in _registered()}
+    return {str(row["name"]): row for row in trainable()}
 
 
 def test_every_registered_model_is_listed_whole(
@@ -34,6 +34,10 @@ def test_every_registered_model_is_listed_whole(
         assert row["summary"] == spec.summary
         assert row["size"] >= 224  # type: ignore[operator]
         assert row["stages"]
+        recipes = [load(recipe) for recipe in row["recipes"]]  # type: ignore[attr-defined]
+        assert all(isinstance(r, Recipe) and r.model.name == name for r in recipes)
+    trained = [recipe for row in listed.values() for recipe in row["recipes"]]  # type: ignore[attr-defined]
+    assert set(trained) == {name for name in shipped_recipes() if isinstance(load(name), Recipe)}
 
 
 def test_sizes_are_those_of_the_published_networks(listed: dict[str, dict[str, int]]) -> None:
@@ -53,20 +57,3 @@ def test_words_have_a_line_of_numbers_and_a_paper(capsys: pytest.CaptureFixture[
         assert "M parameters" in line
         assert f"needs {', '.join(spec.needs)}:" in line
         assert f"{spec.paper}, {spec.link}" in words
-
-
-def test_the_light_install_lists_them_too(
-    listed: dict[str, dict[str, object]],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """Without torch all but the sizes is there."""
-    monkeypatch.setitem(sys.modules, "torch", None)
-    assert main(["models", "--json"]) == 0
-    sizes = ("size", "embedding_dim", "parameters", "stages")
-    expected = [{**row, **dict.fromkeys(sizes)} for _, row in sorted(listed.items())]
-    assert json.loads(capsys.readouterr().out)["models"] == expected
-    assert main(["models"]) == 0
-    words = capsys.readouterr().out
-    assert "hemline[learn]" in words
-    assert all(f"{name} " in words for name in listed)

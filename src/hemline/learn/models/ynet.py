@@ -33,7 +33,8 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -256,9 +257,8 @@ def _stage_from_state(model: nn.Module, _: Any) -> None:
     model.set_stage(model._names[index])
 
 
-def _build(last: str) -> Callable[[YNetConfig, Sequence[str]], YNet]:
-    """Builds the model that is trained up to the stage ``last``."""
-    return lambda config, tag_vocabulary: YNet(config, len(tag_vocabulary), last)
+def _build(last: str, config: YNetConfig, tag_vocabulary: Sequence[str]) -> YNet:
+    return YNet(config, len(tag_vocabulary), last)
 
 
 PAPER = "Cross-Domain Image Retrieval with Attention Modeling (ACM MM 2017)"
@@ -272,9 +272,9 @@ MODELS = {
         year=2017,
         link=LINK,
         config=YNetConfig,
-        build=_build(YNET),
+        build=partial(_build, YNET),
         needs=("items",),
-        summary="A shared backbone with a branch for street and one for shop pictures.",
+        summary="A shared backbone with a branch for street and one for shop images.",
         tiny=TINY,
     ),
     "tagynet": ModelSpec(
@@ -283,9 +283,9 @@ MODELS = {
         year=2017,
         link=LINK,
         config=YNetConfig,
-        build=_build(TAGYNET),
+        build=partial(_build, TAGYNET),
         needs=("items", "tags"),
-        summary="YNet whose shop branch looks where the product's tags point.",
+        summary="YNet whose shop branch attends to what the item's tags name.",
         tiny=TINY,
     ),
     "ctxynet": ModelSpec(
@@ -294,9 +294,9 @@ MODELS = {
         year=2017,
         link=LINK,
         config=YNetConfig,
-        build=_build(CTXYNET),
+        build=partial(_build, CTXYNET),
         needs=("items", "tags"),
-        summary="TagYNet whose street branch looks where the candidate points; re-ranks.",
+        summary="TagYNet whose street branch attends to what the candidate shows; re-ranks.",
         tiny=TINY,
     ),
 }
