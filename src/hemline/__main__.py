@@ -1,5 +1,3 @@
-import sys
+from hemline.cli import run
 
-from hemline.cli import main
-
-sys.exit(main())
+run()

@@ -21,7 +21,7 @@ from hemline.registry import Registry
 
 #: Each module of this package declares ``COMMANDS``: a verb's name → its function or Typer group.
 COMMANDS: Registry[Callable[..., Any] | typer.Typer] = Registry(
-    "hemline.cli", "COMMANDS", "command"
+    "hemline.cli", "COMMANDS", "command", group="hemline.commands"
 )
 
 #: Exit status of a command that was interrupted by the keyboard.

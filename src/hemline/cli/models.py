@@ -24,7 +24,7 @@ def models(as_json: JsonOption = False) -> None:
 
     Example: hemline models --json
     """
-    emit({"models": trainable(), "bundles": _bundles()}, as_json, _words)
+    emit({"models": trainable(), "losses": _losses(), "bundles": _bundles()}, as_json, _words)
 
 
 def trainable() -> list[dict[str, Any]]:
@@ -85,6 +85,15 @@ def _registered() -> Iterator[dict[str, Any]]:
             "parameters": sum(p.numel() for p in model.parameters()),
             "stages": [stage.name for stage in model.stages()],
         }
+
+
+def _losses() -> list[str] | None:
+    """Losses that a recipe's `model.loss` can name; None where PyTorch isn't installed."""
+    try:
+        from hemline.learn.losses import LOSSES
+    except ModuleNotFoundError:
+        return None
+    return list(LOSSES)
 
 
 def _recipes() -> dict[str, list[str]]:

@@ -19,13 +19,18 @@ __all__ = ["PROTOCOLS", "READERS", "ReadReport", "ReaderSpec", "build"]
 
 #: A format's name → its `ReaderSpec`.
 READERS: Registry[ReaderSpec] = Registry(
-    "hemline.datasets", "READERS", "data format", beside=("PROTOCOLS",)
+    "hemline.datasets",
+    "READERS",
+    "data format",
+    group="hemline.datasets",
+    beside=("PROTOCOLS",),
 )
 #: A protocol's name → its `ProtocolSpec`; `build` makes it over a manifest.
 PROTOCOLS: Registry[ProtocolSpec] = Registry(
     "hemline.datasets",
     "PROTOCOLS",
     "protocol",
+    group="hemline.datasets",
     beside=("READERS",),
     renamed={"atelier": "synthetic"},
 )

@@ -313,4 +313,6 @@ def _first_wrong(config: type[BaseModel], error: ValidationError) -> str:
     return f"no setting {where!r}. {nearest(path[-1], config.model_fields)}"
 
 
-MODELS: Registry[ModelSpec] = Registry("hemline.learn.models", "MODELS", "model")
+MODELS: Registry[ModelSpec] = Registry(
+    "hemline.learn.models", "MODELS", "model", group="hemline.models"
+)

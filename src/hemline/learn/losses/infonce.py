@@ -42,3 +42,6 @@ def _one_way(logits: Tensor, same: Tensor) -> Tensor:
     negatives = logits.masked_fill(same, float("-inf")).logsumexp(dim=1, keepdim=True)
     loss = (torch.logaddexp(logits, negatives) - logits)[same]  # (pairs,)
     return loss.mean() if loss.numel() else logits.sum() * 0.0
+
+
+LOSSES = {"infonce": infonce_loss}

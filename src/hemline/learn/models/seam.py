@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -29,6 +29,7 @@ from hemline.learn.backbones.timm_features import TimmFeatures
 from hemline.learn.layers.adapter import Adapter
 from hemline.learn.layers.attention import Alignment, ContextAttention, TagAttention
 from hemline.learn.layers.channel_attention import CoAttention
+from hemline.learn.losses import LOSSES, known_loss
 from hemline.learn.losses.heatmap import heatmap_loss, points_of
 from hemline.learn.losses.infonce import infonce_loss
 from hemline.learn.losses.items import Centroids, ProxyAnchor
@@ -53,6 +54,10 @@ JOIN, TAGS, CONTEXT = "join", "tags", "context"
 RATE, PROXY_RATE = 3e-4, 1e-4
 
 
+#: Losses that the model knows the settings of.
+_OWN_LOSSES = ("infonce", "triplet", "proxy_anchor", "centroid")
+
+
 class SeamConfig(ModelConfig):
     """Of the network.
 
@@ -68,7 +73,8 @@ class SeamConfig(ModelConfig):
         alignment: of the context attention.
         landmarks: learn them, and weigh channels by them.
         hidden: projection of the co-attention.
-        loss: ``infonce``, ``triplet``, ``proxy_anchor`` or ``centroid``.
+        loss: ``infonce``, ``triplet``, ``proxy_anchor``, ``centroid`` or another of
+            `hemline.learn.losses.LOSSES`.
         temperature: of ``infonce`` and ``centroid``.
         margin: of ``triplet``.
         negatives, negatives_count: of ``triplet``, see `hemline.learn.losses.mining`.
@@ -88,12 +94,17 @@ class SeamConfig(ModelConfig):
     alignment: Alignment = "linear"
     landmarks: bool = True
     hidden: int = Field(default=128, ge=1)
-    loss: Literal["infonce", "triplet", "proxy_anchor", "centroid"] = "infonce"
+    loss: str = "infonce"
     temperature: float = Field(default=0.07, gt=0)
     margin: float = Field(default=0.3, gt=0)
     negatives: Negatives = "semi_hard"
     negatives_count: int = Field(default=4, ge=1)
     weight_landmarks: float = Field(default=0.1, gt=0)
+
+    @field_validator("loss")
+    @classmethod
+    def _known_loss(cls, value: str) -> str:
+        return known_loss(value, _OWN_LOSSES)
 
 
 class Seam(RetrievalModel):
@@ -261,6 +272,8 @@ class Seam(RetrievalModel):
     ) -> Tensor:
         """Proxies and centroids know embeddings only, so ``context`` is learned by ``infonce``."""
         config, items = self.config, (batch.street_items, batch.shop_items)
+        if config.loss not in _OWN_LOSSES:
+            return LOSSES[config.loss](self.distances(street, shop), *items)
         if self.reranks or config.loss == "infonce":
             distances = self.distances(street, shop)
             if config.loss != "triplet":

@@ -38,7 +38,7 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -47,6 +47,7 @@ from hemline.errors import UsageError
 from hemline.learn.backbones import BackboneConfig, build_backbone
 from hemline.learn.layers.attention import Alignment, ContextAttention, TagAttention
 from hemline.learn.layers.centering import DomainCentering
+from hemline.learn.losses import LOSSES, known_loss
 from hemline.learn.losses.infonce import infonce_loss
 from hemline.learn.losses.mining import Negatives, mine
 from hemline.learn.losses.triplet import triplet_loss
@@ -74,7 +75,7 @@ class YNetConfig(ModelConfig):
         street_mean, street_std, shop_mean, shop_std: of each domain, RGB in [0, 1].
         margin: of stages YNet and TagYNet.
         context_margin: of stage CtxYNet.
-        loss: ``triplet`` (the paper's) or ``infonce``.
+        loss: ``triplet`` (the paper's), ``infonce`` or another of `hemline.learn.losses.LOSSES`.
         temperature: of ``infonce``.
         negatives: where the triplets' negatives come from, see `hemline.learn.losses.mining`.
         negatives_count: shifts of ``cyclic``, draws of ``random``.
@@ -97,7 +98,7 @@ class YNetConfig(ModelConfig):
     shop_std: Triple = (0.5, 0.5, 0.5)
     margin: float = Field(default=0.3, gt=0)
     context_margin: float = Field(default=0.5, gt=0)
-    loss: Literal["triplet", "infonce"] = "triplet"
+    loss: str = "triplet"
     temperature: float = Field(default=0.07, gt=0)
     negatives: Negatives = "random"
     negatives_count: int = Field(default=4, ge=1)
@@ -114,6 +115,11 @@ class YNetConfig(ModelConfig):
         if isinstance(value, dict) and value.get("authors_code") is True:
             return {"distance": "squared", "negatives": "cyclic", "freeze_shop": True} | value
         return value
+
+    @field_validator("loss")
+    @classmethod
+    def _known_loss(cls, value: str) -> str:
+        return known_loss(value, ("triplet", "infonce"))
 
 
 class YNet(RetrievalModel):
@@ -240,9 +246,11 @@ class YNet(RetrievalModel):
         items = (batch.street_items, batch.shop_items)
         if config.loss == "infonce":
             loss = infonce_loss(distances, *items, config.temperature)
-        else:
+        elif config.loss == "triplet":
             triplets = mine(config.negatives, distances, *items, config.negatives_count)
             loss = triplet_loss(distances, triplets, stage.margin, config.distance == "squared")
+        else:
+            loss = LOSSES[config.loss](distances, *items)
         return {config.loss: loss.detach(), "total": loss}
 
 
