@@ -18,12 +18,12 @@ WORDS = "\n".join(PAGES.values()) + (ROOT / "README.md").read_text(encoding="utf
 
 def registries() -> list[tuple[str, str]]:
     from hemline.catalog.stores import STORES
+    from hemline.cli.models import trainable
     from hemline.datasets import PROTOCOLS, READERS
-    from hemline.learn.listing import model_cards
 
     registries: list[Registry[Any]] = [READERS, PROTOCOLS, STORES]
     found = [(registry.kind, name) for registry in registries for name in registry]
-    return [*found, *(("model", card["name"]) for card in model_cards())]
+    return [*found, *(("model", str(row["name"])) for row in trainable())]
 
 
 def test_the_command_reference_is_what_the_commands_say() -> None:
