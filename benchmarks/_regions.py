@@ -21,7 +21,7 @@ from hemline.data.garments import garments_of, group_of
 from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
 from hemline.errors import DataError
-from hemline.evaluation.detection import Truth, truths_of
+from hemline.evaluation.detection import GroundTruth, ground_truth
 from hemline.learn.detection.boxes import Floats, as_boxes
 from hemline.learn.detection.patches import Scene
 from hemline.learn.detection.proposals import ProposalSettings, propose
@@ -37,7 +37,7 @@ class Picture:
 
     record: Record
     path: Path
-    truths: tuple[Truth, ...]
+    truths: tuple[GroundTruth, ...]
 
     def read(self) -> Image:
         return open_image(self.path)
@@ -69,7 +69,7 @@ def pictures_of(manifest: Manifest, split: str, domain: Domain, count: int) -> l
         height, width = open_image(path).shape[:2]
         truths = tuple(
             truth._replace(ignore=truth.ignore or group_of(truth.category) not in CLOTHES)
-            for truth in truths_of(garments, width, height)
+            for truth in ground_truth(garments, width, height)
         )
         found[record.item_id] = Picture(record, path, truths)
         if len(found) == count:

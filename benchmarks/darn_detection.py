@@ -53,7 +53,7 @@ from hemline.data.images import crop
 from hemline.data.manifest import Manifest
 from hemline.encoding import Detector, Encoder
 from hemline.evaluation.bootstrap import cluster_interval, paired_difference
-from hemline.evaluation.detection import average_precision
+from hemline.evaluation.detection import coco_average_precision
 from hemline.evaluation.report import machine
 from hemline.learn.backbones import BackboneConfig
 from hemline.learn.checkpoint import CheckpointEncoder
@@ -116,7 +116,7 @@ def parts_of(features: NetworkRegions) -> dict[str, int | None]:
 def precision(detector: Detector, pictures: Sequence[Picture], resamples: int = 0) -> Any:
     detections = [detector.detect([picture.read()])[0] for picture in pictures]
     truths = [picture.truths for picture in pictures]
-    return average_precision(detections, truths, resamples=resamples)
+    return coco_average_precision(detections, truths, resamples=resamples)
 
 
 def trained(

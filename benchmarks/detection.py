@@ -47,7 +47,13 @@ from hemline.data.manifest import Manifest
 from hemline.data.preprocess import prepare
 from hemline.data.protocol import Choices
 from hemline.datasets import build
-from hemline.evaluation.detection import Precision, Truth, average_precision, by_class, truths_of
+from hemline.evaluation.detection import (
+    AveragePrecision,
+    GroundTruth,
+    by_category,
+    coco_average_precision,
+    ground_truth,
+)
 from hemline.evaluation.report import report
 from hemline.evaluation.run import evaluate
 from hemline.runtime.bundle import Bundle
@@ -64,19 +70,19 @@ PARTS = ("threshold", "ap", "time", "search", "sheets", "card")
 STEPS = ("decode the file", "resize", "graph", "boxes")
 SAMPLE, CELL, COLUMNS = 120, 330, 5
 
-Pictures = tuple[list[tuple[Detection, ...]], list[tuple[Truth, ...]]]
+Pictures = tuple[list[tuple[Detection, ...]], list[tuple[GroundTruth, ...]]]
 
 
 def look(manifest: Manifest, rows: Sequence[int], detector: BundleDetector) -> Pictures:
     """Detections and truths of some rows."""
     found: list[tuple[Detection, ...]] = []
-    truths: list[tuple[Truth, ...]] = []
+    truths: list[tuple[GroundTruth, ...]] = []
     for place, image in open_many([manifest.file(row) for row in rows], workers=1):
         assert not isinstance(image, Exception), image
         found += detector.detect([image])
         garments = garments_of(manifest[rows[place]])
         assert garments is not None
-        truths.append(truths_of(garments, image.shape[1], image.shape[0]))
+        truths.append(ground_truth(garments, image.shape[1], image.shape[0]))
     return found, truths
 
 
@@ -91,7 +97,7 @@ def parts(manifest: Manifest, split: str) -> dict[str, list[int]]:
     return dict(sorted(named.items()))
 
 
-def told(precision: Precision) -> dict[str, Any]:
+def told(precision: AveragePrecision) -> dict[str, Any]:
     """A precision as JSON."""
     return {
         "ap@0.5": round(precision.ap[0.5], 4),
@@ -120,9 +126,9 @@ def measure_ap(manifest: Manifest, detector: BundleDetector) -> dict[str, Any]:
             continue
         result[name] = {
             "pictures": len(rows),
-            "any kind": told(average_precision(found, truths, resamples=500)),
-            "by group": {w: told(p) for w, p in by_class(found, truths, group_of).items()},
-            "by kind": {w: told(p) for w, p in by_class(found, truths, kind_of).items()},
+            "any kind": told(coco_average_precision(found, truths, resamples=500)),
+            "by group": {w: told(p) for w, p in by_category(found, truths, group_of).items()},
+            "by kind": {w: told(p) for w, p in by_category(found, truths, kind_of).items()},
         }
         for of in ("group", "kind"):
             each = [v["ap@0.5:0.95"] for v in result[name][f"by {of}"].values()]
@@ -143,7 +149,7 @@ def choose_threshold(manifest: Manifest, detector: BundleDetector) -> dict[str, 
     best = (0.0, 0.0, 0.0, 0.0)
     for least in np.arange(0.1, 0.71, 0.02).tolist():
         sure = [[d for d in own if d.score >= least] for own in found]
-        one = average_precision(sure, truths, thresholds=(0.5,))
+        one = coco_average_precision(sure, truths, thresholds=(0.5,))
         hits = one.recall[0.5] * one.truths
         precision = hits / max(one.detections, 1)
         f1 = 2 * precision * one.recall[0.5] / max(precision + one.recall[0.5], 1e-9)

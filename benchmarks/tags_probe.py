@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from hemline.data.manifest import Manifest
 from hemline.evaluation.model import open_encoder
-from hemline.evaluation.probe import embed_pictures, probe_pictures
+from hemline.evaluation.probe import embed_images, probe_images
 
 RESULTS = Path(__file__).with_name("results") / "tags_probe.json"
 COINS = 40
@@ -57,7 +57,7 @@ def main() -> None:
     manifest = with_controls(manifest.select(mine), seed=0)
     begin = time.process_time()
     encoder = open_encoder(options.model, 1)
-    report = probe_pictures(encoder, embed_pictures(encoder, manifest))
+    report = probe_images(encoder, embed_images(encoder, manifest))
     seconds = time.process_time() - begin
     names: dict[str, Counter[str]] = {}
     areas: dict[str, list[float]] = {}

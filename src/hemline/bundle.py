@@ -63,13 +63,13 @@ class DetectorInfo(BaseModel):
     fingerprint: str = ""
 
 
-class Alike(BaseModel):
-    """From which scores on a hit is called the same product, or a similar one.
+class ScoreThresholds(BaseModel):
+    """The least scores of a hit that is called the same item, or a similar one.
 
     Attributes:
-        same, similar: least scores; what lies below ``similar`` is different.
-        precision: share of right hits at either, as it was measured.
-        data: on what (`hemline.evaluation.calibrate`).
+        same, similar: least scores; a hit below ``similar`` is called different.
+        precision: measured share (0-1) of right hits at or above either.
+        data: on what they were measured (`hemline.evaluation.calibrate`).
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -122,7 +122,7 @@ class BundleInfo(BaseModel):
     quality: list[dict[str, Any]] = Field(default_factory=list)
     fingerprint: str = ""
     detector: DetectorInfo | None = None
-    alike: Alike | None = None
+    alike: ScoreThresholds | None = None
 
 
 def fingerprint(folder: Path, info: BundleInfo) -> str:

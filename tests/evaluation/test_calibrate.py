@@ -15,7 +15,7 @@ from hemline.catalog.catalog import Catalog
 from hemline.cli import main
 from hemline.data.manifest import Manifest
 from hemline.errors import BundleError, DataError, UsageError
-from hemline.evaluation import calibrate as alike
+from hemline.evaluation import calibrate as calibration
 from hemline.evaluation.calibrate import calibrate, threshold
 from hemline.runtime.bundle import Bundle
 from hemline.search.engine import Engine
@@ -27,7 +27,7 @@ def slow(scores: np.ndarray, right: np.ndarray, share: float) -> float | None:
     good = [
         s
         for s in sorted(set(scores.tolist()))
-        if (scores >= s).sum() >= alike.LEAST and right[scores >= s].mean() >= share
+        if (scores >= s).sum() >= calibration.LEAST and right[scores >= s].mean() >= share
     ]
     return good[0] if good else None
 
@@ -46,7 +46,7 @@ def test_the_threshold_is_the_least_that_holds(seed: int) -> None:
 def test_a_bundle_is_told_what_its_scores_mean(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alike, "LEAST", 5)
+    monkeypatch.setattr(calibration, "LEAST", 5)
     bundle = make_tiny_bundle(tmp_path / "bundle")
     before = read_info(bundle)
     make_colour_shop(tmp_path / "shop", products=16, photos=2)
@@ -77,11 +77,11 @@ def test_what_cant_be_measured(tmp_path: Path) -> None:
         calibrate(bundle, shop, split="all", shares={"same": 0.2, "similar": 0.5})
 
 
-@pytest.mark.parametrize("crop", alike.CROPS)
+@pytest.mark.parametrize("crop", calibration.CROPS)
 def test_photos_and_pictures_are_cut_as_they_will_be(
     tmp_path: Path, crop: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alike, "LEAST", 5)
+    monkeypatch.setattr(calibration, "LEAST", 5)
     put_tiny_detector(make_tiny_bundle(tmp_path / "bundle"))
     shop = make_colour_shop(tmp_path / "shop", products=16, photos=2)
     manifest = Manifest.from_records(

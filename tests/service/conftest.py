@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from helpers.small_shop import manifest
 from helpers.tiny_bundle import make_tiny_bundle
 from helpers.tiny_detector import put_tiny_detector
-from hemline.bundle import Alike, read_info, write_info
+from hemline.bundle import ScoreThresholds, read_info, write_info
 from hemline.catalog.catalog import Catalog
 from hemline.data.images import encode_jpeg
 from hemline.runtime.bundle import Bundle
@@ -31,7 +31,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("service")
     bundle = make_tiny_bundle(root / "bundle")
     put_tiny_detector(bundle)
-    alike = Alike(same=0.95, similar=0.5)
+    alike = ScoreThresholds(same=0.95, similar=0.5)
     write_info(bundle, read_info(bundle).model_copy(update={"alike": alike}))
     with Catalog.create(root / "shop", Bundle.open(bundle)) as catalog:
         catalog.add(manifest(root / "pictures", 12))

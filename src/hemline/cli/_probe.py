@@ -1,4 +1,4 @@
-"""``hemline evaluate --probe tags``: which tags can be seen on the pictures."""
+"""``hemline evaluate --probe tags``: which tags a linear probe finds on the pictures."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hemline.errors import UsageError
 from hemline.files import write_durable
 from hemline.types import Domain
 
-#: How many tags of each verdict a person is shown.
+#: How many tags of each verdict are printed.
 _SHOWN = 15
 
 
-def probe(
+def probe_tags(
     what: str,
     model: str,
     manifest: Path,
@@ -27,10 +27,10 @@ def probe(
     seed: int,
     threads: int | None,
 ) -> dict[str, Any]:
-    """Probes what ``--probe`` names; the report as JSON has it."""
+    """Probes what ``--probe`` names and writes the noise list; returns the report as JSON."""
     from hemline.data.manifest import Manifest
     from hemline.evaluation.model import open_encoder
-    from hemline.evaluation.probe import ProbeSettings, embed_pictures, noise_list, probe_pictures
+    from hemline.evaluation.probe import ProbeSettings, embed_images, noise_list, probe_images
 
     if what != "tags":
         raise UsageError(f"--probe looks for tags, not {what!r}")
@@ -41,19 +41,19 @@ def probe(
     side: Domain = "shop" if domain == "shop" else "street"
     settings = ProbeSettings(seed=seed)
     with natives_hushed(), progress(f"{encoder.name}, {side} pictures") as advance:
-        pictures = embed_pictures(
+        pictures = embed_images(
             encoder, rows, side, settings, boxes=boxes, cache=cache, advance=advance
         )
     with progress("probing names of tags") as advance:
-        result = probe_pictures(encoder, pictures, side, settings, boxes=boxes, advance=advance)
+        result = probe_images(encoder, pictures, side, settings, boxes=boxes, advance=advance)
     if noise is not None:
         write_durable(noise, noise_list(result))
         result["noise_list"] = str(noise)
     return result
 
 
-def tell_probe(result: Mapping[str, Any]) -> None:
-    """The verdicts for a person."""
+def print_probe(result: Mapping[str, Any]) -> None:
+    """Prints the verdicts."""
     settings = result["settings"]
     out(
         f"{result['model']} on {result['pictures']:,} {result['domain']} pictures of "

@@ -1,16 +1,19 @@
-"""``hemline data protocol``: what a protocol would ask, and the manifest that training may see."""
+"""``hemline data protocol``: a protocol's queries and gallery, and what training may see."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hemline.cli._choices import Crop, Several, Unmatched, WithinCategory, choices
 from hemline.cli._common import JsonOption, emit, out
 from hemline.errors import UsageError
+
+if TYPE_CHECKING:
+    from hemline.data.protocol import Protocol
 
 #: For the help, which must not import the registry; a test holds it to what is registered.
 PROTOCOL_NAMES = (
@@ -35,7 +38,7 @@ def protocol(
     several: Several = None,
     unmatched: Unmatched = None,
     fold: Annotated[int | None, typer.Option(help="Only this fold, from 0.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of every choice by lot.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = 0,
     share: Annotated[float, typer.Option(help="Of the products that holdout keeps out.")] = 0.2,
     train_out: Annotated[
         Path | None,
@@ -52,9 +55,8 @@ def protocol(
     from hemline.datasets import PROTOCOLS, build
 
     if list_protocols:
-        emit(
-            {"protocols": [_listed(name, PROTOCOLS[name]) for name in PROTOCOLS]}, json, _tell_list
-        )
+        listed = [_listed(name, PROTOCOLS[name]) for name in PROTOCOLS]
+        emit({"protocols": listed}, json, _print_list)
         return
     if manifest is None:
         raise UsageError("`hemline data protocol` needs MANIFEST; --list names the protocols")
@@ -66,24 +68,23 @@ def protocol(
         if parts[0].group is not None and parts[0].group.kind != "folds":
             kind = "parts; name one of them, as " + parts[0].name
         raise UsageError(f"{protocol} has {len(parts)} {kind}")
-    result: dict[str, Any] = {
-        "protocols": [
-            {
-                "protocol": part.choices,
-                "queries": len(part.queries),
-                "gallery": len(part.gallery),
-                "ladder": list(part.gallery_sizes),
-                "unmatched": part.unmatched,
-                "held_out": sorted(part.held_out),
-                "training_rows": len(part.training()),
-                "published": [entry._asdict() for entry in part.published],
-            }
-            for part in parts
-        ]
-    }
+    result: dict[str, Any] = {"protocols": [_built(part) for part in parts]}
     if train_out is not None:
         result["train_out"] = str(parts[0].training().write(train_out))
-    emit(result, json, _words)
+    emit(result, json, _print)
+
+
+def _built(part: Protocol) -> dict[str, Any]:
+    return {
+        "protocol": part.choices,
+        "queries": len(part.queries),
+        "gallery": len(part.gallery),
+        "ladder": list(part.gallery_sizes),
+        "unmatched": part.unmatched,
+        "held_out": sorted(part.held_out),
+        "training_rows": len(part.training()),
+        "published": [entry._asdict() for entry in part.published],
+    }
 
 
 def _listed(name: str, spec: Any) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def _listed(name: str, spec: Any) -> dict[str, Any]:
     }
 
 
-def _tell_list(result: Mapping[str, Any]) -> None:
+def _print_list(result: Mapping[str, Any]) -> None:
     for one in result["protocols"]:
         within = "within the category" if one["within_category"] else "all categories"
         out(
@@ -110,7 +111,7 @@ def _tell_list(result: Mapping[str, Any]) -> None:
         )
 
 
-def _words(result: Mapping[str, Any]) -> None:
+def _print(result: Mapping[str, Any]) -> None:
     for part in result["protocols"]:
         out(
             f"{part['protocol']['name']}: {part['queries']} queries, {part['gallery']} gallery "
@@ -119,7 +120,7 @@ def _words(result: Mapping[str, Any]) -> None:
         )
         if part["unmatched"]:
             out(f"  {part['unmatched']} queries have no match in the gallery")
-        for name, said in part["protocol"].items():
-            out(f"  {name}: {said}")
+        for name, choice in part["protocol"].items():
+            out(f"  {name}: {choice}")
     if "train_out" in result:
         out(f"written: {result['train_out']}")

@@ -14,13 +14,13 @@ from hemline.cli._common import JsonOption, emit, natives_hushed, out, progress
 def calibrate(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle's folder.")],
     manifest: Annotated[Path, typer.Argument(help="Street and shop rows.")],
-    photos: Annotated[int, typer.Option(min=10, help="Street photos to ask.")] = 400,
+    photos: Annotated[int, typer.Option(min=10, help="Street photos to search with.")] = 400,
     crop: Annotated[
         str,
         typer.Option(
-            help="As it will be searched. none: whole pictures; query: photos cut to their box; "
-            "box: both sides; detected-query: photos cut to what the detector finds, as the page "
-            "does."
+            help="As the bundle will be used. none: whole pictures; query: photos cropped to their "
+            "box; box: both sides; detected-query: photos cropped to the detected garment, as the "
+            "page does."
         ),
     ] = "none",
     split: Annotated[
@@ -32,10 +32,10 @@ def calibrate(
     ] = 0.3,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure from which score on a hit is the same product, and from which a similar one.
+    """Measure the least score of a hit that is the same product, and of a similar one.
 
     The thresholds are written into the bundle; its fingerprint stays, so its catalogues do too. A
-    catalogue has its own copy of the bundle: name CATALOG/bundle to mark that one.
+    catalogue has its own copy of the bundle: name CATALOG/bundle to calibrate that one.
 
     Example: hemline calibrate my-bundle validation --split all
     """
@@ -44,24 +44,23 @@ def calibrate(
     from hemline.evaluation.calibrate import record
     from hemline.runtime.bundle import Bundle
 
-    shares = {"same": same, "similar": similar}
-    with natives_hushed(), progress("asking photos") as advance:
+    with natives_hushed(), progress("searching with photos") as advance:
         found = measure(
             Bundle.open(bundle),
             Manifest.read(manifest),
             photos=photos,
             crop=crop,
             split=split,
-            shares=shares,
+            shares={"same": same, "similar": similar},
             advance=advance,
         )
     record(bundle, found)
-    emit({"bundle": str(bundle), **found.model_dump()}, as_json, _tell)
+    emit({"bundle": str(bundle), **found.model_dump()}, as_json, _print)
 
 
-def _tell(result: Mapping[str, Any]) -> None:
+def _print(result: Mapping[str, Any]) -> None:
+    data = result["data"]
     for name in ("same", "similar"):
-        data = result["data"]
         out(
             f"{name:8} from {result[name]:.4f}: {result['precision'][name]:.3f} of "
             f"{data[f'hits_{name}']} hits are right, {data[f'recall_{name}']:.3f} of the right ones"

@@ -2,71 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hemline.cli._choices import Crop, Several, Unmatched, WithinCategory, choices
 from hemline.cli._common import JsonOption, emit, natives_hushed, out, progress, say, to_json
-from hemline.cli._probe import probe as run_probe
-from hemline.cli._probe import tell_probe
+from hemline.cli._probe import print_probe, probe_tags
 from hemline.cli._protocol import PROTOCOL_NAMES
 from hemline.errors import UsageError
 from hemline.files import write_durable
 
+if TYPE_CHECKING:
+    from hemline.data.protocol import Protocol
+    from hemline.evaluation.run import EvaluationResult
+
+Model = Annotated[
+    str, typer.Argument(help="A run's folder, a bundle's folder, or the name of a shipped bundle.")
+]
+Rows = Annotated[Path, typer.Argument(help="The queries and the gallery.")]
+Name = Annotated[
+    str, typer.Option(help=f"{PROTOCOL_NAMES}. `hemline data protocol --list` explains them.")
+]
+Fold = Annotated[int | None, typer.Option(help="Only this fold, from 0.")]
+Against = Annotated[
+    list[str] | None,
+    typer.Option(help="Another model on the same queries: the paired difference. May be repeated."),
+]
+Rerank = Annotated[bool, typer.Option("--rerank/--no-rerank", help="Re-rank where the model does.")]
+Slices = Annotated[
+    list[str] | None, typer.Option(help="Recall by a column of the manifest. May be repeated.")
+]
+Errors = Annotated[Path | None, typer.Option(help="Write the failures as a sheet: .png or .html.")]
+Cache = Annotated[
+    Path | None, typer.Option(help="Keep the embeddings there; a second run reads them.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Of the bootstrap and of holdout's choice.")]
+Share = Annotated[float, typer.Option(help="Of the products that holdout keeps out.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads of one run.")]
+Probe = Annotated[
+    str, typer.Option(help="tags: no search, but which tags a linear probe finds on the pictures.")
+]
+ProbeOn = Annotated[str, typer.Option(help="The pictures to probe: shop or street.")]
+Noise = Annotated[
+    Path | None,
+    typer.Option(help="With --probe tags: write the tags not found, for data tags --drop."),
+]
+Output = Annotated[
+    Path | None, typer.Option("-o", "--output", help="Write the JSON to a file too.")
+]
+
 
 def evaluate(
-    model: Annotated[
-        str,
-        typer.Argument(help="A run's folder, a bundle's folder, or the name of a shipped bundle."),
-    ],
-    manifest: Annotated[Path, typer.Argument(help="Whose photos ask and whose pictures answer.")],
-    protocol: Annotated[
-        str, typer.Option(help=f"{PROTOCOL_NAMES}. `hemline data protocol --list` explains them.")
-    ] = "default",
-    fold: Annotated[int | None, typer.Option(help="Only this fold, from 0.")] = None,
-    against: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Another model, asked the same queries: the paired difference. May be repeated."
-        ),
-    ] = None,
+    model: Model,
+    manifest: Rows,
+    protocol: Name = "default",
+    fold: Fold = None,
+    against: Against = None,
     crop: Crop = None,
     within_category: WithinCategory = None,
     several: Several = None,
     unmatched: Unmatched = None,
-    rerank: Annotated[
-        bool, typer.Option("--rerank/--no-rerank", help="Re-rank where the model does.")
-    ] = True,
-    slices: Annotated[
-        list[str] | None,
-        typer.Option(help="Recall by a column of the manifest too; may be given several times."),
-    ] = None,
-    errors: Annotated[
-        Path | None, typer.Option(help="Write the failures as a sheet: .png or .html.")
-    ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Keep the embeddings there; a second run reads them.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap and of holdout's choice.")] = 0,
-    share: Annotated[float, typer.Option(help="Of the products that holdout keeps out.")] = 0.2,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of one run.")] = None,
-    probe: Annotated[
-        str,
-        typer.Option(help="tags: no search, but which tags can be seen on the pictures."),
-    ] = "",
-    probe_on: Annotated[str, typer.Option(help="The pictures to probe: shop or street.")] = "shop",
-    noise: Annotated[
-        Path | None,
-        typer.Option(
-            help="With --probe tags: write those that can't be seen, for data tags --drop."
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Write the JSON to a file too.")
-    ] = None,
+    rerank: Rerank = True,
+    slices: Slices = None,
+    errors: Errors = None,
+    cache: Cache = None,
+    seed: Seed = 0,
+    share: Share = 0.2,
+    threads: Threads = None,
+    probe: Probe = "",
+    probe_on: ProbeOn = "shop",
+    noise: Noise = None,
+    output: Output = None,
     json: JsonOption = False,
 ) -> None:
     """Measure a model: recall, mean reciprocal rank, mAP and NDCG with their intervals.
@@ -80,31 +89,44 @@ def evaluate(
                 "--probe tags stands alone or with --probe-on, --noise, --crop, --cache, --seed, "
                 "--threads and -o; --noise needs it"
             )
-        boxes = crop == "box"
-        seen = run_probe(
-            probe, model, manifest, probe_on, noise, boxes=boxes, cache=cache, seed=seed,
+        result = probe_tags(
+            probe, model, manifest, probe_on, noise, boxes=crop == "box", cache=cache, seed=seed,
             threads=threads,
         )  # fmt: skip
-        if output is not None:
-            _write_json(seen, output)
-        emit(seen, json, tell_probe)
+        _finish(result, output, json, print_probe)
         return
     from hemline.data.manifest import Manifest
     from hemline.datasets import build
-    from hemline.evaluation.model import open_encoder
-    from hemline.evaluation.report import by_column, compare, report
-    from hemline.evaluation.run import EvaluationResult
-    from hemline.evaluation.run import evaluate as measure
-    from hemline.views.report_table import table
 
-    if errors is not None and errors.suffix.lower() not in (".png", ".html"):
-        raise UsageError(f"--errors writes .png or .html, not {errors.name!r}")
     rows = Manifest.read(manifest)
     chosen = choices(crop, within_category, several, unmatched, fold, share, seed)
     parts = build(protocol, rows, chosen)
     columns = tuple(dict.fromkeys([*(slices or ()), *parts[0].slices]))
     for column in columns:
         rows.column(column)  # an unknown one fails before the work, not after
+    result = _measure(
+        [model, *(against or ())], parts, columns, rerank, cache, threads, seed, errors
+    )
+    _finish(result, output, json, _print)
+
+
+def _measure(
+    models: Sequence[str],
+    parts: Sequence[Protocol],
+    columns: Sequence[str],
+    rerank: bool,
+    cache: Path | None,
+    threads: int | None,
+    seed: int,
+    errors: Path | None,
+) -> dict[str, Any]:
+    """The report of the first model; the others under ``against``."""
+    from hemline.evaluation.model import open_encoder
+    from hemline.evaluation.report import by_column, compare, report
+    from hemline.evaluation.run import evaluate as measure
+
+    if errors is not None and errors.suffix.lower() not in (".png", ".html"):
+        raise UsageError(f"--errors writes .png or .html, not {errors.name!r}")
 
     def run(name: str) -> list[EvaluationResult]:
         encoder = open_encoder(name, threads)
@@ -115,34 +137,45 @@ def evaluate(
         return found
 
     with natives_hushed():
-        ours = run(model)
+        ours = run(models[0])
         result = report(ours, seed=seed)
-        if against:
-            result["against"] = [compare(ours, run(other), seed=seed) for other in against]
+        if len(models) > 1:
+            result["against"] = [compare(ours, run(other), seed=seed) for other in models[1:]]
     if columns:
         result["slices"] = {column: by_column(ours, column) for column in columns}
     if errors is not None:
         _write_errors(ours, errors)
         result["errors"] = str(errors)
-    if output is not None:
-        _write_json(result, output)
-    emit(result, json, lambda r: table(r, out))
+    return result
 
 
-def _write_errors(outcomes: list[Any], path: Path) -> None:
+def _write_errors(results: Sequence[EvaluationResult], path: Path) -> None:
     from hemline.views.failures import failures
     from hemline.views.sheet import write_page, write_sheet
 
-    rows = failures(outcomes)
+    rows = failures(results)
     if not rows:
         say("no failure to show")
     write: Callable[..., None] = write_sheet if path.suffix.lower() == ".png" else write_page
-    write(path, rows, title=f"{outcomes[0].model}: photos whose product was not first")
+    write(path, rows, title=f"{results[0].model}: photos whose product was not first")
     say(f"{len(rows)} failures: {path}")
 
 
-def _write_json(result: Mapping[str, Any], path: Path) -> None:
-    write_durable(path, to_json(result, indent=2) + "\n")
+def _finish(
+    result: Mapping[str, Any],
+    output: Path | None,
+    json: bool,
+    words: Callable[[Mapping[str, Any]], None],
+) -> None:
+    if output is not None:
+        write_durable(output, to_json(result, indent=2) + "\n")
+    emit(result, json, words)
+
+
+def _print(result: Mapping[str, Any]) -> None:
+    from hemline.views.report_table import table
+
+    table(result, out)
 
 
 COMMANDS: Mapping[str, Callable[..., Any]] = {"evaluate": evaluate}

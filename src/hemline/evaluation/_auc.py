@@ -1,7 +1,7 @@
-"""Area under the ROC curve within folds, its bootstrap over products, and average precision.
+"""Area under the ROC curve and average precision within folds, and the area's bootstrap.
 
 Pairs are compared within a fold only: scores of different folds come from different classifiers,
-and pooling them biases the area of a tag that nothing shows below one half.
+and pooling them biases the area of a tag that nothing predicts below one half.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy.typing as npt
 from hemline.ranking.metrics import average_precision
 
 Floats = npt.NDArray[np.float64]
-#: Weights held at once.
+#: Most weights in memory at once.
 _CELLS = 8_000_000
 
 
 class FoldedArea:
-    """The area for one tag: scores (N,), labels (N,) bool and folds (N,) of its products."""
+    """The area of one tag, from scores (N,), labels (N,) bool and folds (N,) of N items."""
 
     def __init__(self, scores: Floats, labels: npt.NDArray[np.bool_], folds: npt.NDArray[np.int64]):
         self.size = len(scores)
@@ -41,11 +41,11 @@ class FoldedArea:
             )
 
     def value(self) -> float:
-        """The share (0-1) of pairs in the right order; a tie is half right. NaN: no pair."""
+        """Share (0-1) of pairs in the right order, a tie counting half; NaN without pairs."""
         return float(self.weighted(np.ones((1, self.size)))[0])
 
     def weighted(self, weights: Floats) -> Floats:
-        """(B,): the area for each of the weightings (B, N) of the products."""
+        """The area (B,) for each of B weightings (B, N) of the items."""
         right = np.zeros(len(weights))
         pairs = np.zeros(len(weights))
         for order, truth, below, upto in self.parts:
@@ -59,7 +59,7 @@ class FoldedArea:
             return np.where(pairs > 0, right / pairs, np.nan)
 
     def interval(self, draws: int, level: float, rng: np.random.Generator) -> tuple[float, float]:
-        """Percentiles of the area over resampled products."""
+        """Percentiles of the area over resampled items."""
         found = []
         step = max(1, _CELLS // max(1, self.size))
         chances = np.full(self.size, 1.0 / self.size)
@@ -71,7 +71,7 @@ class FoldedArea:
         return float(low), float(high)
 
     def chance_spread(self) -> float:
-        """Standard deviation of the area where scores say nothing (Mann and Whitney, 1947)."""
+        """Standard deviation of the area of random scores (Mann and Whitney, 1947)."""
         variance, pairs = 0.0, 0
         for _, truth, _, _ in self.parts:
             ones, zeros = int(truth.sum()), int((~truth).sum())

@@ -1,4 +1,4 @@
-"""A linear classifier of many tags at once: ridge regression on 0/1, its strength chosen by itself.
+"""A linear classifier of many tags at once: ridge regression on 0/1 with a chosen penalty.
 
 Least squares on class indicators gives the direction of linear discriminant analysis (Hastie,
 Tibshirani, Friedman, *The Elements of Statistical Learning*, 2nd ed., §4.2-4.3); the leave-one-out
@@ -13,12 +13,12 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-#: Ridges as multiples of the mean squared singular value.
+#: Penalties, as multiples of the mean squared singular value.
 RIDGES = (0.01, 0.1, 1.0, 10.0, 100.0)
 
 
 class Ridge:
-    """Fitted to training pictures X (N, D); scores other pictures for any labels of the N."""
+    """Ridge regression on training samples X (N, D), for any labels of the N."""
 
     def __init__(self, x: npt.ArrayLike) -> None:
         x = np.asarray(x, np.float64)
@@ -27,8 +27,8 @@ class Ridge:
         self.scale = float(np.mean(self.s**2)) if len(self.s) else 1.0
 
     def weights(self, y: npt.ArrayLike) -> Floats:
-        """(D, T): for labels y (N, T) the weights of the ridge with the least leave-one-out error
-        of each column."""
+        """Weights (D, T) for labels y (N, T), each column by the penalty with its least
+        leave-one-out error."""
         y = np.asarray(y, np.float64)
         centred = y - y.mean(0)
         inner = self.u.T @ centred  # (R, T)
@@ -47,17 +47,17 @@ class Ridge:
         return np.asarray(self.vt.T @ chosen)
 
     def score(self, y: npt.ArrayLike, x: npt.ArrayLike) -> Floats:
-        """(M, T): how much pictures x (M, D) look like those whose labels in y (N, T) are 1."""
+        """Scores (M, T) of samples x (M, D) for labels y (N, T) of the training samples."""
         return np.asarray((np.asarray(x, np.float64) - self.mean) @ self.weights(y))
 
 
 def _decompose(x: Floats) -> tuple[Floats, Floats, Floats]:
-    """U (N, R), s (R,), V^T (R, D) of x (N, D), without the directions that x hasn't."""
+    """U (N, R), s (R,), V^T (R, D) of x (N, D), without directions of zero variance."""
     if len(x) <= 2 * x.shape[1]:
         u, s, vt = np.linalg.svd(x, full_matrices=False)
         kept = s > 1e-9 * max(float(s.max(initial=0.0)), 1e-300)
         return u[:, kept], s[kept], vt[kept]
-    # Many more pictures than dimensions: by x^T x, whose size doesn't grow with them.
+    # Many more samples than dimensions: by x^T x, whose size doesn't grow with them.
     squares, vectors = np.linalg.eigh(x.T @ x)
     kept = squares > 1e-12 * max(float(squares.max(initial=0.0)), 1e-300)
     s = np.sqrt(squares[kept])

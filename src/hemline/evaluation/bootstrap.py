@@ -1,6 +1,6 @@
-"""Intervals for shares over queries: the bootstrap resamples **products**, not photos.
+"""Bootstrap intervals for means over queries: **items** are resampled, not photos.
 
-Photos of one product succeed and fail together, so resampling photos would promise too narrow an
+Photos of one item succeed and fail together, so resampling photos would give too narrow an
 interval. Source: A. C. Davison, D. V. Hinkley, "Bootstrap Methods and their Application",
 Cambridge 1997, §3.8 (resampling clusters); percentile intervals, §5.3.
 """
@@ -17,7 +17,7 @@ from hemline.errors import UsageError
 
 
 class Interval(NamedTuple):
-    """A figure and the interval that holds it with the stated confidence."""
+    """A mean with its confidence interval."""
 
     value: float
     low: float
@@ -35,14 +35,14 @@ def cluster_interval(
     """Mean of ``values`` (Q,) with its percentile interval over resampled clusters.
 
     Args:
-        values: (Q,) of each query (a hit, a reciprocal rank, a difference of two models).
-        clusters: (Q,) the product of each query.
+        values: (Q,) one for each query (a hit, a reciprocal rank, a difference of two models).
+        clusters: (Q,) the item of each query.
         level: confidence, 0-1.
-        draws: how many resamples.
+        draws: number of resamples.
         seed: the same seed gives the same interval.
 
     Raises:
-        UsageError: no query, or not one cluster a query.
+        UsageError: no query, or not one cluster for each.
     """
     numbers = np.asarray(values, np.float64)
     if len(numbers) == 0 or len(numbers) != len(clusters):
@@ -73,7 +73,7 @@ def paired_difference(
 ) -> Interval:
     """Mean of ours - theirs over the **same** queries in the same order, with its interval.
 
-    An interval that doesn't hold 0 is a difference that these products bear out.
+    An interval without 0 is a significant difference over these items.
     """
     a, b = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
     if a.shape != b.shape:

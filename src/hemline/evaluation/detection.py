@@ -1,11 +1,12 @@
-"""Average precision of a detector: how well boxes and scores find what is marked on the pictures.
+"""COCO average precision of a garment detector, with intervals over images.
 
-The measure is COCO's (Lin et al., 2014, and its `cocoeval`): detections of all pictures in one
-order by score; each takes the free truth of its picture that it overlaps most, from the overlap on
-that is asked for; precision made falling; its mean at 101 recalls. `MEAN` averages over the
-overlaps 0.5, 0.55 ... 0.95. Regions to ignore hold any number of detections, none of which counts:
-one belongs to a region when the share asked for of *its own* area lies within, unless a truth took
-it.
+Source: T.-Y. Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014, and its
+``cocoeval``; the tests compare with pycocotools. All detections are ordered by score; each takes
+the free ground truth of its image that it overlaps most, if by the threshold or more; precision is
+made falling and averaged at 101 recalls. `MEAN` averages over the thresholds 0.5, 0.55 ... 0.95.
+
+Regions to ignore are COCO's crowds: a detection that took no ground truth and lies within one by
+the threshold's share of *its own* area doesn't count, neither as right nor as wrong.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemline.data.boxes import overlaps
-from hemline.data.garments import Garment, group_of, kind_of
+from hemline.data.garments import Garment
 from hemline.errors import UsageError
 from hemline.evaluation.bootstrap import Interval
 from hemline.types import Box, Detection
@@ -26,32 +27,32 @@ from hemline.types import Box, Detection
 __all__ = [
     "MEAN",
     "THRESHOLDS",
-    "Precision",
-    "Truth",
-    "average_precision",
-    "by_class",
+    "AveragePrecision",
+    "GroundTruth",
+    "by_category",
+    "coco_average_precision",
     "covers",
-    "overlaps",
-    "truths_of",
+    "ground_truth",
 ]
 
-#: Overlaps (intersection over union) that `ap` averages over.
+#: Overlaps (intersection over union) that the mean averages over.
 THRESHOLDS: tuple[float, ...] = tuple(round(0.5 + 0.05 * k, 2) for k in range(10))
-#: The name of that average.
+#: The name of that mean.
 MEAN = "0.5:0.95"
-#: Detections of a picture that count, the best first.
-MOST = 100
+#: Detections of an image that count, the best first.
+MAX_DETECTIONS = 100
 _RECALLS = np.linspace(0.0, 1.0, 101)
-#: A garment of which less is seen, or less lies within the frame, is a region to ignore ...
-SEEN, INSIDE = 0.3, 0.25
-#: ... and so is one whose shorter side is less than this share of the picture's longer one.
+#: A garment of which less is visible, or less lies within the frame, is a region to ignore ...
+VISIBLE, INSIDE = 0.3, 0.25
+#: ... and so is one whose shorter side is less than this share of the image's longer one.
 SMALL = 0.04
 
 Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 
-class Truth(NamedTuple):
-    """A garment that is marked on a picture, or a region to ignore."""
+class GroundTruth(NamedTuple):
+    """An annotated garment, or a region to ignore."""
 
     box: Box
     category: str
@@ -59,17 +60,17 @@ class Truth(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Precision:
-    """What `average_precision` found.
+class AveragePrecision:
+    """What `coco_average_precision` measures.
 
     Attributes:
-        ap: overlap → average precision, 0-1; NaN where nothing is to be found.
-        mean: over `THRESHOLDS` (or those asked for).
-        recall: overlap → the share of truths that any detection found.
-        truths: how many are to be found.
-        detections: how many were made and not ignored at the first overlap.
-        interval: of ``mean`` and of each overlap, by name ("0.5", ..., "0.5:0.95"), at 95 %, over
-            pictures; empty unless asked for.
+        ap: threshold → average precision, 0-1; NaN without ground truth.
+        mean: of ``ap`` over the thresholds.
+        recall: threshold → share (0-1) of the ground truth that any detection found.
+        truths: number of garments that don't count as ignored.
+        detections: number of detections not ignored at the first threshold.
+        interval: of each threshold and of ``mean``, by name ("0.5", ..., "0.5:0.95"), at 95 %, over
+            images; empty without resamples.
     """
 
     ap: dict[float, float]
@@ -80,24 +81,29 @@ class Precision:
     interval: dict[str, Interval]
 
 
-class _Scored(NamedTuple):
-    """All detections, best first: scores (N,), their picture (N,), what became of them (T, N)."""
+class _Matched(NamedTuple):
+    """All N detections, best score first.
 
-    scores: Floats
-    pictures: npt.NDArray[np.int64]
-    right: npt.NDArray[np.bool_]
-    counted: npt.NDArray[np.bool_]
+    Attributes:
+        images: (N,) image of each.
+        right, counted: (T, N) whether it took a ground truth; whether it isn't ignored.
+        truths: (P,) number of garments on each image.
+    """
+
+    images: npt.NDArray[np.int64]
+    right: Mask
+    counted: Mask
     truths: npt.NDArray[np.int64]
 
 
-def truths_of(garments: Iterable[Garment], width: int, height: int) -> tuple[Truth, ...]:
-    """The garments of a picture of so many pixels; what can hardly be seen is to be ignored."""
+def ground_truth(garments: Iterable[Garment], width: int, height: int) -> tuple[GroundTruth, ...]:
+    """The garments of an image of so many pixels; those that are hardly visible are ignored."""
     small = SMALL * max(width, height)
     return tuple(
-        Truth(
+        GroundTruth(
             garment.box,
             garment.category,
-            garment.visible < SEEN
+            garment.visible < VISIBLE
             or garment.inside < INSIDE
             or min(garment.box.width, garment.box.height) < small,
         )
@@ -113,121 +119,117 @@ def covers(found: Box, garment: Box, *, share: float = 0.9, waste: float = 0.5) 
     return inside >= share and filled >= 1.0 - waste
 
 
-def average_precision(
+def coco_average_precision(
     detections: Sequence[Sequence[Detection]],
-    truths: Sequence[Sequence[Truth]],
+    truths: Sequence[Sequence[GroundTruth]],
     *,
     thresholds: Sequence[float] = THRESHOLDS,
-    word: Callable[[str], str] | None = None,
+    category_of: Callable[[str], str] | None = None,
     only: str | None = None,
     resamples: int = 0,
     seed: int = 0,
-) -> Precision:
-    """Average precision over pictures.
+) -> AveragePrecision:
+    """COCO's average precision over P images.
 
     Args:
-        detections: of each picture (P,), in any order; the `MOST` best of each count.
-        truths: of each picture (P,).
-        thresholds: the overlaps (intersection over union) from which a detection is right.
-        word: a category to what it is compared by: `group_of`, `kind_of`; None compares boxes alone
-            and no category (class-agnostic).
-        only: count only detections and truths with this word.
-        resamples: of the pictures, for intervals; 0 for none.
+        detections: of each image, in any order; its `MAX_DETECTIONS` best count.
+        truths: of each image.
+        thresholds: the T overlaps (intersection over union) from which a detection is right.
+        category_of: maps a category to the one that is compared (`group_of`, `kind_of`); None
+            ignores categories (class-agnostic).
+        only: count only this mapped category.
+        resamples: of the images, for the intervals; 0 for none.
         seed: of the resampling.
 
     Raises:
-        UsageError: not one list of truths for each picture, or an overlap out of (0, 1].
+        UsageError: not one list of truths for each image, or a threshold out of (0, 1].
     """
     if len(detections) != len(truths):
         raise UsageError(f"{len(detections)} pictures of detections, {len(truths)} of truths")
     levels = tuple(thresholds)
     if not levels or not all(0 < level <= 1 for level in levels):
         raise UsageError(f"overlaps are above 0 and at most 1, not {levels}")
-    table = _scored(detections, truths, levels, word, only)
-    here = np.ones(len(truths), np.int64)
-    ap, recall = _precision(table, here)
-    mean = float(ap.mean()) if len(ap) else float("nan")
-    return Precision(
+    matched = _match(detections, truths, levels, category_of, only)
+    ap, recall = _precision(matched, np.ones(len(truths), np.int64))
+    return AveragePrecision(
         ap=dict(zip(levels, ap.tolist(), strict=True)),
-        mean=mean,
+        mean=float(ap.mean()),
         recall=dict(zip(levels, recall.tolist(), strict=True)),
-        truths=int(table.truths.sum()),
-        detections=int(table.counted[0].sum()),
-        interval=_intervals(table, levels, ap, resamples, seed) if resamples else {},
+        truths=int(matched.truths.sum()),
+        detections=int(matched.counted[0].sum()),
+        interval=_intervals(matched, levels, ap, resamples, seed) if resamples else {},
     )
 
 
-def by_class(
+def by_category(
     detections: Sequence[Sequence[Detection]],
-    truths: Sequence[Sequence[Truth]],
-    word: Callable[[str], str],
+    truths: Sequence[Sequence[GroundTruth]],
+    category_of: Callable[[str], str],
     *,
     thresholds: Sequence[float] = THRESHOLDS,
-) -> dict[str, Precision]:
-    """`average_precision` of each word that any truth has, by word."""
-    words = sorted({word(t.category) for own in truths for t in own if not t.ignore})
+) -> dict[str, AveragePrecision]:
+    """`coco_average_precision` of each mapped category of the ground truth."""
+    names = sorted({category_of(t.category) for own in truths for t in own if not t.ignore})
     return {
-        name: average_precision(detections, truths, thresholds=thresholds, word=word, only=name)
-        for name in words
+        name: coco_average_precision(
+            detections, truths, thresholds=thresholds, category_of=category_of, only=name
+        )
+        for name in names
     }
 
 
-def _scored(
+def _match(
     detections: Sequence[Sequence[Detection]],
-    truths: Sequence[Sequence[Truth]],
+    truths: Sequence[Sequence[GroundTruth]],
     levels: tuple[float, ...],
-    word: Callable[[str], str] | None,
+    category_of: Callable[[str], str] | None,
     only: str | None,
-) -> _Scored:
-    say = word or (lambda category: "")
+) -> _Matched:
+    mapped = category_of or (lambda category: "")
     scores: list[float] = []
-    pictures: list[int] = []
-    right: list[npt.NDArray[np.bool_]] = []
-    counted: list[npt.NDArray[np.bool_]] = []
-    wanted = np.zeros(len(truths), np.int64)
+    images: list[int] = []
+    right: list[Mask] = [np.zeros((len(levels), 0), bool)]
+    counted: list[Mask] = [np.zeros((len(levels), 0), bool)]
+    totals = np.zeros(len(truths), np.int64)
     for place, (found, marked) in enumerate(zip(detections, truths, strict=True)):
-        named = [(d, say(d.category)) for d in found]
-        goal = [(t, say(t.category)) for t in marked]
+        named = [(d, mapped(d.category)) for d in found]
+        goal = [(t, mapped(t.category)) for t in marked]
         if only is not None:
             named = [pair for pair in named if pair[1] == only]
             goal = [pair for pair in goal if pair[1] == only]
-        named = sorted(named, key=lambda pair: -pair[0].score)[:MOST]
-        wanted[place] = sum(not t.ignore for t, _ in goal)
-        good, ignored = _matched(named, goal, levels)
+        named = sorted(named, key=lambda pair: -pair[0].score)[:MAX_DETECTIONS]
+        totals[place] = sum(not t.ignore for t, _ in goal)
+        good, ignored = _match_image(named, goal, levels)
         scores += [d.score for d, _ in named]
-        pictures += [place] * len(named)
+        images += [place] * len(named)
         right.append(good)
         counted.append(~ignored)
     order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
-    empty = np.zeros((len(levels), 0), bool)
-    return _Scored(
-        np.asarray(scores, np.float64)[order],
-        np.asarray(pictures, np.int64)[order],
-        np.concatenate([empty, *right], axis=1)[:, order],
-        np.concatenate([empty, *counted], axis=1)[:, order],
-        wanted,
+    return _Matched(
+        np.asarray(images, np.int64)[order],
+        np.concatenate(right, axis=1)[:, order],
+        np.concatenate(counted, axis=1)[:, order],
+        totals,
     )
 
 
-def _matched(
+def _match_image(
     found: Sequence[tuple[Detection, str]],
-    marked: Sequence[tuple[Truth, str]],
+    marked: Sequence[tuple[GroundTruth, str]],
     levels: tuple[float, ...],
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """For one picture, (T, N) each: whether a detection found a truth; whether it is ignored."""
-    real = [(t, name) for t, name in marked if not t.ignore]
-    void = [(t, name) for t, name in marked if t.ignore]
+) -> tuple[Mask, Mask]:
+    """For one image, (T, N) each: whether a detection took a truth; whether it is ignored."""
+    real = [pair for pair in marked if not pair[0].ignore]
+    void = [pair for pair in marked if pair[0].ignore]
     boxes = [d.box for d, _ in found]
-    names = np.array([name for _, name in found], dtype=object)
+    names = np.array([name for _, name in found], dtype=np.str_)
 
-    def alike(others: Sequence[tuple[Truth, str]]) -> npt.NDArray[np.bool_]:
-        same: npt.NDArray[np.bool_] = names[:, None] == np.array(
-            [name for _, name in others], dtype=object
-        )
-        return same.reshape(len(found), len(others)).astype(bool)
+    def shared(others: Sequence[tuple[GroundTruth, str]], own: bool) -> Floats:
+        """(N, M) overlaps, -1 between different categories."""
+        same = names[:, None] == np.array([name for _, name in others], dtype=np.str_)
+        return np.where(same, overlaps(boxes, [t.box for t, _ in others], own=own), -1.0)
 
-    near = np.where(alike(real), overlaps(boxes, [t.box for t, _ in real]), -1.0)
-    within = np.where(alike(void), overlaps(boxes, [t.box for t, _ in void], own=True), -1.0)
+    near, within = shared(real, own=False), shared(void, own=True)
     good = np.zeros((len(levels), len(found)), bool)
     ignored = np.zeros_like(good)
     for row, level in enumerate(levels):
@@ -243,13 +245,13 @@ def _matched(
     return good, ignored
 
 
-def _precision(table: _Scored, weight: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Average precision and recall (T,) where each picture counts ``weight`` (P,) times."""
+def _precision(table: _Matched, weight: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Average precision and recall (T,) where each image counts ``weight`` (P,) times."""
     total = int((table.truths * weight).sum())
     levels = len(table.right)
     if total == 0:
         return np.full(levels, np.nan), np.full(levels, np.nan)
-    times = weight[table.pictures]
+    times = weight[table.images]
     ap, recall = np.zeros(levels), np.zeros(levels)
     for row in range(levels):
         hit = np.cumsum(times * table.right[row])
@@ -266,7 +268,7 @@ def _precision(table: _Scored, weight: npt.NDArray[np.int64]) -> tuple[Floats, F
 
 
 def _intervals(
-    table: _Scored, levels: tuple[float, ...], ap: Floats, resamples: int, seed: int
+    table: _Matched, levels: tuple[float, ...], ap: Floats, resamples: int, seed: int
 ) -> dict[str, Interval]:
     rng = np.random.default_rng(seed)
     count = len(table.truths)
@@ -281,7 +283,3 @@ def _intervals(
         name: Interval(float(value), *(float(v) for v in np.nanquantile(column, (0.025, 0.975))))
         for name, (value, column) in columns.items()
     }
-
-
-#: Words to compare by, for `average_precision`.
-WORDS: dict[str, Callable[[str], str]] = {"group": group_of, "class": kind_of}

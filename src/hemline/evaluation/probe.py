@@ -1,18 +1,18 @@
-"""Which tags can be *seen*: a linear probe of each tag on a model's embeddings of the pictures.
+"""Linear probe of tags: which tags a classifier finds on a model's embeddings of the images.
 
 The YNet paper (Ji et al., ACM MM 2017) takes tags that shops wrote and expects better results
 without the noisy ones. A tag is **seen** where a linear classifier finds it, better than chance,
-on products that it wasn't fitted to. It is **noise** where the area under its curve is no better
-than chance and surely below `ProbeSettings.worth`; **too rare** where too few products have it to
-say either. One sample is one product: the mean of its pictures' embeddings. A product's other
-values of the same name are the counter-examples: what a shop doesn't say is no "no".
+on items that it wasn't fitted to. It is **noise** where the area under its ROC curve is no better
+than chance and surely below `ProbeSettings.worth`; **too rare** where too few items have it to say
+either. One sample is one item: the mean of its images' embeddings. The negatives of a tag are items
+with another value of the same name, for a tag that a shop left out may still apply.
 
-Pictures are embedded **without their tags**: a model that looks where tags point would otherwise
-be told what it is asked. Products are parted in folds; pairs are compared within a fold.
+Images are embedded **without their tags**: a model that attends by tags would otherwise be given
+the answer. Items are split into folds; scores are compared within a fold only.
 
 Many tags are tested at once, so some would look seen by luck. A tag's p-value comes from its area's
-distance from that of shuffled tags, the classifier fitted anew to each shuffle; the procedure of
-Benjamini and Hochberg (1995) then bounds the expected share of false ones among the seen.
+distance from the areas of shuffled tags, the classifier fitted anew to each shuffle; the procedure
+of Benjamini and Hochberg (1995) then bounds the expected share of false ones among the seen.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ class ProbeSettings:
     """How tags are probed.
 
     Attributes:
-        folds: parts of the products; each is scored by a classifier fitted to the others.
-        most: products that are probed; of more, so many by lot.
-        least: products that must have a tag, and as many that have another value of its name.
+        folds: of the items; each is scored by a classifier fitted to the others.
+        most: the largest number of items; of more, this many are drawn at random.
+        least: how many items must have a tag, and how many another value of its name.
         level: of the interval, 0-1.
-        worth: the area that a tag worth having would reach; noise is surely below it.
-        false_share: the expected share of false ones among the tags called seen, at most.
-        draws: resamples of the products for the interval.
+        worth: the area that a useful tag reaches; noise is surely below it.
+        false_share: largest expected share of false ones among the tags called seen.
+        draws: resamples of the items for the interval.
         shuffles: of the tags, for the level of chance.
         seed: the same seed gives the same verdicts.
     """
@@ -67,11 +67,13 @@ class ProbeSettings:
 
 
 class TagVerdict(NamedTuple):
-    """What the probe says of one tag; figures are NaN under the least count.
+    """The probe's verdict on one tag; figures are NaN below the least count.
 
-    ``items`` have the tag, ``others`` are compared with them; ``auc`` with its interval ``low`` to
-    ``high``; ``average_precision`` beside its chance, ``share``; ``p`` and the same, corrected for
-    the number of tags, ``q``.
+    Attributes:
+        items, others: how many items have the tag, and how many are compared with them.
+        auc, low, high: area under the ROC curve and its interval.
+        average_precision, share: and its level of chance.
+        p, q: p-value, and the same corrected for the number of tags.
     """
 
     tag: str
@@ -87,10 +89,14 @@ class TagVerdict(NamedTuple):
     q: float
 
 
-class Pictures(NamedTuple):
-    """Embeddings (N, D) of pictures, with the product and the tags of each; how many were left out.
+class EmbeddedImages(NamedTuple):
+    """Embeddings of the images to probe.
 
-    ``skipped`` can't be read; ``items_in_all`` is how many products there are to choose from.
+    Attributes:
+        vectors: (N, D).
+        items, tags: of each image.
+        skipped: how many images can't be read.
+        items_in_all: how many items there are to choose from.
     """
 
     vectors: npt.NDArray[np.float32]
@@ -100,7 +106,7 @@ class Pictures(NamedTuple):
     items_in_all: int
 
 
-def embed_pictures(
+def embed_images(
     encoder: Encoder,
     manifest: Manifest,
     domain: Domain = "shop",
@@ -109,11 +115,11 @@ def embed_pictures(
     boxes: bool = False,
     cache: Path | None = None,
     advance: Advance | None = None,
-) -> Pictures:
-    """Embeds the pictures of a domain, their tags hidden; ``advance`` is told (done, total).
+) -> EmbeddedImages:
+    """Embeds the images of a domain without their tags; calls ``advance`` with (done, total).
 
     Raises:
-        DataError: no picture of the domain, or no tag, or no picture can be read.
+        DataError: no image of the domain, or no tag, or no image can be read.
     """
     rows = np.flatnonzero(manifest.column("domain") == domain)
     if len(rows) == 0:
@@ -126,9 +132,9 @@ def embed_pictures(
     items = manifest.column("item_id")
     every = sorted(set(items[rows].tolist()))
     if len(every) > settings.most:
-        lot = np.random.default_rng(settings.seed).choice(len(every), settings.most, replace=False)
-        mine = {every[k] for k in lot.tolist()}
-        rows = rows[np.array([item in mine for item in items[rows].tolist()])]
+        rng = np.random.default_rng(settings.seed)
+        drawn = {every[k] for k in rng.choice(len(every), settings.most, replace=False).tolist()}
+        rows = rows[np.array([item in drawn for item in items[rows].tolist()])]
     bare = manifest.with_column("tags", pa.array([[]] * len(manifest), pa.list_(pa.string())))
     vectors, kept, skipped = [], [], 0
     for block in embed(encoder, bare, rows, domain, boxes=boxes, cache=cache, advance=advance):
@@ -136,7 +142,7 @@ def embed_pictures(
         kept.append(rows[block.start : block.start + len(block.good)][block.good])
         skipped += len(block.skipped)
     used = np.concatenate(kept)
-    return Pictures(
+    return EmbeddedImages(
         np.concatenate(vectors),
         items[used].tolist(),
         [tags[row] for row in used],
@@ -145,33 +151,33 @@ def embed_pictures(
     )
 
 
-def probe_pictures(
+def probe_images(
     encoder: Encoder,
-    pictures: Pictures,
+    images: EmbeddedImages,
     domain: Domain = "shop",
     settings: ProbeSettings = ProbeSettings(),
     *,
     boxes: bool = False,
     advance: Advance | None = None,
 ) -> dict[str, Any]:
-    """Probes every tag of embedded pictures; the report as JSON has it.
+    """Probes every tag of embedded images; returns the report as JSON has it.
 
-    ``advance`` is told (done, total) names of tags.
+    Calls ``advance`` with (done, total) names of tags.
 
     Raises:
-        UsageError: fewer products than folds need.
+        UsageError: fewer items than twice the folds.
     """
-    verdicts = probe(pictures.vectors, pictures.items, pictures.tags, settings, advance)
+    verdicts = probe(images.vectors, images.items, images.tags, settings, advance)
     return {
         "model": encoder.name,
         "fingerprint": encoder.fingerprint,
         "probe": "tags",
         "domain": domain,
         "crop": "box" if boxes else "none",
-        "pictures": len(pictures.items),
-        "skipped": pictures.skipped,
-        "items": len(set(pictures.items)),
-        "items_in_all": pictures.items_in_all,
+        "pictures": len(images.items),
+        "skipped": images.skipped,
+        "items": len(set(images.items)),
+        "items_in_all": images.items_in_all,
         "settings": {name: getattr(settings, name) for name in settings.__dataclass_fields__},
         **{
             verdict.replace(" ", "_"): sum(v.verdict == verdict for v in verdicts)
@@ -188,13 +194,13 @@ def probe(
     settings: ProbeSettings = ProbeSettings(),
     advance: Advance | None = None,
 ) -> list[TagVerdict]:
-    """Probes every tag; vectors (N, D), and the product and tags of each of the N pictures.
+    """Probes every tag by the embeddings (N, D), items and tags of N images.
 
     Returns:
-        Sorted: seen ones first, each kind from the greatest area.
+        Verdicts, seen tags first, each kind by falling area.
 
     Raises:
-        UsageError: fewer products than twice the folds.
+        UsageError: fewer items than twice the folds.
     """
     pooled, having = _pool(np.asarray(vectors, np.float64), items, tags)
     if len(pooled) < 2 * settings.folds:
@@ -230,7 +236,7 @@ def probe(
 def _pool(
     vectors: npt.NDArray[np.float64], items: list[str], tags: list[list[str]]
 ) -> tuple[npt.NDArray[np.float64], dict[str, npt.NDArray[np.bool_]]]:
-    """(I, D) the mean of each product's pictures; tag → (I,) whether one of them has it."""
+    """(I, D) the mean of each item's images; tag → (I,) whether one of them has it."""
     _, codes = np.unique(np.asarray(items, dtype=np.str_), return_inverse=True)
     count = int(codes.max()) + 1
     sums = np.zeros((count, vectors.shape[1]))
@@ -250,7 +256,7 @@ def _group(
     settings: ProbeSettings,
     rng: np.random.Generator,
 ) -> list[TagVerdict]:
-    """Tags (T) that are compared among the same products: x (I, D), labels (I, T)."""
+    """Verdicts on T tags that are compared among the same items: x (I, D), labels (I, T)."""
     fitted = [(fold, Ridge(x[folds != fold])) for fold in np.unique(folds)]
 
     def scores(truth: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
@@ -292,7 +298,7 @@ def _rare(tag: str, having: npt.NDArray[np.bool_], among: npt.NDArray[np.bool_])
 
 
 def _judge(found: list[TagVerdict], settings: ProbeSettings) -> list[TagVerdict]:
-    """Corrects for the number of tags (Benjamini and Hochberg, 1995), and gives the verdicts."""
+    """Verdicts, corrected for the number of tags (Benjamini and Hochberg, 1995)."""
     tested = sorted((v for v in found if v.verdict != "too rare"), key=lambda v: v.p)
     q = 1.0
     judged = [v for v in found if v.verdict == "too rare"]
@@ -307,7 +313,7 @@ def _judge(found: list[TagVerdict], settings: ProbeSettings) -> list[TagVerdict]
 
 
 def noise_list(report: Mapping[str, Any]) -> str:
-    """The text of a list for `hemline data tags --drop`: noise; what is too rare as comments."""
+    """A list for `hemline data tags --drop`: the noise, and tags too rare as comments."""
     from hemline.data.manifest.text import join_tags
 
     lines = [

@@ -1,4 +1,4 @@
-"""An outcome told: one JSON object (docs/interfaces.md) and a table for people. Shares are 0-1."""
+"""The report of an evaluation as one JSON object (docs/interfaces.md). Shares are 0-1."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from hemline.ranking.metrics import KS, hits_at_k, recall_at_k, recalls_at, reci
 
 
 def report(
-    outcomes: Sequence[EvaluationResult], *, seed: int = 0, level: float = 0.95
+    results: Sequence[EvaluationResult], *, seed: int = 0, level: float = 0.95
 ) -> dict[str, Any]:
     """The JSON of one model: one protocol, or several folds pooled over all their queries.
 
     Args:
-        outcomes: of the same model kind, one for each fold; each query stands in one of them.
+        results: one for each fold; each query belongs to one of them.
         seed: of the bootstrap.
         level: of the intervals, 0-1.
+
+    Raises:
+        UsageError: no result.
     """
-    if not outcomes:
+    if not results:
         raise UsageError("no outcome to report")
-    one = outcomes[0]
-    items = [item for outcome in outcomes for item in outcome.items]
-    figures = per_query(outcomes)
+    one = results[0]
+    items = [item for result in results for item in result.items]
     intervals = {
         name: cluster_interval(values, items, seed=seed, level=level)
-        for name, values in figures.items()
+        for name, values in per_query(results).items()
     }
-    unmatched = sum(outcome.protocol.unmatched for outcome in outcomes)
-    searched = np.unique(np.concatenate([outcome.protocol.gallery for outcome in outcomes]))
-    result: dict[str, Any] = {name: interval.value for name, interval in intervals.items()}
-    result |= {
+    gallery = np.unique(np.concatenate([result.protocol.gallery for result in results]))
+    fingerprints = {result.fingerprint for result in results}
+    found: dict[str, Any] = {name: interval.value for name, interval in intervals.items()}
+    found |= {
         "queries": len(items),
         "products_asked": len(set(items)),
-        "gallery": len(searched),
-        "gallery_products": len(set(np.asarray(one.protocol.manifest.column("item_id"))[searched])),
-        "unmatched": unmatched,
-        "protocol": _choices(outcomes),
+        "gallery": len(gallery),
+        "gallery_products": len(set(np.asarray(one.protocol.manifest.column("item_id"))[gallery])),
+        "unmatched": sum(result.protocol.unmatched for result in results),
+        "protocol": _choices(results),
         "model": one.model,
-        "fingerprint": one.fingerprint
-        if len({o.fingerprint for o in outcomes}) == 1
-        else "several",
+        "fingerprint": one.fingerprint if len(fingerprints) == 1 else "several",
         "data_fingerprint": one.protocol.manifest.fingerprint(),
         "intervals": {name: [i.low, i.high] for name, i in intervals.items()},
         "interval": {
@@ -59,31 +59,39 @@ def report(
             "draws": 2000,
             "seed": seed,
         },
-        "categories": by_group(outcomes, _categories(outcomes)),
+        "categories": by_group(results, _categories(results)),
         "skipped": [
             {"path": path, "reason": reason}
-            for path, reason in sorted({pair for o in outcomes for pair in o.skipped})
+            for path, reason in sorted({pair for result in results for pair in result.skipped})
         ],
         "seconds": {
-            name: round(sum(o.seconds.get(name, 0.0) for o in outcomes), 3) for name in one.seconds
+            name: round(sum(result.seconds.get(name, 0.0) for result in results), 3)
+            for name in one.seconds
         },
         "machine": machine(),
     }
+    return found | _where_they_apply(results)
+
+
+def _where_they_apply(results: Sequence[EvaluationResult]) -> dict[str, Any]:
+    """``detected``, ``first_search``, the papers' figures, folds and parts."""
+    one = results[0]
+    found: dict[str, Any] = {}
     if one.detected:
-        result["detected"] = {
-            side: float(np.mean([outcome.detected[side] for outcome in outcomes]))
+        found["detected"] = {
+            side: float(np.mean([result.detected[side] for result in results]))
             for side in one.detected
         }
-    if all(outcome.first_ranks is not None for outcome in outcomes):
-        first = np.concatenate([o.first_ranks for o in outcomes if o.first_ranks is not None])
-        result["first_search"] = recalls_at(first)
-    result |= in_papers_terms(outcomes)
-    if one.protocol.group is not None or len(outcomes) > 1:
-        result |= _parts(outcomes)
-    return result
+    first = [result.first_ranks for result in results if result.first_ranks is not None]
+    if len(first) == len(results):
+        found["first_search"] = recalls_at(np.concatenate(first))
+    found |= in_papers_terms(results)
+    if one.protocol.group is not None or len(results) > 1:
+        found |= _parts(results)
+    return found
 
 
-def _parts(outcomes: Sequence[EvaluationResult]) -> dict[str, Any]:
+def _parts(results: Sequence[EvaluationResult]) -> dict[str, Any]:
     """``folds``: each one's recall; ``parts`` and their mean where each is a figure of its own."""
     each = [
         {
@@ -93,24 +101,21 @@ def _parts(outcomes: Sequence[EvaluationResult]) -> dict[str, Any]:
             "fingerprint": o.fingerprint,
             **recalls_at(o.ranks),
         }
-        for o in outcomes
+        for o in results
     ]
-    parts = outcomes[0].protocol.group
+    parts = results[0].protocol.group
     if parts is None or parts.kind == "folds":
         return {"folds": each} if len(each) > 1 else {}
     mean = {f"recall@{k}": float(np.mean([part[f"recall@{k}"] for part in each])) for k in KS}
     return {"parts": each, "mean_of_parts": mean}
 
 
-def in_papers_terms(outcomes: Sequence[EvaluationResult]) -> dict[str, Any]:
-    """What a comparison with papers needs, where it applies.
-
-    ``pictures``: recall among the first k pictures, not products; ``ladder``: recall@20 by the
-    size of the gallery; ``published``: figures of papers, not measured here.
-    """
-    pictures = np.concatenate([outcome.image_ranks for outcome in outcomes])
-    found: dict[str, Any] = {"pictures": recalls_at(pictures)}
-    one = outcomes[0]
+def in_papers_terms(results: Sequence[EvaluationResult]) -> dict[str, Any]:
+    """Figures to compare with papers: ``pictures`` has recall among the first k images, not items;
+    ``ladder`` recall@20 by the size of the gallery; ``published`` figures not measured here."""
+    images = np.concatenate([result.image_ranks for result in results])
+    found: dict[str, Any] = {"pictures": recalls_at(images)}
+    one = results[0]
     if one.ranks_by_size:
         sizes = {**one.ranks_by_size, len(one.protocol.gallery): one.ranks}
         found["ladder"] = [
@@ -122,16 +127,15 @@ def in_papers_terms(outcomes: Sequence[EvaluationResult]) -> dict[str, Any]:
     return found
 
 
-def per_query(outcomes: Sequence[EvaluationResult]) -> dict[str, npt.NDArray[np.float64]]:
-    """Every measure before it is averaged: name → (Q,) over all queries of all folds."""
-    ranks = np.concatenate([outcome.ranks for outcome in outcomes])
+def per_query(results: Sequence[EvaluationResult]) -> dict[str, npt.NDArray[np.float64]]:
+    """Every metric before it is averaged: name → (Q,) over all queries of all folds."""
+    ranks = np.concatenate([result.ranks for result in results])
     figures = {f"recall@{k}": hits_at_k(ranks, k) for k in KS}
     figures["mrr"] = reciprocal_ranks(ranks)
-    figures["map"] = np.concatenate([outcome.average_precision for outcome in outcomes])
-    if all(outcome.ndcg is not None for outcome in outcomes):
-        figures[f"ndcg@{NDCG_K}"] = np.concatenate(
-            [outcome.ndcg for outcome in outcomes if outcome.ndcg is not None]
-        )
+    figures["map"] = np.concatenate([result.average_precision for result in results])
+    ndcg = [result.ndcg for result in results if result.ndcg is not None]
+    if len(ndcg) == len(results):
+        figures[f"ndcg@{NDCG_K}"] = np.concatenate(ndcg)
     return figures
 
 
@@ -142,17 +146,17 @@ def compare(
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, Any]:
-    """Ours minus theirs on the same queries, each measure with its interval.
+    """Ours minus theirs on the same queries, each metric with its interval.
 
     Raises:
-        UsageError: the two weren't asked the same queries.
+        UsageError: the two have different queries.
     """
     for a, b in zip(ours, theirs, strict=True):
         if not np.array_equal(a.protocol.queries, b.protocol.queries):
             raise UsageError(
                 f"{a.model} and {b.model} were asked other queries; nothing to compare"
             )
-    items = [item for outcome in ours for item in outcome.items]
+    items = [item for result in ours for item in result.items]
     mine, other = per_query(ours), per_query(theirs)
     differences: dict[str, Interval] = {
         name: paired_difference(mine[name], other[name], items, seed=seed, level=level)
@@ -171,10 +175,10 @@ def compare(
 
 
 def by_group(
-    outcomes: Sequence[EvaluationResult], groups: Sequence[str]
+    results: Sequence[EvaluationResult], groups: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """Queries and recall of each group (Q,), by name; an empty name is left out."""
-    ranks = np.concatenate([outcome.ranks for outcome in outcomes])
+    ranks = np.concatenate([result.ranks for result in results])
     rows: dict[str, list[int]] = defaultdict(list)
     for row, group in enumerate(groups):
         if group:
@@ -188,7 +192,7 @@ def by_group(
     }
 
 
-def by_column(outcomes: Sequence[EvaluationResult], column: str) -> dict[str, dict[str, Any]]:
+def by_column(results: Sequence[EvaluationResult], column: str) -> dict[str, dict[str, Any]]:
     """Recall by a column of the manifest: by value, or by quarters of a number.
 
     Source of the columns: any; the generator records how strong each disturbance of a picture is.
@@ -197,14 +201,14 @@ def by_column(outcomes: Sequence[EvaluationResult], column: str) -> dict[str, di
         UsageError: there is no such column, or it is a list.
     """
     values: list[Any] = []
-    for outcome in outcomes:
-        whole = outcome.protocol.manifest.column(column)
+    for result in results:
+        whole = result.protocol.manifest.column(column)
         if isinstance(whole, list):
             raise UsageError(f"column {column!r} holds lists; slices need a number or a word")
-        values.extend(np.asarray(whole)[outcome.protocol.queries].tolist())
+        values.extend(np.asarray(whole)[result.protocol.queries].tolist())
     numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
     if len(numbers) < len(values) or len(set(numbers)) <= 6:
-        return by_group(outcomes, ["" if v is None else str(v) for v in values])
+        return by_group(results, ["" if v is None else str(v) for v in values])
     array = np.asarray(values, np.float64)
     known = array[np.isfinite(array)]
     if len(known) == 0:
@@ -212,7 +216,7 @@ def by_column(outcomes: Sequence[EvaluationResult], column: str) -> dict[str, di
     edges = np.unique(np.quantile(known, [0.0, 0.25, 0.5, 0.75, 1.0]))
     places = np.clip(np.searchsorted(edges, array, side="right") - 1, 0, max(0, len(edges) - 2))
     return by_group(
-        outcomes,
+        results,
         [
             f"{edges[p]:.3g} to {edges[min(p + 1, len(edges) - 1)]:.3g}" if np.isfinite(v) else ""
             for p, v in zip(places, array, strict=True)
@@ -221,7 +225,7 @@ def by_column(outcomes: Sequence[EvaluationResult], column: str) -> dict[str, di
 
 
 def machine() -> dict[str, Any]:
-    """What it ran on, in words that another person can compare with."""
+    """Versions and the machine, for a comparison with other measurements."""
     return {
         "hemline": __version__,
         "python": platform.python_version(),
@@ -231,18 +235,18 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _choices(outcomes: Sequence[EvaluationResult]) -> dict[str, str]:
-    one = outcomes[0].protocol
-    if one.group is None or (len(outcomes) == 1 and one.group.kind == "folds"):
+def _choices(results: Sequence[EvaluationResult]) -> dict[str, str]:
+    one = results[0].protocol
+    if one.group is None or (len(results) == 1 and one.group.kind == "folds"):
         return dict(one.choices)
-    crops = [outcome.protocol.choices["crop"] for outcome in outcomes]
+    crops = [result.protocol.choices["crop"] for result in results]
     same = {"crop": crops[0] if len(set(crops)) == 1 else crops[0].partition(" (")[0]}
     return {**one.choices, **same, **one.group.choices, "name": one.group.name}
 
 
-def _categories(outcomes: Sequence[EvaluationResult]) -> list[str]:
+def _categories(results: Sequence[EvaluationResult]) -> list[str]:
     return [
-        str(outcome.protocol.manifest.column("category")[row])
-        for outcome in outcomes
-        for row in outcome.protocol.queries
+        str(result.protocol.manifest.column("category")[row])
+        for result in results
+        for row in result.protocol.queries
     ]
