@@ -18,7 +18,7 @@ from hemline.data.images import encode_jpeg
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a shipped bundle, six pictures and their manifest; the working folder."""
-    monkeypatch.setattr(bundle_module, "_shipped_root", lambda: tmp_path / "bundles")
+    monkeypatch.setattr(bundle_module, "shipped_root", lambda: tmp_path / "bundles")
     make_tiny_bundle(tmp_path / "bundles" / "small")
     lines = ["path,item_id,domain,category,tags,price"]
     for n in range(6):

@@ -24,7 +24,7 @@ from hemline.cli import _catalog_sync, main
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A catalogue ``shop`` in the working folder, in step with ``feed.csv``; ``other`` a bundle."""
-    monkeypatch.setattr(bundle_module, "_shipped_root", lambda: tmp_path / "bundles")
+    monkeypatch.setattr(bundle_module, "shipped_root", lambda: tmp_path / "bundles")
     make_tiny_bundle(tmp_path / "bundles" / "small")
     make_tiny_bundle(tmp_path / "other", seed=4)
     monkeypatch.chdir(tmp_path)

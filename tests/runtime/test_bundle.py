@@ -82,7 +82,7 @@ def test_copies_are_whole_and_never_overwrite(folder: Path, tmp_path: Path) -> N
 def test_a_shipped_bundle_is_found_by_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_shipped_root", lambda: tmp_path / "bundles")
+    monkeypatch.setattr(module, "shipped_root", lambda: tmp_path / "bundles")
     with pytest.raises(BundleError, match="none is shipped"):
         Bundle.default()
     make_tiny_bundle(tmp_path / "bundles" / "small")

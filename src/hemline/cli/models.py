@@ -109,11 +109,11 @@ def _recipes() -> dict[str, list[str]]:
 
 def _bundles() -> list[dict[str, Any]]:
     from hemline.bundle import read_info
-    from hemline.runtime.bundle import _shipped_root, shipped
+    from hemline.runtime.bundle import shipped, shipped_root
 
     rows = []
     for name in shipped():
-        folder = _shipped_root() / name
+        folder = shipped_root() / name
         info = read_info(folder)
         rows.append(
             {

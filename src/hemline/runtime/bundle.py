@@ -1,4 +1,4 @@
-"""Opens a bundle and runs its graphs by ONNX Runtime; `hemline.bundle` has the format."""
+"""Opens a bundle and runs its graphs with ONNX Runtime; `hemline.bundle` has the format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from hemline.files import durable_folder
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-#: What each graph must speak: role → (inputs, outputs), see `hemline.bundle`.
+#: Most threads of a run; each costs memory even where there is no core for it.
+MAX_THREADS = 256
+#: The ports that each graph must have: role → (inputs, outputs), see `hemline.bundle`.
 _CONTRACT: dict[str, tuple[set[str], set[str]]] = {
     "street": ({"images"}, {"embedding"}),
     "shop": ({"images"}, {"embedding", "norm"}),
@@ -25,23 +27,24 @@ _CONTRACT: dict[str, tuple[set[str], set[str]]] = {
 }
 
 
-def _shipped_root() -> Path:
+def shipped_root() -> Path:
+    """The folder of the bundles that came with the package."""
     return Path(str(files("hemline"))) / "bundles"
 
 
 def shipped() -> tuple[str, ...]:
     """Names of the bundles that came with the package."""
-    root = _shipped_root()
+    root = shipped_root()
     if not root.is_dir():
         return ()
     return tuple(sorted(p.name for p in root.iterdir() if (p / INFO_FILE).is_file()))
 
 
 class Bundle:
-    """A deployable model: its description and, when asked for, its running graphs.
+    """A deployable model: its description, and its graphs, which are loaded on first use.
 
     Attributes:
-        folder: where it lies.
+        folder: of the bundle.
         info: its ``bundle.json``.
     """
 
@@ -53,14 +56,14 @@ class Bundle:
 
     @classmethod
     def open(cls, bundle: str | os.PathLike[str], *, check: bool = True) -> Bundle:
-        """A bundle's folder, or the name of one that ships with the package.
+        """Opens a bundle.
 
         Args:
-            bundle: folder or name.
-            check: whether to read every file and compare with the fingerprint.
+            bundle: its folder, or the name of one that ships with the package.
+            check: whether to read all files and compare them with the fingerprint.
 
         Raises:
-            BundleError: none there, incomplete, damaged, or of another format version.
+            BundleError: no bundle, or one that is incomplete, damaged or of another format version.
         """
         folder = Path(bundle)
         if not folder.is_dir():
@@ -70,7 +73,7 @@ class Bundle:
                 raise BundleError(
                     f"no bundle {str(bundle)!r}: neither a folder nor a shipped name ({known})"
                 )
-            folder = _shipped_root() / str(bundle)
+            folder = shipped_root() / str(bundle)
         info = read_info(folder)
         for role in ("street", "shop", *(["rerank"] if info.reranks else [])):
             if role not in info.graphs:
@@ -97,15 +100,15 @@ class Bundle:
         return self.info.fingerprint
 
     def session(self, role: str, threads: int | None = None) -> ort.InferenceSession:
-        """The running graph of ``role``, made at first use and kept.
+        """The session of a graph, loaded on first use and kept.
 
         Args:
-            role: ``street``, ``shop``, ``rerank`` …
+            role: ``street``, ``shop``, ``rerank`` or ``detector``.
             threads: of one run; None leaves it to ONNX Runtime (all cores).
 
         Raises:
             UsageError: the bundle has no such graph.
-            BundleError: the graph can't be loaded, or doesn't speak the contract.
+            BundleError: the graph can't be loaded, or lacks an input or output.
         """
         if role not in self.info.graphs:
             have = ", ".join(sorted(self.info.graphs))
@@ -144,21 +147,21 @@ class Bundle:
         return session
 
     def _check_shapes(self, role: str, path: Path, session: ort.InferenceSession) -> None:
-        """What the graph fixes must be what ``bundle.json`` says; free sides are strings there."""
+        """Compares the graph's fixed dimensions with ``bundle.json``; free ones are strings."""
         side, dim = self.info.preprocessing.size, self.info.embedding_dim
         if role == DETECTOR and self.info.detector is not None:
             side = self.info.detector.heads.preprocessing.size
-        said = {
+        expected = {
             "images": (None, 3, side, side),
             "tags": (None, len(self.info.vocabulary)),
             "embedding": (None, dim),
             "contexts": (None, dim),
         }
         for port in (*session.get_inputs(), *session.get_outputs()):
-            want = said.get(port.name, port.shape)
+            want = expected.get(port.name, port.shape)
             clash = len(want) != len(port.shape) or any(
-                isinstance(have, int) and wanted is not None and have != wanted
-                for have, wanted in zip(port.shape, want, strict=True)
+                isinstance(have, int) and size is not None and have != size
+                for have, size in zip(port.shape, want, strict=True)
             )
             if clash:
                 shape = ", ".join(str(s) for s in port.shape)
@@ -168,10 +171,10 @@ class Bundle:
                 )
 
     def copy_to(self, folder: str | os.PathLike[str]) -> Bundle:
-        """Copies the whole bundle to a new ``folder``; it appears there at once or not at all.
+        """Copies the bundle to a new ``folder``, which appears as a whole or not at all.
 
         Raises:
-            UsageError: ``folder`` is already there.
+            UsageError: ``folder`` exists.
         """
         target = Path(folder)
         if target.exists():
@@ -180,3 +183,12 @@ class Bundle:
             shutil.copytree(self.folder, temporary, dirs_exist_ok=True)
             temporary.chmod(0o755)  # the source may be read-only
         return Bundle(target, self.info)
+
+
+def check_threads(threads: int | None) -> None:
+    """
+    Raises:
+        UsageError: not from 1 to `MAX_THREADS`, and not None.
+    """
+    if threads is not None and not 1 <= threads <= MAX_THREADS:
+        raise UsageError(f"threads are from 1 to {MAX_THREADS}, not {threads}")

@@ -1,4 +1,4 @@
-"""A bundle's detector as an `hemline.encoding.Detector`: pictures in, garments out, no PyTorch."""
+"""A bundle's detector as an `hemline.encoding.Detector`: images in, garments out, no PyTorch."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from hemline.data.detector_outputs import decode, layer_of
 from hemline.data.garments import group_of, kind_of
 from hemline.data.preprocess import prepare
 from hemline.errors import NoDetectorError, UsageError
-from hemline.runtime.bundle import Bundle
-from hemline.runtime.encoder import MAX_THREADS
+from hemline.runtime.bundle import Bundle, check_threads
 from hemline.types import Box, Detection, Image
 
 __all__ = [
@@ -26,9 +25,9 @@ __all__ = [
     "margined",
 ]
 
-#: A box grows by this share of its sides before it is cropped: hems and cuffs lie just outside.
+#: Margin around a box before it is cropped, as a share of its sides: hems lie just outside.
 MARGIN = 0.05
-#: Shoes and bags are found so that nothing takes them for clothes; a search doesn't choose them.
+#: Groups that a search doesn't choose; they are detected so as not to be taken for clothes.
 _NO_CLOTHES = ("footwear", "bag")
 
 
@@ -36,7 +35,7 @@ class BundleDetector:
     """Runs the detector of a bundle.
 
     Attributes:
-        bundle: what it runs.
+        bundle: the bundle it runs.
         info: of the detector.
     """
 
@@ -45,13 +44,12 @@ class BundleDetector:
         Args:
             bundle: an open bundle.
             threads: for one run of the graph; None leaves it to ONNX Runtime.
-            batch: pictures to a run.
+            batch: images per run.
 
         Raises:
             NoDetectorError: the bundle has no detector.
         """
-        if threads is not None and not 1 <= threads <= MAX_THREADS:
-            raise UsageError(f"threads are from 1 to {MAX_THREADS}, not {threads}")
+        check_threads(threads)
         if batch < 1:
             raise UsageError(f"batch is at least 1, not {batch}")
         if bundle.info.detector is None:
@@ -75,11 +73,11 @@ class BundleDetector:
 
     @property
     def threshold(self) -> float:
-        """From which score on a garment is worth showing."""
+        """The least score of a garment that is shown."""
         return self.info.heads.threshold
 
     def detect(self, images: Sequence[Image]) -> list[tuple[Detection, ...]]:
-        """For each upright (H, W, 3) picture its garments, best first; boxes lie within it."""
+        """The garments of upright (H, W, 3) images, best score first, with boxes inside them."""
         session: Any = self.bundle.session(DETECTOR, self._threads)
         names = [port.name for port in session.get_outputs()]
         heads = self.info.heads
@@ -96,18 +94,18 @@ class BundleDetector:
 
 
 def clothes(detections: Sequence[Detection]) -> list[Detection]:
-    """Those that are clothes, no shoes and no bags, in their order."""
+    """The detections without shoes and bags, in their order."""
     return [d for d in detections if group_of(d.category) not in _NO_CLOTHES]
 
 
 def best_garment(
     detections: Sequence[Detection], width: int, height: int, min_score: float = 0.0
 ) -> Detection | None:
-    """The garment that a photo of ``width × height`` pixels is most likely taken of, or None.
+    """The garment that a photo of ``width × height`` pixels most likely shows, or None.
 
-    Sure, large and near the middle: the score times the square root of the box's share of the
-    picture, and less the farther its centre lies from the middle. Passers-by and what is cut off at
-    the edge fall behind the one in front. Shoes and bags are no clothes.
+    It has the largest score × √(share of the image that its box covers), reduced with the distance
+    of its centre from the middle, so that passers-by and garments cut off at the edge come behind
+    the one in front. Shoes and bags are left out.
     """
     sure = [d for d in clothes(detections) if d.score >= min_score]
     return max(sure, key=lambda d: _standing(d, width, height), default=None)
@@ -123,11 +121,13 @@ def _standing(found: Detection, width: int, height: int) -> float:
 def fitting_garment(
     detections: Sequence[Detection], category: str, min_score: float = 0.0
 ) -> Detection | None:
-    """The garment that a shop's category names, or None: of its kind, else its layer, else its
-    group; among those the best score. A category that says nothing fits nothing."""
-    wanted = kind_of(category), layer_of(category), group_of(category)
+    """The garment that a shop's category names, or None.
+
+    The best score among the garments of the category's kind, else of its layer, else of its group.
+    """
+    names = kind_of(category), layer_of(category), group_of(category)
     sure = [d for d in detections if d.score >= min_score]
-    for word, of in zip(wanted, (kind_of, layer_of, group_of), strict=True):
+    for word, of in zip(names, (kind_of, layer_of, group_of), strict=True):
         same = [d for d in sure if word and of(d.category) == word]
         if same:
             return max(same, key=lambda d: d.score)
@@ -135,11 +135,11 @@ def fitting_garment(
 
 
 def grown(box: Box, width: int, height: int, margin: float = MARGIN) -> Box:
-    """A box with ``margin`` of its sides added on each side, cut at the picture's frame."""
+    """A box with ``margin`` of its sides added on each side, clipped to the image."""
     aside, above = margin * box.width, margin * box.height
     return Box(box.x1 - aside, box.y1 - above, box.x2 + aside, box.y2 + above).clip(width, height)
 
 
 def margined(garment: Detection, image: Image) -> Box:
-    """The part of a picture (H, W, 3) that is cropped for a garment: its box, `grown`."""
+    """The part of an image (H, W, 3) that is cropped for a garment: its box with the margin."""
     return grown(garment.box, image.shape[1], image.shape[0])
