@@ -1,10 +1,10 @@
 """Changes to a whole catalogue (pictures, bundle, rebuild, backup), for a process that is killed.
 
-    python crash_catalog.py ROOT FIRST
+    python crash_catalog.py ROOT FIRST JOURNAL
 
 ROOT holds ``shop`` (the catalogue), ``bundle0`` and ``bundle1``, and ``pictures/N.jpg``. Step N is
-one of rebuild (by the bundle that isn't live), add, remove and backup, and is noted in
-ROOT/journal before and after.
+one of rebuild (by the bundle that isn't live), add, remove and backup, and is noted in JOURNAL
+before and after.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ def do(root: Path, catalog: Catalog, number: int) -> None:
 
 
 def main() -> None:
-    root, number = Path(sys.argv[1]), int(sys.argv[2])
-    with open(root / "journal", "a", encoding="ascii") as notes:
+    root, number, journal = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    with open(journal, "a", encoding="ascii") as notes:
 
         def note(text: str) -> None:
             notes.write(text + "\n")

@@ -24,6 +24,7 @@ from hemline.catalog.similarity import rounded
 from hemline.catalog.store import Row
 from hemline.catalog.stores.memory import MemoryStore
 from hemline.catalog.stores.sqlite import SqliteStore
+from hemline.files import sync_folder, sync_tree
 
 DIM = 32
 ITEMS = 60
@@ -161,6 +162,8 @@ def do(store: Any, change: Change, folder: Path, number: int) -> None:
         for older in sorted(set(copies.iterdir()) - {target}, key=lambda p: int(p.name))[:-1]:
             shutil.rmtree(older)
         store.backup(target)
+        sync_tree(target)  # as `Catalog.backup` does
+        sync_folder(copies)
     # A search now and then trains and saves what is derived, which a kill may then tear.
     if number % 3 == 0:
         store.search(np.ones(DIM, np.float32) / np.float32(DIM**0.5), 5)

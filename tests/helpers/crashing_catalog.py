@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from helpers import crash_catalog
 from helpers.crash_catalog import ITEMS, PICTURES, step
 from helpers.crashing import Outcome, kill_once
+from helpers.power_cut import Disk
 from hemline.catalog.catalog import Catalog
 from hemline.catalog.stores.memory import MemoryStore
 from hemline.data.images import open_image
@@ -40,10 +42,15 @@ def after(prices: Prices, number: int) -> Prices:
     return prices
 
 
-def campaign(root: Path, kills: int, seed: int) -> Outcome:
-    """``kills`` kills of one catalogue that lives on between them."""
+def campaign(folder: Path, kills: int, seed: int, disk: Disk | None = None) -> Outcome:
+    """``kills`` kills of one catalogue that lives on between them.
+
+    With ``disk`` the catalogue lies there and the kills are power cuts.
+    """
     outcome, choose = Outcome(), random.Random(seed)
+    root = (folder if disk is None else disk.root) / "root"
     crash_catalog.make(root)
+    os.sync()  # what was there before the first step
     vectors = expected(root)
     prices: Prices = dict.fromkeys(range(PICTURES), 0.0)
     number, copy = 0, root
@@ -51,10 +58,11 @@ def campaign(root: Path, kills: int, seed: int) -> Outcome:
         pending, copied = False, None
         lines = kill_once(
             Path(crash_catalog.__file__),
-            [str(root), str(number)],
-            root / "journal",
+            [str(root), str(number), str(folder / "journal")],
+            folder / "journal",
             steps=choose.randint(1, 3),
             delay=choose.uniform(0.0, 0.15),
+            disk=disk,
         )
         for line in lines:
             word, *rest = line.split()

@@ -12,6 +12,7 @@ NEEDS = {
     "photos": ("tests on the real grocery photos", "set HEMLINE_SHARED to the folder they lie in"),
     "weights": ("tests of pretrained weights", "set HEMLINE_SHARED to the folder they lie in"),
     "slow": ("slow tests", "make test-slow"),
+    "power": ("tests of power cuts", "root, mkfs.ext4 and a loop device"),
     "learn": ("files or tests of training", "no torch: make test"),
 }
 
