@@ -102,7 +102,7 @@ def in_columns(rows: list[dict[str, Any]], pieces: int) -> Columns:
     slots = np.arange(len(rows))
     for part in np.array_split(slots, pieces):
         columns.put(part, [rows[i] for i in part])
-        columns.settle()
+        columns.flush()
     return columns
 
 
@@ -138,7 +138,7 @@ def test_rows_that_change(
     where = Where.parse(text, [*VALUES, "absent"])
     for _ in range(2):
         assert columns.mask(where, len(now)).tolist() == [where.matches(row) for row in now]
-        columns.settle()
+        columns.flush()
     assert columns.rows(np.arange(len(now))) == now
 
 
@@ -192,7 +192,7 @@ def test_columns_come_back_from_the_disk(tmp_path: Path) -> None:
     assert again.columns.rows(np.arange(200)) == rows
     changed = {**rows[3], "number": "three", "tags": ["new"]}
     again.columns.put(np.array([3, 200]), [changed, rows[0]])  # what is mapped can be changed
-    again.columns.settle()
+    again.columns.flush()
     assert again.columns.rows(np.arange(201)) == [*rows[:3], changed, *rows[4:], rows[0]]
 
 

@@ -148,7 +148,7 @@ def test_without_codes_the_answer_is_exact_until_they_are_made(tmp_path: Path) -
 
 
 def test_litter_is_left_behind_beside_the_searches(tmp_path: Path) -> None:
-    settings = dataclasses.replace(ONE, dead=0.2, grown=100.0)
+    settings = dataclasses.replace(ONE, removed_share=0.2, retrain_growth=100.0)
     store, reader = filled(tmp_path, settings), SqliteStore(tmp_path, settings)
     first = codes_of_searched(reader)
     reader.search(made(1, 1)[0], 5, Where.parse("price < 500", ["price"]))
@@ -160,7 +160,7 @@ def test_litter_is_left_behind_beside_the_searches(tmp_path: Path) -> None:
     if builder is not None:
         builder.join()
     assert recall(reader, made(20, 1), 20, "category = 'dress'") >= 0.99
-    with reader._reader.index(settled=True) as index:
+    with reader._reader.index(flushed=True) as index:
         assert len(index) == index.live == COUNT * 2 // 3 + 4
         assert index.codes is not first
     assert reader.verify().ok
@@ -178,7 +178,7 @@ def test_a_saved_index_is_used_and_caught_up(tmp_path: Path, monkeypatch: Any) -
     assert saved == store.revision
     store.add(rows(made(20, 5), COUNT))
     store.close()
-    monkeypatch.setattr("hemline.catalog.index.index.Index.make_codes", None)  # must not be needed
+    monkeypatch.setattr("hemline.catalog.index.index.Index.build_codes", None)  # must not be needed
     again = SqliteStore(tmp_path, ONE)
     assert len(codes_of_searched(again)) == COUNT + 20
     assert recall(again, made(20, 5), 5, "price < 500") >= 0.99
@@ -212,7 +212,7 @@ def test_a_damaged_index_is_as_good_as_none(tmp_path: Path, damage: str) -> None
 
 
 def test_trained_anew_when_grown(tmp_path: Path) -> None:
-    store = filled(tmp_path, dataclasses.replace(ONE, grown=2.0))
+    store = filled(tmp_path, dataclasses.replace(ONE, retrain_growth=2.0))
     assert codes_of(store).trained == COUNT
     store.add(rows(made(COUNT + 10, 8), COUNT))
     store.save()
@@ -221,7 +221,7 @@ def test_trained_anew_when_grown(tmp_path: Path) -> None:
 
 
 def test_trained_anew_when_drifted(tmp_path: Path) -> None:
-    store = filled(tmp_path, dataclasses.replace(ONE, drifted=1.2))
+    store = filled(tmp_path, dataclasses.replace(ONE, retrain_loss=1.2))
     store.add(rows(made(3000, 8), COUNT))
     store.save()
     assert codes_of(store).trained == COUNT  # more of the same

@@ -278,7 +278,7 @@ def test_what_can_be_derived_is_repaired(tmp_path: Path) -> None:
 def test_an_index_that_disagrees_is_found_and_dropped(tmp_path: Path) -> None:
     store = filled(tmp_path, settings=CODED)
     store.save()
-    with store._reader.index(settled=True) as index:
+    with store._reader.index(flushed=True) as index:
         assert index.columns is not None
         index.columns.columns["price"].put(np.array([7]), [7000])
         index.alive.data[9] = False
@@ -286,7 +286,7 @@ def test_an_index_that_disagrees_is_found_and_dropped(tmp_path: Path) -> None:
     assert [p.part for p in found.problems] == ["index"]
     assert store.verify(repair=True).ok
     assert store.verify().problems == ()
-    with store._reader.index(settled=True) as index:
+    with store._reader.index(flushed=True) as index:
         assert index.columns is not None
         index.columns.columns["price"].put(np.array([7]), [7000])
     assert [p.part for p in store.verify().problems] == ["columns"]

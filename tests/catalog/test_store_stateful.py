@@ -36,7 +36,7 @@ TINY = Settings(
     lists_rows=120,
     lists=4,
     probes=4,
-    grown=1.5,
+    retrain_growth=1.5,
 )
 CONDITIONS = (
     "category = 'dress'",

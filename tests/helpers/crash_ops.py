@@ -43,7 +43,7 @@ TINY = Settings(
     lists_rows=600,
     lists=8,
     probes=6,
-    grown=1.5,
+    retrain_growth=1.5,
 )
 
 

@@ -1,9 +1,9 @@
 """Vectors on the disk: append-only segment files of fixed capacity, mapped into memory.
 
-A picture's id is its place: segment × capacity + offset. A record is D float16, the norm as
-float32, and a CRC-32 of both that starts from the id, so that a record in a wrong place is wrong
-too. Which records count is the database's word; what lies behind them is a commit that never
-happened, and the next writer writes over it.
+An image's id is the place of its vector: segment × capacity + offset. A record is D float16, the
+norm as float32, and a CRC-32 of both that is seeded with the id, so that a misplaced record is
+detected, too. The database has the number of valid records; those beyond it belong to a commit that
+didn't complete, and the next writer overwrites them.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ Records = npt.NDArray[np.void]
 
 
 class SegmentError(CatalogError):
-    """A segment file is gone or too short: damage, or a reader that is behind a compaction."""
+    """A segment file is missing or too short: damage, or deleted by a compaction since."""
 
 
 class Segments:
-    """The segment files of one store; reading is safe from several threads."""
+    """The segment files of one store; several threads may read."""
 
     def __init__(self, folder: Path, dim: int, rows: int) -> None:
         self.folder = folder / FOLDER
@@ -45,7 +45,7 @@ class Segments:
 
     @property
     def first(self) -> int:
-        """The first id: segments count from 1, so that no id is 0."""
+        """The first id; segments are numbered from 1, so no id is 0."""
         return self.rows
 
     @property
@@ -60,17 +60,17 @@ class Segments:
         return f"{FOLDER}/{self.path(number).name}"
 
     def numbers(self) -> list[int]:
-        """Of the files that are there."""
+        """The numbers of the existing files."""
         names = [p.stem for p in self.folder.glob("*.seg")] if self.folder.is_dir() else []
         return sorted(int(name) for name in names if name.isdigit())
 
     # Writing
 
     def append(self, place: int, half: Halves, norm: FloatArray) -> Ids:
-        """Writes half (n, D) and norm (n,) from ``place`` on, and syncs; their ids (n,).
+        """Writes half (n, D) and norm (n,) from id ``place`` on, synced; returns their ids (n,).
 
         Raises:
-            OSError: no room, or it can't be written.
+            OSError: the disk is full, or the file can't be written.
         """
         ids = np.arange(place, place + len(half), dtype=np.int64)
         records = np.zeros(len(half), self._type)
@@ -98,7 +98,7 @@ class Segments:
             sync_folder(self.folder)
 
     def _spans(self, ids: Ids) -> Iterator[tuple[int, int, int]]:
-        """(segment, start, stop) of runs of ``ids``, which rise, within one segment."""
+        """(segment, start, stop) of the runs of ascending ``ids`` within one segment."""
         numbers = ids // self.rows
         starts = np.flatnonzero(np.diff(numbers, prepend=-1))
         for start, stop in zip(starts, [*starts[1:], len(ids)], strict=True):
@@ -114,36 +114,38 @@ class Segments:
         return np.fromiter(sums, np.uint32, len(ids))
 
     def drop(self, number: int) -> int:
-        """Deletes a file; its bytes. What readers have mapped stays theirs."""
+        """Deletes a file and returns its bytes; readers that have mapped it keep it."""
         self._maps.pop(number, None)
         path = self.path(number)
         try:
             size = path.stat().st_size
             path.unlink()
-        except OSError:  # there no more, or still mapped on a system that minds: next time
+        except OSError:  # already deleted, or still mapped on Windows
             return 0
         return size
 
     # Reading
 
     def open(self, number: int, rows: int) -> BinaryIO:
-        """The file of a segment that has at least ``rows`` vectors.
+        """Opens the file of a segment with at least ``rows`` vectors.
 
         Raises:
-            SegmentError: it is gone or too short.
+            SegmentError: it is missing or too short.
         """
         try:
             file = self.path(number).open("rb")
         except OSError as error:
-            raise SegmentError(self.damage(number, f"can't be read: {error.strerror}")) from None
+            raise SegmentError(
+                self.damage_message(number, f"can't be read: {error.strerror}")
+            ) from None
         there = os.fstat(file.fileno()).st_size // self.record_bytes
         if there < rows:
             file.close()
-            raise SegmentError(self.damage(number, f"has {there} vectors of {rows}"))
+            raise SegmentError(self.damage_message(number, f"has {there} vectors of {rows}"))
         return file
 
     def _mapped(self, number: int, rows: int) -> Records:
-        """The records of a segment, of which at least ``rows`` are there."""
+        """The records of a segment with at least ``rows`` of them."""
         known = self._maps.get(number)
         if known is not None and len(known) >= rows:
             return known
@@ -151,36 +153,36 @@ class Segments:
         try:
             there = path.stat().st_size // self.record_bytes
             if there < rows:
-                raise SegmentError(self.damage(number, f"has {there} vectors of {rows}"))
+                raise SegmentError(self.damage_message(number, f"has {there} vectors of {rows}"))
             mapped: Any = np.memmap(path, self._type, "r", shape=(there,))
         except OSError as error:
             raise SegmentError(
-                self.damage(number, f"can't be read: {error.strerror or error}")
+                self.damage_message(number, f"can't be read: {error.strerror or error}")
             ) from None
         records: Records = mapped.view(np.ndarray)
         self._maps[number] = records
         return records
 
-    def hold(self, number: int, rows: int) -> None:
-        """Maps a segment, so that it can be read even when its file is deleted.
+    def map(self, number: int, rows: int) -> None:
+        """Maps a segment, which can then be read even after its file is deleted.
 
         Raises:
-            SegmentError: it is gone or too short.
+            SegmentError: it is missing or too short.
         """
         self._mapped(number, rows)
 
-    def damage(self, number: int, found: str) -> str:
-        """One line: what is wrong with a segment, and what to do."""
+    def damage_message(self, number: int, found: str) -> str:
+        """One line that says what is wrong with a segment and what to do."""
         return (
             f"{self._shown / self.name(number)} {found}; "
-            f"'hemline catalog check {self._shown} --repair' puts right what can be put right"
+            f"'hemline catalog check {self._shown} --repair' repairs what can be derived"
         )
 
     def records(self, ids: Ids) -> Records:
         """The records (n,) of ``ids`` (n,), copied.
 
         Raises:
-            SegmentError: a file is gone or too short.
+            SegmentError: a file is missing or too short.
         """
         out = np.empty(len(ids), self._type)
         for number, places, offsets in self._groups(ids):
@@ -191,7 +193,7 @@ class Segments:
         """The vectors (n, D) float16 of ``ids`` (n,), copied.
 
         Raises:
-            SegmentError: a file is gone or too short.
+            SegmentError: a file is missing or too short.
         """
         out = np.empty((len(ids), self.dim), np.float16)
         self.read(ids, out)
@@ -200,7 +202,7 @@ class Segments:
     def read(self, ids: Ids, out: Halves) -> None:
         """`halves` into ``out`` (n, D)."""
         if len(ids) and ids[-1] - ids[0] == len(ids) - 1 and bool((np.diff(ids) == 1).all()):
-            for number, start, stop in self._spans(ids):  # a run: no picking
+            for number, start, stop in self._spans(ids):  # a contiguous run
                 first = int(ids[start]) % self.rows
                 mapped = self._mapped(number, first + stop - start)
                 out[start:stop] = mapped["half"][first : first + stop - start]
@@ -217,27 +219,27 @@ class Segments:
             yield int(numbers[0]), slice(None), ids % self.rows
             return
         order = np.argsort(numbers, kind="stable")
-        turned = numbers[order]
-        starts = np.flatnonzero(np.diff(turned, prepend=-1))
+        ordered = numbers[order]
+        starts = np.flatnonzero(np.diff(ordered, prepend=-1))
         for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
             places = order[start:stop]
-            yield int(turned[start]), places, ids[places] % self.rows
+            yield int(ordered[start]), places, ids[places] % self.rows
 
-    def sure(self, ids: Ids) -> None:
-        """Refuses an answer that rests on damaged vectors.
+    def verify(self, ids: Ids) -> None:
+        """Verifies the checksums of search results.
 
         Raises:
-            SegmentError: the checksum of one of ``ids`` (n,) is wrong.
+            SegmentError: that of one of ``ids`` (n,) is wrong.
         """
-        good = self.whole(ids, fresh=False)
+        good = self.intact(ids, fresh=False)
         if not good.all():
             number = int(ids[int(np.argmin(good))]) // self.rows
-            raise SegmentError(self.damage(number, "has damaged vectors"))
+            raise SegmentError(self.damage_message(number, "has damaged vectors"))
 
-    def whole(self, ids: Ids, fresh: bool = True) -> npt.NDArray[np.bool_]:
-        """Whether the record of each of ``ids`` (n,) is there and its checksum is right.
+    def intact(self, ids: Ids, fresh: bool = True) -> npt.NDArray[np.bool_]:
+        """Whether the record of each of ``ids`` (n,) exists and its checksum is right.
 
-        ``fresh`` maps the files anew before.
+        ``fresh`` maps the files again first.
         """
         good = np.zeros(len(ids), bool)
         for number, places, offsets in self._groups(ids):

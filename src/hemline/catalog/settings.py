@@ -1,4 +1,4 @@
-"""From which size on which way is taken. The defaults are measured (`benchmarks/README.md`)."""
+"""Thresholds that choose the search strategy by size; measured (`benchmarks/README.md`)."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ from hemline.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a store of vectors is laid out and searched; the answers don't depend on it.
+    """How a store of vectors is laid out and searched.
 
     Attributes:
-        segment_rows: vectors to a segment file; fixed when a store is made.
-        exact_rows: up to so many pictures are scanned exactly, without codes.
-        subset_rows: up to so many pictures that meet a condition are scanned exactly; also
-            1 / ``subset_part`` of all.
-        subset_part: see there.
-        train_rows: vectors that a codebook is learnt from (FAISS takes 4,096 of them for each part
-            of the vector).
-        parts_rows: from so many pictures on the codes are in two parts, searched at once.
-        lists_rows: from so many pictures on the codes are in inverted lists.
-        lists: how many inverted lists.
-        probes: how many of them are looked into; more where a condition leaves less than half.
-        grown: trained anew when there are so many times more vectors than at the training.
-        drifted: trained anew when new vectors lose so many times more by coding than old ones.
-        dead: built anew when such a share of the codes is of removed rows.
-        stale: saved at closing when such a share of the rows changed since the last saving.
+        segment_rows: vectors in one segment file; fixed when a store is created.
+        exact_rows: the most images that are searched exactly, without codes.
+        subset_rows: the most images meeting a condition that are searched exactly; a share of
+            1 / ``subset_part`` of all images is searched exactly, too.
+        subset_part: see ``subset_rows``.
+        train_rows: vectors to train a codebook on (FAISS uses 4,096 of them for each sub-vector).
+        parts_rows: the least images for which the codes are split into two parts, searched in
+            parallel.
+        lists_rows: the least images for which the codes are in inverted lists.
+        lists: number of inverted lists.
+        probes: number of lists to scan; more where fewer than half of the images meet a condition.
+        retrain_growth: the codebook is retrained when the vectors are this many times those at its
+            training.
+        retrain_loss: and when the quantisation error of new vectors is this many times that of the
+            old ones.
+        removed_share: the codes are rebuilt when this share of them belongs to removed rows.
+        stale_share: the index is saved on close when this share of the rows has changed since the
+            last save.
     """
 
     segment_rows: int = 65_536
@@ -38,10 +41,10 @@ class Settings:
     lists_rows: int = 4_000_000
     lists: int = 1024
     probes: int = 256
-    grown: float = 4.0
-    drifted: float = 1.5
-    dead: float = 0.3
-    stale: float = 0.02
+    retrain_growth: float = 4.0
+    retrain_loss: float = 1.5
+    removed_share: float = 0.3
+    stale_share: float = 0.02
 
     def __post_init__(self) -> None:
         for name in ("segment_rows", "subset_part", "train_rows", "lists", "probes"):
@@ -49,16 +52,16 @@ class Settings:
                 raise UsageError(f"{name} is at least 1, not {getattr(self, name)}")
 
     def sample(self, count: int) -> int:
-        """How many of ``count`` vectors to learn from: lists need forty for each."""
+        """How many of ``count`` vectors to train on; each inverted list needs forty."""
         lists = 40 * self.lists if count >= self.lists_rows else 0
         return min(count, max(self.train_rows, lists))
 
     def candidates(self, k: int, count: int) -> int:
-        """How many candidates of the codes are looked at exactly for ``k`` answers among ``count``.
+        """How many candidates of the codes to re-score exactly for ``k`` of ``count`` vectors.
 
-        The more vectors there are, the more of them lie between an answer's code and its vector.
-        Measured: among 200,000, 400 candidates give recall@20 1.000; among a million 0.981, and
-        2,048 give 0.999. For 256 answers 2,048 give 0.994 among a million, 0.935 among ten.
+        It grows with ``count``, as more vectors lie within the quantisation error of a result.
+        Measured: in 200,000 vectors 400 candidates give recall@20 1.000; in a million 0.981, where
+        2,048 give 0.999. For k = 256, 2,048 give 0.994 in a million and 0.935 in ten million.
         """
         few = 400 * max(1.0, count / 200_000) ** 0.6
         many = 8 * k * max(1.0, count / 1_000_000) ** 0.6

@@ -1,4 +1,4 @@
-"""The arithmetic that every store shares: how a row is rounded, compared and ranked."""
+"""Arithmetic that all stores share: rounding, similarity and ranking."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from hemline.types import FloatArray
 
 
 def rounded(row: Row, dim: int) -> Row:
-    """A row as every store keeps it: its embedding rounded to float16, its norm to float32.
+    """A row with its embedding rounded to float16 and its norm to float32, as stores keep it.
 
     Raises:
-        CatalogError: the vector has another length, or isn't finite.
+        CatalogError: the vector's length isn't ``dim``, or a value isn't finite.
     """
     if row.embedding.shape != (dim,):
         raise CatalogError(f"a vector of {row.embedding.shape}, not ({dim},)")
@@ -34,14 +34,14 @@ def rounded(row: Row, dim: int) -> Row:
 def similarities(query: FloatArray, embedding: npt.NDArray[np.floating[Any]]) -> FloatArray:
     """Dot products (n,) float32 of ``query`` (D,) with ``embedding`` (n, D), of any precision.
 
-    Summed as float64, so that the order of summing, which differs between machines and from block
-    to block, doesn't show.
+    The sums are float64, so that the order of summation, which differs between machines and block
+    sizes, doesn't change the float32 result.
     """
     exact = embedding.astype(np.float64) @ query.astype(np.float64)
     return np.asarray(exact, np.float32)
 
 
 def ranked(ids: Ids, similarity: FloatArray) -> Neighbours:
-    """Sorted by falling similarity, then by id."""
+    """Sorts by descending similarity, then by id."""
     order = np.lexsort((ids, -similarity))
     return Neighbours(ids[order], similarity[order])

@@ -1,1 +1,1 @@
-"""The index in memory: codes that are scanned, and columns on which conditions are worked out."""
+"""The index in memory: quantised vectors for the search, columns for conditions and facets."""

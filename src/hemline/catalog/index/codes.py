@@ -1,9 +1,10 @@
-"""Short codes of the vectors: FAISS 4-bit product quantisation, scanned fast.
+"""Quantised vectors: FAISS 4-bit product quantisation with fast scan.
 
-Each vector becomes D/2 codes of 4 bits. All lie in one inverted list (its layout takes filters,
-which the flat one doesn't, and is as fast) or, in very large stores, in a thousand, of which the
-likeliest are looked into. Large ones are in two parts, searched by two threads at once: FAISS gives
-Python's lock free, and its own threads take milliseconds to wake.
+Each vector becomes D/2 codes of 4 bits. They are in one inverted list (whose layout supports
+filters, which the flat layout doesn't, at the same speed) or, in very large stores, in about a
+thousand, of which the nearest are scanned. In large stores they are split into two parts that two
+Python threads search in parallel: FAISS releases the GIL, and its own threads take milliseconds to
+wake.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ from hemline.catalog.index.scan import threads
 from hemline.catalog.settings import Settings
 from hemline.types import FloatArray
 
-_MEASURED = 2048  # vectors on which the loss of coding is measured
+_MEASURED = 2048  # vectors over which the loss of new ones is averaged
 _EXTENSION = "faiss"
 
 
 @functools.lru_cache(1)
 def _pool(process: int) -> ThreadPoolExecutor:
-    """The threads of one process: a forked child would wait for those of its parent for ever."""
+    """One pool for each process, as a forked child doesn't have its parent's threads."""
     return ThreadPoolExecutor(2, thread_name_prefix="hemline-codes")
 
 
 class Subset(NamedTuple):
-    """Slots that may be answered: how many, and a bit for each slot."""
+    """Slots that a search may return: their number, and one bit for each slot."""
 
     size: int
     bits: npt.NDArray[np.uint8]
@@ -44,12 +45,12 @@ class Subset(NamedTuple):
 
 
 class Codes:
-    """Codes of the slots from 0 on; its owner sees that nobody searches while it grows.
+    """Codes of the slots from 0 on. The caller must not search while it adds.
 
     Attributes:
-        trained: how many vectors there were when the codebook was learnt.
-        loss: mean squared difference of a vector and its code, when the codebook was learnt.
-        new_loss: the same of those that came since, the latest counting most.
+        trained: the number of vectors at the training of the codebook.
+        loss: the mean squared quantisation error at the training.
+        new_loss: its moving average over the vectors added since.
     """
 
     def __init__(self, parts: list[Any], trained: int, loss: float, settings: Settings) -> None:
@@ -64,7 +65,7 @@ class Codes:
 
     @classmethod
     def train(cls, sample: FloatArray, count: int, settings: Settings) -> Codes:
-        """A codebook from ``sample`` (n, D), for ``count`` vectors to come."""
+        """Trains a codebook on ``sample`` (n, D), for ``count`` vectors to be added."""
         import faiss
 
         dim = sample.shape[1]
@@ -73,9 +74,9 @@ class Codes:
         coarse: Any = faiss.IndexFlatIP(dim)
         codes = dim // 2 if dim % 2 == 0 else dim
         part = faiss.IndexIVFPQFastScan(coarse, dim, lists, codes, 4, kind)
-        coarse.this.disown()  # the index deletes it
+        coarse.this.disown()  # the index owns and deletes it
         part.own_fields = True
-        part.by_residual = False  # one codebook for all lists, so that parts and lists compare
+        part.by_residual = False  # one codebook, so that distances compare across lists and parts
         part.cp.niter = 10
         for means in (part.cp, part.pq.cp):
             means.min_points_per_centroid = 1  # FAISS warns of small stores otherwise
@@ -86,11 +87,11 @@ class Codes:
             parts.append(faiss.clone_index(part))
         return cls(parts, count, 0.0, settings)
 
-    def rate(self, vectors: FloatArray) -> None:
-        """Measures what coding loses of vectors (n, D) like all that are there."""
-        self.loss = self.new_loss = self._lost(vectors)
+    def measure_loss(self, vectors: FloatArray) -> None:
+        """Sets the quantisation error, measured on vectors (n, D) that represent all."""
+        self.loss = self.new_loss = self._coding_loss(vectors)
 
-    def _lost(self, vectors: FloatArray) -> float:
+    def _coding_loss(self, vectors: FloatArray) -> float:
         quantizer = self._parts[0].pq
         vectors = np.ascontiguousarray(vectors, np.float32)
         with threads(1):
@@ -98,11 +99,11 @@ class Codes:
         return float(np.square(vectors - again).sum(1).mean())
 
     def add(self, slots: Slots, vectors: FloatArray) -> None:
-        """slots (n,), vectors (n, D) float32."""
+        """Adds vectors (n, D) float32 at slots (n,)."""
         if not len(slots):
             return
         share = min(1.0, len(slots) / _MEASURED)
-        lost = self._lost(vectors[:: max(1, len(vectors) // 256)])
+        lost = self._coding_loss(vectors[:: max(1, len(vectors) // 256)])
         self.new_loss += share * (lost - self.new_loss)
         with threads(1):
             for i, part in enumerate(self._parts):
@@ -111,10 +112,11 @@ class Codes:
 
     @property
     def drifted(self) -> bool:
-        return self.new_loss > self.settings.drifted * max(self.loss, 1e-9)
+        """Whether new vectors are quantised much worse than those of the training."""
+        return self.new_loss > self.settings.retrain_loss * max(self.loss, 1e-9)
 
-    def suits(self, count: int) -> bool:
-        """Whether so many vectors would be laid out like this."""
+    def fits(self, count: int) -> bool:
+        """Whether ``count`` vectors would get this layout."""
         lists = self.settings.lists if count >= self.settings.lists_rows else 1
         return int(self._parts[0].nlist) >= lists
 
@@ -123,13 +125,13 @@ class Codes:
     def candidates(
         self, queries: FloatArray, count: int, among: Subset | None, total: int
     ) -> list[Slots]:
-        """For each of ``queries`` (Q, D) at most ``count`` slots whose codes are nearest.
+        """For each of ``queries`` (Q, D) float32 at most ``count`` slots with the nearest codes.
 
         Args:
-            queries: float32.
-            count: how many.
-            among: slots that may come; None for all.
-            total: slots in all.
+            queries: (Q, D) float32.
+            count: the most slots for a query.
+            among: the slots that may be returned; None for all.
+            total: the number of all slots.
         """
         if len(self._parts) == 1 or len(queries) > 1:
             found = [self._part(part, queries, count, among, total) for part in self._parts]
@@ -157,17 +159,17 @@ class Codes:
         return score, slots
 
     def _probes(self, part: Any, among: Subset | None, total: int) -> int:
-        """Few rows that may come are spread over more lists than the nearest ones of all."""
+        """Lists to scan: under a condition more, as the nearest that meet it are spread wider."""
         lists = int(part.nlist)
         if lists == 1:
             return 1
         share = 1.0 if among is None else max(among.size / max(total, 1), 1e-6)
         return int(min(lists, self.settings.probes * max(1.0, (0.5 / share) ** 0.5)))
 
-    # Keeping
+    # Saving
 
-    def about(self) -> dict[str, Any]:
-        """What is to be kept beside its files."""
+    def metadata(self) -> dict[str, Any]:
+        """What `read` needs besides the files."""
         return {"trained": self.trained, "loss": self.loss, "new_loss": self.new_loss}
 
     def write(self, folder: Path) -> None:
@@ -178,8 +180,8 @@ class Codes:
             faiss.write_index(part, str(folder / f"codes-{i}.{_EXTENSION}"))
 
     @classmethod
-    def read(cls, folder: Path, about: dict[str, Any], settings: Settings) -> Codes:
-        """What `write` wrote, with what `about` said.
+    def read(cls, folder: Path, metadata: dict[str, Any], settings: Settings) -> Codes:
+        """Reads what `write` wrote, with the `metadata` of that moment.
 
         Raises:
             RuntimeError: FAISS can't read it.
@@ -188,8 +190,8 @@ class Codes:
 
         paths = sorted(folder.glob(f"codes-*.{_EXTENSION}"))
         parts = [faiss.read_index(str(path)) for path in paths]
-        codes = cls(parts, int(about["trained"]), float(about["loss"]), settings)
-        codes.new_loss = float(about["new_loss"])
+        codes = cls(parts, int(metadata["trained"]), float(metadata["loss"]), settings)
+        codes.new_loss = float(metadata["new_loss"])
         return codes
 
 

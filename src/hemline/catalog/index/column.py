@@ -1,10 +1,11 @@
-"""One column of the catalogue in memory, and what a condition says of each of its values.
+"""One column of the catalogue in memory, and the evaluation of conditions on it.
 
-Truth is a uint8: 0 false, 1 unknown, 2 true, so that "and" is the least and "or" the greatest.
+A truth value is a uint8: 0 false, 1 unknown, 2 true, so that "and" is the minimum and "or" the
+maximum.
 
-Numbers lie in an array. Everything else is a code for each row and a list of values, and a
-condition is worked out once for each value, by the very tests that define it; only where there are
-many values does Arrow compare their texts, which for these tests gives the same.
+Numbers are an array. Any other column is dictionary-encoded: a code for each row and a list of
+values. A condition is evaluated once for each value with the test that defines it; where there are
+many values, Arrow compares their texts, with the same result.
 """
 
 from __future__ import annotations
@@ -36,16 +37,16 @@ Truths = npt.NDArray[np.uint8]
 Slots = npt.NDArray[np.int64]
 
 FALSE, UNKNOWN, TRUE = 0, 1, 2
-MANY = 2000  # values from which on Arrow compares
-_KNOWN = 50_000  # values of which each gets one code; beyond, a value may have several
-_EXACT = 2**53  # whole numbers up to here are floats without loss
+MANY = 2000  # the least values that Arrow compares
+_KNOWN = 50_000  # beyond so many values a value may get several codes
+_EXACT = 2**53  # integers up to here are floats without loss
 
 
-class Grown:
-    """An array that grows at its end, with room ahead."""
+class GrowingArray:
+    """An array that grows at its end, with spare capacity."""
 
     def __init__(self, data: npt.NDArray[Any]) -> None:
-        self._room = data
+        self._buffer = data
         self._length = len(data)
 
     def __len__(self) -> int:
@@ -53,33 +54,33 @@ class Grown:
 
     @property
     def data(self) -> npt.NDArray[Any]:
-        """What is there; a view."""
-        return self._room[: self._length]
+        """A view of the elements."""
+        return self._buffer[: self._length]
 
     def resize(self, length: int, fill: Any) -> None:
-        if length > len(self._room) or not self._room.flags.writeable:
-            room = np.empty(max(length, self._length * 5 // 4, 16), self._room.dtype)
-            room[: self._length] = self.data
-            self._room = room
-        self._room[self._length : length] = fill
+        if length > len(self._buffer) or not self._buffer.flags.writeable:
+            buffer = np.empty(max(length, self._length * 5 // 4, 16), self._buffer.dtype)
+            buffer[: self._length] = self.data
+            self._buffer = buffer
+        self._buffer[self._length : length] = fill
         self._length = max(length, self._length)
 
 
-class Numbers:
-    """Numbers alone; ``whole`` tells 20 from 20.0, which are different texts."""
+class NumberColumn:
+    """A column of numbers; ``whole`` tells 20 from 20.0, which differ as texts."""
 
     kind = "number"
 
     def __init__(self, data: npt.NDArray[np.float64], whole: npt.NDArray[np.bool_]) -> None:
-        self.array = Grown(data)
-        self.whole = Grown(whole)
+        self.array = GrowingArray(data)
+        self.whole = GrowingArray(whole)
 
-    def picked(self, slots: Slots) -> Numbers:
-        """A column of ``slots`` (n,) alone."""
-        return Numbers(self.array.data[slots], self.whole.data[slots])
+    def take(self, slots: Slots) -> NumberColumn:
+        """The column of ``slots`` (n,) only."""
+        return NumberColumn(self.array.data[slots], self.whole.data[slots])
 
-    def takes(self, values: Sequence[Any]) -> bool:
-        """Whether all values are none or numbers that a float holds."""
+    def accepts(self, values: Sequence[Any]) -> bool:
+        """Whether each value is None or a number that a float represents exactly."""
         return all(
             value is None
             or (type(value) is float and math.isfinite(value))
@@ -102,7 +103,7 @@ class Numbers:
         pairs = zip(self.array.data[slots].tolist(), self.whole.data[slots].tolist(), strict=True)
         return [None if math.isnan(v) else int(v) if whole else v for v, whole in pairs]
 
-    def truths(self, leaf: Leaf) -> Truths:
+    def evaluate(self, leaf: Leaf) -> Truths:
         data = self.array.data
         missing = np.isnan(data)
         if isinstance(leaf, IsNull):
@@ -124,26 +125,26 @@ class Numbers:
         return found
 
     def _by_text(self, leaf: Leaf) -> Truths:
-        """Each different number by the plain test, as a text needs."""
+        """Tests each distinct number as a text."""
         pairs = np.empty(len(self.array), [("value", "<f8"), ("whole", "?")])
         pairs["value"], pairs["whole"] = self.array.data, self.whole.data
         distinct, places = np.unique(pairs, return_inverse=True)
         values = [
             None if math.isnan(v) else int(v) if whole else v for v, whole in distinct.tolist()
         ]
-        return np.asarray(_table([leaf.of(value) for value in values])[places], np.uint8)
+        return np.asarray(_table([leaf.test(value) for value in values])[places], np.uint8)
 
 
-class Coded:
-    """Any values: a code for each row, -1 where there is none, and the values' texts.
+class CodedColumn:
+    """A dictionary-encoded column: a code for each row, -1 for no value, and the values' texts.
 
-    ``plain`` says that all values are texts and ``texts`` are they; otherwise it has their JSON.
+    If ``plain``, all values are texts and ``texts`` has them; otherwise ``texts`` has their JSON.
     """
 
     kind = "coded"
 
     def __init__(self, codes: npt.NDArray[np.int32], texts: Any, plain: bool) -> None:
-        self.codes = Grown(codes)
+        self.codes = GrowingArray(codes)
         self.plain = plain
         self._texts: list[Any] = [texts] if len(texts) else []
         self._count = len(texts)
@@ -155,18 +156,18 @@ class Coded:
 
     @property
     def texts(self) -> Any:
-        """An Arrow array of the values' texts."""
+        """The values' texts by code, an Arrow array."""
         if len(self._texts) != 1:
             empty = pa.array([], pa.large_string())
             self._texts = [pa.concat_arrays(self._texts) if self._texts else empty]
         return self._texts[0]
 
-    def picked(self, slots: Slots) -> Coded:
-        """A column of ``slots`` (n,) alone."""
-        return Coded(self.codes.data[slots], self.texts, self.plain)
+    def take(self, slots: Slots) -> CodedColumn:
+        """The column of ``slots`` (n,) only."""
+        return CodedColumn(self.codes.data[slots], self.texts, self.plain)
 
     def distinct(self) -> list[Any]:
-        """The values, by their codes."""
+        """The values by code."""
         texts = self.texts.to_pylist()
         return texts if self.plain else [json.loads(text) for text in texts]
 
@@ -175,7 +176,7 @@ class Coded:
         return self.some(self.codes.data[slots])
 
     def some(self, codes: Any) -> list[Any]:
-        """The values of ``codes`` (n,); None for -1."""
+        """The values of ``codes`` (n,), None for -1."""
         if not self._count:
             return [None] * len(codes)
         texts = self.texts.take(pa.array(np.maximum(codes, 0))).to_pylist()
@@ -218,26 +219,30 @@ class Coded:
         self._texts = [pa.array(texts, pa.large_string())]
         self._lookup, self.plain = None, False
 
-    def truths(self, leaf: Leaf) -> Truths:
+    def evaluate(self, leaf: Leaf) -> Truths:
         found = self._arrow(leaf) if self.plain and self._count >= MANY else None
         if found is None:
-            found = _table([leaf.of(value) for value in self.distinct()])
-        # The code -1, no value, takes the last place.
-        table = np.append(found, _table([leaf.of(None)]))
+            found = _table([leaf.test(value) for value in self.distinct()])
+        # The code -1, no value, indexes the last place.
+        table = np.append(found, _table([leaf.test(None)]))
         return np.asarray(table[self.codes.data], np.uint8)
 
     def _arrow(self, leaf: Leaf) -> Truths | None:
-        """The truth of each text, or None where Arrow can't say."""
+        """The truth value of each text, or None where Arrow can't test it."""
         texts = self.texts
         if isinstance(leaf, IsNull | IsTrue):
             return np.full(self._count, FALSE if isinstance(leaf, IsNull) else UNKNOWN, np.uint8)
         if isinstance(leaf, Compare):
             return self._arrow_compare(leaf.constant, leaf.symbol)
         if isinstance(leaf, OneOf) and all(isinstance(c, str) for c in leaf.constants):
-            wanted = pa.array(list(leaf.constants), pa.large_string())
-            return _of_bools(_bools(pc.is_in(texts, value_set=wanted)))
-        if isinstance(leaf, Like) and leaf.pattern.isascii() and pc.all(_ascii(texts)).as_py():
-            # Where all is ASCII, RE2 and Python agree on what a capital is.
+            constants = pa.array(list(leaf.constants), pa.large_string())
+            return _of_bools(_bools(pc.is_in(texts, value_set=constants)))
+        if (
+            isinstance(leaf, Like)
+            and leaf.pattern.isascii()
+            and pc.all(pc.string_is_ascii(texts)).as_py()
+        ):
+            # In ASCII RE2 and Python agree on upper and lower case.
             expression = f"(?is)\\A(?:{like(leaf.pattern).pattern})\\z"
             return _of_bools(_bools(pc.match_substring_regex(texts, expression)))
         return None
@@ -282,10 +287,6 @@ def _bools(array: Any) -> npt.NDArray[np.bool_]:
     return found
 
 
-def _ascii(texts: Any) -> Any:
-    return pc.string_is_ascii(texts)
-
-
 def _compared(data: npt.NDArray[np.float64], constant: float, symbol: str) -> Any:
     with np.errstate(invalid="ignore"):
         if symbol == "=":
@@ -299,10 +300,10 @@ def _compared(data: npt.NDArray[np.float64], constant: float, symbol: str) -> An
         return data > constant if symbol == ">" else data >= constant
 
 
-def column_for(values: Sequence[Any], length: int) -> Numbers | Coded:
-    """An empty column of ``length`` rows that suits ``values``."""
-    numbers = Numbers(np.full(length, np.nan), np.zeros(length, bool))
-    if numbers.takes(values) and any(value is not None for value in values):
+def column_for(values: Sequence[Any], length: int) -> NumberColumn | CodedColumn:
+    """An empty column of ``length`` rows, of the kind that ``values`` need."""
+    numbers = NumberColumn(np.full(length, np.nan), np.zeros(length, bool))
+    if numbers.accepts(values) and any(value is not None for value in values):
         return numbers
     plain = all(value is None or type(value) is str for value in values)
-    return Coded(np.full(length, -1, np.int32), pa.array([], pa.large_string()), plain)
+    return CodedColumn(np.full(length, -1, np.int32), pa.array([], pa.large_string()), plain)

@@ -1,7 +1,7 @@
-"""The columns of the catalogue in memory, so that a condition is worked out for all rows at once.
+"""The columns of the catalogue in memory, on which a condition is evaluated for all rows at once.
 
-Rows stand in slots, in the order of their ids, as the index has them. A commit's rows first wait in
-a small list, where the plain row test judges them, and are put into the columns together.
+Rows have the slots of the index. New rows are kept in a small buffer, where a condition is tested
+row by row, and are put into the columns together.
 """
 
 from __future__ import annotations
@@ -12,46 +12,56 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hemline.catalog.index.column import TRUE, UNKNOWN, Coded, Numbers, Slots, Truths, column_for
+from hemline.catalog.index.column import (
+    TRUE,
+    UNKNOWN,
+    CodedColumn,
+    NumberColumn,
+    Slots,
+    Truths,
+    column_for,
+)
 from hemline.catalog.index.tags import Tags
 from hemline.catalog.where.conditions import And, Node, Not, Or
 from hemline.catalog.where.expression import Where
 
-_WAITING = 512
+_MAX_PENDING = 512
 
 
 class Columns:
-    """Every column, and the tags, of the slots up to ``length``."""
+    """All columns, and the tags, of the slots below ``length``."""
 
-    def __init__(self, columns: dict[str, Numbers | Coded], tags: Tags, length: int) -> None:
+    def __init__(
+        self, columns: dict[str, NumberColumn | CodedColumn], tags: Tags, length: int
+    ) -> None:
         self.columns = columns
         self.tags = tags
         self.length = length
         self.revision = 0
-        self._waiting: dict[int, Mapping[str, Any]] = {}
+        self._pending: dict[int, Mapping[str, Any]] = {}
 
     @classmethod
     def empty(cls) -> Columns:
         return cls({}, Tags.empty(0), 0)
 
     def put(self, slots: Slots, rows: list[dict[str, Any]]) -> None:
-        """Notes rows (`Row.values`) of ``slots``, which rise; known ones are replaced."""
-        self._waiting.update(zip(slots.tolist(), rows, strict=True))
-        if len(self._waiting) > _WAITING:
-            self.settle()
+        """Adds or replaces the rows (`Row.values`) of ``slots``, ascending."""
+        self._pending.update(zip(slots.tolist(), rows, strict=True))
+        if len(self._pending) > _MAX_PENDING:
+            self.flush()
 
     @property
-    def waits(self) -> bool:
-        """Whether some rows aren't in the columns yet."""
-        return bool(self._waiting)
+    def has_pending(self) -> bool:
+        """Whether rows are in the buffer."""
+        return bool(self._pending)
 
-    def settle(self) -> None:
-        """Puts what waits into the columns."""
-        if not self._waiting:
+    def flush(self) -> None:
+        """Puts the rows of the buffer into the columns."""
+        if not self._pending:
             return
-        slots = np.fromiter(self._waiting, np.int64, len(self._waiting))
-        rows = list(self._waiting.values())
-        self._waiting = {}
+        slots = np.fromiter(self._pending, np.int64, len(self._pending))
+        rows = list(self._pending.values())
+        self._pending = {}
         self.length = max(self.length, int(slots.max()) + 1)
         self.tags.resize(self.length)
         self.tags.put(slots, [row["tags"] for row in rows])
@@ -63,7 +73,7 @@ class Columns:
         column = self.columns.get(name)
         if column is None:
             column = column_for(values, 0)
-        elif isinstance(column, Numbers) and not column.takes(values):
+        elif isinstance(column, NumberColumn) and not column.accepts(values):
             before = column.at(np.arange(len(column.array)))
             column = column_for([*before, *values], 0)
             column.resize(len(before))
@@ -72,19 +82,19 @@ class Columns:
         column.put(slots, values)
         self.columns[name] = column
 
-    def picked(self, slots: Slots) -> Columns:
-        """The columns of ``slots`` (n,) alone; settled."""
+    def take(self, slots: Slots) -> Columns:
+        """The columns of ``slots`` (n,) only, after `flush`."""
         self.length = max(self.length, int(slots.max(initial=-1)) + 1)
         self.tags.resize(self.length)
         for column in self.columns.values():
             column.resize(self.length)
-        columns = {name: column.picked(slots) for name, column in self.columns.items()}
-        picked = Columns(columns, self.tags.picked(slots), len(slots))
-        picked.revision = self.revision
-        return picked
+        columns = {name: column.take(slots) for name, column in self.columns.items()}
+        taken = Columns(columns, self.tags.take(slots), len(slots))
+        taken.revision = self.revision
+        return taken
 
     def rows(self, slots: Slots) -> list[dict[str, Any]]:
-        """What is known of ``slots`` (n,), without what is none; settled."""
+        """The rows of ``slots`` (n,) without values of None, after `flush`."""
         owners, codes = self.tags.pairs(slots)
         tags: list[list[str]] = [[] for _ in slots]
         for place, code in zip(owners.tolist(), codes.tolist(), strict=True):
@@ -97,10 +107,10 @@ class Columns:
         return rows
 
     def mask(self, where: Where, length: int) -> npt.NDArray[np.bool_]:
-        """Of which of the slots up to ``length`` a condition is true."""
+        """Which of the slots below ``length`` meet a condition."""
         found = np.zeros(length, bool)
         found[: self.length] = self._truths(where.tree) == TRUE
-        for slot, row in self._waiting.items():
+        for slot, row in self._pending.items():
             found[slot] = where.matches(row)
         return found
 
@@ -114,10 +124,10 @@ class Columns:
                 join(found, self._truths(part), out=found)
             return found
         if node.column == "tags":
-            return self.tags.truths(node)
+            return self.tags.evaluate(node)
         column = self.columns.get(node.column)
-        if column is None:  # a column that no row has
-            said = node.of(None)
-            value = UNKNOWN if said is None else 2 * int(said)
+        if column is None:  # no row has this column
+            truth = node.test(None)
+            value = UNKNOWN if truth is None else 2 * int(truth)
             return np.full(self.length, value, np.uint8)
-        return column.truths(node)
+        return column.evaluate(node)

@@ -1,7 +1,7 @@
-"""The index on the disk, so that a large store reopens in a moment. All of it can be derived.
+"""The saved index, with which a large store opens in moments; it can be derived at any time.
 
-``index/REVISION`` is a folder that appears whole. ``index.json`` in it has the size and CRC-32 of
-every file; a folder that doesn't agree with it is as good as none.
+It is a folder ``index/REVISION`` whose ``index.json`` has the size and CRC-32 of every file; a
+folder that doesn't match them is ignored. So it is renamed into place without being synced.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from hemline.catalog.index.codes import Codes
-from hemline.catalog.index.column import Coded, Grown, Numbers
+from hemline.catalog.index.column import CodedColumn, GrowingArray, NumberColumn
 from hemline.catalog.index.columns import Columns
 from hemline.catalog.index.index import Index
 from hemline.catalog.index.tags import Tags
@@ -30,18 +30,18 @@ _LIST = "index.json"
 
 
 def folders(folder: Path) -> list[Path]:
-    """What was saved, newest first."""
+    """The saved indexes, newest first."""
     found = [p for p in (folder / FOLDER).glob("[0-9]*") if p.is_dir()]
     return sorted(found, key=lambda path: path.name, reverse=True)
 
 
 def revision(folder: Path) -> int:
-    """Of the newest that was saved; 0 for none."""
+    """The revision of the newest saved index; 0 for none."""
     return next((int(path.name) for path in folders(folder) if path.name.isdigit()), 0)
 
 
 def trained(folder: Path) -> int:
-    """How many vectors the codebook of the newest was learnt from; 0 for none."""
+    """The number of vectors at the training of the newest saved codebook; 0 for none."""
     for saved in folders(folder):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             return int(json.loads((saved / _LIST).read_text("utf-8"))["trained"])
@@ -49,13 +49,14 @@ def trained(folder: Path) -> int:
 
 
 def drop(folder: Path) -> None:
+    """Deletes all saved indexes."""
     for saved in folders(folder):
         _delete(saved)
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
 
 
 def _delete(saved: Path) -> None:
-    """Under another name first, so that a kill leaves no half of it that looks like damage."""
+    """Renames before deleting, so that a kill leaves nothing that looks like damage."""
     going = saved.with_name(f".{saved.name}.gone")
     with contextlib.suppress(OSError):
         saved.rename(going)
@@ -63,10 +64,10 @@ def _delete(saved: Path) -> None:
 
 
 def write(folder: Path, index: Index) -> None:
-    """Saves an index that has codes and settled columns; older ones go.
+    """Saves an index that has codes and flushed columns, and deletes older ones.
 
     Raises:
-        OSError: no room.
+        OSError: the disk is full.
     """
     assert index.codes is not None
     assert index.columns is not None
@@ -82,10 +83,10 @@ def write(folder: Path, index: Index) -> None:
         about = {
             "format": FORMAT,
             "dim": index.dim,
-            **index.codes.about(),
+            **index.codes.metadata(),
             "columns": _write_columns(partial, index.columns),
         }
-        about["files"] = {path.name: _sum(path) for path in sorted(partial.iterdir())}
+        about["files"] = {path.name: _size_and_crc(path) for path in sorted(partial.iterdir())}
         (partial / _LIST).write_text(json.dumps(about, ensure_ascii=False), "utf-8")
         _delete(target)
         partial.rename(target)
@@ -97,18 +98,22 @@ def write(folder: Path, index: Index) -> None:
 
 
 def read(folder: Path, index: Index) -> bool:
-    """Fills an empty ``index`` from the newest that is whole; False if there is none."""
+    """Fills an empty ``index`` from the newest intact one; False if there is none."""
     for saved in folders(folder):
         with contextlib.suppress(
             OSError, ValueError, KeyError, TypeError, RuntimeError, pa.ArrowException
         ):
             about = json.loads((saved / _LIST).read_text("utf-8"))
-            if about["format"] != FORMAT or about["dim"] != index.dim or any(wrong(saved)):
+            if about["format"] != FORMAT or about["dim"] != index.dim or any(damaged_files(saved)):
                 continue
             ids, alive, items = (np.load(saved / f"{n}.npy") for n in ("ids", "alive", "items"))
             codes = Codes.read(saved, about, index.settings)
             columns = _read_columns(saved, about["columns"], len(ids))
-            index.ids, index.alive, index.items = Grown(ids), Grown(alive), Grown(items)
+            index.ids, index.alive, index.items = (
+                GrowingArray(ids),
+                GrowingArray(alive),
+                GrowingArray(items),
+            )
             index.live = int(np.count_nonzero(alive))
             index.codes, index.coded = codes, len(ids)
             index.columns = columns
@@ -117,16 +122,20 @@ def read(folder: Path, index: Index) -> bool:
     return False
 
 
-def wrong(saved: Path) -> Iterator[str]:
-    """The files of a saved index that aren't as they were written."""
+def damaged_files(saved: Path) -> Iterator[str]:
+    """The files of a saved index that differ from what was written."""
     about = json.loads((saved / _LIST).read_text("utf-8"))
     for name, (size, total) in about["files"].items():
         path = saved / name
-        if not path.is_file() or path.stat().st_size != size or _sum(path) != [size, total]:
+        if (
+            not path.is_file()
+            or path.stat().st_size != size
+            or _size_and_crc(path) != [size, total]
+        ):
             yield name
 
 
-def _sum(path: Path) -> list[int]:
+def _size_and_crc(path: Path) -> list[int]:
     total, size = 0, 0
     with path.open("rb") as file:
         while data := file.read(1 << 22):
@@ -138,13 +147,13 @@ def _write_columns(folder: Path, columns: Columns) -> dict[str, Any]:
     about: list[dict[str, Any]] = []
     for number, (name, column) in enumerate(sorted(columns.columns.items())):
         column.resize(columns.length)
-        if isinstance(column, Numbers):
+        if isinstance(column, NumberColumn):
             np.save(folder / f"column-{number}.npy", column.array.data)
             np.save(folder / f"whole-{number}.npy", column.whole.data)
         else:
             np.save(folder / f"column-{number}.npy", column.codes.data)
             _write_texts(folder / f"texts-{number}.arrow", column.texts)
-        plain = isinstance(column, Coded) and column.plain
+        plain = isinstance(column, CodedColumn) and column.plain
         about.append({"name": name, "kind": column.kind, "plain": plain})
     for name in ("start", "count", "codes"):
         np.save(folder / f"tags-{name}.npy", getattr(columns.tags, name).data)
@@ -152,21 +161,21 @@ def _write_columns(folder: Path, columns: Columns) -> dict[str, Any]:
 
 
 def _read_columns(folder: Path, about: dict[str, Any], slots: int) -> Columns:
-    columns: dict[str, Numbers | Coded] = {}
+    columns: dict[str, NumberColumn | CodedColumn] = {}
     for number, one in enumerate(about["columns"]):
         data = np.load(folder / f"column-{number}.npy", mmap_mode="r").view(np.ndarray)
-        if one["kind"] == Numbers.kind:
+        if one["kind"] == NumberColumn.kind:
             whole = np.load(folder / f"whole-{number}.npy", mmap_mode="r").view(np.ndarray)
-            columns[one["name"]] = Numbers(data, whole)
+            columns[one["name"]] = NumberColumn(data, whole)
         else:
             texts = _read_texts(folder / f"texts-{number}.arrow")
-            columns[one["name"]] = Coded(data, texts, one["plain"])
+            columns[one["name"]] = CodedColumn(data, texts, one["plain"])
     start, count, codes = (
         np.load(folder / f"tags-{name}.npy", mmap_mode="r").view(np.ndarray)
         for name in ("start", "count", "codes")
     )
     if about["length"] > slots:
-        raise ValueError("more columns' rows than slots")
+        raise ValueError("more rows in the columns than slots")
     return Columns(columns, Tags(start, count, codes, list(about["tags"])), about["length"])
 
 

@@ -1,9 +1,8 @@
-"""What a search looks into: which vectors there are, of which products, and how they are found.
+"""The index in memory: which vectors there are, of which items, and the search in them.
 
-Vectors stand in slots, in the order of their ids; a slot is never used again. Small stores are
-scanned exactly; large ones find candidates by their codes and look at those exactly. Rows that a
-condition leaves over are scanned exactly where they are few. Its owner sees that nobody searches
-while it changes.
+Vectors have slots in the order of their ids; a slot is never reused. Small stores are scanned
+exactly. In large ones the codes give candidates, which are re-scored exactly; where few rows meet a
+condition, those are scanned exactly. The caller must not search while it changes the index.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemline.catalog.index.codes import Codes, Subset
-from hemline.catalog.index.column import Grown, Slots
+from hemline.catalog.index.column import GrowingArray, Slots
 from hemline.catalog.index.columns import Columns
 from hemline.catalog.index.scan import Flat, scan
 from hemline.catalog.segments import Halves, Segments
@@ -27,31 +26,32 @@ from hemline.types import FloatArray
 
 Mask = npt.NDArray[np.bool_]
 _BLOCK = 16_384  # vectors read at a time
-_TRIED = 2048  # vectors by which the codes are rated
-_FILTERS = 32  # conditions whose answer is remembered,
-_FILTER_BYTES = 1 << 27  # fewer where their masks would take more than this
+_LOSS_SAMPLE = 2048  # vectors on which the quantisation error is measured
+_FILTERS = 32  # conditions whose masks are cached,
+_FILTER_BYTES = 1 << 27  # fewer where the masks would take more than this
 
 
 class Index:
-    """Slots and what is known of them.
+    """Slots with their ids, items, vectors or codes, and columns.
 
     Attributes:
-        ids: of each slot, rising.
-        alive: whether a slot's row is there.
-        items: the number of its product.
-        revision: the last commit it knows.
-        flat: every vector, in a small store.
-        codes: short codes of the slots before ``coded``.
-        columns: what conditions and facets ask, or None until one does.
+        ids: the id of each slot, ascending.
+        alive: whether a slot's row still exists.
+        items: the number of its item.
+        live: how many slots are alive.
+        revision: the last commit it includes.
+        flat: all vectors, in a small store.
+        codes: quantised vectors of the slots before ``coded``.
+        columns: for conditions and facets; None until the first of them.
     """
 
     def __init__(self, dim: int, segments: Segments, settings: Settings) -> None:
         self.dim = dim
         self.segments = segments
         self.settings = settings
-        self.ids = Grown(np.zeros(0, np.int64))
-        self.alive = Grown(np.zeros(0, bool))
-        self.items = Grown(np.zeros(0, np.int64))
+        self.ids = GrowingArray(np.zeros(0, np.int64))
+        self.alive = GrowingArray(np.zeros(0, bool))
+        self.items = GrowingArray(np.zeros(0, np.int64))
         self.live = 0
         self.revision = 0
         self.flat: Flat | None = None
@@ -69,7 +69,7 @@ class Index:
     # Changing
 
     def append(self, ids: Ids, items: Ids) -> None:
-        """New slots; ``ids`` (n,) rise and are above all that are there."""
+        """Adds slots; ``ids`` (n,) ascend and are greater than all others."""
         before, length = len(self), len(self) + len(ids)
         for array, values in ((self.ids, ids), (self.items, items)):
             array.resize(length, 0)
@@ -79,7 +79,7 @@ class Index:
         self._everyone = None
 
     def remove(self, ids: Ids) -> None:
-        """Those that aren't there are passed over."""
+        """Marks rows as removed; unknown ids are ignored."""
         slots = self.slots(ids)
         slots = slots[slots >= 0]
         slots = slots[self.alive.data[slots]]
@@ -89,7 +89,7 @@ class Index:
         self._everyone = None
 
     def slots(self, ids: Ids) -> Slots:
-        """Of ``ids`` (n,); -1 for one that isn't known."""
+        """The slots of ``ids`` (n,); -1 for an unknown one."""
         known = self.ids.data
         if not len(known):
             return np.full(len(ids), -1, np.int64)
@@ -97,7 +97,7 @@ class Index:
         return np.where(known[found] == ids, found, -1)
 
     def fill(self) -> None:
-        """Brings the flat vectors, or the codes if there are some, to the newest slot.
+        """Adds the newest slots to the flat vectors or, if there are any, to the codes.
 
         Raises:
             SegmentError: a segment can't be read.
@@ -115,7 +115,7 @@ class Index:
             self.coded = len(self)
 
     def add_codes(self, codes: Codes, start: int, go_on: Callable[[], bool] = lambda: True) -> None:
-        """Gives ``codes`` the slots from ``start`` on whose rows are there."""
+        """Adds the live slots from ``start`` on to ``codes``; ``go_on`` can cancel it."""
         while start < len(self) and go_on():
             stop = min(len(self), start + _BLOCK)
             slots = start + np.flatnonzero(self.alive.data[start:stop])
@@ -123,26 +123,29 @@ class Index:
             start = stop
 
     def _read(self, slots: Slots) -> Halves:
-        """Vectors of slots; zeros for removed ones, whose segment may be gone."""
+        """The vectors of slots; zeros for removed ones, whose segment may be deleted."""
         out = np.zeros((len(slots), self.dim), np.float16)
         there = self.alive.data[slots]
         out[there] = self.segments.halves(self.ids.data[slots[there]])
         return out
 
-    def packed(self) -> Index:
-        """The same without the slots of removed rows, and without vectors and codes."""
+    def without_removed(self) -> Index:
+        """A copy without the slots of removed rows, and without vectors and codes."""
         slots = np.flatnonzero(self.alive.data)
-        packed = Index(self.dim, self.segments, self.settings)
-        packed.ids, packed.items = Grown(self.ids.data[slots]), Grown(self.items.data[slots])
-        packed.alive = Grown(np.ones(len(slots), bool))
-        packed.live, packed.revision = len(slots), self.revision
+        copy = Index(self.dim, self.segments, self.settings)
+        copy.ids, copy.items = (
+            GrowingArray(self.ids.data[slots]),
+            GrowingArray(self.items.data[slots]),
+        )
+        copy.alive = GrowingArray(np.ones(len(slots), bool))
+        copy.live, copy.revision = len(slots), self.revision
         if self.columns is not None:
-            self.columns.settle()
-            packed.columns = self.columns.picked(slots)
-        return packed
+            self.columns.flush()
+            copy.columns = self.columns.take(slots)
+        return copy
 
-    def make_codes(self, go_on: Callable[[], bool] = lambda: True) -> None:
-        """Learns a codebook from what is there, and codes it; ``go_on`` can break it off.
+    def build_codes(self, go_on: Callable[[], bool] = lambda: True) -> None:
+        """Trains a codebook and quantises all vectors; ``go_on`` can cancel it.
 
         Raises:
             SegmentError: a segment can't be read.
@@ -151,9 +154,9 @@ class Index:
         codes = Codes.train(
             self._sample(self.settings.sample(self.live), rng), self.live, self.settings
         )
-        tried = self._sample(_TRIED, rng)  # others than those it was learnt from, mostly
+        sample = self._sample(_LOSS_SAMPLE, rng)  # mostly other vectors than those trained on
         self.add_codes(codes, 0, go_on)
-        codes.rate(tried)
+        codes.measure_loss(sample)
         self.codes, self.coded = codes, len(self)
 
     def _sample(self, count: int, rng: np.random.Generator) -> FloatArray:
@@ -162,25 +165,25 @@ class Index:
         return self.segments.halves(self.ids.data[np.sort(chosen)]).astype(np.float32)
 
     @property
-    def worn(self) -> bool:
-        """Whether codes are missing, or should be made anew."""
-        if self.littered:
+    def needs_rebuild(self) -> bool:
+        """Whether codes are missing or should be rebuilt."""
+        if self.many_removed:
             return True
         if self.live <= self.settings.exact_rows:
             return False
         codes = self.codes
         return (
             codes is None
-            or self.live >= self.settings.grown * codes.trained
+            or self.live >= self.settings.retrain_growth * codes.trained
             or codes.drifted
-            or not codes.suits(self.live)
+            or not codes.fits(self.live)
         )
 
     @property
-    def littered(self) -> bool:
-        """Whether too many slots are of removed rows."""
-        dead = len(self) - self.live
-        return dead > 1024 and dead > self.settings.dead * len(self)
+    def many_removed(self) -> bool:
+        """Whether too many slots belong to removed rows."""
+        removed = len(self) - self.live
+        return removed > 1024 and removed > self.settings.removed_share * len(self)
 
     def tag_names(self) -> tuple[str, ...]:
         """The names of the tags of all rows, sorted; the columns have no rows waiting."""
@@ -197,7 +200,7 @@ class Index:
     # Searching
 
     def mask(self, where: Where | None) -> Mask:
-        """Which slots' rows are there and meet a condition."""
+        """Which slots are alive and meet a condition."""
         return self.alive.data if where is None else self._filter(where)[1]
 
     def _filter(self, where: Where) -> tuple[int, Mask, Subset]:
@@ -208,13 +211,13 @@ class Index:
                 mask = self.columns.mask(where, len(self)) & self.alive.data
                 known = (self.revision, mask, Subset.of(mask))
             most = min(_FILTERS, max(2, _FILTER_BYTES // max(1, len(self))))
-            while len(self._filters) >= most:  # the first is the one not asked for longest
+            while len(self._filters) >= most:  # the first is the least recently used
                 del self._filters[next(iter(self._filters))]
             self._filters[where.text] = known
             return known
 
     def _subset(self, where: Where | None) -> Subset | None:
-        """None where every slot may come."""
+        """The slots that may be returned; None for all."""
         if where is not None:
             return self._filter(where)[2]
         if self.live == len(self):
@@ -228,28 +231,28 @@ class Index:
         return self.search_many(query.reshape(1, -1), k, where)[0]
 
     def search_many(self, queries: FloatArray, k: int, where: Where | None) -> list[Neighbours]:
-        """See `Store.search_many`; what is answered has a right checksum.
+        """See `Store.search_many`; verifies the checksums of the results.
 
         Raises:
-            SegmentError: a segment is gone or damaged.
+            SegmentError: a segment is missing or damaged.
         """
-        answers = self._answers(queries, k, where)
-        for answer in answers:
-            self.segments.sure(answer.ids)
-        return answers
+        found = self._search(queries, k, where)
+        for neighbours in found:
+            self.segments.verify(neighbours.ids)
+        return found
 
-    def _answers(self, queries: FloatArray, k: int, where: Where | None) -> list[Neighbours]:
+    def _search(self, queries: FloatArray, k: int, where: Where | None) -> list[Neighbours]:
         subset = self._subset(where)
         count = len(self) if subset is None else subset.size
         if k < 1 or not count:
             return [NO_NEIGHBOURS] * len(queries)
         if self.flat is not None:
             return [self._flat(query, k, subset) for query in queries]
-        want = self.settings.candidates(k, len(self))
-        few = max(self.settings.subset_rows, len(self) // self.settings.subset_part, 2 * want)
+        candidates = self.settings.candidates(k, len(self))
+        few = max(self.settings.subset_rows, len(self) // self.settings.subset_part, 2 * candidates)
         if self.codes is None or self.coded < len(self) or count <= few:
             return [self._scan(query, k, where) for query in queries]
-        found = self.codes.candidates(queries, want, subset, len(self))
+        found = self.codes.candidates(queries, candidates, subset, len(self))
         return [
             scan(query, k, self.ids.data[np.sort(slots)], self.segments.read)
             if len(slots) >= min(k, count)
@@ -268,13 +271,13 @@ class Index:
         return self.flat.exact(query, k, lambda found: self.segments.halves(ids[found]), ids, among)
 
     def exact(self, query: FloatArray, k: int, where: Where | None) -> Neighbours:
-        """By looking at every vector that may come.
+        """See `Store.search_exact`.
 
         Raises:
-            SegmentError: a segment is gone or damaged.
+            SegmentError: a segment is missing or damaged.
         """
         answer = NO_NEIGHBOURS if k < 1 else self._scan(query, k, where)
-        self.segments.sure(answer.ids)
+        self.segments.verify(answer.ids)
         return answer
 
     def _scan(self, query: FloatArray, k: int, where: Where | None) -> Neighbours:

@@ -1,8 +1,7 @@
-"""Exact scans of float16 vectors, by FAISS's float16 kernels (NumPy's are ten times slower).
+"""Exact search in float16 vectors with FAISS's kernels (NumPy's are ten times slower).
 
-FAISS finds the nearest with float32 sums; `similarities` then orders those by the sums that every
-store answers with. So many are kept over that no row is lost to the difference, however many have
-equal vectors.
+FAISS selects with float32 sums; `similarities` then ranks the selection by the exact sums. Enough
+extra vectors are selected that none is lost to the rounding, however many have equal vectors.
 """
 
 from __future__ import annotations
@@ -19,17 +18,17 @@ from hemline.catalog.similarity import ranked, similarities
 from hemline.catalog.store import NO_NEIGHBOURS, Ids, Neighbours
 from hemline.types import FloatArray
 
-BLOCK = 2048  # vectors looked at together, so that they stay in the processor's cache
+BLOCK = 2048  # vectors scanned at a time, which fit into the processor's cache
 Read = Callable[[Ids, Halves], object]
-_OVER = 32  # kept beyond k, to be ordered by the exact sums
-_SLACK = 1e-5  # float32 sums of unit vectors differ by less
+_EXTRA = 32  # selected beyond k, to be ranked by the exact sums
+_SLACK = 1e-5  # the float32 sum of unit vectors is closer to the exact one
 
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """FAISS with ``count`` threads. Waking threads costs milliseconds, so a single query has one.
+    """Runs FAISS with ``count`` threads; one for a single query, as waking more costs milliseconds.
 
-    The setting is OpenMP's, of the calling thread only, and is put back.
+    The setting is OpenMP's for the calling thread, and is restored.
     """
     import faiss
 
@@ -56,16 +55,16 @@ class Flat:
         return int(self._index.ntotal)
 
     def clear(self) -> None:
-        """Forgets them, and keeps the room."""
+        """Removes all vectors and keeps the memory."""
         self._index.reset()
 
     def add(self, half: Halves) -> None:
-        """half (n, D), contiguous."""
+        """Adds vectors half (n, D), contiguous."""
         if len(half):
             self._index.add_sa_codes(half.view(np.uint8).reshape(len(half), 2 * self._dim))
 
     def search(self, query: FloatArray, k: int, among: Any = None) -> tuple[FloatArray, Ids]:
-        """Float32 sums, falling, and numbers of at most ``k``; ``among``: a FAISS selector."""
+        """Descending float32 sums and numbers of at most ``k``; ``among`` is a FAISS selector."""
         import faiss
 
         options: dict[str, Any] = {}
@@ -90,20 +89,20 @@ class Flat:
 
         Args:
             query: (D,).
-            k: how many.
+            k: the number of results.
             halves: numbers (n,) → their vectors.
-            ids: (N,) what each number is called in the answer; rising.
+            ids: (N,) the id of each number, ascending.
             among: a FAISS selector of numbers.
         """
         if k < 1 or not len(self):
             return NO_NEIGHBOURS
         slack = _SLACK * max(float(np.linalg.norm(query)), 1e-30)
-        ask = k + _OVER
+        count = k + _EXTRA
         while True:
-            score, found = self.search(query, ask, among)
-            if len(score) < ask or score[-1] < score[k - 1] - slack:
+            score, found = self.search(query, count, among)
+            if len(score) < count or score[-1] < score[k - 1] - slack:
                 break
-            ask *= 4
+            count *= 4
         if len(score) > k:
             found = found[score >= score[k - 1] - slack]
         nearest = ranked(ids[found], similarities(query, halves(found)))
@@ -111,7 +110,7 @@ class Flat:
 
 
 class _Scratch(threading.local):
-    """A thread's room for one block, used again: fresh memory costs more than the sums."""
+    """A thread's memory for one block, reused: allocating it costs more than the sums."""
 
     def __init__(self) -> None:
         self.dim = 0
@@ -119,7 +118,7 @@ class _Scratch(threading.local):
         self.flat: Flat | None = None
 
     def block(self, dim: int) -> tuple[Halves, Flat]:
-        """Room for `BLOCK` vectors, and an empty `Flat`."""
+        """An array for `BLOCK` vectors, and an empty `Flat`."""
         if self.flat is None or self.dim != dim:
             self.dim, self.flat = dim, Flat(dim)
             self.room = np.zeros((BLOCK, dim), np.float16)
@@ -131,9 +130,9 @@ _scratch = _Scratch()
 
 
 def scan(query: FloatArray, k: int, ids: Ids, read: Read) -> Neighbours:
-    """The ``k`` of ``ids`` (N,), which rise, whose vectors are nearest to ``query`` (D,).
+    """The ``k`` of ``ids`` (N,), ascending, whose vectors are nearest to ``query`` (D,).
 
-    ``read`` writes the vectors of some ids into an array (n, D). They are read block by block.
+    ``read`` writes the vectors of ids (n,) into an array (n, D), block by block.
     """
     k = min(k, len(ids))
     if k < 1:
@@ -145,14 +144,14 @@ def scan(query: FloatArray, k: int, ids: Ids, read: Read) -> Neighbours:
         room, flat = _scratch.block(len(query))
         read(block, room[: len(block)])
         flat.add(room[: len(block)])
-        ask = k + _OVER
+        count = k + _EXTRA
         while True:
-            near, found = flat.search(query, ask)
+            near, found = flat.search(query, count)
             joined = np.concatenate([score, near])
             worst = np.partition(joined, -k)[-k] - slack if len(joined) >= k else -np.inf
-            if len(near) < ask or near[-1] < worst:
+            if len(near) < count or near[-1] < worst:
                 break
-            ask *= 4  # so many are alike that some may have been left out
+            count *= 4  # so many are equal that some may be missing
         kept = joined >= worst
         places = np.concatenate([places, start + found])[kept]
         score = joined[kept]

@@ -1,4 +1,4 @@
-"""The tags of every row in memory: the codes of its tags, one row after the other."""
+"""The tags of all rows in memory, as codes, row after row."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hemline.catalog.index.column import FALSE, TRUE, Grown, Slots, Truths
+from hemline.catalog.index.column import FALSE, TRUE, GrowingArray, Slots, Truths
 from hemline.catalog.where.conditions import HasTag
 
 
 class Tags:
-    """``start`` and ``count`` of each row's codes in ``codes``; a changed row's lie at the end."""
+    """``codes`` and each row's ``start`` and ``count`` in them; a changed row's are appended."""
 
     def __init__(
         self,
@@ -22,9 +22,9 @@ class Tags:
         codes: npt.NDArray[np.int32],
         names: list[str],
     ) -> None:
-        self.start = Grown(start)
-        self.count = Grown(count)
-        self.codes = Grown(codes)
+        self.start = GrowingArray(start)
+        self.count = GrowingArray(count)
+        self.codes = GrowingArray(codes)
         self.names = names
         self._lookup = {name: code for code, name in enumerate(names)}
 
@@ -33,8 +33,8 @@ class Tags:
         none = np.zeros(length, np.int32)
         return cls(none.astype(np.int64), none, np.zeros(0, np.int32), [])
 
-    def picked(self, slots: Slots) -> Tags:
-        """The tags of ``slots`` (n,) alone."""
+    def take(self, slots: Slots) -> Tags:
+        """The tags of ``slots`` (n,) only."""
         _, codes = self.pairs(slots)
         counts = self.count.data[slots]
         start = np.cumsum(counts, dtype=np.int64) - counts
@@ -61,15 +61,15 @@ class Tags:
         self.count.data[slots] = counts
         self.start.data[slots] = before + np.cumsum(counts) - counts
 
-    def truths(self, leaf: Any) -> Truths:
-        """True or false, as an empty list has no tag."""
+    def evaluate(self, leaf: Any) -> Truths:
+        """True or false, never unknown: a row without tags doesn't have the tag."""
         assert isinstance(leaf, HasTag)
-        wanted = np.array([leaf.of_tag(name) for name in self.names], bool)
+        matching = np.array([leaf.test_tag(name) for name in self.names], bool)
         found = np.full(len(self.start), FALSE, np.uint8)
-        if wanted.any():
-            # How many wanted tags there are before each place; a row has one if that rises in it.
+        if matching.any():
+            # Matching tags before each place: a row has one if the number rises within it.
             before = np.zeros(len(self.codes) + 1, np.int64)
-            np.cumsum(wanted[self.codes.data], out=before[1:])
+            np.cumsum(matching[self.codes.data], out=before[1:])
             start = self.start.data
             found[before[start + self.count.data] > before[start]] = TRUE
         return found

@@ -26,8 +26,8 @@ from hemline.catalog.segments import Segments
 from hemline.catalog.settings import Settings
 from hemline.catalog.store import Problem
 from hemline.catalog.stores import _verify
-from hemline.catalog.stores._database import FILE, Meta, clear, connect
-from hemline.catalog.stores._lock import Gate, WriterLock
+from hemline.catalog.stores._database import FILE, Meta, catalog_errors, connect
+from hemline.catalog.stores._lock import SharedLock, WriterLock
 from hemline.errors import CatalogError
 
 _READ = 20_000  # rows read at a time
@@ -46,7 +46,7 @@ class Reader:
         self._dim = dim
         self._segments = segments
         self.settings = settings
-        self._gate = Gate()
+        self._access = SharedLock()
         self._lock = threading.RLock()
         self._version = -1
         self._index = self._empty()
@@ -54,19 +54,19 @@ class Reader:
         self._builder: threading.Thread | None = None
         self._wanted = 0
         self._closing = threading.Event()
-        with clear(folder):
+        with catalog_errors(folder):
             self._db = connect(folder / FILE)
 
     def _empty(self) -> Index:
         return Index(self._dim, self._segments, self.settings)
 
-    def behind(self) -> None:
+    def invalidate(self) -> None:
         """Makes the next search look at the database again, whatever it says of its version."""
         self._version = -1
 
     @contextmanager
     def index(
-        self, columns: bool = False, fill: bool = False, settled: bool = False
+        self, columns: bool = False, fill: bool = False, flushed: bool = False
     ) -> Iterator[Index]:
         """The index at the newest commit; it doesn't change while it is held.
 
@@ -75,23 +75,23 @@ class Reader:
             fill: with its vectors or codes, as `Index.search` needs.
             settled: with columns that say of every row (`Columns.settle`).
         """
-        columns = columns or settled
-        with self._lock, clear(self._folder):
+        columns = columns or flushed
+        with self._lock, catalog_errors(self._folder):
             version = self._db.execute("PRAGMA data_version").fetchone()[0]
             if (
                 version != self._version
                 or (columns and self._index.columns is None)
                 or (fill and not self._filled)
             ):
-                with self._gate.alone():
+                with self._access.exclusive():
                     self._catch_up(columns, fill)
                 self._version = version
-            if settled and self._index.columns and self._index.columns.waits:
-                with self._gate.alone():
-                    self._index.columns.settle()
-            if fill and self._index.worn:
+            if flushed and self._index.columns and self._index.columns.has_pending:
+                with self._access.exclusive():
+                    self._index.columns.flush()
+            if fill and self._index.needs_rebuild:
                 self._build_beside()
-            held = self._gate.shared()
+            held = self._access.shared()
             held.__enter__()
         try:
             yield self._index
@@ -108,8 +108,8 @@ class Reader:
                 index = self._empty()
             if not index.revision or self._outdated(index):
                 index = self._saved(revision) or index
-            elif index.littered and index.codes is None:
-                index = index.packed()
+            elif index.many_removed and index.codes is None:
+                index = index.without_removed()
             columns = columns or index.columns is not None
             if index.revision != revision:
                 self._read_ids(index)
@@ -205,10 +205,10 @@ class Reader:
     def _build(self, index: Index) -> None:
         """Makes codes for a copy of ``index``, without its litter, that then takes its place."""
         with contextlib.suppress(CatalogError, RuntimeError, MemoryError):
-            with self._lock, self._gate.alone():
-                copy = index.packed()
-            copy.make_codes(lambda: not self._closing.is_set())
-            with self._lock, self._gate.alone():
+            with self._lock, self._access.exclusive():
+                copy = index.without_removed()
+            copy.build_codes(lambda: not self._closing.is_set())
+            with self._lock, self._access.exclusive():
                 if self._index is index and not self._closing.is_set():
                     # What was committed meanwhile comes with the next search.
                     self._index, self._version, self._filled = copy, -1, False
@@ -220,7 +220,7 @@ class Reader:
         """Whether the index, brought to the newest commit, has what the database has."""
         problems: list[Problem] | None = None
         while problems is None:  # again where someone commits in between
-            with self._lock, self.index(settled=True) as index:
+            with self._lock, self.index(flushed=True) as index:
                 self._db.execute("BEGIN")
                 try:
                     if Meta(self._db).number("revision") == index.revision:
@@ -229,7 +229,7 @@ class Reader:
                     self._db.execute("COMMIT")
         if problems and repair:
             disk.drop(self._folder)
-            with self._lock, self._gate.alone():
+            with self._lock, self._access.exclusive():
                 self._index, self._version = self._empty(), -1
             problems = [replace(problem, repaired=True) for problem in problems]
         return problems
@@ -245,18 +245,18 @@ class Reader:
             return
         try:
             with self._lock:
-                with self.index(settled=True) as index:
+                with self.index(flushed=True) as index:
                     if index.live <= self.settings.exact_rows:
                         disk.drop(self._folder)
                         return
-                with self._gate.alone():
+                with self._access.exclusive():
                     index = self._index
                     index.fill()  # which also shows whether new vectors drift away
-                    if index.worn:
-                        index = index.packed()
-                        index.make_codes()
+                    if index.needs_rebuild:
+                        index = index.without_removed()
+                        index.build_codes()
                         self._index = index
-                with self._gate.shared():
+                with self._access.shared():
                     assert index.columns is not None
                     with contextlib.suppress(OSError, RuntimeError):  # no room: it is derived
                         disk.write(self._folder, index)

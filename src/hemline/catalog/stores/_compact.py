@@ -31,10 +31,10 @@ def compact(
     before = _pages(db)
     sparse = _sparse(db, segments)
     ids = _ids_in(db, segments, sparse)
-    whole = segments.whole(ids)
+    whole = segments.intact(ids)
     if not whole.all():
         number = int(ids[int(np.argmin(whole))]) // segments.rows
-        raise SegmentError(segments.damage(number, "has damaged vectors"))
+        raise SegmentError(segments.damage_message(number, "has damaged vectors"))
     noted = db.execute("SELECT COUNT(*) FROM removed").fetchone()[0]
     if not sparse and not noted:
         return CompactReport(0, 0, _sweep(db, segments)[1])

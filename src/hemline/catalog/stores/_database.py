@@ -93,7 +93,7 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def clear(folder: Path) -> Iterator[None]:
+def catalog_errors(folder: Path) -> Iterator[None]:
     """SQLite's errors as ours, in one line that says what to do."""
     try:
         yield
@@ -146,6 +146,6 @@ def columns_text(row: Row) -> str:
     return json.dumps(dict(row.columns), ensure_ascii=False) if row.columns else "{}"
 
 
-def asked(values: Sequence[Any]) -> str:
+def json_list(values: Sequence[Any]) -> str:
     """Values as the one parameter of ``IN (SELECT value FROM json_each(?))``."""
     return json.dumps(list(values), ensure_ascii=False)

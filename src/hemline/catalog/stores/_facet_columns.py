@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hemline.catalog.facets import TAGS, bins, from_texts, shown
-from hemline.catalog.index.column import Coded, Numbers, Slots
+from hemline.catalog.index.column import CodedColumn, NumberColumn, Slots
 from hemline.catalog.index.columns import Columns
 from hemline.catalog.store import Facet
 
@@ -36,7 +36,7 @@ def count_columns(
         column = memory.columns.get(name)
         if column is None:
             found[name] = Facet(0)
-        elif isinstance(column, Numbers):
+        elif isinstance(column, NumberColumn):
             found[name] = _numbers(column.array.data[slots], items, limit)
         elif column.plain:
             found[name] = _texts(column, slots, items, limit)
@@ -74,7 +74,7 @@ def _numbers(data: npt.NDArray[np.float64], items: Slots, limit: int) -> Facet:
     return Facet(_different(items), values, len(distinct) - len(order), *ends, parts)
 
 
-def _texts(column: Coded, slots: Slots, items: Slots, limit: int) -> Facet:
+def _texts(column: CodedColumn, slots: Slots, items: Slots, limit: int) -> Facet:
     codes = column.codes.data[slots]
     there = codes >= 0
     items = items[there]

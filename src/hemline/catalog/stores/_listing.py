@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from hemline.catalog.index.index import Index
 from hemline.catalog.store import Counts, ItemPage
-from hemline.catalog.stores._database import asked
+from hemline.catalog.stores._database import json_list
 from hemline.catalog.where.expression import Where
 
 #: Whether a product is meant, by its number.
@@ -47,7 +47,7 @@ def page(there: Members, counts: Counts, query: Query, limit: int, after: str) -
         query: answers SQL with its values.
     """
     if counts.items <= _FEW:
-        numbers = asked(np.flatnonzero(there).tolist())
+        numbers = json_list(np.flatnonzero(there).tolist())
         found = [name for (name,) in query(_LOOKED_UP, (numbers, after, limit + 1))]
     else:
         found = _walked(there, query, limit, after)

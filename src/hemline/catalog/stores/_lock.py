@@ -1,6 +1,6 @@
 """One writer at a time: a file lock that the operating system lets go when its holder dies.
 
-Within a process a `Gate` lets many threads search at once, and one alone bring the index up.
+Within a process a `SharedLock` lets many threads search at once, and one alone bring the index up.
 """
 
 from __future__ import annotations
@@ -104,40 +104,40 @@ class WriterLock:
         self._thread.release()
 
 
-class Gate:
+class SharedLock:
     """Many may look at once, or one may change things alone. Not to be entered twice."""
 
     def __init__(self) -> None:
         self._state = threading.Condition()
-        self._looking = 0
-        self._alone = False
-        self._waiting = 0
+        self._sharing = 0
+        self._exclusive = False
+        self._pending = 0
 
     @contextlib.contextmanager
     def shared(self) -> Iterator[None]:
         with self._state:
-            self._state.wait_for(lambda: not self._alone and not self._waiting)
-            self._looking += 1
+            self._state.wait_for(lambda: not self._exclusive and not self._pending)
+            self._sharing += 1
         try:
             yield
         finally:
             with self._state:
-                self._looking -= 1
-                if not self._looking:
+                self._sharing -= 1
+                if not self._sharing:
                     self._state.notify_all()
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         with self._state:
-            self._waiting += 1
-            self._state.wait_for(lambda: not self._alone and not self._looking)
-            self._waiting -= 1
-            self._alone = True
+            self._pending += 1
+            self._state.wait_for(lambda: not self._exclusive and not self._sharing)
+            self._pending -= 1
+            self._exclusive = True
         try:
             yield
         finally:
             with self._state:
-                self._alone = False
+                self._exclusive = False
                 self._state.notify_all()
 
 

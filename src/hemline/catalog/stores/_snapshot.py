@@ -35,7 +35,7 @@ def moment(
             try:
                 counts = db.execute("SELECT number, count FROM segments").fetchall()
                 for number, count in counts if segments else ():
-                    own.hold(number, count)
+                    own.map(number, count)
             except SegmentError:  # taken away by a compaction; or damaged, if a row needs it
                 if again < _AGAIN - 1:
                     continue
@@ -82,7 +82,7 @@ def _copy(db: sqlite3.Connection, segments: Segments, folder: Path, advance: Adv
             while left:
                 data = source.read(min(_BLOCK, left))
                 if not data:
-                    raise SegmentError(segments.damage(number, "is cut short"))
+                    raise SegmentError(segments.damage_message(number, "is cut short"))
                 file.write(data)
                 left, done = left - len(data), done + len(data)
                 advance(done, sum(sizes))

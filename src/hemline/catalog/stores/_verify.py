@@ -19,7 +19,7 @@ from hemline.catalog.index import disk
 from hemline.catalog.index.index import Index
 from hemline.catalog.segments import Segments
 from hemline.catalog.store import Advance, Ids, Problem
-from hemline.catalog.stores._database import FILE, Meta, asked
+from hemline.catalog.stores._database import FILE, Meta, json_list
 
 _BLOCK = 8192
 _SHOWN = 5  # lines of SQLite's own check
@@ -58,17 +58,17 @@ def vectors(db: sqlite3.Connection, segments: Segments, advance: Advance) -> Fou
     lost: list[Ids] = []
     done = 0
     for ids in _ids(db):
-        lost.append(ids[~segments.whole(ids)])
+        lost.append(ids[~segments.intact(ids)])
         done += len(ids)
         advance(done, max(total, done))
     ids = np.concatenate([*lost, np.zeros(0, np.int64)])
     # What another process moved or removed in the meantime isn't lost.
     there = db.execute(
         "SELECT id FROM pictures WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
-        (asked(ids.tolist()),),
+        (json_list(ids.tolist()),),
     )
     ids = np.array([id_ for (id_,) in there.fetchall()], np.int64)
-    ids = ids[~segments.whole(ids)]
+    ids = ids[~segments.intact(ids)]
     problems = []
     for number, count in zip(*np.unique(ids // segments.rows, return_counts=True), strict=True):
         state = "isn't there" if not segments.path(int(number)).exists() else "is damaged"
@@ -124,7 +124,7 @@ def saved(folder: Path, repair: bool) -> list[Problem]:
     problems = []
     for path in disk.folders(folder):
         try:
-            found = ", ".join(disk.wrong(path))
+            found = ", ".join(disk.damaged_files(path))
         except (OSError, ValueError, KeyError, TypeError):
             found = "its list"
         if found:

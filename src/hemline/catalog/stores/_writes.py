@@ -9,7 +9,7 @@ import numpy as np
 
 from hemline.catalog.segments import Halves, Segments
 from hemline.catalog.store import Ids, Row
-from hemline.catalog.stores._database import Meta, asked, columns_text, tags_text
+from hemline.catalog.stores._database import Meta, columns_text, json_list, tags_text
 from hemline.errors import CatalogError
 from hemline.types import FloatArray
 
@@ -58,7 +58,7 @@ def store(
     known = dict(
         db.execute(
             "SELECT image_id, id FROM pictures WHERE image_id IN (SELECT value FROM json_each(?))",
-            (asked([row.image_id for row in rows]),),
+            (json_list([row.image_id for row in rows]),),
         )
     )
     db.executemany(
@@ -98,7 +98,7 @@ def _same(
     if not places:
         return {}
     ids = np.array([known[rows[i].image_id] for i in places], np.int64)
-    whole = np.flatnonzero(segments.whole(ids))
+    whole = np.flatnonzero(segments.intact(ids))
     old = segments.records(ids[whole])
     chosen = np.array(places, np.int64)[whole]
     equal = (old["half"] == half[chosen]).all(axis=1) & (old["norm"] == norm[chosen])
@@ -131,7 +131,7 @@ def drop(db: sqlite3.Connection, image_ids: Sequence[str], revision: int) -> Non
     """Takes single pictures out."""
     found = db.execute(
         "SELECT id FROM pictures WHERE image_id IN (SELECT value FROM json_each(?))",
-        (asked(image_ids),),
+        (json_list(image_ids),),
     ).fetchall()
     forget(db, np.array([id_ for (id_,) in found], np.int64), revision)
 
@@ -141,7 +141,7 @@ def remove(db: sqlite3.Connection, item_ids: Collection[str], revision: int) -> 
     found = db.execute(
         "SELECT item_id, id FROM pictures JOIN items ON number = item "
         "WHERE item_id IN (SELECT value FROM json_each(?))",
-        (asked(list(item_ids)),),
+        (json_list(list(item_ids)),),
     ).fetchall()
     forget(db, np.array([id_ for _, id_ in found], np.int64), revision)
     removed: dict[str, int] = {}

@@ -46,9 +46,9 @@ from hemline.catalog.stores._database import (
     SCHEMA,
     SELECT,
     Meta,
-    asked,
-    clear,
+    catalog_errors,
     connect,
+    json_list,
     to_row,
 )
 from hemline.catalog.stores._facet_columns import count_columns
@@ -73,7 +73,7 @@ class SqliteStore:
         self._lock = threading.RLock()
         self._writer = WriterLock(folder / "catalog.lock")
         self._wrote = self._closed = False
-        with clear(folder):
+        with catalog_errors(folder):
             self._db = connect(path)
             try:
                 meta = dict(self._db.execute("SELECT name, value FROM meta"))
@@ -104,7 +104,7 @@ class SqliteStore:
         cls, folder: Path, fingerprint: str, dim: int, settings: Settings | None = None
     ) -> SqliteStore:
         chosen = settings or Settings()
-        with clear(folder):
+        with catalog_errors(folder):
             db = connect(folder / FILE, new=True)
             db.executescript(f"BEGIN IMMEDIATE; {SCHEMA}")
             Meta(db).set(
@@ -136,7 +136,7 @@ class SqliteStore:
     @contextmanager
     def _commit(self) -> Iterator[int]:
         """One durable transaction; gives its revision."""
-        with self.writing(), self._lock, clear(self._folder):
+        with self.writing(), self._lock, catalog_errors(self._folder):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 revision = Meta(self._db).number("revision") + 1
@@ -163,7 +163,7 @@ class SqliteStore:
     # Reading
 
     def _query(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._reading, clear(self._folder):
+        with self._reading, catalog_errors(self._folder):
             return self._read.execute(sql, values).fetchall()
 
     def _again(self, read: Callable[[], _T]) -> _T:
@@ -172,7 +172,7 @@ class SqliteStore:
             try:
                 return read()
             except SegmentError:
-                self._reader.behind()
+                self._reader.invalidate()
         return read()
 
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[int, Row]]:
@@ -194,7 +194,7 @@ class SqliteStore:
 
     def get(self, image_ids: Collection[str], vectors: bool = True) -> dict[str, Row]:
         sql = f"{SELECT} WHERE image_id IN (SELECT value FROM json_each(?))"
-        values = (asked(list(image_ids)),)
+        values = (json_list(list(image_ids)),)
         if not vectors:
             return {row.image_id: row for _, row in self._bare(sql, values)}
         return {row.image_id: row for _, row in self._rows(sql, values)}
@@ -202,12 +202,15 @@ class SqliteStore:
     def take(self, ids: Ids, vectors: bool = True) -> list[Row | None]:
         wanted = ids.tolist()
         sql = f"{SELECT} WHERE id IN (SELECT value FROM json_each(?))"
-        rows = dict((self._rows if vectors else self._bare)(sql, (asked(wanted),)))
+        rows = dict((self._rows if vectors else self._bare)(sql, (json_list(wanted),)))
         return [rows.get(i) for i in wanted]
 
     def rows(self) -> Iterator[Row]:
         sql = f"{SELECT} ORDER BY id"
-        with clear(self._folder), _snapshot.moment(self._folder, self._segments) as (db, segments):
+        with (
+            catalog_errors(self._folder),
+            _snapshot.moment(self._folder, self._segments) as (db, segments),
+        ):
             cursor = db.execute(sql)
             while found := cursor.fetchmany(_READ):
                 records = segments.records(np.array([f[0] for f in found], np.int64))
@@ -221,14 +224,14 @@ class SqliteStore:
             "SELECT image_id, item_id, source, picture FROM pictures JOIN items "
             "ON number = item ORDER BY id"
         )
-        with clear(self._folder), _snapshot.moment(self._folder) as (db, _):
+        with catalog_errors(self._folder), _snapshot.moment(self._folder) as (db, _):
             cursor = db.execute(sql)
             while found := cursor.fetchmany(_READ):
                 yield from (Key(*values) for values in found)
 
     def items(self, item_ids: Collection[str], vectors: bool = True) -> list[Row]:
         sql = f"{SELECT} WHERE item_id IN (SELECT value FROM json_each(?)) ORDER BY id"
-        found = (self._rows if vectors else self._bare)(sql, (asked(list(item_ids)),))
+        found = (self._rows if vectors else self._bare)(sql, (json_list(list(item_ids)),))
         return [row for _, row in found]
 
     def item_page(self, limit: int, after: str = "", where: Where | None = None) -> ItemPage:
@@ -243,7 +246,7 @@ class SqliteStore:
         return tuple(name for (name,) in self._query("SELECT name FROM columns ORDER BY name"))
 
     def tag_names(self) -> tuple[str, ...]:
-        with self._reader.index(settled=True) as index:
+        with self._reader.index(flushed=True) as index:
             return index.tag_names()
 
     def pictures(self) -> frozenset[str]:
@@ -252,7 +255,7 @@ class SqliteStore:
 
     @property
     def revision(self) -> int:
-        with self._reading, clear(self._folder):
+        with self._reading, catalog_errors(self._folder):
             return Meta(self._read).number("revision")
 
     def vectors(self, ids: Ids) -> Vectors:
@@ -261,7 +264,7 @@ class SqliteStore:
             return self._vectors(ids)
         except SegmentError:  # damage, or some are of a segment that a compaction took away
             sql = "SELECT id FROM pictures WHERE id IN (SELECT value FROM json_each(?))"
-            there = np.isin(ids, [id_ for (id_,) in self._query(sql, (asked(ids.tolist()),))])
+            there = np.isin(ids, [id_ for (id_,) in self._query(sql, (json_list(ids.tolist()),))])
             embedding = np.zeros((len(ids), self.dim), np.float32)
             norm = np.full(len(ids), np.nan, np.float32)
             embedding[there], norm[there] = self._vectors(ids[there])
@@ -303,7 +306,7 @@ class SqliteStore:
     def facets(
         self, columns: Sequence[str], where: Where | None = None, limit: int = 50
     ) -> dict[str, Facet]:
-        with self._reader.index(settled=True) as index:
+        with self._reader.index(flushed=True) as index:
             assert index.columns is not None
             names = facet_columns(columns, self.columns(), index.tag_names())
             slots = np.flatnonzero(index.mask(where))
@@ -312,18 +315,18 @@ class SqliteStore:
     # Care
 
     def save(self) -> None:
-        with clear(self._folder):
+        with catalog_errors(self._folder):
             self._reader.save(self._writer)
 
     def compact(self, advance: Advance = silent) -> CompactReport:
-        with self.writing(), clear(self._folder):
+        with self.writing(), catalog_errors(self._folder):
             report = _compact.compact(self._db, self._segments, self._commit, advance)
             if report.moved:
                 self.save()  # so that readers needn't take in what moved
             return report
 
     def verify(self, repair: bool = False, advance: Advance = silent) -> CheckReport:
-        with self.writing() if repair else contextlib.nullcontext(), clear(self._folder):
+        with self.writing() if repair else contextlib.nullcontext(), catalog_errors(self._folder):
             with contextlib.closing(connect(self._folder / FILE)) as db:
                 problems = _verify.sound(db)
                 if problems:
@@ -341,14 +344,14 @@ class SqliteStore:
             names = self._query(
                 "SELECT image_id FROM pictures WHERE id IN (SELECT value FROM json_each(?)) "
                 "ORDER BY id",
-                (asked(lost.tolist()),),
+                (json_list(lost.tolist()),),
             )
             return CheckReport(
                 self.counts().pictures, tuple(problems), tuple(name for (name,) in names)
             )
 
     def backup(self, folder: Path, advance: Advance = silent) -> None:
-        with clear(folder), contextlib.closing(connect(self._folder / FILE)) as db:
+        with catalog_errors(folder), contextlib.closing(connect(self._folder / FILE)) as db:
             _snapshot.copy(db, self._segments, folder, advance)
 
     def stats(self) -> dict[str, Any]:
@@ -373,7 +376,7 @@ class SqliteStore:
             return False
         newer = "SELECT COUNT(*) FROM pictures WHERE revision > ?"
         changed = self._query(newer, (disk.revision(self._folder),))[0][0]
-        return bool(changed > settings.stale * pictures)
+        return bool(changed > settings.stale_share * pictures)
 
     def close(self) -> None:
         if self._closed:

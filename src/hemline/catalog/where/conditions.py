@@ -26,10 +26,10 @@ class Compare:
     constant: Scalar
     symbol: str
 
-    def of(self, value: Any) -> Truth:
+    def test(self, value: Any) -> Truth:
         if isinstance(value, list | tuple):
             join = all_of if self.symbol == "<>" else any_of  # "<>" is "not ="
-            return join(self.of(part) for part in value) if value else None
+            return join(self.test(part) for part in value) if value else None
         return _compare(value, self.constant, self.symbol)
 
 
@@ -40,9 +40,9 @@ class OneOf:
     column: str
     constants: tuple[Scalar, ...]
 
-    def of(self, value: Any) -> Truth:
+    def test(self, value: Any) -> Truth:
         if isinstance(value, list | tuple):
-            return any_of(self.of(part) for part in value) if value else None
+            return any_of(self.test(part) for part in value) if value else None
         return any_of(_compare(value, constant, "=") for constant in self.constants)
 
 
@@ -53,9 +53,9 @@ class Like:
     column: str
     pattern: str
 
-    def of(self, value: Any) -> Truth:
+    def test(self, value: Any) -> Truth:
         if isinstance(value, list | tuple):
-            return any_of(self.of(part) for part in value) if value else None
+            return any_of(self.test(part) for part in value) if value else None
         return None if value is None else like(self.pattern).fullmatch(str(value)) is not None
 
 
@@ -65,7 +65,7 @@ class IsNull:
 
     column: str
 
-    def of(self, value: Any) -> Truth:
+    def test(self, value: Any) -> Truth:
         return value is None
 
 
@@ -75,7 +75,7 @@ class IsTrue:
 
     column: str
 
-    def of(self, value: Any) -> Truth:
+    def test(self, value: Any) -> Truth:
         return value if isinstance(value, bool) else None
 
 
@@ -86,11 +86,11 @@ class HasTag:
     wanted: str
     column: str = "tags"
 
-    def of_tag(self, tag: str) -> bool:
+    def test_tag(self, tag: str) -> bool:
         return tag == self.wanted or tag.partition("=")[2] == self.wanted
 
-    def of(self, value: Any) -> Truth:
-        return any(self.of_tag(tag) for tag in value or ())
+    def test(self, value: Any) -> Truth:
+        return any(self.test_tag(tag) for tag in value or ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def truth(node: Node, row: Mapping[str, Any]) -> Truth:
         return all_of(truth(part, row) for part in node.parts)
     if isinstance(node, Or):
         return any_of(truth(part, row) for part in node.parts)
-    return node.of(row.get(node.column))
+    return node.test(row.get(node.column))
 
 
 def all_of(values: Iterable[Truth]) -> Truth:
