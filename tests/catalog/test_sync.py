@@ -20,6 +20,7 @@ import pytest
 from helpers.tiny_bundle import make_tiny_bundle
 from hemline.catalog.catalog import Catalog
 from hemline.catalog.intake.feed_map import parse_pairs
+from hemline.catalog.intake.options import SyncOptions
 from hemline.data.images import encode_jpeg
 from hemline.errors import CatalogError, DataError, UsageError
 from hemline.runtime.bundle import Bundle
@@ -94,8 +95,8 @@ def test_a_feed_comes_in_and_a_second_run_does_nothing(
     catalog: Catalog, tmp_path: Path, embedded: list[int]
 ) -> None:
     path = feed(tmp_path, lines(tmp_path, 5))
-    report = catalog.sync(path, batch=2)
-    assert (report.products, report.new, report.embedded, report.gone) == (5, 5, 5, 0)
+    report = catalog.sync(path, SyncOptions(batch=2))
+    assert (report.items, report.new, report.embedded, report.removed_items) == (5, 5, 5, 0)
     row = catalog.store.get(["img/3.jpg"])["img/3.jpg"]
     assert (row.item_id, row.category, row.domain) == ("sku3", "Dresses", "shop")
     assert dict(row.columns) == {
@@ -114,16 +115,16 @@ def test_a_known_file_isn_t_even_read(
     path = feed(tmp_path, lines(tmp_path, 3))
     catalog.sync(path)
     read: list[str] = []
-    import hemline.catalog.intake.opening as opening
+    import hemline.catalog.intake.prepare as prepare
 
-    real = opening.read_bytes
-    monkeypatch.setattr(opening, "read_bytes", lambda p: read.append(Path(p).name) or real(p))
+    real = prepare.read_bytes
+    monkeypatch.setattr(prepare, "read_bytes", lambda p: read.append(Path(p).name) or real(p))
     catalog.sync(path)
     assert read == []
     os.utime(tmp_path / "img/1.jpg")
     assert catalog.sync(path).unchanged == 3
     assert read == ["1.jpg"]
-    assert catalog.sync(path, reread=True).unchanged == 3
+    assert catalog.sync(path, SyncOptions(reread=True)).unchanged == 3
     assert sorted(read) == ["0.jpg", "1.jpg", "1.jpg", "2.jpg"]
 
 
@@ -141,7 +142,7 @@ def test_the_feed_s_changes_are_followed(
     rows[3]["image_link"] = "img/new.jpg"  # another picture
     del rows[9]
     report = catalog.sync(feed(tmp_path, rows))
-    assert (report.changed, report.unchanged, report.gone, report.new) == (4, 5, 1, 0)
+    assert (report.changed, report.unchanged, report.removed_items, report.new) == (4, 5, 1, 0)
     assert (report.embedded, report.reused, report.columns_only) == (2, 1, 1)
     assert report.removed == 3  # the old pictures of 2 and 3, and that of 9
     assert sum(embedded) == 2
@@ -159,16 +160,19 @@ def test_many_gone_products_stop_it(catalog: Catalog, tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match=r"lacks 3 of the catalogue's 10 .*--allow-removals 0.3"):
         catalog.sync(feed(tmp_path, rows[:7]))
     assert state(catalog) == before
-    planned = catalog.sync(feed(tmp_path, rows[:7]), dry_run=True)
-    assert (planned.gone, planned.removal_share, planned.columns_only) == (3, 0.3, 1)
+    planned = catalog.sync(feed(tmp_path, rows[:7]), SyncOptions(dry_run=True))
+    assert (planned.removed_items, planned.removal_share, planned.columns_only) == (3, 0.3, 1)
     assert state(catalog) == before
     asked = []
-    catalog.sync(feed(tmp_path, rows[:9]), allow_removals=lambda r: bool(asked.append(r)) or True)
-    assert [(r.gone, r.of) for r in asked] == [(1, 10)]
-    catalog.sync(feed(tmp_path, rows[:7]), allow_removals=0.3)
+    catalog.sync(
+        feed(tmp_path, rows[:9]),
+        SyncOptions(allow_removals=lambda r: bool(asked.append(r)) or True),
+    )
+    assert [(r.removed, r.of) for r in asked] == [(1, 10)]
+    catalog.sync(feed(tmp_path, rows[:7]), SyncOptions(allow_removals=0.3))
     assert catalog.store.counts().items == 7
     with pytest.raises(UsageError, match="from 0 to 1, not 3"):
-        catalog.sync(feed(tmp_path, rows), allow_removals=3.0)
+        catalog.sync(feed(tmp_path, rows), SyncOptions(allow_removals=3.0))
 
 
 @pytest.mark.parametrize(
@@ -191,7 +195,7 @@ def test_a_feed_that_can_t_be_trusted_changes_nothing(
     before = state(catalog)
     (tmp_path / "bad.csv").write_text(text)
     with pytest.raises(DataError, match=words):
-        catalog.sync(tmp_path / "bad.csv", allow_removals=1.0)
+        catalog.sync(tmp_path / "bad.csv", SyncOptions(allow_removals=1.0))
     assert state(catalog) == before
 
 
@@ -211,7 +215,7 @@ def test_damaged_pictures_keep_the_old_ones_with_the_new_columns(
     report = catalog.sync(feed(tmp_path, rows))
     assert {s.image_id for s in report.skipped} == {"img/0.jpg", "img/lost.jpg", "img/nothing.jpg"}
     assert (report.changed, report.unchanged, report.kept) == (3, 1, 2)
-    assert report.without_picture == ["bare"]
+    assert report.without_image == ["bare"]
     after = {row.image_id: row for row in catalog.store.rows()}
     assert [after[f"img/{n}.jpg"].columns["price"] for n in range(3)] == [70.0, 71.0, 72.0]
     assert [state(catalog)[f"img/{n}.jpg"][4:] for n in range(4)] == [
@@ -236,7 +240,7 @@ def variants(root: Path) -> list[Line]:
 
 def test_variants_stand_under_one_product(catalog: Catalog, tmp_path: Path) -> None:
     report = catalog.sync(feed(tmp_path, variants(tmp_path)))
-    assert (report.products, report.embedded) == (2, 4)
+    assert (report.items, report.embedded) == (2, 4)
     rows = {row.image_id: row for row in catalog.store.rows()}
     assert set(rows) == {"img/v0.jpg", "img/v1.jpg", "img/v2.jpg#P1", "img/v2.jpg#P2"}
     red = rows["img/v0.jpg"]
@@ -258,7 +262,7 @@ def test_a_picture_that_moves_to_another_product(
     embedded.clear()
     rows[4]["id"] = "renamed"
     report = catalog.sync(feed(tmp_path, rows))
-    assert (report.new, report.gone, report.embedded, report.removed) == (1, 1, 0, 0)
+    assert (report.new, report.removed_items, report.embedded, report.removed) == (1, 1, 0, 0)
     assert catalog.store.get(["img/4.jpg"])["img/4.jpg"].item_id == "renamed"
     assert catalog.store.counts() == (10, 10)
 
@@ -275,7 +279,7 @@ def test_columns_are_mapped_once(catalog: Catalog, tmp_path: Path) -> None:
     said = parse_pairs(
         ["id=artikel", "images=Foto", "price=Preis", "tags=Farbe,Muster", "without=Text"]
     )
-    catalog.sync(path, mapping=said)
+    catalog.sync(path, SyncOptions(mapping=said))
     row = next(catalog.store.rows())
     assert dict(row.columns) == {
         "price": 1299.0, "currency": "EUR", "farbe": "rot", "muster": "floral",
@@ -283,7 +287,7 @@ def test_columns_are_mapped_once(catalog: Catalog, tmp_path: Path) -> None:
     assert row.tags == ("farbe=rot", "muster=floral")
     assert catalog.sync(path).unchanged == 2
     with pytest.raises(DataError, match="no column 'Sku', which 'id' is mapped to"):
-        catalog.sync(path, mapping=parse_pairs(["id=Sku"]))
+        catalog.sync(path, SyncOptions(mapping=parse_pairs(["id=Sku"])))
     with pytest.raises(UsageError, match="mapped by name=column"):
         parse_pairs(["id"])
 
@@ -316,7 +320,7 @@ def test_addresses_are_matched_by_their_file_names(catalog: Catalog, tmp_path: P
     with pytest.raises(DataError, match="is an address, and nothing is fetched"):
         catalog.sync(path)
     said = parse_pairs([]).changed(type(parse_pairs([]))(images=str(tmp_path / "pictures")))
-    report = catalog.sync(path, mapping=said)
+    report = catalog.sync(path, SyncOptions(mapping=said))
     assert (report.new, report.by_name) == (3, 3)
     assert {row.image_id for row in catalog.store.rows()} == {f"img/{n}.jpg" for n in range(3)}
     write_picture(tmp_path / "pictures/other/1.jpg", 5)
@@ -344,10 +348,11 @@ _SYNCING = textwrap.dedent(
     """
     import sys
     from hemline.catalog.catalog import Catalog
+    from hemline.catalog.intake.options import SyncOptions
 
     catalog = Catalog.open(sys.argv[1])
     print("ready", flush=True)
-    catalog.sync(sys.argv[2], batch=3, allow_removals=1.0)
+    catalog.sync(sys.argv[2], SyncOptions(batch=3, allow_removals=1.0))
     print("done", flush=True)
     """
 )
@@ -383,7 +388,7 @@ def test_killed_at_any_moment_the_next_run_ends_equal(
             killed += process.stdout.read() == ""
         with Catalog.open(place) as torn:
             assert {row.item_id for row in torn.store.rows()} >= {f"sku{n}" for n in range(5, 40)}
-            torn.sync(second, allow_removals=1.0)
+            torn.sync(second, SyncOptions(allow_removals=1.0))
             assert state(torn) == wanted
             assert torn.sweep() == 0
             assert torn.sync(second).unchanged == 55
@@ -395,11 +400,11 @@ def test_what_is_cropped_is_remembered_once_it_has_worked(
 ) -> None:
     path = feed(tmp_path, lines(tmp_path, 3))
     with pytest.raises(DataError, match="no column 'Foto'"):
-        catalog.sync(path, mapping=parse_pairs(["images=Foto"]), crop="box")
+        catalog.sync(path, SyncOptions(mapping=parse_pairs(["images=Foto"]), crop="box"))
     catalog.sync(path)  # nothing of the failed run is remembered
     assert not (tmp_path / "shop" / "feed.json").exists()
-    catalog.sync(path, crop="box")
+    catalog.sync(path, SyncOptions(crop="box"))
     assert json.loads((tmp_path / "shop" / "feed.json").read_text())["crop"] == "box"
     assert catalog.sync(path).unchanged == 3
     with pytest.raises(UsageError, match="crop is none, box"):
-        catalog.sync(path, crop="middle")
+        catalog.sync(path, SyncOptions(crop="middle"))

@@ -154,6 +154,56 @@ def test_a_feed_comes_with_its_pictures(client: TestClient, shop: Path) -> None:
     assert not list((shop / "service/uploads").iterdir())
 
 
+def variants(shop: Path, item: str) -> dict[str, dict[str, Any]]:
+    """size → columns of an item's images."""
+    with Catalog.open(shop) as catalog:
+        return {row.columns["size"]: dict(row.columns) for row in catalog.store.items([item])}
+
+
+def test_columns_that_differ_between_images_stay_apart(client: TestClient, shop: Path) -> None:
+    feed = "sku,item_group_id,size,colour,price,image_link\n"
+    feed += "p-s,p,S,red,5,a.jpg\np-xl,p,XL,blue,7,b.jpg\n"
+    files = [("manifest", ("feed.csv", feed))]
+    files += [("picture", (n, coloured(*rgb))) for n, rgb in (("a.jpg", (9, 9, 200)),
+                                                              ("b.jpg", (200, 9, 9)))]  # fmt: skip
+    assert wait(client, client.post("/v1/admin/manifest", files=files))["result"]["added"] == 1
+    small = {"size": "S", "colour": "red", "price": 5, "variant_id": "p-s"}
+    large = {"size": "XL", "colour": "blue", "price": 7, "variant_id": "p-xl"}
+    assert variants(shop, "p") == {"S": small, "XL": large}
+
+    change = {"columns": {"sale": True, "variant_id": None}, "category": "dress"}
+    assert client.patch("/v1/items/p", json=change).json()["status"] == "updated"
+    del small["variant_id"], large["variant_id"]
+    assert variants(shop, "p") == {"S": small | {"sale": True}, "XL": large | {"sale": True}}
+    assert client.patch("/v1/items/p", json=change).json()["status"] == "unchanged"
+    with Catalog.open(shop) as catalog:
+        before = {row.image_id: row.picture for row in catalog.store.items(["p"])}
+    retagged = client.patch("/v1/items/p", json={"tags": ["colour=blue"]})  # embeds the copies
+    assert retagged.json() == {"item_id": "p", "status": "updated", "pictures": 2}
+    assert variants(shop, "p") == {"S": small | {"sale": True}, "XL": large | {"sale": True}}
+    with Catalog.open(shop) as catalog:
+        rows = catalog.store.items(["p"])
+        assert {row.image_id: row.picture for row in rows} == before
+        assert {row.category for row in rows} == {"dress"}
+        assert catalog.check(deep=True).ok
+
+
+def test_one_item_again_in_one_request_is_another_commit(client: TestClient, shop: Path) -> None:
+    def line(**given: Any) -> str:
+        return json.dumps({"item_id": "again", **given})
+
+    picture = base64.b64encode(coloured(40, 90, 20)).decode()
+    lines = [line(pictures=[picture]), line(columns={"n": 1}), line(delete=True),
+             line(delete=True), line(), line(pictures=[picture], columns={"n": 2})]  # fmt: skip
+    answer = client.post(
+        "/v1/items:bulk", content="\n".join(lines), headers={"Content-Type": "application/jsonl"}
+    )
+    told = [json.loads(text)["status"] for text in answer.text.splitlines()]
+    assert told == ["added", "updated", "removed", "unchanged", "refused", "added"]
+    with Catalog.open(shop) as catalog:
+        assert [dict(row.columns) for row in catalog.store.items(["again"])] == [{"n": 2}]
+
+
 def test_an_upload_that_leads_out_is_refused(client: TestClient, shop: Path) -> None:
     for name in ("../out.csv", "/out.csv", "a/../../out.csv", "c:\\out.csv"):
         box = io.BytesIO()

@@ -15,7 +15,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from hemline.service.problems import Problem
-from hemline.service.writer_proxy import TOKEN, Handing, Handover
+from hemline.service.writer_proxy import TOKEN, Handover, WriterProxy
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ async def _never(scope: Scope, receive: Receive, send: Send) -> None:
     raise AssertionError("a write was answered by a process that isn't the writer")
 
 
-async def _ask(handing: Handing) -> tuple[int, bytes]:
+async def _ask(handing: WriterProxy) -> tuple[int, bytes]:
     """A put of two chunks, and what came back."""
     scope = {
         "type": "http",
@@ -76,7 +76,7 @@ def _listen_later(path: Path, waits: float, stale: bool) -> tuple[int, bytes]:
         if stale:  # what a writer that died leaves behind
             with socket.socket(socket.AF_UNIX) as dead:
                 dead.bind(str(path))
-        asking = asyncio.create_task(_ask(Handing(_never, Handover(path, "secret"), 5.0)))
+        asking = asyncio.create_task(_ask(WriterProxy(_never, Handover(path, "secret"), 5.0)))
         await asyncio.sleep(waits)
         assert not asking.done()
         path.unlink(missing_ok=True)
@@ -101,7 +101,7 @@ def test_a_write_waits_for_its_writer(tmp_path: Path, stale: bool) -> None:
 
 
 def test_a_writer_that_does_not_come_is_a_503(tmp_path: Path) -> None:
-    handing = Handing(_never, Handover(tmp_path / "w.sock", "secret"), 5.0, patience=0.2)
+    handing = WriterProxy(_never, Handover(tmp_path / "w.sock", "secret"), 5.0, patience=0.2)
     with pytest.raises(Problem) as told:
         _run(_ask(handing))
     assert told.value.status == 503

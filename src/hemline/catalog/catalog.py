@@ -8,19 +8,24 @@ two lie in a folder of their own (`hemline.catalog.pointer`).
 from __future__ import annotations
 
 import os
+import sys
 import threading
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, nullcontext
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hemline.catalog.store import Advance, Row, Store, silent
 from hemline.catalog.stores import STORES
+from hemline.data.images import MAX_PIXELS
+from hemline.errors import CatalogBusy
 
 if TYPE_CHECKING:
-    from hemline.catalog.intake.apply import Removals, SyncReport
-    from hemline.catalog.intake.feed_map import FeedMapping
-    from hemline.catalog.intake.ingest import AddReport
+    from hemline.catalog.intake.manifest import AddReport
+    from hemline.catalog.intake.options import SyncOptions
+    from hemline.catalog.intake.sync import SyncReport
+    from hemline.catalog.intake.update import ItemOutcome, ItemUpdate
     from hemline.catalog.maintenance.health import Health
     from hemline.catalog.maintenance.rebuild import RebuildReport
     from hemline.catalog.pointer import Live
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Catalog"]
 
 DEFAULT_STORE = "sqlite"
+_POLL = 0.05  # seconds between two tries to become the writer
 
 
 class Catalog:
@@ -129,19 +135,30 @@ class Catalog:
         return self._live
 
     @contextmanager
-    def writing(self) -> Iterator[Live]:
+    def writing(self, wait: float = 0.0) -> Iterator[Live]:
         """Holds the right to write to what is live; cleans up after a writer that died.
 
+        Args:
+            wait: seconds to wait for another writer.
+
         Raises:
-            CatalogError: another process or thread writes.
+            CatalogBusy: another process or thread still writes.
         """
         from hemline.catalog import pointer
 
+        end = time.monotonic() + wait
         while True:
             live = self.live()
-            with live.store.writing() as died:
+            with ExitStack() as stack:
+                try:
+                    died = stack.enter_context(live.store.writing())
+                except CatalogBusy:
+                    if time.monotonic() >= end:
+                        raise
+                    time.sleep(_POLL)
+                    continue
                 if self.folder is not None and pointer.stamp(self.folder) != live.stamp:
-                    continue  # rebuilt between the look and the lock
+                    continue  # rebuilt between `live` and the lock
                 if died and self.pictures:
                     self.pictures.sweep(live.store.pictures())
                 if self.folder is not None:
@@ -159,111 +176,95 @@ class Catalog:
         self,
         manifest: Manifest,
         *,
-        crop: str = "none",
-        encoder: Encoder | None = None,
+        crop: str | None = None,
         batch: int = 64,
         workers: int | None = None,
+        encoder: Encoder | None = None,
         advance: Advance = silent,
     ) -> AddReport:
         """Embeds the shop (or ``gallery``) rows of a manifest and stores them.
 
-        What is there already (same image_id, picture, tags and columns) is passed over, so the same
-        call goes on after a kill. A picture that can't be opened is listed in the report.
+        Rows that are stored already (same image_id, content, tags and columns) are passed over, so
+        the same call goes on after a kill. An image that can't be opened is listed in the report.
 
         Args:
             manifest: its rows.
-            crop: ``none`` embeds whole pictures; ``box`` what is inside each row's box, if any;
-                ``detect`` the garment that fits each row's category, as the bundle's detector finds
-                it, or the whole picture where none fits.
-            encoder: instead of the bundle's own; of the same fingerprint.
-            batch: pictures to one durable commit.
-            workers: threads that open pictures.
-            advance: told (rows done, rows in all) after each commit.
+            crop, batch, workers, encoder: see `IntakeOptions`.
+            advance: called with (rows done, rows) after each commit; those are durable.
 
         Raises:
-            CatalogError: another writer, another bundle's encoder, or no room; what was told to
-                ``advance`` is kept.
+            CatalogError: another writer, another bundle's encoder, or no room; what was reported
+                to ``advance`` is kept.
             UsageError: no row is for a catalogue, or bad options.
         """
-        from hemline.catalog.intake.crops import find_crop
-        from hemline.catalog.intake.ingest import coder_of, gallery, ingest, workers_of
-        from hemline.catalog.intake.opening import Opener
+        from hemline.catalog.intake.manifest import add
+        from hemline.catalog.intake.options import IntakeOptions
 
-        count = workers_of(batch, workers)
+        options = IntakeOptions(crop, batch, workers, encoder)
         with self.writing() as live:
-            coder = coder_of(live, encoder)
-            return ingest(
-                live.store,
-                self.pictures,
-                gallery(manifest),
-                coder,
-                opener=Opener(live.bundle.info, find_crop(crop, live.bundle)),
-                batch=batch,
-                workers=count,
-                advance=advance,
-            )
+            return add(live, self.pictures, manifest, options, advance)
 
     def sync(
         self,
         feed: str | os.PathLike[str],
+        options: SyncOptions | None = None,
         *,
-        mapping: FeedMapping | None = None,
-        allow_removals: float | Callable[[Removals], bool] | None = None,
-        max_bad: float | None = None,
-        dry_run: bool = False,
-        reread: bool = False,
-        crop: str | None = None,
-        encoder: Encoder | None = None,
-        batch: int = 64,
-        workers: int | None = None,
         advance: Advance = silent,
     ) -> SyncReport:
         """Makes the catalogue equal to a shop's whole product feed.
 
-        New and changed products come in, of which only new and changed pictures are embedded; those
-        that the feed doesn't have leave. The same call again does nothing, or what a kill left.
+        New and changed items are stored, of which only new and changed images are embedded; items
+        that the feed doesn't have are removed. The same call again does nothing, or goes on after a
+        kill.
 
         Args:
-            feed: CSV, JSON lines or Parquet, with all products.
-            mapping, crop: what its columns mean, and as for `add`; both are remembered.
-            allow_removals: the share of the products that may leave (0.2 by default), or who is
-                asked where some would.
-            max_bad: the share of the feed's rows that may be unusable (0.05 by default).
-            dry_run: changes nothing and says what would be done.
-            reread: reads every picture, also those whose file has the size and time it had.
-            encoder, batch, workers: as for `add`.
-            advance: told (pictures done, pictures in all) after each commit.
+            feed: CSV, JSON lines or Parquet, with all items.
+            options: see `SyncOptions`.
+            advance: called with (images done, images) after each commit; those are durable.
 
         Raises:
             DataError: the feed can't be read, breaks off, or has too many bad rows.
-            CatalogError: it would take out more than is allowed (nothing was changed), another
+            CatalogError: it would remove more than is allowed (nothing was changed), another
                 writer, or no room.
         """
-        from hemline.catalog.intake import sync as run
+        from hemline.catalog.intake.options import SyncOptions
+        from hemline.catalog.intake.sync import sync
 
-        return run.sync(
-            self,
-            Path(feed),
-            mapping=mapping,
-            allow_removals=allow_removals,
-            max_bad=max_bad,
-            dry_run=dry_run,
-            reread=reread,
-            crop=crop,
-            encoder=encoder,
-            batch=batch,
-            workers=workers,
-            advance=advance,
-        )
+        return sync(self, Path(feed), options or SyncOptions(), advance)
+
+    def update(
+        self, updates: Sequence[ItemUpdate], *, wait: float = 0.0, max_pixels: int = MAX_PIXELS
+    ) -> list[ItemOutcome]:
+        """Stores, changes and removes items in one durable commit; gives an outcome for each.
+
+        An item with an image that can't be opened is refused whole; the others are stored. Where
+        one item comes again, a further commit takes its later updates.
+
+        Args:
+            updates: in their order.
+            wait: seconds to wait for another writer.
+            max_pixels: an image may have.
+
+        Raises:
+            CatalogError: another writer, or no room; nothing of the commit is stored.
+        """
+        from hemline.catalog.intake.crops import Whole
+        from hemline.catalog.intake.prepare import Preparer
+        from hemline.catalog.intake.upsert import Upsert
+
+        with self.writing(wait) as live:
+            preparer = Preparer(live.bundle.info, self.pictures, Whole(), max_pixels=max_pixels)
+            one_commit = sys.maxsize
+            return list(
+                Upsert(live, self.pictures, preparer, batch=one_commit, strict=True).run(updates)
+            )
 
     def remove(self, item_ids: Collection[str]) -> dict[str, int]:
-        """Removes products; item_id → how many pictures, of those that were there."""
-        with self.writing() as live:
-            copies = {row.picture for row in live.store.items(item_ids) if row.picture}
-            removed = live.store.remove(item_ids)
-            if copies and self.pictures:
-                self.pictures.drop(copies - live.store.pictures())
-        return removed
+        """Removes items; item_id → number of images, of those that were stored."""
+        from hemline.catalog.intake.update import ItemUpdate
+
+        removals = [ItemUpdate(item_id, remove=True) for item_id in dict.fromkeys(item_ids)]
+        return {o.item_id: o.images for o in self.update(removals) if o.status == "removed"}
 
     def picture(self, row: Row) -> Path | None:
         """The stored copy of a row's picture, or None where none is kept."""

@@ -13,8 +13,9 @@ import typer
 from hemline.cli._common import JsonOption, emit, err, natives_hushed, out, progress, say
 
 if TYPE_CHECKING:
-    from hemline.catalog.intake.apply import Removals, SyncReport
     from hemline.catalog.intake.feed_map import FeedMapping
+    from hemline.catalog.intake.options import Removals
+    from hemline.catalog.intake.sync import SyncReport
     from hemline.catalog.store import Counts
 
 _SHOWN = 10
@@ -94,6 +95,7 @@ def sync(
     Example: hemline catalog sync shop artikel.csv id=Artikel images=Foto price=Preis
     """
     from hemline.catalog.catalog import Catalog
+    from hemline.catalog.intake.options import SyncOptions
     from hemline.errors import CatalogError, UsageError
 
     if yes and allow_removals is not None:
@@ -104,17 +106,16 @@ def sync(
     def run(allow: float | Callable[[Removals], bool]) -> tuple[SyncReport, Counts]:
         with Catalog.open(catalog) as opened, natives_hushed(), progress("catalog sync") as advance:
             opened.encoder(threads)
-            report = opened.sync(
-                feed,
+            options = SyncOptions(
+                crop=crop,
+                batch=batch,
                 mapping=said,
                 allow_removals=allow,
                 max_bad=max_bad,
                 dry_run=dry_run,
                 reread=reread,
-                crop=crop,
-                batch=batch,
-                advance=advance,
             )
+            report = opened.sync(feed, options, advance=advance)
             return report, opened.store.counts()
 
     try:
@@ -151,29 +152,29 @@ def _said(columns: Sequence[str], file: Path | None, images: Path | None) -> Fee
 
 def _unasked(asked: list[Removals], removals: Removals) -> bool:
     """Whether so few products leave that nobody is asked; notes what somebody is asked about."""
-    from hemline.catalog.intake.apply import REMOVALS
+    from hemline.catalog.intake.options import ALLOWED_REMOVALS
 
-    if removals.share > REMOVALS:
+    if removals.share > ALLOWED_REMOVALS:
         asked.append(removals)
-    return removals.share <= REMOVALS
+    return removals.share <= ALLOWED_REMOVALS
 
 
 def _confirmed(removals: Removals) -> bool:
     """What a person at a terminal says; elsewhere nobody agrees."""
     if not (sys.stdin.isatty() and err.is_terminal):
         return False
-    question = f"The feed lacks {removals.gone} of {removals.of} products. Take them out?"
+    question = f"The feed lacks {removals.removed} of {removals.of} products. Take them out?"
     return typer.confirm(question, err=True)
 
 
 def _plain(report: SyncReport) -> dict[str, Any]:
     return {
         "dry_run": report.dry_run,
-        "products": report.products,
+        "products": report.items,
         "new": report.new,
         "changed": report.changed,
         "unchanged": report.unchanged,
-        "gone": report.gone,
+        "gone": report.removed_items,
         "removal_share": report.removal_share,
         "embedded": report.embedded,
         "reused": report.reused,
@@ -182,7 +183,7 @@ def _plain(report: SyncReport) -> dict[str, Any]:
         "kept_old": report.kept,
         "found_by_name": report.by_name,
         "skipped": [one._asdict() for one in report.skipped],
-        "without_picture": report.without_picture,
+        "without_picture": report.without_image,
         "bad_rows": [one._asdict() for one in report.bad],
         "duplicates": report.duplicates,
         "unread_prices": report.unread_prices,

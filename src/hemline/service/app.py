@@ -23,7 +23,7 @@ from hemline.service.routes import admin, bulk, feedback, health, items, pages, 
 from hemline.service.serving import Service
 from hemline.service.settings import Settings
 from hemline.service.sizes import Sizes
-from hemline.service.writer_proxy import Handing, Handover
+from hemline.service.writer_proxy import Handover, WriterProxy
 
 _KINDS = {404: "not-found", 405: "method", 400: "bad-request"}
 _WORDS = {404: "there is nothing here", 405: "this address doesn't take that method"}
@@ -82,7 +82,7 @@ def create_app(
             expose_headers=["X-Request-ID", "Retry-After"],
         )
     if handover is not None and not writes:
-        app.add_middleware(Handing, handover=handover, timeout=settings.timeout)
+        app.add_middleware(WriterProxy, handover=handover, timeout=settings.timeout)
     app.add_middleware(Guard, settings=settings, metrics=served.metrics, handover=handover)
     return app
 

@@ -1,7 +1,7 @@
-"""A shop's feed with its pictures, uploaded: unpacked safely, understood as `catalog sync` does.
+"""An uploaded feed with its images: unpacked safely, understood as `hemline catalog sync` does.
 
-Only what was sent is read: a name in a zip or in the feed that leads out of the upload is refused.
-Products are added and changed; none leaves.
+Only uploaded files are read: a name in a zip or in the feed that leads out of the upload is
+refused. Items are added and changed; none is removed.
 """
 
 from __future__ import annotations
@@ -9,34 +9,35 @@ from __future__ import annotations
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from hemline.catalog.intake.embedding import batches
 from hemline.catalog.intake.feed import Feed
 from hemline.catalog.intake.feed_images import ImageFiles
-from hemline.catalog.intake.feed_items import Product, products
+from hemline.catalog.intake.feed_items import read_items
 from hemline.catalog.intake.feed_map import FeedMapping, understand
-from hemline.data.images import MAX_BYTES
+from hemline.catalog.intake.update import ItemUpdate
 from hemline.errors import DataError, HemlineError
 from hemline.service.jobs import Ended, Job, Jobs, Refused
-from hemline.service.writing import Put, Writer
+from hemline.service.writing import Writer
 
 FEEDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 _FILES = 200_000
 _BATCH = 32
-_TOLD = 100  # refused products that are listed
+_REPORTED = 100  # refused items and bad rows that are listed
 _PIECE = 1 << 20
 
 
 class Upload:
-    """A folder that one upload lies in until its job has ended."""
+    """The folder of one upload, until its job has ended."""
 
     def __init__(self, state: Path, limit: int) -> None:
         """
         Args:
-            state: of the service; the folder is made below it.
-            limit: bytes that may lie in it.
+            state: the service's folder; the upload's is made below it.
+            limit: bytes of all files.
         """
         place = state / "uploads"
         place.mkdir(parents=True, exist_ok=True)
@@ -47,7 +48,7 @@ class Upload:
         """Copies a stream to the file ``name``; a zip is unpacked.
 
         Raises:
-            DataError: too much, or a name that isn't one.
+            DataError: too many bytes or files, or a name that isn't allowed.
         """
         if name.lower().endswith(".zip"):
             self._unzip(source)
@@ -102,18 +103,19 @@ class Upload:
 
 
 def add_upload(upload: Upload, writer: Writer, jobs: Jobs, job: Job) -> dict[str, Any]:
-    """Stores the products of an upload, some at a time; each batch is durable before it counts.
+    """Stores the items of an upload, a batch at a time; each is durable before it counts.
 
     Raises:
-        DataError: the feed can't be understood.
+        Refused: the feed can't be understood.
     """
     try:
         feed = Feed.read(upload.feed())
         columns = understand(feed.columns, FeedMapping(), "the feed")
-        found = products(feed, columns, ImageFiles(feed.path, upload.folder))
-        return _add(found.products, upload.folder, writer, jobs, job) | {
+        found = read_items(feed, columns, ImageFiles(feed.path, upload.folder))
+        updates = [_within(update, upload.folder.resolve()) for update in found.items.values()]
+        return _add(updates, writer, jobs, job) | {
             "rows": found.rows,
-            "bad_rows": [bad._asdict() for bad in found.bad[:_TOLD]],
+            "bad_rows": [bad._asdict() for bad in found.bad[:_REPORTED]],
             "bad": len(found.bad),
         }
     except HemlineError as error:
@@ -122,37 +124,30 @@ def add_upload(upload: Upload, writer: Writer, jobs: Jobs, job: Job) -> dict[str
         upload.close()
 
 
-def _add(
-    wanted: dict[str, Product], folder: Path, writer: Writer, jobs: Jobs, job: Job
-) -> dict[str, Any]:
+def _within(update: ItemUpdate, folder: Path) -> ItemUpdate:
+    """The update with its images that lie in the folder; without any it keeps the stored ones.
+
+    Images are known by their content, as in every write over HTTP, not by their names.
+    """
+    images = [
+        replace(image, image_id="", domain="")
+        for image in update.images or ()
+        if isinstance(image.source, Path) and image.source.resolve().is_relative_to(folder)
+    ]
+    return replace(update, images=images or None)
+
+
+def _add(updates: list[ItemUpdate], writer: Writer, jobs: Jobs, job: Job) -> dict[str, Any]:
     counts = {"added": 0, "updated": 0, "unchanged": 0, "refused": 0}
     refused: list[dict[str, str]] = []
     done = 0
-    for some in _batches(list(wanted.values())):
+    for some in batches(updates, _BATCH):
         if jobs.ending.is_set():
             raise Ended
-        puts = [_put(product, folder) for product in some]
-        for one in writer.call(lambda puts=puts: writer.put(puts)):  # type: ignore[misc]
-            counts[one.what] += 1
-            if one.what == "refused" and len(refused) < _TOLD:
-                refused.append({"item_id": one.item_id, "why": one.why})
+        for outcome in writer.update_from_thread(some):
+            counts[outcome.status] += 1
+            if outcome.status == "refused" and len(refused) < _REPORTED:
+                refused.append({"item_id": outcome.item_id, "why": outcome.reason})
         done += len(some)
-        job.advance(done, len(wanted))
-    return {"products": len(wanted), **counts, "refused_products": refused}
-
-
-def _batches(products: Sequence[Product]) -> Iterator[Sequence[Product]]:
-    for start in range(0, len(products), _BATCH):
-        yield products[start : start + _BATCH]
-
-
-def _put(product: Product, folder: Path) -> Put:
-    """The product with its pictures' bytes; without any, those that it has are kept."""
-    root = folder.resolve()
-    pictures = []
-    for wanted in product.pictures:
-        path = wanted.path
-        if path is not None and path.resolve().is_relative_to(root):
-            pictures.append(path.read_bytes() if path.stat().st_size <= MAX_BYTES else b"")
-    said = product.said
-    return Put(product.item_id, said.columns, said.category, said.tags, pictures or None)
+        job.advance(done, len(updates))
+    return {"products": len(updates), **counts, "refused_products": refused}

@@ -53,7 +53,7 @@ def is_writers(method: str, path: str) -> bool:
     return method not in _SAFE and path.startswith("/v1/items")
 
 
-class Handing:
+class WriterProxy:
     """Hands the writer's requests over; everything else is answered here.
 
     Args:

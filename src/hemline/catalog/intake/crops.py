@@ -1,4 +1,4 @@
-"""Which part of a picture is embedded: the choices of ``--crop``."""
+"""The part of an image that is embedded: the choices of ``--crop``."""
 
 from __future__ import annotations
 
@@ -10,61 +10,59 @@ from hemline.data.images import crop
 from hemline.errors import UsageError
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.detector import BundleDetector, fitting_garment, margined
-from hemline.types import Image, Record
+from hemline.types import Box, Image
 
 
 class Crop(Protocol):
-    """Takes the part of a picture that is embedded and copied."""
+    """Cuts out the part of an image that is embedded and copied."""
 
     @property
     def whole(self) -> int:
-        """How many pictures were taken whole because no garment of their category was found."""
+        """Number of images embedded whole because no garment of their category was found."""
         ...
 
-    def mark(self, record: Record) -> str:
-        """What sets this part apart from others of the same picture; empty for the whole of it.
+    def mark(self, box: Box | None, category: str) -> str:
+        """Distinguishes this part from others of the same image; empty for the whole image.
 
-        It is part of what is compared to see whether a picture must be embedded again, and is known
-        before the picture is opened.
+        It is appended to the digest that decides whether an image must be embedded again, so it is
+        known before the image is decoded.
         """
         ...
 
-    def part(self, image: Image, record: Record) -> Image:
-        """The part (h, w, 3) of an upright picture (H, W, 3)."""
+    def part(self, image: Image, box: Box | None, category: str) -> Image:
+        """The part (h, w, 3) of an upright image (H, W, 3)."""
         ...
 
 
 class Whole:
-    """The whole picture, as the photos of shops are seen."""
+    """The whole image."""
 
     whole = 0
 
-    def mark(self, record: Record) -> str:
+    def mark(self, box: Box | None, category: str) -> str:
         return ""
 
-    def part(self, image: Image, record: Record) -> Image:
+    def part(self, image: Image, box: Box | None, category: str) -> Image:
         return image
 
 
 class ByBox:
-    """What is inside each row's box; the whole picture where it has none."""
+    """The inside of each image's box; the whole image where it has none."""
 
     whole = 0
 
-    def mark(self, record: Record) -> str:
-        return f"@{record.box.text()}" if record.box else ""
+    def mark(self, box: Box | None, category: str) -> str:
+        return f"@{box.text()}" if box else ""
 
-    def part(self, image: Image, record: Record) -> Image:
-        return crop(image, record.box)
+    def part(self, image: Image, box: Box | None, category: str) -> Image:
+        return crop(image, box)
 
 
 class Detected:
-    """The garment that fits each row's category, as the bundle's detector finds it; the whole
-    picture where none fits.
-    """
+    """The garment of each image's category that the bundle's detector finds; else the whole."""
 
     def __init__(self, bundle: Bundle) -> None:
-        self._detector = BundleDetector(bundle, threads=1)  # many threads open pictures
+        self._detector = BundleDetector(bundle, threads=1)  # many threads decode images
         self._count = 0
         self._lock = threading.Lock()
 
@@ -72,12 +70,12 @@ class Detected:
     def whole(self) -> int:
         return self._count
 
-    def mark(self, record: Record) -> str:
-        return f"@detect:{self._detector.fingerprint[:12]}:{record.category}"
+    def mark(self, box: Box | None, category: str) -> str:
+        return f"@detect:{self._detector.fingerprint[:12]}:{category}"
 
-    def part(self, image: Image, record: Record) -> Image:
+    def part(self, image: Image, box: Box | None, category: str) -> Image:
         (found,) = self._detector.detect([image])
-        one = fitting_garment(found, record.category, self._detector.threshold)
+        one = fitting_garment(found, category, self._detector.threshold)
         if one is None:
             with self._lock:
                 self._count += 1
@@ -93,10 +91,10 @@ CROPS: Mapping[str, Callable[[Bundle], Crop]] = {
 
 
 def find_crop(how: str, bundle: Bundle) -> Crop:
-    """A choice by its name.
+    """The crop of this name.
 
     Raises:
-        UsageError: another word.
+        UsageError: an unknown name.
         BundleError: ``detect``, and the bundle has no detector.
     """
     if how not in CROPS:

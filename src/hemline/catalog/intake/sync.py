@@ -1,83 +1,124 @@
-"""`Catalog.sync` from the feed's file to the report: reads, understands, asks, and runs."""
+"""`Catalog.sync`: makes a catalogue equal to a shop's whole product feed.
+
+First every item of the feed is brought to what the feed says of it; then the items that it doesn't
+have are removed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hemline.catalog.intake import feed_map
-from hemline.catalog.intake.apply import BAD, REMOVALS, Removals, Sync, SyncReport
 from hemline.catalog.intake.crops import find_crop
-from hemline.catalog.intake.feed import Feed
+from hemline.catalog.intake.feed import BadRow, Feed
 from hemline.catalog.intake.feed_images import ImageFiles
-from hemline.catalog.intake.feed_items import products
+from hemline.catalog.intake.feed_items import FeedItems, read_items
 from hemline.catalog.intake.feed_map import FeedMapping
-from hemline.catalog.intake.ingest import coder_of, workers_of
-from hemline.catalog.intake.opening import Opener
+from hemline.catalog.intake.manifest import checked_encoder
+from hemline.catalog.intake.options import Removals, SyncOptions
+from hemline.catalog.intake.prepare import Preparer
 from hemline.catalog.intake.stamps import Stamps
-from hemline.errors import UsageError
+from hemline.catalog.intake.update import ItemUpdate, Skipped
+from hemline.catalog.intake.upsert import Upsert
+from hemline.catalog.store import Advance, Row, Store
+from hemline.errors import CatalogError, DataError, UsageError
 
 if TYPE_CHECKING:
     from hemline.catalog.catalog import Catalog
     from hemline.catalog.pointer import Live
-    from hemline.encoding import Encoder
 
 
-def sync(
-    catalog: Catalog,
-    path: Path,
-    *,
-    mapping: FeedMapping | None,
-    allow_removals: float | Callable[[Removals], bool] | None,
-    max_bad: float | None,
-    dry_run: bool,
-    reread: bool,
-    crop: str | None,
-    encoder: Encoder | None,
-    batch: int,
-    workers: int | None,
-    advance: Callable[[int, int], None],
-) -> SyncReport:
+@dataclass(slots=True)
+class SyncReport:
+    """What `Catalog.sync` did, or would do.
+
+    Attributes:
+        items: of the feed.
+        new, changed, unchanged, removed_items: items.
+        removal_share: removed items / items that were stored.
+        embedded: images that went through the shop tower.
+        reused: images that took the vector of one with the same content.
+        columns_only: images of which only columns were written.
+        removed: images that left.
+        kept: old images that stay because their item has no new one that can be opened.
+        by_name: images of the feed that were found by the file name of their address.
+        skipped: images that can't be opened.
+        without_image: items of the feed that have no image that can be opened, and aren't stored.
+        bad: rows of the feed that can't be used.
+        duplicates: ids that several rows have; the last of them counts.
+        unread_prices: column → number of cells that are no price.
+        unknown_tags: tag → number of occurrences, of tags that the bundle doesn't know.
+        dry_run: nothing was changed.
+    """
+
+    items: int = 0
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    removed_items: int = 0
+    removal_share: float = 0.0
+    embedded: int = 0
+    reused: int = 0
+    columns_only: int = 0
+    removed: int = 0
+    kept: int = 0
+    by_name: int = 0
+    skipped: list[Skipped] = field(default_factory=list)
+    without_image: list[str] = field(default_factory=list)
+    bad: list[BadRow] = field(default_factory=list)
+    duplicates: list[str] = field(default_factory=list)
+    unread_prices: dict[str, int] = field(default_factory=dict)
+    unknown_tags: dict[str, int] = field(default_factory=dict)
+    dry_run: bool = False
+
+
+def sync(catalog: Catalog, path: Path, options: SyncOptions, advance: Advance) -> SyncReport:
     """See `Catalog.sync`."""
-    count = workers_of(batch, workers)
-    allowed = _allowed(allow_removals)
-    bad = _share(BAD if max_bad is None else max_bad, "the share of bad rows")
-    new = (mapping or FeedMapping()).changed(FeedMapping(crop=crop or ""))
-    said = feed_map.remembered(catalog.folder).changed(new)
-    cropped = find_crop(said.crop or "none", catalog.live().bundle)
-    if said.images and not Path(said.images).is_dir():
-        raise UsageError(f"the folder of pictures {said.images} isn't there; name it (--images)")
-    feed = Feed.read(path)
-    columns = feed_map.understand(feed.columns, said, f"the feed {path}")
-    wanted = products(feed, columns, ImageFiles(path, said.images or None))
-    del feed
-    with _held(catalog, dry_run) as live:
-        coder = coder_of(live, encoder)
-        stamps = Stamps(catalog.folder, dry_run, forget=reread)
+    new = (options.mapping or FeedMapping()).changed(FeedMapping(crop=options.crop or ""))
+    mapping = feed_map.remembered(catalog.folder).changed(new)
+    crop = find_crop(mapping.crop or "none", catalog.live().bundle)
+    items = _read(path, mapping)
+    with _writing(catalog, options.dry_run) as live:
+        encoder = checked_encoder(live, options.encoder)
+        stamps = Stamps(catalog.folder, options.dry_run, forget=options.reread)
+        stored = _Stored(live.store)
+        preparer = Preparer(
+            live.bundle.info, catalog.pictures, crop, stored.with_source, track_files=True
+        )
+        upsert = Upsert(
+            live,
+            catalog.pictures,
+            preparer,
+            encoder,
+            options.batch,
+            options.threads,
+            claimed=items.image_ids(),
+            stamps=stamps,
+            dry_run=options.dry_run,
+        )
         try:
-            run = Sync(
-                live.store,
-                catalog.pictures,
-                coder,
-                Opener(live.bundle.info, cropped),
-                stamps,
-                wanted,
-                batch,
-                count,
-                dry_run,
-            )
-            report = run.run(allowed, bad, advance)
-            if new != FeedMapping() and catalog.folder is not None and not dry_run:
-                feed_map.remember(catalog.folder, said)
-            return report
+            report = _run(upsert, stored, items, options, advance)
         finally:
             stamps.close()
+        if new != FeedMapping() and catalog.folder is not None and not options.dry_run:
+            feed_map.remember(catalog.folder, mapping)
+        return report
+
+
+def _read(path: Path, mapping: FeedMapping) -> FeedItems:
+    if mapping.images and not Path(mapping.images).is_dir():
+        raise UsageError(f"the folder of pictures {mapping.images} isn't there; name it (--images)")
+    feed = Feed.read(path)
+    columns = feed_map.understand(feed.columns, mapping, f"the feed {path}")
+    return read_items(feed, columns, ImageFiles(path, mapping.images or None))
 
 
 @contextmanager
-def _held(catalog: Catalog, dry_run: bool) -> Iterator[Live]:
+def _writing(catalog: Catalog, dry_run: bool) -> Iterator[Live]:
     if dry_run:
         yield catalog.live()
         return
@@ -85,14 +126,96 @@ def _held(catalog: Catalog, dry_run: bool) -> Iterator[Live]:
         yield live
 
 
-def _allowed(allow: float | Callable[[Removals], bool] | None) -> Callable[[Removals], bool]:
-    if callable(allow):
-        return allow
-    share = _share(REMOVALS if allow is None else allow, "the share of products that may leave")
-    return lambda removals: removals.share <= share
+class _Stored:
+    """The ids and contents that a catalogue has before a run."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.items: set[str] = set()
+        self._sources: dict[str, str] = {}
+        for key in store.row_keys():
+            self.items.add(key.item_id)
+            self._sources.setdefault(key.source, key.image_id)
+
+    def with_source(self, source: str) -> Row | None:
+        """A row whose image has this content."""
+        image_id = self._sources.get(source)
+        return None if image_id is None else self._store.get([image_id]).get(image_id)
 
 
-def _share(value: float, what: str) -> float:
-    if not 0 <= value <= 1:
-        raise UsageError(f"{what} is from 0 to 1, not {value:g}")
-    return value
+def _run(
+    upsert: Upsert, stored: _Stored, feed: FeedItems, options: SyncOptions, advance: Advance
+) -> SyncReport:
+    """
+    Raises:
+        DataError: too many rows of the feed are bad, or none of its images can be used.
+        CatalogError: it would remove more items than are allowed; nothing was changed.
+    """
+    _check(feed, options.max_bad)
+    removed = sorted(stored.items - feed.items.keys())
+    removals = Removals(len(removed), len(stored.items))
+    if removed and not options.dry_run and not options.allows(removals):
+        raise CatalogError(
+            f"the feed lacks {len(removed)} of the catalogue's {removals.of} products "
+            f"({removals.share:.2f} of them), more than may leave unasked; nothing was "
+            f"changed. If they shall leave: --allow-removals {_up(removals.share)}, or --yes"
+        )
+    report = SyncReport(
+        items=len(feed.items),
+        removed_items=len(removed),
+        removal_share=round(removals.share, 4),
+        by_name=feed.by_name,
+        bad=feed.bad,
+        duplicates=feed.duplicates,
+        unread_prices=feed.unread_prices,
+        dry_run=options.dry_run,
+    )
+    for outcome in upsert.run(feed.items.values(), len(upsert.claimed), advance):
+        if outcome.status == "refused":
+            report.without_image.append(outcome.item_id)
+        elif outcome.status == "added" and outcome.item_id not in stored.items:
+            report.new += 1
+        elif outcome.status == "unchanged":
+            report.unchanged += 1
+        else:
+            report.changed += 1
+    counts = upsert.counts
+    if counts.skipped and len(counts.skipped) == len(upsert.claimed):
+        first = counts.skipped[0]
+        raise DataError(
+            f"none of the feed's {len(counts.skipped)} pictures can be opened; the first, "
+            f"{first.path}: {first.reason}"
+        )
+    for _ in upsert.run(ItemUpdate(item_id, remove=True) for item_id in removed):
+        pass
+    report.embedded = counts.added + counts.embedded_again
+    report.reused, report.columns_only = counts.duplicates, counts.columns
+    report.removed, report.kept = counts.removed, counts.kept
+    report.skipped, report.unknown_tags = counts.skipped, counts.unknown_tags
+    return report
+
+
+def _check(feed: FeedItems, max_bad: float) -> None:
+    """
+    Raises:
+        DataError: the feed isn't to be trusted.
+    """
+    if feed.bad and len(feed.bad) > max_bad * feed.rows:
+        first = feed.bad[0]
+        raise DataError(
+            f"{len(feed.bad)} rows of the feed can't be used (the first, line {first.line}: "
+            f"{first.reason}), more than {max_bad:g} of them; nothing was changed"
+        )
+    if not feed.items:
+        raise DataError("the feed has no product; nothing was changed")
+    images = [image for update in feed.items.values() for image in update.images or ()]
+    if all(image.source is None for image in images):
+        first_image = f"; the first, {images[0].name}, {images[0].problem}" if images else ""
+        raise DataError(
+            f"none of the feed's {len(images)} pictures is there{first_image} (nothing was changed)"
+        )
+
+
+def _up(share: float) -> str:
+    """A share with two digits that isn't smaller."""
+    return f"{-(-share * 100 // 1) / 100:g}"

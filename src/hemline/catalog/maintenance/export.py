@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hemline.catalog.intake.ingest import batches
+from hemline.catalog.intake.embedding import batches
 from hemline.catalog.store import Row
 from hemline.errors import UsageError
 from hemline.files import durable_file

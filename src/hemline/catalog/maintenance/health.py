@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from hemline.catalog import pointer
 from hemline.catalog.images import Pictures
-from hemline.catalog.intake.ingest import batches
-from hemline.catalog.store import Problem, Row
-from hemline.data.images import open_image
-from hemline.errors import BundleError, ImageError
-from hemline.types import Image
+from hemline.catalog.intake.embedding import embed_copies
+from hemline.catalog.store import Problem
+from hemline.errors import BundleError
 
 if TYPE_CHECKING:
     from hemline.catalog.catalog import Catalog
     from hemline.catalog.pointer import Live
-    from hemline.encoding import Encoder
 
-_BATCH = 64
 Advance = Callable[[int, int], None]
 
 
@@ -70,7 +64,7 @@ def check(catalog: Catalog, repair: bool, deep: bool, advance: Advance) -> Healt
 
 def _heal(catalog: Catalog, live: Live, health: Health) -> None:
     """Makes lost vectors anew from the copies; what that has put right is told as repaired."""
-    made = embed_copies(catalog, live.encoder(), live.store.get(health.lost).values())
+    made = embed_copies(catalog.picture, live.encoder(), live.store.get(health.lost).values())
     if not made:
         return
     live.store.add(made)
@@ -99,27 +93,6 @@ def _check_copies(
                 place = str(path.relative_to(pictures.folder.parent))
                 health.problems.append(Problem("picture", place, "the copy is damaged"))
     health.strays = catalog.sweep() if repair else len(pictures.strays(wanted))
-
-
-def embed_copies(catalog: Catalog, encoder: Encoder, rows: Iterable[Row]) -> list[Row]:
-    """The rows with a vector from their copies; those whose copy can't be opened are left out."""
-    made: list[Row] = []
-    for some in batches(rows, _BATCH):
-        opened = [(row, image) for row in some if (image := _copy(catalog, row)) is not None]
-        if opened:
-            coded = encoder.encode_shop([image for _, image in opened], [r.tags for r, _ in opened])
-            for (row, _), vector, norm in zip(opened, coded.embedding, coded.norm, strict=True):
-                if np.isfinite(vector).all() and np.isfinite(norm):
-                    made.append(replace(row, embedding=vector, norm=float(norm)))
-    return made
-
-
-def _copy(catalog: Catalog, row: Row) -> Image | None:
-    path = catalog.picture(row)
-    try:
-        return None if path is None else open_image(path)
-    except ImageError:
-        return None
 
 
 def compact(catalog: Catalog, advance: Advance) -> dict[str, int]:

@@ -9,24 +9,19 @@ rebuild is gone on with by the same command; one of another bundle is begun anew
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hemline.catalog import pointer
-from hemline.catalog.intake.ingest import batches, counted_tags
-from hemline.catalog.intake.opening import alike
-from hemline.catalog.maintenance.health import embed_copies
+from hemline.catalog.intake.embedding import batches, counted_tags, embed_copies, same_content
 from hemline.catalog.store import Row, Store, StoreSpec
-from hemline.errors import BundleError, CatalogBusy, CatalogError
+from hemline.errors import BundleError, CatalogError
 from hemline.files import publish_folder
 
 if TYPE_CHECKING:
     from hemline.catalog.catalog import Catalog
-    from hemline.catalog.pointer import Live
     from hemline.runtime.bundle import Bundle
     from hemline.runtime.encoder import BundleEncoder
 
@@ -156,14 +151,14 @@ class _Rebuild:
     def all(self, drop_lost: bool) -> None:
         """Passes until nothing is left, then the swap."""
         live = self.catalog.live()
-        with counted_tags(self.encoder) as unknown:
+        with counted_tags(self.encoder, self.report.unknown_tags):
             seen = -1
             for _ in range(_PASSES):
                 if seen == live.store.revision:
                     break
                 seen = self._pass(live.store)
             self._check_lost(drop_lost)
-            with self._held() as held:
+            with self.catalog.writing(PATIENCE) as held:
                 if held.home != live.home:
                     raise CatalogError(
                         f"{self.catalog.folder} was rebuilt by another process meanwhile; look "
@@ -176,22 +171,6 @@ class _Rebuild:
                 folder = self.catalog.folder
                 assert folder is not None
                 pointer.point(folder, self.place)
-        self.report.unknown_tags = dict(unknown)
-
-    @contextmanager
-    def _held(self) -> Iterator[Live]:
-        """The right to write to the live store; waits for a writer that is at work."""
-        until = time.monotonic() + PATIENCE
-        with ExitStack() as stack:
-            while True:
-                try:
-                    live = stack.enter_context(self.catalog.writing())
-                    break
-                except CatalogBusy:
-                    if time.monotonic() > until:
-                        raise
-                    time.sleep(0.2)
-            yield live
 
     def _check_lost(self, drop_lost: bool) -> None:
         self.report.lost = sorted(self.lost)
@@ -227,11 +206,11 @@ class _Rebuild:
             old = known.get(row.image_id)
             if old is None or not self._serves(old, row):
                 embed.append(row)
-            elif not alike(row, old):
+            elif not same_content(row, old):
                 write.append(replace(row, embedding=old.embedding, norm=old.norm))
             else:
                 self.report.there += first
-        made = embed_copies(self.catalog, self.encoder, embed)
+        made = embed_copies(self.catalog.picture, self.encoder, embed)
         lost = {row.image_id for row in embed} - {row.image_id for row in made}
         self.lost |= lost
         self.report.embedded += len(made)

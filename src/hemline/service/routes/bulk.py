@@ -15,15 +15,15 @@ from pydantic import Field
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from hemline.catalog.intake.update import ItemUpdate
 from hemline.errors import HemlineError
 from hemline.service.access import WRITE, Served
 from hemline.service.answers import to_json
 from hemline.service.bodies import checked, media_of, parse_json, unsupported
 from hemline.service.logs import log
 from hemline.service.problems import Problem, bad, of_error, responses
-from hemline.service.routes.items import ItemJson, product_of
+from hemline.service.routes.items import ItemJson, item_update, unpacked_images
 from hemline.service.serving import Service
-from hemline.service.writing import Put
 
 router = APIRouter(prefix="/v1", tags=["items"])
 KINDS = ("application/jsonl", "application/x-ndjson", "application/json-lines")
@@ -126,41 +126,38 @@ async def _lines(request: Request, limit: int) -> AsyncIterator[tuple[int, bytes
 
 async def _store(service: Service, lines: Sequence[tuple[int, bytes]]) -> bytes:
     """Stores some lines; their answers."""
-    products: list[Put] = []
+    updates: dict[int, ItemUpdate] = {}
     answers: dict[int, bytes] = {}
-    places: list[int] = []
     for number, line in lines:
         try:
-            products.append(_product(line))
-            places.append(number)
+            updates[number] = _update(line)
         except Problem as problem:
             answers[number] = _refused(number, None, problem)
-    if products:
-        try:
-            done = await service.writer.run(lambda: service.writer.put(products))
-        except (Problem, HemlineError) as error:
-            why = error if isinstance(error, Problem) else of_error(error)
-            log("bulk failed", reason=str(error))
-            for place, product in zip(places, products, strict=True):
-                answers[place] = _refused(place, product.item_id, why)
-        else:
-            for place, one in zip(places, done, strict=True):
-                if one.what == "refused":
-                    answers[place] = _refused(place, one.item_id, bad(one.why, "refused"))
-                else:
-                    answers[place] = _line(place, one.item_id, None, one.what)
+    try:
+        outcomes = await service.writer.update(list(updates.values())) if updates else []
+    except (Problem, HemlineError) as error:
+        why = error if isinstance(error, Problem) else of_error(error)
+        log("bulk failed", reason=str(error))
+        answers |= {n: _refused(n, update.item_id, why) for n, update in updates.items()}
+    else:
+        for number, outcome in zip(updates, outcomes, strict=True):
+            if outcome.status == "refused":
+                problem = bad(outcome.reason, "refused")
+                answers[number] = _refused(number, outcome.item_id, problem)
+            else:
+                answers[number] = _line(number, outcome.item_id, None, outcome.status)
     return b"".join(answers[number] for number in sorted(answers))
 
 
-def _product(line: bytes) -> Put:
+def _update(line: bytes) -> ItemUpdate:
     """
     Raises:
-        Problem: the line is none.
+        Problem: the line is no update.
     """
     given: BulkLine = checked(BulkLine, parse_json(line))
     if given.delete:
-        return Put(given.item_id, remove=True)
-    return product_of(given.item_id, given)
+        return ItemUpdate(given.item_id, remove=True)
+    return item_update(given.item_id, given, unpacked_images(given))
 
 
 def _refused(number: int, item_id: str | None, problem: Problem) -> bytes:
@@ -171,7 +168,7 @@ def _refused(number: int, item_id: str | None, problem: Problem) -> bytes:
 def _line(
     number: int, item_id: str | None, problem: dict[str, Any] | None, status: str = "refused"
 ) -> bytes:
-    told: dict[str, Any] = {"line": number, "item_id": item_id, "status": status}
+    answer: dict[str, Any] = {"line": number, "item_id": item_id, "status": status}
     if problem is not None:
-        told["problem"] = problem
-    return to_json(told) + b"\n"
+        answer["problem"] = problem
+    return to_json(answer) + b"\n"

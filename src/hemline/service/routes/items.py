@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -9,6 +10,13 @@ from fastapi import Path as InPath
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from hemline.catalog.intake.update import (
+    AttributeChanges,
+    Attributes,
+    ImageUpdate,
+    ItemOutcome,
+    ItemUpdate,
+)
 from hemline.catalog.where.expression import Where as Condition
 from hemline.service.access import READ, WRITE, Served
 from hemline.service.answers import answer, items_of
@@ -26,7 +34,7 @@ from hemline.service.bodies import (
 from hemline.service.models import BASE64, FILE, ItemsModel, WrittenModel, body
 from hemline.service.problems import bad, responses, unknown_item
 from hemline.service.routes.search import Where
-from hemline.service.writing import Done, Put
+from hemline.service.serving import Service
 
 router = APIRouter(prefix="/v1", tags=["items"])
 ItemId = Annotated[str, InPath(max_length=200)]
@@ -100,23 +108,43 @@ async def listed(
     return answer(await service.work(ask))
 
 
-def product_of(item_id: str, given: ItemJson) -> Put:
-    """
-    Raises:
-        Problem: a picture that isn't base64.
-    """
-    pictures = None if given.pictures is None else [unpacked(text) for text in given.pictures]
-    return Put(item_id, given.columns, given.category, tuple(given.tags), pictures)
+def item_update(item_id: str, given: ItemBody, images: Sequence[bytes] | None) -> ItemUpdate:
+    """The update of an item that is stored as it is given; None keeps its images."""
+    return ItemUpdate(
+        item_id,
+        Attributes(given.category, tuple(given.tags), given.columns),
+        None if images is None else [ImageUpdate(data) for data in images],
+    )
 
 
-def written(done: Done) -> dict[str, Any]:
+def unpacked_images(given: ItemJson) -> list[bytes] | None:
     """
     Raises:
-        Problem: the product was refused.
+        Problem: an image that isn't base64.
     """
-    if done.what == "refused":
-        raise bad(done.why, "refused")
-    return {"item_id": done.item_id, "status": done.what, "pictures": done.pictures}
+    return None if given.pictures is None else [unpacked(text) for text in given.pictures]
+
+
+async def _write(service: Service, update: ItemUpdate) -> ItemOutcome:
+    """
+    Raises:
+        Problem: the item was refused, or isn't in the catalogue.
+    """
+    (outcome,) = await service.writer.update([update])
+    if not outcome.found:
+        raise unknown_item()
+    if outcome.status == "refused":
+        raise bad(outcome.reason, "refused")
+    return outcome
+
+
+def _written(outcome: ItemOutcome) -> Response:
+    written = {
+        "item_id": outcome.item_id,
+        "status": outcome.status,
+        "pictures": outcome.images,
+    }
+    return answer(written, 201 if outcome.status == "added" else 200)
 
 
 @router.put(
@@ -128,20 +156,21 @@ def written(done: Done) -> dict[str, Any]:
 async def put(item_id: ItemId, request: Request, service: Served) -> Response:
     """Stores a product as it is given; 201 where it is new. It is durable when this answers."""
     media = media_of(request)
+    given: ItemBody
+    images: list[bytes] | None
     if media == JSON:
-        product = product_of(item_id, checked(ItemJson, await read_json(request)))
+        given = whole = checked(ItemJson, await read_json(request))
+        images = unpacked_images(whole)
     elif media == MULTIPART:
         form = await read_form(request, MAX_PICTURES, service.settings.max_body)
         text = form.fields.get("item", "") or (form.files.get("item") or [b""])[0].decode(
             "utf-8", "replace"
         )
         given = checked(ItemBody, parse_json(text.encode()) if text else {})
-        pictures = form.files.get("picture")
-        product = Put(item_id, given.columns, given.category, tuple(given.tags), pictures)
+        images = form.files.get("picture")
     else:
         raise unsupported(MULTIPART, JSON)
-    (done,) = await service.writer.run(lambda: service.writer.put([product]))
-    return answer(written(done), 201 if done.what == "added" else 200)
+    return _written(await _write(service, item_update(item_id, given, images)))
 
 
 @router.patch(
@@ -151,16 +180,16 @@ async def put(item_id: ItemId, request: Request, service: Served) -> Response:
     openapi_extra=body(json_schema=ItemChange.model_json_schema()),
 )
 async def patch(item_id: ItemId, request: Request, service: Served) -> Response:
-    """Changes columns, category or tags of a product; its pictures stay."""
+    """Changes columns, category or tags of a product; its pictures stay.
+
+    Columns that aren't named keep their values, in each picture its own.
+    """
     if media_of(request) not in (JSON, "application/merge-patch+json"):
         raise unsupported(JSON)
     change = checked(ItemChange, await read_json(request))
-    done = await service.writer.run(
-        lambda: service.writer.patch(item_id, change.columns, change.category, change.tags)
-    )
-    if done is None:
-        raise unknown_item()
-    return answer(written(done))
+    tags = None if change.tags is None else tuple(change.tags)
+    changes = AttributeChanges(change.category, tags, change.columns)
+    return _written(await _write(service, ItemUpdate(item_id, changes)))
 
 
 @router.delete(
@@ -170,7 +199,4 @@ async def patch(item_id: ItemId, request: Request, service: Served) -> Response:
 )
 async def delete(item_id: ItemId, service: Served) -> Response:
     """Takes a product out, with its pictures."""
-    (done,) = await service.writer.run(lambda: service.writer.put([Put(item_id, remove=True)]))
-    if done.what != "removed":
-        raise unknown_item()
-    return answer(written(done))
+    return _written(await _write(service, ItemUpdate(item_id, remove=True)))

@@ -1,0 +1,188 @@
+"""Compares one image with what is stored, and decodes it only if it has to be embedded."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from hemline.bundle import BundleInfo
+from hemline.catalog.images import MAX_SIDE, QUALITY, Pictures
+from hemline.catalog.intake.crops import Crop
+from hemline.catalog.intake.embedding import same_content
+from hemline.catalog.intake.stamps import Stamp, current
+from hemline.catalog.intake.update import Attributes, Change, ImageUpdate, ItemUpdate, Skipped
+from hemline.catalog.store import Row
+from hemline.data.images import MAX_PIXELS, encode_jpeg, open_image, read_bytes
+from hemline.data.preprocess import PreparedImage
+from hemline.errors import HemlineError, ImageError, UsageError
+
+
+class ToEmbed(NamedTuple):
+    """A row without its vector, and the image for the shop tower.
+
+    Attributes:
+        copy: JPEG to be stored; None keeps the row's copy.
+        known: an image of this id is stored already.
+    """
+
+    row: Row
+    image: PreparedImage
+    copy: bytes | None
+    known: bool
+
+
+class Complete(NamedTuple):
+    """A row with its vector, and what changes by storing it."""
+
+    row: Row
+    change: Change
+
+
+Prepared = ToEmbed | Complete | Skipped
+
+
+@dataclass(slots=True)
+class StoredRows:
+    """The rows that some updates are about.
+
+    Attributes:
+        by_image: image_id → row.
+        by_item: item_id → its rows.
+        stamps: of files that were read before.
+        read: takes the stamps of files that are read now.
+    """
+
+    by_image: Mapping[str, Row]
+    by_item: Mapping[str, list[Row]]
+    stamps: Mapping[Path, Stamp]
+    read: dict[Path, Stamp]
+
+
+@dataclass(slots=True)
+class Preparer:
+    """Prepares images; used by many threads.
+
+    Attributes:
+        info: of the bundle that embeds them.
+        copies: the stored copies, or None in memory.
+        crop: which part of an image is embedded.
+        duplicate: gives a row whose image has this source digest, or None.
+        max_pixels: an image may have.
+        track_files: whether files are known by size and modification time.
+    """
+
+    info: BundleInfo
+    copies: Pictures | None
+    crop: Crop
+    duplicate: Callable[[str], Row | None] = lambda source: None
+    max_pixels: int = MAX_PIXELS
+    track_files: bool = False
+
+    def prepare(self, update: ItemUpdate, image: ImageUpdate, stored: StoredRows) -> Prepared:
+        """An image of an update."""
+        try:
+            if image.source is None:
+                return Skipped(image.image_id, image.name, image.problem)
+            return self._prepare(update, image, image.source, stored)
+        except HemlineError as error:
+            return Skipped(image.image_id, image.name, _reason(error))
+
+    def prepare_stored(self, update: ItemUpdate, row: Row) -> Prepared:
+        """A stored image of an update that has no images of its own."""
+        new = with_attributes(row, update.item_id, update.attributes.over(row))
+        if not self.info.uses_tags or new.tags == row.tags:
+            return Complete(new, "unchanged" if same_content(new, row) else "columns")
+        try:
+            if self.copies is None or not row.picture:
+                raise UsageError("the catalogue keeps no pictures; send them along")
+            image = open_image(read_bytes(self.copies.path(row.picture)), name="its stored copy")
+            prepared = PreparedImage.of(image, self.info.preprocessing)
+            return ToEmbed(new, prepared, None, True)
+        except HemlineError as error:
+            return Skipped(row.image_id, row.image_id, _reason(error))
+
+    def _prepare(
+        self, update: ItemUpdate, image: ImageUpdate, file: bytes | Path, stored: StoredRows
+    ) -> Prepared:
+        attributes = image.attributes or update.attributes
+        assert isinstance(attributes, Attributes), "changes are for stored images alone"
+        digest, data = self._digest(file, stored)
+        source = digest + self.crop.mark(image.box, attributes.category)
+        if image.image_id:
+            image_id, old = image.image_id, stored.by_image.get(image.image_id)
+        else:
+            old = _with_source(stored.by_item.get(update.item_id, ()), source)
+            image_id = old.image_id if old else f"{update.item_id}/{source[:16]}"
+        row = Row(
+            image_id=image_id,
+            item_id=update.item_id,
+            embedding=np.zeros(0, np.float32),
+            norm=0.0,
+            domain=image.domain or (old.domain if old else "shop"),
+            category=attributes.category,
+            tags=attributes.tags,
+            columns=attributes.columns,
+            source=source,
+        )
+        match = old
+        if old is None or old.source != source:
+            match = self.duplicate(source)
+        if match is not None and self._same_vector(match, row):
+            row = replace(row, embedding=match.embedding, norm=match.norm, picture=match.picture)
+            if old is not None and same_content(row, old):
+                return Complete(row, "unchanged")
+            return Complete(row, "columns" if match is old else "duplicates")
+        decoded = open_image(data or _read(file), self.max_pixels)
+        part = self.crop.part(decoded, image.box, attributes.category)
+        # Prepared here, so that small images wait for their batch and not whole photos.
+        prepared = PreparedImage.of(part, self.info.preprocessing)
+        return ToEmbed(row, prepared, encode_jpeg(part, QUALITY, MAX_SIDE), old is not None)
+
+    def _same_vector(self, match: Row, row: Row) -> bool:
+        return match.source == row.source and not (self.info.uses_tags and match.tags != row.tags)
+
+    def _digest(self, file: bytes | Path, stored: StoredRows) -> tuple[str, bytes | None]:
+        """The digest of an image's bytes; and the bytes, where they had to be read."""
+        before = None
+        if self.track_files and isinstance(file, Path):
+            with contextlib.suppress(OSError):  # reading the file gives the reason
+                before = current(file)
+            stamp = stored.stamps.get(file)
+            if stamp is not None and before == (stamp.size, stamp.changed):
+                return stamp.digest, None
+        data = _read(file)
+        digest = hashlib.sha256(data).hexdigest()[:40]
+        if before is not None and before[0] == len(data):
+            assert isinstance(file, Path)
+            stored.read[file] = Stamp(*before, digest)
+        return digest, data
+
+
+def with_attributes(row: Row, item_id: str, attributes: Attributes) -> Row:
+    """A stored row with other attributes, maybe of another item."""
+    return replace(
+        row,
+        item_id=item_id,
+        category=attributes.category,
+        tags=attributes.tags,
+        columns=attributes.columns,
+    )
+
+
+def _with_source(rows: Iterable[Row], source: str) -> Row | None:
+    return next((row for row in rows if row.source == source), None)
+
+
+def _read(file: bytes | Path) -> bytes:
+    return file if isinstance(file, bytes) else read_bytes(file)
+
+
+def _reason(error: HemlineError) -> str:
+    text = str(error)
+    return text.removeprefix("the picture ") if isinstance(error, ImageError) else text

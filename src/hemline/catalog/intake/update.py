@@ -1,0 +1,172 @@
+"""What the catalogue shall have of an item: the one form of every write.
+
+A row of a manifest, the rows of a feed that form an item, and an HTTP write each become an
+`ItemUpdate`; `hemline.catalog.intake.upsert` stores it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from hemline.catalog.store import Row
+from hemline.errors import UsageError
+from hemline.types import Box
+
+#: Names that `Row` and answers use themselves.
+RESERVED_COLUMNS = ("item_id", "image_id", "category", "tags", "score", "rank")
+
+#: What became of an item.
+Status = Literal["added", "updated", "unchanged", "removed", "refused"]
+#: What became of an image: the names of the counts.
+Change = Literal["added", "embedded_again", "duplicates", "columns", "unchanged"]
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What is stored beside the vector of an image, as `Row` has it."""
+
+    category: str = ""
+    tags: tuple[str, ...] = ()
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+    def over(self, row: Row) -> Attributes:
+        """The attributes of a stored row after this update: these, whatever it had."""
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeChanges:
+    """Changes of single attributes; what isn't named stays, in each image its own.
+
+    Attributes:
+        category, tags: None keeps the stored ones.
+        columns: values by name; None removes a column.
+    """
+
+    category: str | None = None
+    tags: tuple[str, ...] | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+    def over(self, row: Row) -> Attributes:
+        """The attributes of a stored row after this update."""
+        columns = {**row.columns, **self.columns}
+        return Attributes(
+            row.category if self.category is None else self.category,
+            row.tags if self.tags is None else self.tags,
+            {name: value for name, value in columns.items() if value is not None},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ImageUpdate:
+    """An image that the catalogue shall have.
+
+    Attributes:
+        source: its bytes or its file; None where there is no file, ``problem`` says why.
+        image_id: unique in the catalogue; empty: the item's stored image with the same content
+            keeps its id, a new one is named after the item and its content.
+        name: its path as the manifest or the feed has it, for reports.
+        attributes: of this image; None: those of the item.
+        domain: empty keeps the stored one, ``shop`` for a new image.
+        box: of the product in the image, for ``crop="box"``.
+    """
+
+    source: bytes | Path | None
+    image_id: str = ""
+    name: str = ""
+    problem: str = ""
+    attributes: Attributes | None = None
+    domain: str = ""
+    box: Box | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemUpdate:
+    """What the catalogue shall have of one item.
+
+    Attributes:
+        item_id: the item.
+        attributes: of its images that have none of their own.
+        images: those that it shall have; None keeps the stored ones.
+        keep_others: stored images that aren't in ``images`` stay, as for one row of a manifest.
+        remove: the item is removed instead.
+    """
+
+    item_id: str
+    attributes: Attributes | AttributeChanges = Attributes()
+    images: Sequence[ImageUpdate] | None = None
+    keep_others: bool = False
+    remove: bool = False
+
+    def check(self) -> None:
+        """
+        Raises:
+            UsageError: an item_id or a column's name that can't be stored.
+        """
+        item = self.item_id
+        if not 1 <= len(item) <= 200 or any(ord(c) < 32 for c in item):
+            raise UsageError("an item_id has 1 to 200 characters, none of them a control character")
+        for name in self.attributes.columns:
+            if name in RESERVED_COLUMNS or not 1 <= len(name) <= 100:
+                raise UsageError(
+                    f"{name[:100]!r} can't be a column: it has 1 to 100 characters and isn't one "
+                    f"of {', '.join(RESERVED_COLUMNS)}"
+                )
+
+
+class Skipped(NamedTuple):
+    """An image that couldn't be stored, and why."""
+
+    image_id: str
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemOutcome:
+    """What an update did to its item.
+
+    Attributes:
+        images: how many the update is about, or were removed with the item.
+        reason: why it was refused, or why nothing changed.
+        found: False where an item to be removed or changed isn't in the catalogue.
+    """
+
+    item_id: str
+    status: Status
+    images: int = 0
+    reason: str = ""
+    found: bool = True
+
+
+@dataclass(slots=True)
+class ImageCounts:
+    """What an upsert did, in images.
+
+    Attributes:
+        added: embedded, not there before.
+        embedded_again: embedded, there before.
+        duplicates: stored with the vector of another image of the same content.
+        columns: only columns were written.
+        unchanged: stored already.
+        removed: no longer in the catalogue.
+        kept: old images that stay, as their item has no new one that can be opened.
+        skipped: those that can't be opened.
+        unknown_tags: tag → number of occurrences, of tags that the bundle doesn't know.
+    """
+
+    added: int = 0
+    embedded_again: int = 0
+    duplicates: int = 0
+    columns: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    kept: int = 0
+    skipped: list[Skipped] = field(default_factory=list)
+    unknown_tags: dict[str, int] = field(default_factory=dict)
+
+    def count(self, change: Change) -> None:
+        setattr(self, change, getattr(self, change) + 1)
