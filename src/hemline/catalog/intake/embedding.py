@@ -22,7 +22,9 @@ T = TypeVar("T")
 _BATCH = 64
 
 
-def embed_rows(encoder: Encoder, rows: Sequence[Row], images: Sequence[ImageInput]) -> list[Row | None]:
+def embed_rows(
+    encoder: Encoder, rows: Sequence[Row], images: Sequence[ImageInput]
+) -> list[Row | None]:
     """The rows with their vectors; None where the shop tower gives no finite one."""
     if not rows:
         return []

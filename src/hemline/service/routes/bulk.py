@@ -142,8 +142,8 @@ async def _store(service: Service, lines: Sequence[tuple[int, bytes]]) -> bytes:
     else:
         for number, outcome in zip(updates, outcomes, strict=True):
             if outcome.status == "refused":
-                problem = bad(outcome.reason, "refused")
-                answers[number] = _refused(number, outcome.item_id, problem)
+                why = bad(outcome.reason, "refused")
+                answers[number] = _refused(number, outcome.item_id, why)
             else:
                 answers[number] = _line(number, outcome.item_id, None, outcome.status)
     return b"".join(answers[number] for number in sorted(answers))
