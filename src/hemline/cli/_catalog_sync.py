@@ -4,170 +4,179 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hemline.cli._catalog_options import (
+    Batch,
+    Crop,
+    Folder,
+    SkippedFile,
+    Threads,
+    say_listed,
+    say_names,
+    write_skipped,
+)
 from hemline.cli._common import JsonOption, emit, err, natives_hushed, out, progress, say
 
 if TYPE_CHECKING:
     from hemline.catalog.intake.feed_map import FeedMapping
-    from hemline.catalog.intake.options import Removals
+    from hemline.catalog.intake.options import Removals, SyncOptions
     from hemline.catalog.intake.sync import SyncReport
     from hemline.catalog.store import Counts
 
-_SHOWN = 10
+_Feed = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FEED",
+        help="The shop's whole product feed: .csv, .tsv, .txt, .jsonl, .json (each also .gz) "
+        "or .parquet.",
+    ),
+]
+_Columns = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME=COLUMN...]",
+        help="Meaning of columns whose names don't tell it: id, group, images, category, tags, "
+        "without, or a new name. Remembered.",
+    ),
+]
+_Map = Annotated[
+    Path | None,
+    typer.Option("--map", help="The same as JSON: {name: column or columns}."),
+]
+_Images = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the images; the feed's own by default. Addresses (https://...) are looked "
+        "up in it by their file names. Remembered."
+    ),
+]
+_AllowRemovals = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Largest share of the items that may be removed without asking; 0.2 by default.",
+    ),
+]
+_Yes = Annotated[
+    bool, typer.Option("--yes", help="Let any number of items be removed, without asking.")
+]
+_MaxBad = Annotated[
+    float, typer.Option(metavar="SHARE", help="Stop if more of the feed's rows are unusable.")
+]
+_DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Change nothing; print what would be done.")
+]
+_Reread = Annotated[
+    bool,
+    typer.Option(
+        "--reread",
+        help="Read every image file, also those of unchanged size and modification time.",
+    ),
+]
 
 
 def sync(
-    catalog: Annotated[Path, typer.Argument(metavar="CATALOG", help="The catalogue's folder.")],
-    feed: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FEED",
-            help="The shop's whole product feed: .csv, .tsv, .txt, .jsonl, .json (each also .gz) "
-            "or .parquet.",
-        ),
-    ],
-    columns: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[NAME=COLUMN...]",
-            help="What columns mean, where their names don't say it: id, group, images, category, "
-            "tags, without, or a new name. Remembered.",
-        ),
-    ] = None,
-    mapping: Annotated[
-        Path | None,
-        typer.Option("--map", help="The same as JSON: {name: column or columns}."),
-    ] = None,
-    images: Annotated[
-        Path | None,
-        typer.Option(
-            help="The folder of the pictures; the feed's own by default. Addresses (https://...) "
-            "are looked up in it by their file names. Remembered."
-        ),
-    ] = None,
-    allow_removals: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SHARE",
-            help="How large a share of the products may leave without asking; 0.2 by default.",
-        ),
-    ] = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Let any number of products leave, without asking.")
-    ] = False,
-    max_bad: Annotated[
-        float, typer.Option(metavar="SHARE", help="Stop if more of the feed's rows are unusable.")
-    ] = 0.05,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Change nothing; say what would be done.")
-    ] = False,
-    reread: Annotated[
-        bool,
-        typer.Option(
-            "--reread", help="Read every picture, also where size and time of its file are known."
-        ),
-    ] = False,
-    crop: Annotated[
-        str | None,
-        typer.Option(help="Which part of each picture is embedded, as for 'add'. Remembered."),
-    ] = None,
-    batch: Annotated[int, typer.Option(help="Pictures to one durable commit, about.")] = 64,
-    threads: Annotated[
-        int | None, typer.Option(help="Threads of the shop tower; all cores by default.")
-    ] = None,
-    skipped: Annotated[
-        Path | None, typer.Option(help="Write the list of skipped pictures there, as CSV.")
-    ] = None,
+    catalog: Folder,
+    feed: _Feed,
+    columns: _Columns = None,
+    mapping: _Map = None,
+    images: _Images = None,
+    allow_removals: _AllowRemovals = None,
+    yes: _Yes = False,
+    max_bad: _MaxBad = 0.05,
+    dry_run: _DryRun = False,
+    reread: _Reread = False,
+    crop: Crop = None,
+    batch: Batch = 64,
+    threads: Threads = None,
+    skipped: SkippedFile = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a catalogue equal to a shop's whole product feed.
 
-    New and changed products come in, of which only new and changed pictures are embedded; products
-    that the feed doesn't have leave. A feed that would take out more than a fifth stops and asks.
+    New and changed items are stored, of which only new and changed images are embedded; items that
+    the feed doesn't have are removed. A feed that would remove more than a fifth stops and asks.
     Run the same command again after a kill, or as often as you like.
 
     Example: hemline catalog sync shop feed.csv --images pictures
     Example: hemline catalog sync shop artikel.csv id=Artikel images=Foto price=Preis
     """
-    from hemline.catalog.catalog import Catalog
     from hemline.catalog.intake.options import SyncOptions
-    from hemline.errors import CatalogError, UsageError
+    from hemline.errors import UsageError
 
     if yes and allow_removals is not None:
         raise UsageError("--yes and --allow-removals contradict each other; give one of them")
-    said = _said(columns or [], mapping, images)
+    options = SyncOptions(
+        crop=crop,
+        batch=batch,
+        mapping=_mapping(columns or [], mapping, images),
+        max_bad=max_bad,
+        dry_run=dry_run,
+        reread=reread,
+    )
+    share = 1.0 if yes else allow_removals
+    report, counts = _sync(catalog, feed, options, share, threads)
+    write_skipped(skipped, report.skipped)
+    result = {"catalog": str(catalog), **_plain(report), **counts._asdict()}
+    emit(result, as_json, _print_synced)
+
+
+def _sync(
+    catalog: Path, feed: Path, options: SyncOptions, share: float | None, threads: int | None
+) -> tuple[SyncReport, Counts]:
+    """Runs it; without a ``share`` a person is asked about many removals."""
+    from hemline.catalog.catalog import Catalog
+    from hemline.catalog.intake.options import ALLOWED_REMOVALS
+    from hemline.errors import CatalogError
+
     asked: list[Removals] = []
+
+    def few(removals: Removals) -> bool:
+        if removals.share > ALLOWED_REMOVALS:
+            asked.append(removals)
+        return not asked
 
     def run(allow: float | Callable[[Removals], bool]) -> tuple[SyncReport, Counts]:
         with Catalog.open(catalog) as opened, natives_hushed(), progress("catalog sync") as advance:
             opened.encoder(threads)
-            options = SyncOptions(
-                crop=crop,
-                batch=batch,
-                mapping=said,
-                allow_removals=allow,
-                max_bad=max_bad,
-                dry_run=dry_run,
-                reread=reread,
-            )
-            report = opened.sync(feed, options, advance=advance)
-            return report, opened.store.counts()
+            own = replace(options, allow_removals=allow)
+            return opened.sync(feed, own, advance=advance), opened.store.counts()
 
     try:
-        share = 1.0 if yes else allow_removals
-        report, counts = run(share if share is not None else partial(_unasked, asked))
+        return run(few if share is None else share)
     except CatalogError:
-        # A person is asked here, where no bar of progress writes over the question.
+        # Asked here, where no progress bar writes over the question.
         if not (asked and _confirmed(asked[0])):
             raise
-        report, counts = run(1.0)
-    if skipped is not None:
-        from hemline.cli._catalog_options import write_skipped
-
-        write_skipped(skipped, report.skipped)
-    result = {
-        "catalog": str(catalog),
-        **_plain(report),
-        "items": counts.items,
-        "pictures": counts.pictures,
-    }
-    emit(result, as_json, _tell)
-
-
-def _said(columns: Sequence[str], file: Path | None, images: Path | None) -> FeedMapping | None:
-    """What the command line says about the feed, or None where it says nothing."""
-    from hemline.catalog.intake.feed_map import FeedMapping, parse_pairs, read_mapping
-
-    if not columns and file is None and images is None:
-        return None
-    said = FeedMapping() if file is None else read_mapping(file)
-    said = said.changed(parse_pairs(columns))
-    return said.changed(FeedMapping(images=str(images.resolve()) if images else ""))
-
-
-def _unasked(asked: list[Removals], removals: Removals) -> bool:
-    """Whether so few products leave that nobody is asked; notes what somebody is asked about."""
-    from hemline.catalog.intake.options import ALLOWED_REMOVALS
-
-    if removals.share > ALLOWED_REMOVALS:
-        asked.append(removals)
-    return removals.share <= ALLOWED_REMOVALS
+        return run(1.0)
 
 
 def _confirmed(removals: Removals) -> bool:
-    """What a person at a terminal says; elsewhere nobody agrees."""
+    """Asks a person at a terminal; elsewhere the answer is no."""
     if not (sys.stdin.isatty() and err.is_terminal):
         return False
     question = f"The feed lacks {removals.removed} of {removals.of} products. Take them out?"
     return typer.confirm(question, err=True)
 
 
+def _mapping(columns: Sequence[str], file: Path | None, images: Path | None) -> FeedMapping | None:
+    """The mapping given on the command line, or None."""
+    from hemline.catalog.intake.feed_map import FeedMapping, parse_pairs, read_mapping
+
+    if not columns and file is None and images is None:
+        return None
+    mapping = FeedMapping() if file is None else read_mapping(file)
+    mapping = mapping.changed(parse_pairs(columns))
+    return mapping.changed(FeedMapping(images=str(images.resolve()) if images else ""))
+
+
 def _plain(report: SyncReport) -> dict[str, Any]:
+    """The report as JSON, whose keys are older than the report's names."""
     return {
         "dry_run": report.dry_run,
         "products": report.items,
@@ -191,7 +200,7 @@ def _plain(report: SyncReport) -> dict[str, Any]:
     }
 
 
-def _tell(result: Mapping[str, Any]) -> None:
+def _print_synced(result: Mapping[str, Any]) -> None:
     would = "would be " if result["dry_run"] else ""
     out(
         f"{result['products']} products in the feed: {result['new']} {would}new, "
@@ -207,23 +216,12 @@ def _tell(result: Mapping[str, Any]) -> None:
         out(f"the catalogue has {result['pictures']} pictures of {result['items']} products")
     if result["found_by_name"]:
         say(f"{result['found_by_name']} pictures were found by the file name of their address")
-    for what, key in (
-        ("skipped", "skipped"),
-        ("row not used", "bad_rows"),
-    ):
-        for one in result[key][:_SHOWN]:
-            place = one.get("image_id") or f"line {one['line']}"
-            say(f"{what}: {place}: {one['reason']}")
-        if len(result[key]) > _SHOWN:
-            say(f"and {len(result[key]) - _SHOWN} more")
+    say_listed("skipped:", result["skipped"], "image_id")
+    say_listed("row not used:", result["bad_rows"], "line")
     if result["kept_old"]:
         say(f"{result['kept_old']} old pictures stay, as their products have no new one yet")
-    for words, names in (
-        ("products without any picture that can be opened", result["without_picture"]),
-        ("numbers that came more than once (the last row counts)", result["duplicates"]),
-        ("tags unknown to the bundle, and ignored", list(result["unknown_tags"])),
-    ):
-        if names:
-            say(f"{len(names)} {words}: {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}")
+    say_names("products without any picture that can be opened", result["without_picture"])
+    say_names("numbers that came more than once (the last row counts)", result["duplicates"])
+    say_names("tags unknown to the bundle, and ignored", list(result["unknown_tags"]))
     for name, count in result["unread_prices"].items():
         say(f"{count} cells of {name} are no price, and are left out")

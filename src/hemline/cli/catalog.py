@@ -1,4 +1,4 @@
-"""``hemline catalog``: create, fill, empty, look into and care for a catalogue."""
+"""``hemline catalog``: create, fill, change and inspect a catalogue."""
 
 from __future__ import annotations
 
@@ -9,15 +9,23 @@ from typing import Annotated, Any
 import typer
 
 from hemline.cli._catalog_maintenance import backup, check, compact, export, rebuild
-from hemline.cli._catalog_options import write_skipped
+from hemline.cli._catalog_options import (
+    LISTED,
+    Batch,
+    Crop,
+    Folder,
+    Items,
+    SkippedFile,
+    Threads,
+    say_listed,
+    say_names,
+    write_skipped,
+)
 from hemline.cli._catalog_sync import sync
 from hemline.cli._common import JsonOption, emit, natives_hushed, out, progress, say
 
-_Folder = Annotated[Path, typer.Argument(metavar="CATALOG", help="The catalogue's folder.")]
-_SHOWN = 10  # skipped pictures told to a person
-
 app = typer.Typer(
-    help="Create, fill, keep up and care for a catalogue of products.",
+    help="Create, fill, update and maintain a catalogue of items.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -25,14 +33,14 @@ app = typer.Typer(
 
 @app.command()
 def create(
-    catalog: _Folder,
+    catalog: Folder,
     bundle: Annotated[
         str | None,
         typer.Option(help="A bundle's folder or a shipped one's name; the shipped one by default."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make an empty catalogue; the bundle is copied into it.
+    """Create an empty catalogue; the bundle is copied into it.
 
     Example: hemline catalog create shop --bundle my-bundle
     """
@@ -53,28 +61,18 @@ def create(
 
 @app.command()
 def add(
-    catalog: _Folder,
+    catalog: Folder,
     manifest: Annotated[Path, typer.Argument(help="A manifest: .csv, .parquet or its folder.")],
-    crop: Annotated[
-        str,
-        typer.Option(
-            help="'none' embeds whole pictures, as the photos of shops are seen; 'box' embeds what "
-            "is inside each row's x1,y1,x2,y2, where it has one; 'detect' the garment of each "
-            "row's category, where one is found."
-        ),
-    ] = "none",
-    batch: Annotated[int, typer.Option(help="Pictures to one durable commit.")] = 64,
-    threads: Annotated[
-        int | None, typer.Option(help="Threads of the shop tower; all cores by default.")
-    ] = None,
-    skipped: Annotated[
-        Path | None, typer.Option(help="Write the list of skipped pictures there, as CSV.")
-    ] = None,
+    crop: Crop = None,
+    batch: Batch = 64,
+    threads: Threads = None,
+    skipped: SkippedFile = None,
     as_json: JsonOption = False,
 ) -> None:
     """Embed the shop rows (or those of role 'gallery') of a manifest and store them.
 
-    What is there already is passed over: run the same command again after a kill or a change.
+    Rows that are stored already are passed over: run the same command again after a kill or a
+    change.
 
     Example: hemline catalog add shop products.csv
     """
@@ -86,33 +84,28 @@ def add(
         opened.encoder(threads)
         report = opened.add(Manifest.read(manifest), crop=crop, batch=batch, advance=advance)
         counts = opened.store.counts()
-    if skipped is not None:
-        write_skipped(skipped, report.skipped)
+    write_skipped(skipped, report.skipped)
     if report.skipped and not (report.stored + report.unchanged):
         first = report.skipped[0]
         raise CatalogError(
             f"none of the {len(report.skipped)} pictures can be added; the first, {first.path}: "
             f"{first.reason}"
         )
-    emit(
-        {
-            "catalog": str(catalog),
-            "added": report.added,
-            "embedded_again": report.embedded_again,
-            "updated": report.updated,
-            "unchanged": report.unchanged,
-            "skipped": [one._asdict() for one in report.skipped],
-            "unknown_tags": report.unknown_tags,
-            "whole": report.whole,
-            "items": counts.items,
-            "pictures": counts.pictures,
-        },
-        as_json,
-        _tell_added,
-    )
+    result = {
+        "catalog": str(catalog),
+        "added": report.added,
+        "embedded_again": report.embedded_again,
+        "updated": report.updated,
+        "unchanged": report.unchanged,
+        "skipped": [one._asdict() for one in report.skipped],
+        "unknown_tags": report.unknown_tags,
+        "whole": report.whole,
+        **counts._asdict(),
+    }
+    emit(result, as_json, _print_added)
 
 
-def _tell_added(result: Mapping[str, Any]) -> None:
+def _print_added(result: Mapping[str, Any]) -> None:
     out(
         f"{result['added']} pictures added, {result['embedded_again']} embedded again, "
         f"{result['updated']} updated, {result['unchanged']} there already, "
@@ -121,22 +114,19 @@ def _tell_added(result: Mapping[str, Any]) -> None:
     )
     if result["whole"]:
         say(f"{result['whole']} pictures are embedded whole: no garment of their category is found")
-    for one in result["skipped"][:_SHOWN]:
-        say(f"skipped {one['image_id']}: {one['reason']}")
-    if len(result["skipped"]) > _SHOWN:
-        say(f"and {len(result['skipped']) - _SHOWN} more; --skipped FILE lists them all")
-    if result["unknown_tags"]:
-        names = sorted(result["unknown_tags"], key=lambda t: (-result["unknown_tags"][t], t))
-        say(f"{len(names)} tags are unknown to the bundle and ignored: {', '.join(names[:5])}")
+    say_listed("skipped", result["skipped"], "image_id", "; --skipped FILE lists them all")
+    often = result["unknown_tags"]
+    names = sorted(often, key=lambda tag: (-often[tag], tag))
+    say_names("tags are unknown to the bundle and ignored", names)
 
 
 @app.command()
 def remove(
-    catalog: _Folder,
-    items: Annotated[list[str], typer.Argument(metavar="ITEM...", help="item_id of products.")],
+    catalog: Folder,
+    items: Items,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove products with all their pictures.
+    """Remove items with all their images.
 
     Example: hemline catalog remove shop sku-1 sku-2
     """
@@ -148,18 +138,18 @@ def remove(
         counts = opened.store.counts()
     unknown = [item for item in items if item not in removed]
     if unknown and not removed:
-        raise CatalogError(f"{catalog} has none of these products: {', '.join(unknown[:_SHOWN])}")
+        raise CatalogError(f"{catalog} has none of these products: {', '.join(unknown[:LISTED])}")
     for item in unknown:
         say(f"{item} isn't in the catalogue")
+    result = {
+        "catalog": str(catalog),
+        "removed_items": len(removed),
+        "removed_pictures": sum(removed.values()),
+        "unknown": unknown,
+        **counts._asdict(),
+    }
     emit(
-        {
-            "catalog": str(catalog),
-            "removed_items": len(removed),
-            "removed_pictures": sum(removed.values()),
-            "unknown": unknown,
-            "items": counts.items,
-            "pictures": counts.pictures,
-        },
+        result,
         as_json,
         lambda r: out(
             f"removed {r['removed_items']} products with {r['removed_pictures']} pictures; "
@@ -169,18 +159,18 @@ def remove(
 
 
 @app.command()
-def stats(catalog: _Folder, as_json: JsonOption = False) -> None:
-    """What a catalogue holds and what made its vectors.
+def stats(catalog: Folder, as_json: JsonOption = False) -> None:
+    """Print the size of a catalogue and what made its vectors.
 
     Example: hemline catalog stats shop --json
     """
     from hemline.catalog.catalog import Catalog
 
     with Catalog.open(catalog) as opened:
-        emit(opened.stats(), as_json, _tell_stats)
+        emit(opened.stats(), as_json, _print_stats)
 
 
-def _tell_stats(result: Mapping[str, Any]) -> None:
+def _print_stats(result: Mapping[str, Any]) -> None:
     for name, value in result.items():
         text = ", ".join(value) if isinstance(value, list) else value
         out(f"{name.replace('_', ' '):24} {text}")
@@ -188,11 +178,11 @@ def _tell_stats(result: Mapping[str, Any]) -> None:
 
 @app.command()
 def show(
-    catalog: _Folder,
-    items: Annotated[list[str], typer.Argument(metavar="ITEM...", help="item_id of products.")],
+    catalog: Folder,
+    items: Items,
     as_json: JsonOption = False,
 ) -> None:
-    """What is stored of some products: columns and the copy of each picture.
+    """Print what is stored of some items: columns and the copy of each image.
 
     Example: hemline catalog show shop sku-1
     """
@@ -210,11 +200,11 @@ def show(
             for row in opened.store.items(items)
         ]
     if not rows:
-        raise CatalogError(f"{catalog} has none of these products: {', '.join(items[:_SHOWN])}")
-    emit({"catalog": str(catalog), "rows": rows}, as_json, _tell_rows)
+        raise CatalogError(f"{catalog} has none of these products: {', '.join(items[:LISTED])}")
+    emit({"catalog": str(catalog), "rows": rows}, as_json, _print_rows)
 
 
-def _tell_rows(result: Mapping[str, Any]) -> None:
+def _print_rows(result: Mapping[str, Any]) -> None:
     for row in result["rows"]:
         out(f"{row['item_id']}  {row['image_id']}")
         for name, value in row.items():
