@@ -51,7 +51,7 @@ _Map = Annotated[
 _Images = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of the images; the feed's own by default. Addresses (https://...) are looked "
+        help="Folder of the pictures; the feed's own by default. Addresses (https://...) are looked "
         "up in it by their file names. Remembered."
     ),
 ]
@@ -59,11 +59,11 @@ _AllowRemovals = Annotated[
     float | None,
     typer.Option(
         metavar="SHARE",
-        help="Largest share of the items that may be removed without asking; 0.2 by default.",
+        help="Largest share of the products that may be removed without asking; 0.2 by default.",
     ),
 ]
 _Yes = Annotated[
-    bool, typer.Option("--yes", help="Let any number of items be removed, without asking.")
+    bool, typer.Option("--yes", help="Let any number of products be removed, without asking.")
 ]
 _MaxBad = Annotated[
     float, typer.Option(metavar="SHARE", help="Stop if more of the feed's rows are unusable.")
@@ -75,7 +75,7 @@ _Reread = Annotated[
     bool,
     typer.Option(
         "--reread",
-        help="Read every image file, also those of unchanged size and modification time.",
+        help="Read every picture's file, also those of unchanged size and modification time.",
     ),
 ]
 
@@ -99,8 +99,8 @@ def sync(
 ) -> None:
     """Make a catalogue equal to a shop's whole product feed.
 
-    New and changed items are stored, of which only new and changed images are embedded; items that
-    the feed doesn't have are removed. A feed that would remove more than a fifth stops and asks.
+    New and changed products are stored, of which only new and changed pictures are embedded;
+    products that the feed doesn't have are removed. A feed that would remove more than a fifth stops and asks.
     Run the same command again after a kill, or as often as you like.
 
     Example: hemline catalog sync shop feed.csv --images pictures

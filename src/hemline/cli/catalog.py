@@ -25,7 +25,7 @@ from hemline.cli._catalog_sync import sync
 from hemline.cli._common import JsonOption, emit, natives_hushed, out, progress, say
 
 app = typer.Typer(
-    help="Create, fill, update and maintain a catalogue of items.",
+    help="Create, fill, update and maintain a catalogue of products.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -126,7 +126,7 @@ def remove(
     items: Items,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove items with all their images.
+    """Remove products with all their pictures.
 
     Example: hemline catalog remove shop sku-1 sku-2
     """
@@ -182,7 +182,7 @@ def show(
     items: Items,
     as_json: JsonOption = False,
 ) -> None:
-    """Print what is stored of some items: columns and the copy of each image.
+    """Print what is stored of some products: columns and the copy of each picture.
 
     Example: hemline catalog show shop sku-1
     """
