@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hemline.service import run
+from hemline.service.server import make_server
 from hemline.service.settings import Settings
 
 
@@ -15,7 +16,7 @@ from hemline.service.settings import Settings
 def listening(settings: Settings) -> Iterator[str]:
     """Its address, until the block ends."""
     bound = run.listen(settings)
-    server = run.make_server(settings)
+    server = make_server(settings)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()
     while not server.started:

@@ -11,8 +11,7 @@ from fastapi.testclient import TestClient
 
 from hemline.cli import main
 from hemline.errors import UsageError
-from hemline.service.keys import KeyRing
-from hemline.service.limits import Buckets
+from hemline.service.keys import KeyRing, RateLimit
 from hemline.service.run import check_access
 from hemline.service.settings import Settings
 
@@ -136,7 +135,7 @@ def test_each_key_may_ask_so_often(open_client: Any, shop: Path) -> None:
 
 
 def test_a_bucket_fills_again() -> None:
-    buckets = Buckets(2.0, 3.0, names=2)
+    buckets = RateLimit(2.0, 3.0, names=2)
     assert [buckets.wait("a", 0.0) for _ in range(4)] == [0, 0, 0, 0.5]
     assert buckets.wait("a", 0.5) == 0
     assert buckets.wait("a", 0.5) == pytest.approx(0.5)

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from hemline.catalog.store import Advance, Row, Store, silent
 from hemline.catalog.stores import STORES
-from hemline.data.images import MAX_PIXELS
 from hemline.errors import CatalogBusy
+from hemline.limits import MAX_PIXELS
 
 if TYPE_CHECKING:
     from hemline.catalog.intake.manifest import AddReport

@@ -1,4 +1,4 @@
-"""A search's answer as words: a table of hits, the values of facets."""
+"""A search result for people: a table of hits, the values of facets."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def tell(result: Mapping[str, Any]) -> None:
 
     console = Console()
     for one in result.get("results", [result]):
-        asked = one.get("like") or ", ".join(one.get("photos", [one.get("photo")]))
-        title = Text(printable(f"{asked}  ({one['timings_ms']['total']:.0f} ms)"))
+        query = one.get("like") or ", ".join(one.get("photos", [one.get("photo")]))
+        title = Text(printable(f"{query}  ({one['timings_ms']['total']:.0f} ms)"))
         table = Table(title=title, title_justify="left", expand=True)
         table.add_column("rank", justify="right", no_wrap=True)
         table.add_column("item_id", no_wrap=True)
@@ -32,16 +32,16 @@ def tell(result: Mapping[str, Any]) -> None:
         if one["hits"]:
             console.print(table)
         else:
-            console.print(f"{asked}: no product is found", markup=False, highlight=False)
+            console.print(f"{query}: no product is found", markup=False, highlight=False)
         if one["more"]:
             after = one["offset"] + len(one["hits"])
-            console.print(f"there are more: --offset {after}", markup=False, highlight=False)
+            console.print(f"more: --offset {after}", markup=False, highlight=False)
         for name, facet in one["facets"].items():
             console.print(f"{name}: {_facet(facet)}", markup=False, highlight=False)
 
 
 def _stored(hit: Mapping[str, Any]) -> str:
-    """The further columns in a line, what a shopper reads first at its start."""
+    """The further columns in a line, title and price first."""
     names = [name for name in hit if name not in _KNOWN]
     names.sort(key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
     shown = [f"{name} {_cell(hit[name])}".removeprefix("title ") for name in names]

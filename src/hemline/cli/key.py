@@ -1,4 +1,4 @@
-"""``hemline key``: who may use a served catalogue."""
+"""``hemline key``: API keys of a served catalogue."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _Folder = Annotated[Path, typer.Argument(metavar="CATALOG", help="The catalogue's folder.")]
 
 app = typer.Typer(
-    help="Make, list and revoke the API keys of a catalogue.",
+    help="Create, list and revoke the API keys of a catalogue.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -40,14 +40,14 @@ def _ring(catalog: Path) -> KeyRing:
 def create(
     catalog: _Folder,
     scope: Annotated[
-        str, typer.Option(help="'read' searches; 'write' also changes the catalogue.")
+        str, typer.Option(help="'read' may search; 'write' may change the catalogue too.")
     ],
-    name: Annotated[str, typer.Option(help="Who gets it.")] = "",
+    name: Annotated[str, typer.Option(help="Name of its owner.")] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Make a key and print it, this once: only its hash is stored.
+    """Create a key and print it, this once: only its hash is stored.
 
-    As soon as a catalogue has a key, its service asks everybody for one.
+    Once a catalogue has a key, its service requires one of everybody.
 
     Example: hemline key create shop --scope read --name "search page"
     """
@@ -57,7 +57,7 @@ def create(
 
 @app.command("list")
 def list_keys(catalog: _Folder, as_json: JsonOption = False) -> None:
-    """List the keys: id, scope, name, when they were made.
+    """List the keys: id, scope, name, time of creation.
 
     Example: hemline key list shop
     """
@@ -70,12 +70,12 @@ def revoke(
     key: Annotated[str, typer.Argument(metavar="ID", help="The key's id.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Take a key back; a running service refuses it from its next request on.
+    """Revoke a key; a running service refuses it from its next request on.
 
     Example: hemline key revoke shop 1a2b3c4d
     """
-    gone = _ring(catalog).revoke(key)
-    emit({"revoked": _shown(gone)}, as_json, lambda r: out(f"{r['revoked']['id']} is revoked"))
+    revoked = _ring(catalog).revoke(key)
+    emit({"revoked": _shown(revoked)}, as_json, lambda r: out(f"{r['revoked']['id']} is revoked"))
 
 
 def _shown(key: Key) -> dict[str, Any]:
@@ -84,15 +84,15 @@ def _shown(key: Key) -> dict[str, Any]:
 
 def _tell_created(result: Mapping[str, Any]) -> None:
     out(str(result["key"]))
-    out(f"its id is {result['id']}, its scope {result['scope']}; it isn't shown again")
+    out(f"its id is {result['id']}, its scope {result['scope']}; it won't be shown again")
 
 
 def _tell_list(result: Mapping[str, Any]) -> None:
     for key in result["keys"]:
-        made = time.strftime("%Y-%m-%d %H:%M", time.localtime(key["created"]))
-        out(f"{key['id']}  {key['scope']:5}  {made}  {key['name']}")
+        created = time.strftime("%Y-%m-%d %H:%M", time.localtime(key["created"]))
+        out(f"{key['id']}  {key['scope']:5}  {created}  {key['name']}")
     if not result["keys"]:
-        out("there is no key")
+        out("no key")
 
 
 COMMANDS = {"key": app}

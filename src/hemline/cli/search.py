@@ -115,14 +115,8 @@ def search(
     )
     if show is not None and show.suffix.lower() not in _SHOWN:
         raise UsageError(f"--show draws an .html, .png or .jpg file, not {show.name}")
-    if page is not None and (page < 1 or offset):
-        raise UsageError("--page is from 1, and is given instead of --offset")
     queries = _queries(files, like, together)
-    given: dict[str, Any] = {
-        "k": k,
-        "offset": offset if page is None else (page - 1) * k,
-        "where": where,
-    }
+    given: dict[str, Any] = {"k": k, "offset": _start(offset, page, k), "where": where}
     given |= {"facets": facets, "detect": detect, "boxes": [] if box is None else [box]}
     requests = [_request(query, given, show is not None) for query in queries]
     with Catalog.open(catalog) as opened, natives_hushed():
@@ -140,6 +134,18 @@ def search(
         for query, answer in zip(queries, answers, strict=True)
     ]
     emit(results[0] if len(results) == 1 and not each else {"results": results}, as_json, tell)
+
+
+def _start(offset: int, page: int | None, k: int) -> int:
+    """
+    Raises:
+        UsageError: a page before the first, or a page and an offset.
+    """
+    from hemline.errors import UsageError
+
+    if page is not None and (page < 1 or offset):
+        raise UsageError("--page is from 1, and is given instead of --offset")
+    return offset if page is None else (page - 1) * k
 
 
 def _check(

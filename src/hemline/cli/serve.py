@@ -8,53 +8,67 @@ from typing import Annotated
 import typer
 
 from hemline.cli._common import natives_hushed, say
+from hemline.limits import MAX_SENT_PIXELS
 
 _MEGA = 1 << 20
 
+_Catalog = Annotated[Path, typer.Argument(metavar="CATALOG", help="The catalogue's folder.")]
+_Host = Annotated[
+    str, typer.Option(help="Address to listen at; any but a loopback address needs an API key.")
+]
+_Port = Annotated[int, typer.Option(help="The port; 0 takes a free one.")]
+_Workers = Annotated[int, typer.Option(help="Number of processes; one of them is the writer.")]
+_Threads = Annotated[
+    int | None, typer.Option(help="Threads of the street tower; all cores but one by default.")
+]
+_Name = Annotated[
+    list[str] | None, typer.Option(help="A further host name of the service. May be repeated.")
+]
+_Cors = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="The origin of another site whose pages may call it: https://shop.example. "
+        "May be repeated; none by default."
+    ),
+]
+_Rate = Annotated[float, typer.Option(help="Average requests a second of each key.")]
+_Queue = Annotated[int, typer.Option(help="Most requests in work or waiting.")]
+_Timeout = Annotated[float, typer.Option(help="Seconds for an answer.")]
+_MaxBody = Annotated[int, typer.Option(help="Most megabytes of a request.")]
+_MaxUpload = Annotated[int, typer.Option(help="Most megabytes of a bulk or manifest upload.")]
+_MaxPixels = Annotated[int, typer.Option(help="Most pixels of an image.")]
+_KeepPhotos = Annotated[
+    bool,
+    typer.Option(
+        "--keep-photos", help="Store the searched part of photos, so that feedback can train."
+    ),
+]
+_Samples = Annotated[
+    Path | None, typer.Option(help="A folder of sample photos; the page's own by default.")
+]
+
 
 def serve(
-    catalog: Annotated[Path, typer.Argument(metavar="CATALOG", help="The catalogue's folder.")],
-    host: Annotated[
-        str,
-        typer.Option(help="Where to listen; any but this machine's own address needs an API key."),
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.")] = 8000,
-    workers: Annotated[int, typer.Option(help="Processes; one of them is the writer.")] = 1,
-    threads: Annotated[
-        int | None, typer.Option(help="Threads of the street tower; all cores but one by default.")
-    ] = None,
-    name: Annotated[
-        list[str] | None,
-        typer.Option(help="A further host name under which it is called. May be repeated."),
-    ] = None,
-    cors: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="The origin of another site whose pages may call it: https://shop.example. "
-            "May be repeated; none by default."
-        ),
-    ] = None,
-    rate: Annotated[float, typer.Option(help="Requests a second for each key.")] = 100.0,
-    queue: Annotated[int, typer.Option(help="Requests that are at work or wait at most.")] = 64,
-    timeout: Annotated[float, typer.Option(help="Seconds that an answer may take.")] = 30.0,
-    max_body: Annotated[int, typer.Option(help="Megabytes of a request.")] = 20,
-    max_upload: Annotated[int, typer.Option(help="Megabytes of a bulk or manifest upload.")] = 2048,
-    max_pixels: Annotated[int, typer.Option(help="Pixels of a picture.")] = 50_000_000,
-    keep_photos: Annotated[
-        bool,
-        typer.Option(
-            "--keep-photos", help="Keep what was searched with, so that feedback can train a model."
-        ),
-    ] = False,
-    samples: Annotated[
-        Path | None,
-        typer.Option(help="A folder of photos to start with; the page's own by default."),
-    ] = None,
+    catalog: _Catalog,
+    host: _Host = "127.0.0.1",
+    port: _Port = 8000,
+    workers: _Workers = 1,
+    threads: _Threads = None,
+    name: _Name = None,
+    cors: _Cors = None,
+    rate: _Rate = 100.0,
+    queue: _Queue = 64,
+    timeout: _Timeout = 30.0,
+    max_body: _MaxBody = 20,
+    max_upload: _MaxUpload = 2048,
+    max_pixels: _MaxPixels = MAX_SENT_PIXELS,
+    keep_photos: _KeepPhotos = False,
+    samples: _Samples = None,
 ) -> None:
     """Serve a catalogue: the HTTP API under /v1 and the search page at /.
 
-    It runs until it is interrupted, and finishes what was begun. Logs are JSON lines on standard
-    error.
+    It runs until it is interrupted, and finishes the requests that have begun. Logs are JSON lines
+    on standard error.
 
     Example: hemline serve shop --port 8000
     Example: hemline serve shop --host 0.0.0.0 --workers 2 --name search.shop.example

@@ -1,4 +1,4 @@
-"""Who may do what: by key, or, on a machine's own address without any key, whoever is there."""
+"""Access by API key; on a loopback address without any key everybody has access."""
 
 from __future__ import annotations
 
@@ -31,27 +31,29 @@ def _admit(request: Request, given: HTTPAuthorizationCredentials | None, scope: 
     client = request.client.host if request.client else "here"
     if given is None:
         if service.keys.all() or not service.settings.local:
-            raise _unknown("this needs a key: send the header Authorization: Bearer KEY")
+            raise _unknown("a key is needed: send the header Authorization: Bearer KEY")
         return
     key = service.keys.known(given.credentials)
     if key is None:
         wait = service.failures.wait(client)
         if wait:
-            raise _slow_down(wait)
-        raise _unknown("this key isn't known; it may have been revoked")
+            raise _too_many(wait)
+        raise _unknown("this key isn't valid; it may have been revoked")
     request.scope["state"]["key"] = key.id
     wait = service.rates.wait(key.id)
     if wait:
-        raise _slow_down(wait)
+        raise _too_many(wait)
     if scope == "write" and key.scope != "write":
-        raise Problem(403, "scope", "this key may only read; writing needs one of the scope write")
+        raise Problem(
+            403, "scope", "this key may only read; writing needs a key of the scope write"
+        )
 
 
 def _unknown(detail: str) -> Problem:
     return Problem(401, "key", detail, {"WWW-Authenticate": "Bearer"})
 
 
-def _slow_down(wait: float) -> Problem:
+def _too_many(wait: float) -> Problem:
     seconds = str(max(1, round(wait + 0.5)))
     return Problem(429, "rate", "too many requests; wait a little", {"Retry-After": seconds})
 

@@ -13,11 +13,12 @@ from starlette.responses import Response
 from hemline.catalog.store import Row
 from hemline.types import FloatArray, Hit
 
+#: Path of the stored images.
 PICTURES = "/v1/pictures/"
 
 
 def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A JSON answer; numbers that JSON doesn't have become null."""
+    """A JSON answer; NaN and infinity become null."""
     return Response(to_json(value), status, headers, "application/json")
 
 
@@ -76,7 +77,7 @@ def address(digest: str) -> str | None:
 
 
 def item_of(rows: Sequence[Row]) -> dict[str, Any]:
-    """A product with all its pictures; its columns are those of the first."""
+    """A product with its images; its columns are those of the first image."""
     first = rows[0]
     return {
         "item_id": first.item_id,
@@ -88,8 +89,8 @@ def item_of(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def items_of(item_ids: Sequence[str], rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Products in the order of ``item_ids``, those that have rows."""
-    owned: dict[str, list[Row]] = {}
+    """The products of ``rows`` in the order of ``item_ids``."""
+    by_item: dict[str, list[Row]] = {}
     for row in rows:
-        owned.setdefault(row.item_id, []).append(row)
-    return [item_of(owned[item_id]) for item_id in item_ids if item_id in owned]
+        by_item.setdefault(row.item_id, []).append(row)
+    return [item_of(by_item[item_id]) for item_id in item_ids if item_id in by_item]

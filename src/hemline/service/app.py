@@ -1,4 +1,4 @@
-"""The application: routes, errors of one shape, and what begins and ends with the process."""
+"""The ASGI application: routes, middleware, and errors as problem details."""
 
 from __future__ import annotations
 
@@ -26,33 +26,33 @@ from hemline.service.sizes import Sizes
 from hemline.service.writer_proxy import Handover, WriterProxy
 
 _KINDS = {404: "not-found", 405: "method", 400: "bad-request"}
-_WORDS = {404: "there is nothing here", 405: "this address doesn't take that method"}
+_DETAILS = {404: "there is nothing here", 405: "this address doesn't take that method"}
 
 
 def create_app(
     settings: Settings, *, handover: Handover | None = None, writes: bool = True
 ) -> FastAPI:
-    """The service as an ASGI application; its lifespan warms it and, at the end, finishes it.
+    """The service as an ASGI application, which is warmed up and closed with its lifespan.
 
     Args:
-        settings: checked.
+        settings: of the service.
         handover: how several processes of one service reach their writer.
         writes: whether this process is the writer.
 
     Raises:
         CatalogError, BundleError: the catalogue can't be opened.
     """
-    served = Service(settings)
+    service = Service(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        begun = time.perf_counter()
-        await asyncio.to_thread(served.warm)
-        log("ready", seconds=round(time.perf_counter() - begun, 3))
+        start = time.perf_counter()
+        await asyncio.to_thread(service.warm)
+        log("ready", seconds=round(time.perf_counter() - start, 3))
         try:
             yield
         finally:
-            await asyncio.to_thread(served.close)
+            await asyncio.to_thread(service.close)
             log("ended")
 
     app = FastAPI(
@@ -66,8 +66,8 @@ def create_app(
         lifespan=lifespan,
         separate_input_output_schemas=False,
     )
-    app.state.service = served
-    app.state.sizes = Sizes(served.catalog)
+    app.state.service = service
+    app.state.sizes = Sizes(service.catalog)
     for kind in (Problem, HemlineError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _answer_error)
     for module in (search, bulk, items, pictures, feedback, admin, health, pages):
@@ -83,15 +83,15 @@ def create_app(
         )
     if handover is not None and not writes:
         app.add_middleware(WriterProxy, handover=handover, timeout=settings.timeout)
-    app.add_middleware(Guard, settings=settings, metrics=served.metrics, handover=handover)
+    app.add_middleware(Guard, settings=settings, metrics=service.metrics, handover=handover)
     return app
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
-    own = request.scope["state"]["request_id"]
-    problem = _problem(error, own)
+    request_id = request.scope["state"]["request_id"]
+    problem = _problem(error, request_id)
     request.scope["state"]["problem"] = problem.kind
-    return problem.response(own)
+    return problem.response(request_id)
 
 
 def _problem(error: Exception, request_id: str) -> Problem:
@@ -107,13 +107,13 @@ def _problem(error: Exception, request_id: str) -> Problem:
         name = ".".join(str(part) for part in first["loc"][1:])[:100]
         return Problem(422, "bad-request", f"{name}: {first['msg']}" if name else first["msg"])
     assert isinstance(error, HTTPException)
-    detail = _WORDS.get(error.status_code, "this request can't be read")
+    detail = _DETAILS.get(error.status_code, "this request can't be read")
     kind = _KINDS.get(error.status_code, "http")
     return Problem(error.status_code, kind, detail, error.headers)
 
 
 def _document(app: FastAPI) -> None:
-    """Adds the errors' shape to the document, and takes out what FastAPI supposes of them."""
+    """Adds the schema of problem details to the document in place of FastAPI's own errors."""
     make = app.openapi
 
     def openapi() -> dict[str, Any]:

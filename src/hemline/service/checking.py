@@ -1,8 +1,8 @@
-"""The built-in check of a served catalogue: is it whole, and does it find its own products again?
+"""The built-in check of a served catalogue: its health, and the recall of its own products.
 
-A stored picture of each of some products is cut, lit, blurred and compressed anew, and searched
-with. That shows whether catalogue, bundle and index work together; how well customers' photos are
-answered it doesn't show (`hemline evaluate` does, with photos).
+Stored images of some products are cropped, relit, blurred and recompressed, and searched with. This
+shows whether catalogue, bundle and index work together, not how well customers' photos are answered
+(`hemline evaluate` measures that, with photos).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ KS = (1, 5, 20)
 
 
 def check(service: Service, job: Job, products: int = PRODUCTS) -> dict[str, Any]:
-    """Health and recall; a product without a readable picture is counted as such and left out."""
+    """Health and recall; products without a readable image are counted and left out."""
     health = service.catalog.check()
-    rows = _some(service, products)
+    rows = _sample(service, products)
     rng = np.random.default_rng(0)
     ranks: list[int] = []
     items: list[str] = []
     times: list[float] = []
-    lost = 0
+    unreadable = 0
     for done, row in enumerate(rows, 1):
         if service.jobs.ending.is_set():
             raise Ended
@@ -42,23 +42,23 @@ def check(service: Service, job: Job, products: int = PRODUCTS) -> dict[str, Any
         except ImageError:
             image = None
         if image is None:
-            lost += 1
+            unreadable += 1
             continue
         answer = service.engine.search(disturbed(image, rng), max(KS))
         times.append(answer.timings_ms["total"])
         ranks.append(next((h.rank for h in answer.hits if h.item_id == row.item_id), max(KS) + 1))
         items.append(row.item_id)
         job.advance(done, len(rows))
-    found = np.array(ranks)
+    rank = np.array(ranks)
     intervals = {
-        f"recall@{k}": cluster_interval((found <= k).astype(float), items) for k in KS if items
+        f"recall@{k}": cluster_interval((rank <= k).astype(float), items) for k in KS if items
     }
     return {
         "healthy": health.ok,
         "problems": [f"{problem.part}: {problem.found}" for problem in health.problems][:20],
         "pictures": health.pictures,
         "queries": len(ranks),
-        "without_picture": lost,
+        "without_picture": unreadable,
         **{name: round(interval.value, 4) for name, interval in intervals.items()},
         "intervals": {
             name: [round(interval.low, 4), round(interval.high, 4)]
@@ -68,12 +68,12 @@ def check(service: Service, job: Job, products: int = PRODUCTS) -> dict[str, Any
             name: round(float(np.quantile(times, q)), 2) if times else None
             for name, q in (("p50", 0.5), ("p95", 0.95))
         },
-        "queries_are": "stored pictures, cut, lit, blurred and compressed anew; no street photos",
+        "queries_are": "stored images, cropped, relit, blurred and recompressed; no street photos",
     }
 
 
-def _some(service: Service, products: int) -> list[Row]:
-    """A row of each of some products, spread evenly over the catalogue."""
+def _sample(service: Service, products: int) -> list[Row]:
+    """One row of each of ``products`` products, spread evenly over the catalogue."""
     store = service.catalog.live().store
     first: dict[str, str] = {}
     for key in store.row_keys():
@@ -87,8 +87,7 @@ def _some(service: Service, products: int) -> list[Row]:
 
 
 def disturbed(image: Image, rng: np.random.Generator) -> Image:
-    """A picture (H, W, 3) as somebody else might have it: 80 to 95 % of it, other light, less
-    sharp, compressed."""
+    """An image (H, W, 3) with a random 80 to 95 % crop, other light, blur and compression."""
     height, width = image.shape[:2]
     share = rng.uniform(0.8, 0.95)
     tall, wide = max(1, int(height * share)), max(1, int(width * share))

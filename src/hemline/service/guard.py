@@ -1,6 +1,6 @@
-"""Around every request: an id, limits on its body, headers for browsers, a line in the log.
+"""The outermost middleware: request ids, limits on bodies, security headers, the request log.
 
-Written as plain ASGI, so that nothing lies between a body's chunks and its limits.
+It is plain ASGI, so that the limits see each chunk of a body first.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ HEADERS: Mapping[str, str] = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "geolocation=(), microphone=()",
 }
-#: Bodies that may be longer, because they are read piece by piece.
+#: Paths whose bodies may be longer, because they are read piece by piece.
 LONG = ("/v1/items:bulk", "/v1/admin/manifest")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 class Guard:
-    """The outermost layer of the service."""
+    """The outermost middleware of the service."""
 
     def __init__(
         self,
@@ -56,12 +56,12 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        handed = self._handover is not None and self._handover.knows(scope)
-        request = _Request(self._app, self._settings, scope, receive, send, handed)
+        forwarded = self._handover is not None and self._handover.knows(scope)
+        request = _Request(self._app, self._settings, scope, receive, send, forwarded)
         await request.run()
-        self._tell(request, scope)
+        self._record(request, scope)
 
-    def _tell(self, request: _Request, scope: Scope) -> None:
+    def _record(self, request: _Request, scope: Scope) -> None:
         seconds = time.perf_counter() - request.begun
         route = _route(scope)
         self._metrics.requests.labels(scope["method"], route, str(request.status)).inc()
@@ -83,7 +83,7 @@ class Guard:
 
 
 class _Request:
-    """One request on its way in and its answer on its way out."""
+    """One request and its answer."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class _Request:
         scope: Scope,
         receive: Receive,
         send: Send,
-        handed: bool = False,
+        forwarded: bool = False,
     ) -> None:
         self._app, self._settings = app, settings
         self._scope, self._receive, self._send = scope, receive, send
@@ -104,7 +104,7 @@ class _Request:
         self._long = scope["path"] in LONG
         self._limit = settings.max_upload if self._long else settings.max_body
         self._end = time.monotonic() + settings.slow
-        self._over, self._handed = False, handed
+        self._over, self._forwarded = False, forwarded
 
     async def run(self) -> None:
         self._scope.setdefault("state", {})["request_id"] = self.id
@@ -115,9 +115,11 @@ class _Request:
             await self._problem(problem)
         except Exception as error:
             log("crash", exc=error, request_id=self.id, path=self._scope["path"][:200])
-            await self._problem(Problem(500, "crash", "this is our fault; it stands in our log"))
+            await self._problem(
+                Problem(500, "crash", "this is the server's fault; its log has more")
+            )
         if self.status == 0:
-            self.status = 499  # whoever asked has gone
+            self.status = 499  # the client has closed the connection
 
     async def _problem(self, problem: Problem) -> None:
         self.refused = problem.kind
@@ -127,20 +129,22 @@ class _Request:
     def _check(self) -> None:
         """
         Raises:
-            Problem: a body that is announced too long, or a page that has no business here.
+            Problem: a Content-Length over the limit, or a foreign host or origin.
         """
         length = self.headers.get("content-length", "0")
         if length.isdigit() and int(length) > self._limit:
             raise self._too_long()
-        if not self._handed:  # else the process that was asked first has looked
-            self._check_place()
+        if not self._forwarded:  # else the process that forwarded it has checked this
+            self._check_origin()
 
-    def _check_place(self) -> None:
-        """Keeps other sites' pages out, also those that call themselves by our address.
+    def _check_origin(self) -> None:
+        """Refuses pages of other sites (CSRF), and foreign host names (DNS rebinding).
 
-        On a loopback address the host must be one of this machine's names, so that no foreign name
-        can be pointed at it. A request that says which page sent it must come from our own, or
-        from one that is named.
+        On a loopback address the host must be one of this machine's names. A request with an
+        origin must come from the service's own page, or from an origin that ``cors`` names.
+
+        Raises:
+            Problem: 403 or 421.
         """
         host = self.headers.get("host", "")
         own = self._settings
@@ -148,7 +152,7 @@ class _Request:
         if (own.local or own.names) and not (
             is_loopback(name) or name == own.host or name in own.names
         ):
-            raise Problem(421, "host", "this server isn't known by that name; see --name")
+            raise Problem(421, "host", "this server doesn't have that name; see --name")
         origin = self.headers.get("origin")
         if origin is not None and origin not in own.cors:
             if urlsplit(origin).netloc.lower() != host.lower():
@@ -178,7 +182,7 @@ class _Request:
         try:
             message = await asyncio.wait_for(self._receive(), max(wait, 0.001))
         except TimeoutError:
-            raise Problem(408, "slow", "the body came too slowly") from None
+            raise Problem(408, "slow", "the body arrived too slowly") from None
         if message["type"] == "http.request":
             self.taken += len(message.get("body", b""))
             self._over = not message.get("more_body", False)
@@ -196,7 +200,7 @@ class _Request:
                 headers.setdefault(name, value)
             headers["X-Request-ID"] = self.id
             if self.status >= 400 and not self._over and self._has_body():
-                headers["Connection"] = "close"  # the rest of it isn't read
+                headers["Connection"] = "close"  # the rest of the body isn't read
             if self._scope["path"].startswith("/v1"):
                 headers.setdefault("Cache-Control", "no-store")
             kind = self._scope.get("state", {}).get("problem")
@@ -205,7 +209,7 @@ class _Request:
 
 
 def _hostname(host: str) -> str:
-    """``[::1]:8000`` → ``::1``; empty where it is none."""
+    """``[::1]:8000`` → ``::1``; empty if it isn't a host."""
     try:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:
@@ -213,6 +217,6 @@ def _hostname(host: str) -> str:
 
 
 def _route(scope: Any) -> str:
-    """The pattern that answered, so that ids make no new series."""
+    """The route's pattern, so that ids make no new series of metrics."""
     route = scope.get("route")
     return str(getattr(route, "path", "") or "other")

@@ -1,7 +1,7 @@
-"""What was searched and judged, kept beside the catalogue: timings, feedback, training triplets.
+"""The journal of searches and feedback, an SQLite file beside the catalogue.
 
-Searches are written by a thread of its own, some at a time, so that none waits for the disk. A
-search keeps what it found, and no picture, unless the service was told to keep photos.
+A thread writes searches in groups, so that no answer waits for the disk. A search is stored with
+its hits, and without its photo unless the service keeps photos.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 FILE = "journal.sqlite"
-#: Searches that are kept; those with feedback stay longer.
+#: Number of searches that are kept; those with feedback stay.
 KEPT = 100_000
 _SECONDS = 0.5
 _TABLES = """
@@ -37,11 +37,11 @@ class Search:
     """One search.
 
     Attributes:
-        id: what feedback names it by.
-        request: box, k, where … as they were asked; ``like`` where it was a product.
+        id: for feedback.
+        request: box, k, where …; ``like`` for a query by a product.
         hits: (item_id, image_id, score) of each, best first.
         timings_ms: of its steps.
-        photo: JPEG of what was searched with, where photos are kept.
+        photo: JPEG of the searched part, where photos are kept.
         time: seconds since 1970.
     """
 
@@ -54,12 +54,12 @@ class Search:
 
 
 class Journal:
-    """The searches and judgements of one service; several processes may keep one together."""
+    """The searches and feedback of one service; several processes may share one."""
 
     def __init__(self, state: Path, kept: int = KEPT) -> None:
         state.mkdir(parents=True, exist_ok=True)
         self._path, self._kept = state / FILE, kept
-        self._fresh: dict[str, Search] = {}
+        self._pending: dict[str, Search] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
         with closing(self._open()) as db, db:
@@ -69,37 +69,37 @@ class Journal:
         self._thread.start()
 
     def note(self, search: Search) -> None:
-        """Keeps a search; soon, not at once."""
+        """Queues a search to be written."""
         with self._lock:
-            if len(self._fresh) < self._kept:
-                self._fresh[search.id] = search
+            if len(self._pending) < self._kept:
+                self._pending[search.id] = search
 
-    def hits_of(self, own: str) -> tuple[str, ...] | None:
-        """The item_ids that a search found, or None for an unknown one."""
+    def hits_of(self, search_id: str) -> tuple[str, ...] | None:
+        """The item_ids of a search's hits, or None for an unknown search."""
         with self._lock:
-            fresh = self._fresh.get(own)
-        if fresh is not None:
-            return tuple(hit[0] for hit in fresh.hits)
+            pending = self._pending.get(search_id)
+        if pending is not None:
+            return tuple(hit[0] for hit in pending.hits)
         with closing(self._open()) as db:
-            row = db.execute("SELECT hits FROM searches WHERE id = ?", (own,)).fetchone()
+            row = db.execute("SELECT hits FROM searches WHERE id = ?", (search_id,)).fetchone()
         return tuple(hit[0] for hit in json.loads(row[0])) if row else None
 
-    def judge(self, own: str, item: str, right: bool | None) -> None:
-        """Keeps, durably, that a hit was right or wrong; the last word on it counts, and None
-        takes it back."""
+    def judge(self, search_id: str, item: str, right: bool | None) -> None:
+        """Stores durably that a hit was right or wrong, in place of earlier feedback on it; None
+        deletes the feedback."""
         self.flush()
         with closing(self._open()) as db, db:
             db.execute("PRAGMA synchronous = FULL")
             if right is None:
-                db.execute("DELETE FROM feedback WHERE search = ? AND item = ?", (own, item))
+                db.execute("DELETE FROM feedback WHERE search = ? AND item = ?", (search_id, item))
                 return
             db.execute(
                 "INSERT OR REPLACE INTO feedback VALUES (?, ?, ?, ?)",
-                (own, item, int(right), time.time()),
+                (search_id, item, int(right), time.time()),
             )
 
     def recent(self, count: int) -> list[dict[str, Any]]:
-        """The last searches, the latest first: time, what was asked, timings."""
+        """The last searches, latest first: time, request, timings, number of hits."""
         self.flush()
         with closing(self._open()) as db:
             rows = db.execute(
@@ -118,34 +118,34 @@ class Journal:
         ]
 
     def judged(self) -> dict[str, int]:
-        """How many hits were judged right and wrong."""
+        """Numbers of hits with the feedback right and wrong."""
         with closing(self._open()) as db:
             found = dict(db.execute("SELECT right, COUNT(*) FROM feedback GROUP BY right"))
         return {"right": found.get(1, 0), "wrong": found.get(0, 0)}
 
     def triplets(self) -> Iterator[dict[str, Any]]:
-        """Anchor, positive, negative: for each right hit of a search each wrong one.
+        """Anchor, positive, negative: each right hit of a search with each wrong one.
 
-        Where nobody called a hit wrong, those that came before the right one are the negatives
-        (``negative_is``: ``passed over``); they were seen and not chosen.
+        Without wrong hits, the hits before the right one are the negatives (``negative_is``:
+        ``passed over``): they were seen and not chosen.
         """
         self.flush()
         with closing(self._open()) as db:
             judged = db.execute(
                 "SELECT search, json_group_object(item, right) FROM feedback GROUP BY search"
             ).fetchall()
-            for own, words in judged:
+            for search_id, feedback in judged:
                 row = db.execute(
-                    "SELECT request, hits, photo, time FROM searches WHERE id = ?", (own,)
+                    "SELECT request, hits, photo, time FROM searches WHERE id = ?", (search_id,)
                 ).fetchone()
                 if row is not None:
-                    yield from _triplets(own, json.loads(words), *row)
+                    yield from _triplets(search_id, json.loads(feedback), *row)
 
     def flush(self) -> None:
-        """Writes what is noted."""
+        """Writes the queued searches."""
         with self._lock:
-            some = list(self._fresh.values())
-        if not some:
+            pending = list(self._pending.values())
+        if not pending:
             return
         with closing(self._open()) as db, db:
             db.executemany(
@@ -153,15 +153,15 @@ class Journal:
                 [
                     (s.id, s.time, json.dumps(dict(s.request)), json.dumps(s.hits),
                      json.dumps(dict(s.timings_ms)), s.photo)
-                    for s in some
+                    for s in pending
                 ],
             )  # fmt: skip
         with self._lock:
-            for search in some:
-                self._fresh.pop(search.id, None)
+            for search in pending:
+                self._pending.pop(search.id, None)
 
     def prune(self) -> None:
-        """Forgets the oldest searches beyond what is kept, without those that were judged."""
+        """Deletes the oldest searches beyond the number kept, except those with feedback."""
         with closing(self._open()) as db, db:
             db.execute(
                 "DELETE FROM searches WHERE time <= (SELECT time FROM searches ORDER BY time DESC "
@@ -170,7 +170,7 @@ class Journal:
             )
 
     def close(self) -> None:
-        """Writes the rest."""
+        """Writes the queued searches and stops."""
         self._stop.set()
         self._thread.join()
         self.flush()
@@ -183,7 +183,7 @@ class Journal:
                 rounds += 1
                 if rounds % 600 == 0:
                     self.prune()
-            except sqlite3.Error:  # a full disk: searches go on, and the next round tries again
+            except sqlite3.Error:  # a full disk: searches continue, and the next round tries again
                 continue
 
     def _open(self) -> sqlite3.Connection:
@@ -193,25 +193,30 @@ class Journal:
 
 
 def _triplets(
-    own: str, words: Mapping[str, int], request: str, hits: str, photo: bytes | None, when: float
+    search_id: str,
+    feedback: Mapping[str, int],
+    request: str,
+    hits: str,
+    photo: bytes | None,
+    when: float,
 ) -> Iterator[dict[str, Any]]:
     found = json.loads(hits)
-    pictures = {item: image for item, image, _ in found}
+    images = {item: image for item, image, _ in found}
     order = [item for item, _, _ in found]
-    wrong = [item for item, right in words.items() if not right]
-    for positive in (item for item, right in words.items() if right):
+    wrong = [item for item, right in feedback.items() if not right]
+    for positive in (item for item, right in feedback.items() if right):
         before = order[: order.index(positive)] if positive in order else []
-        passed = [item for item in before if item not in words]
+        passed = [item for item in before if item not in feedback]
         for negative in wrong or passed:
             yield {
-                "search_id": own,
+                "search_id": search_id,
                 "time": when,
                 "anchor": {
                     "item_id": json.loads(request).get("like"),
                     "box": json.loads(request).get("box"),
                     "photo": None if photo is None else base64.b64encode(photo).decode("ascii"),
                 },
-                "positive": {"item_id": positive, "image_id": pictures.get(positive)},
-                "negative": {"item_id": negative, "image_id": pictures.get(negative)},
+                "positive": {"item_id": positive, "image_id": images.get(positive)},
+                "negative": {"item_id": negative, "image_id": images.get(negative)},
                 "negative_is": "wrong" if wrong else "passed over",
             }

@@ -1,7 +1,7 @@
-"""API keys of a catalogue: made, listed, revoked, and told apart in constant time.
+"""API keys of a catalogue, and the rate limit of their requests.
 
-A key is ``hemline_ID_SECRET``. Only the SHA-256 of its 256 random bits is stored: they can't be
-guessed, so a slow hash would guard nothing and slow every request.
+A key is ``hemline_ID_SECRET``. Only the SHA-256 of its 256 random bits is stored: random bits
+can't be guessed, so a slow hash would only slow every request.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import re
 import secrets
 import threading
 import time
+from collections import OrderedDict
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -30,12 +31,12 @@ _NOBODY = hashlib.sha256(b"").hexdigest()
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What is stored of a key.
+    """A key as it is stored.
 
     Attributes:
         id: its public part.
-        name: who has it.
-        scope: ``read``, or ``write``, which may read too.
+        name: of its owner.
+        scope: ``read``, or ``write``, which includes reading.
         digest: SHA-256 of its secret.
         created: seconds since 1970.
     """
@@ -48,7 +49,7 @@ class Key:
 
 
 class KeyRing:
-    """The keys of one catalogue; reads its file anew when it was changed."""
+    """The keys of one catalogue; reads its file again after a change."""
 
     def __init__(self, state: Path) -> None:
         self._path = state / FILE
@@ -67,44 +68,44 @@ class KeyRing:
             return tuple(sorted(self._keys.values(), key=lambda key: key.created))
 
     def create(self, scope: str, name: str = "") -> tuple[str, Key]:
-        """A new key and what is stored of it; the key itself is never seen again.
+        """Creates a key; returns its text, which isn't stored, and its stored form.
 
         Raises:
             UsageError: no such scope.
         """
         if scope not in SCOPES:
             raise UsageError(f"a key's scope is {' or '.join(SCOPES)}, not {scope!r}")
-        own, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
+        key_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
         kind: Scope = "write" if scope == "write" else "read"
-        key = Key(own, name or f"{scope} key", kind, _digest(secret), time.time())
+        key = Key(key_id, name or f"{scope} key", kind, _digest(secret), time.time())
         with self._lock:
             self._refresh()
-            self._write({**self._keys, own: key})
-        return f"hemline_{own}_{secret}", key
+            self._write({**self._keys, key_id: key})
+        return f"hemline_{key_id}_{secret}", key
 
-    def revoke(self, own: str) -> Key:
-        """Takes a key out, by its id; a running service refuses it from its next request on.
+    def revoke(self, key_id: str) -> Key:
+        """Removes a key by its id; a running service refuses it from its next request on.
 
         Raises:
-            UsageError: there is none of this id.
+            UsageError: no key has this id.
         """
         with self._lock:
             self._refresh()
-            if own not in self._keys:
+            if key_id not in self._keys:
                 have = ", ".join(sorted(self._keys)) or "none"
-                raise UsageError(f"no key {own!r}; there are: {have}")
-            left = dict(self._keys)
-            key = left.pop(own)
-            self._write(left)
+                raise UsageError(f"no key {key_id!r}; the keys are: {have}")
+            rest = dict(self._keys)
+            key = rest.pop(key_id)
+            self._write(rest)
         return key
 
     def known(self, text: str) -> Key | None:
-        """The key that was given, or None where it is nobody's."""
+        """The key with this text, or None."""
         with self._lock:
             self._refresh()
             found = _FORM.fullmatch(text)
             key = self._keys.get(found[1]) if found else None
-        # The same work for every text, so that time tells nothing.
+        # Equal work for every text, so that the time reveals nothing.
         digest = _digest(found[2] if found else text)
         same = hmac.compare_digest(digest, key.digest if key else _NOBODY)
         return key if same else None
@@ -136,3 +137,28 @@ class KeyRing:
 
 def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+class RateLimit:
+    """Token buckets: each name may pass ``rate`` times a second, and ``burst`` times at once.
+
+    The buckets of the names seen last are kept; any other name starts with a full one.
+    """
+
+    def __init__(self, rate: float, burst: float | None = None, names: int = 10_000) -> None:
+        self._rate, self._burst, self._names = rate, burst or max(1.0, 2 * rate), names
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def wait(self, name: str, now: float | None = None) -> float:
+        """Takes a token and returns 0; or returns the seconds until the next token."""
+        now = time.monotonic() if now is None else now
+        with self._lock:
+            tokens, since = self._buckets.get(name, (self._burst, now))
+            tokens = min(self._burst, tokens + (now - since) * self._rate)
+            passes = tokens >= 1
+            self._buckets[name] = (tokens - 1 if passes else tokens, now)
+            self._buckets.move_to_end(name)
+            if len(self._buckets) > self._names:
+                self._buckets.popitem(last=False)
+        return 0.0 if passes else (1 - tokens) / self._rate

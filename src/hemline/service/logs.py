@@ -1,4 +1,4 @@
-"""Logs as JSON lines on standard error: who asked what, how long it took; no picture data."""
+"""The log: JSON lines on standard error; it has no image data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LOGGER = logging.getLogger("hemline.service")
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object to a line: time, level, event, and what the event brings (``extra``)."""
+    """One JSON object per line: time, level, event, and the event's own fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
@@ -31,14 +31,14 @@ class JsonLines(logging.Formatter):
 def log(
     event: str, level: int = logging.INFO, exc: BaseException | None = None, **fields: Any
 ) -> None:
-    """Writes one line."""
+    """Writes a line."""
     LOGGER.log(
         logging.ERROR if exc else logging.INFO, event, extra={"fields": fields}, exc_info=exc
     )
 
 
 def set_up(level: int = logging.INFO) -> None:
-    """Sends our lines, and uvicorn's own words, to standard error as JSON lines."""
+    """Sends the service's and uvicorn's messages to standard error as JSON lines."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     for name in ("hemline.service", "uvicorn", "uvicorn.error"):

@@ -1,4 +1,4 @@
-"""What Prometheus is told: requests, steps of a search, batches, queues, the catalogue."""
+"""Prometheus metrics: requests, steps of a search, batches, queues, the catalogue."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from prometheus_client.multiprocess import MultiProcessCollector
 __all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
 
 _STEPS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-#: Set for the processes of one service, so that each can tell what all of them have counted.
+#: Set for the processes of one service, so that each can report the sum of all of them.
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
 
 class Metrics:
-    """One service's counters."""
+    """The metrics of one service."""
 
     def __init__(self) -> None:
         own = self.registry = CollectorRegistry()
@@ -70,19 +70,19 @@ class Metrics:
             *("hemline_catalog_pictures", "Pictures."), registry=own, multiprocess_mode="max"
         )
 
-    def ran(self, photos: int, waits: Sequence[float]) -> None:
-        """One run of the street tower."""
+    def on_run(self, photos: int, waits: Sequence[float]) -> None:
+        """Counts a run of the street tower."""
         self.batch.observe(photos)
         for seconds in waits:
             self.waits.observe(seconds)
 
     def timed(self, timings_ms: Mapping[str, float]) -> None:
-        """The steps of one answer."""
+        """Counts the steps of an answer."""
         for step, milliseconds in timings_ms.items():
             self.steps.labels(step).observe(milliseconds / 1000)
 
     def text(self) -> bytes:
-        """Of all processes of the service, in Prometheus's format."""
+        """The metrics of all processes of the service, in Prometheus's format."""
         if not os.environ.get(SHARED):
             return generate_latest(self.registry)
         everyone = CollectorRegistry()

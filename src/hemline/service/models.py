@@ -1,4 +1,4 @@
-"""The shapes of the API's answers, for its OpenAPI document (docs/service.md has the words)."""
+"""Schemas of the API's answers, for its OpenAPI document (docs/service.md describes them)."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from hemline.catalog.store import Facet
+
 Alike = Literal["same", "similar", "different"]
 
 
 class Attention(BaseModel):
-    """Weights over a picture, row by row."""
+    """Weights over an image, row by row."""
 
     grid: tuple[int, int]
     weights: list[float]
 
 
 class HitModel(BaseModel):
-    """A product that was found; ``attention`` is there with ``why``, over ``box``."""
+    """A hit; with ``why`` it has its ``attention`` over ``box``."""
 
     item_id: str
     image_id: str
@@ -30,7 +32,7 @@ class HitModel(BaseModel):
 
 
 class DetectionModel(BaseModel):
-    """A garment: box in pixels of the upright photo."""
+    """A garment; its box is in pixels of the upright photo."""
 
     box: list[float] = Field(min_length=4, max_length=4)
     category: str
@@ -38,22 +40,11 @@ class DetectionModel(BaseModel):
     score: float
 
 
-class FacetModel(BaseModel):
-    """Values of a column and how many products have each; numbers also come in bins."""
-
-    items: int
-    values: list[tuple[Any, int]]
-    more: int
-    low: float | None
-    high: float | None
-    bins: list[tuple[float, float, int]]
-
-
 class SimilarModel(BaseModel):
-    """Products, best first."""
+    """Hits, best first."""
 
     hits: list[HitModel]
-    facets: dict[str, FacetModel]
+    facets: dict[str, Facet]
     offset: int
     more: bool
     revision: int
@@ -62,7 +53,7 @@ class SimilarModel(BaseModel):
 
 
 class SearchModel(SimilarModel):
-    """An answer to photos."""
+    """The answer to photos."""
 
     box: list[float] | None
     size: tuple[int, int]
@@ -70,7 +61,7 @@ class SearchModel(SimilarModel):
 
 
 class DetectModel(BaseModel):
-    """The garments of a photo, best first."""
+    """The garments of a photo, best score first."""
 
     size: tuple[int, int]
     detections: list[DetectionModel]
@@ -78,12 +69,12 @@ class DetectModel(BaseModel):
 
 
 class FacetsModel(BaseModel):
-    facets: dict[str, FacetModel]
+    facets: dict[str, Facet]
     revision: int
 
 
 class PictureModel(BaseModel):
-    """``attention`` is there with ``why``: where the shop's tower looks in it."""
+    """An image of a product; with ``why`` it has the shop tower's ``attention``."""
 
     image_id: str
     picture: str | None
@@ -104,7 +95,7 @@ class CountsModel(BaseModel):
 
 
 class ItemsModel(BaseModel):
-    """Products in the order of their ids, and where to go on; ``counts`` is of all of them."""
+    """A page of products in the order of their ids; ``counts`` is of all pages."""
 
     items: list[ItemModel]
     counts: CountsModel
@@ -113,7 +104,7 @@ class ItemsModel(BaseModel):
 
 
 class WrittenModel(BaseModel):
-    """What became of a product: ``added``, ``updated``, ``unchanged`` or ``removed``."""
+    """The result of a write."""
 
     item_id: str
     status: Literal["added", "updated", "unchanged", "removed"]
@@ -125,7 +116,7 @@ class FeedbackModel(BaseModel):
 
 
 class JobModel(BaseModel):
-    """Long work: ``waiting``, ``running``, ``done`` or ``failed``."""
+    """A background job."""
 
     id: str
     kind: str
@@ -142,7 +133,7 @@ class JobsModel(BaseModel):
 
 
 class InfoModel(BaseModel):
-    """What serves: bundle, catalogue, limits, sample photos."""
+    """Bundle, catalogue, limits, sample photos."""
 
     version: str
     bundle: dict[str, Any]
@@ -153,7 +144,7 @@ class InfoModel(BaseModel):
 
 
 class StatsModel(BaseModel):
-    """For the shop's own people."""
+    """Statistics for the admin page."""
 
     catalog: dict[str, Any]
     searches: dict[str, Any]
@@ -168,7 +159,7 @@ class HealthModel(BaseModel):
 
 
 def body(*, json_schema: dict[str, Any] | None = None, form: dict[str, Any] | None = None) -> Any:
-    """``openapi_extra`` of an endpoint that reads its own body."""
+    """``openapi_extra`` of an endpoint that parses its body itself."""
     content: dict[str, Any] = {}
     if form is not None:
         content["multipart/form-data"] = {"schema": form}

@@ -1,4 +1,4 @@
-"""What one process of the service holds, and room for so many requests at once."""
+"""The parts of one serving process, and its bounded pool of answering threads."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from hemline.bundle import BundleInfo
 from hemline.catalog.catalog import Catalog
@@ -21,16 +21,15 @@ from hemline.runtime.bundle import Bundle
 from hemline.search.engine import Engine
 from hemline.service.jobs import Jobs
 from hemline.service.journal import Journal
-from hemline.service.keys import KeyRing
-from hemline.service.limits import Buckets
+from hemline.service.keys import KeyRing, RateLimit
 from hemline.service.metrics import Metrics
 from hemline.service.problems import busy
 from hemline.service.settings import Settings
 from hemline.service.writing import Writer
 
 T = TypeVar("T")
-#: Answers that are worked on at once, beyond the processors: more of them only take each other's
-#: turns (`benchmarks/service_load.py`); the others wait in order.
+#: Answering threads beyond the number of cores; more were no faster
+#: (`benchmarks/service_load.py`). Other requests wait in order.
 _MORE = 2
 
 
@@ -40,14 +39,14 @@ class ServedEngine(Engine):
     def __init__(self, catalog: Catalog, settings: Settings, on_run: OnRun) -> None:
         self._settings, self._on_run = settings, on_run
         self._batching: tuple[Bundle, BatchingEncoder] | None = None
-        self._making = threading.Lock()
+        self._swapping = threading.Lock()
         self._cores = settings.threads or _share_of_cores(settings.workers)
         super().__init__(catalog, threads=self._cores, max_pixels=settings.max_pixels)
 
     def encoder_of(self, live: Live) -> Encoder:
         now = self._batching
         if now is None or now[0] is not live.bundle:
-            with self._making:
+            with self._swapping:
                 now = self._batching
                 if now is None or now[0] is not live.bundle:
                     if now is not None:  # it answers the calls that wait, then ends
@@ -63,11 +62,11 @@ class ServedEngine(Engine):
 
     @property
     def waiting(self) -> int:
-        """Requests that wait for the street tower."""
+        """Number of requests that wait for the street tower."""
         return self._batching[1].depth if self._batching else 0
 
     def close(self) -> None:
-        """Answers what waits, then ends the encoder's thread."""
+        """Answers the requests that wait, then ends the encoder's thread."""
         if self._batching:
             self._batching[1].close()
 
@@ -77,8 +76,8 @@ class Service:
 
     Attributes:
         settings, catalog, engine, journal, keys, metrics, writer, jobs: its parts.
-        rates, failures: how often keys may ask, and strangers may try one.
-        ready: whether it is warm and isn't ending.
+        rates, failures: limits of the requests of each key, and of wrong keys from each address.
+        ready: whether it is warm and not shutting down.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -99,12 +98,12 @@ class Service:
                 f"{settings.state} can't be written to ({error}); the service keeps its keys and "
                 "its journal there"
             ) from None
-        self.engine = ServedEngine(self.catalog, settings, self.metrics.ran)
+        self.engine = ServedEngine(self.catalog, settings, self.metrics.on_run)
         self.writer = Writer(self.catalog, settings, self.metrics)
         self.jobs = Jobs()
         share = settings.rate / settings.workers
-        self.rates = Buckets(share)
-        self.failures = Buckets(1.0, 10.0)
+        self.rates = RateLimit(share)
+        self.failures = RateLimit(1.0, 10.0)
         self.ready = False
         self._pool = ThreadPoolExecutor(
             min((os.cpu_count() or 1) // settings.workers + _MORE, settings.queue),
@@ -114,7 +113,7 @@ class Service:
 
     @property
     def info(self) -> BundleInfo:
-        """Of the bundle that is live."""
+        """Of the live bundle."""
         return self.catalog.live().bundle.info
 
     def warm(self) -> None:
@@ -128,16 +127,16 @@ class Service:
         self.ready = True
 
     def count(self) -> None:
-        """Tells the metrics how large the catalogue is."""
+        """Sets the metrics of the catalogue's size."""
         counts = self.catalog.live().store.item_page(1).counts  # from memory
         self.metrics.items.set(counts.items)
         self.metrics.pictures.set(counts.pictures)
 
     async def work(self, job: Callable[[], T]) -> T:
-        """Runs ``job`` on a thread, if there is room.
+        """Runs ``job`` on a thread.
 
         Raises:
-            Problem: 503 where too many are inside, or it takes too long.
+            Problem: 503, too many requests wait, or it takes too long.
         """
         if self._inside >= self.settings.queue:
             raise busy("too many requests at once; try again in a second")
@@ -147,21 +146,21 @@ class Service:
             running = self._pool.submit(job)
         except RuntimeError:
             self._enter(-1)
-            raise busy("the server is about to end; try again in a while", 5) from None
+            raise busy("the server is shutting down; try again in a while", 5) from None
         running.add_done_callback(lambda _: _leave(loop, self._enter))
         try:
             waited = asyncio.shield(asyncio.wrap_future(running))
             return await asyncio.wait_for(waited, self.settings.timeout)
         except TimeoutError:
-            _forget(running)
-            raise busy("this took too long; try again with less, or later", 2) from None
+            running.cancel()  # of a job that has begun the thread ends by itself
+            raise busy("this took too long; try again later, or with less", 2) from None
 
     def _enter(self, one: int) -> None:
         self._inside += one
         self.metrics.inside.set(self._inside)
 
     def close(self) -> None:
-        """Finishes what was begun, then lets the catalogue go."""
+        """Finishes the requests that have begun, then closes the catalogue."""
         self.ready = False
         self._pool.shutdown(wait=True)
         self.jobs.close()
@@ -172,17 +171,12 @@ class Service:
 
 
 def _share_of_cores(workers: int) -> int:
-    """Threads of each process's tower: one process leaves a core to everything else, several share
-    all of them (`benchmarks/service_load.py`)."""
+    """Threads of each process's tower: a single process leaves one core free, several share all of
+    them (`benchmarks/service_load.py`)."""
     cores = os.cpu_count() or 1
     return max(1, cores - 1 if workers == 1 else cores // workers)
 
 
 def _leave(loop: asyncio.AbstractEventLoop, enter: Callable[[int], None]) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop has ended
+    with contextlib.suppress(RuntimeError):  # the loop is closed
         loop.call_soon_threadsafe(enter, -1)
-
-
-def _forget(running: Future[Any]) -> None:
-    """Takes a job that hasn't begun out of the queue; one that has begun ends by itself."""
-    running.cancel()

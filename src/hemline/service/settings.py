@@ -1,4 +1,4 @@
-"""How a service runs: where it listens, what it allows, and where it keeps its own state."""
+"""Settings of the service: its address, its limits and its folder."""
 
 from __future__ import annotations
 
@@ -7,33 +7,34 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hemline.errors import UsageError
+from hemline.limits import MAX_SENT_PIXELS
 
-#: The folder of a catalogue in which the service keeps its keys and its journal.
+#: The folder within a catalogue for the service's keys and journal.
 STATE = "service"
 MEGA = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that ``hemline serve`` can be told.
+    """The options of ``hemline serve``.
 
     Attributes:
         catalog: the catalogue's folder.
-        host, port: where it listens.
-        names: further names under which browsers may call it, beside its own address.
-        cors: origins of other pages that may call it (``https://shop.example``).
-        workers: processes.
+        host, port: address to listen at.
+        names: further host names of the service.
+        cors: origins of other sites whose pages may call it (``https://shop.example``).
+        workers: number of processes.
         threads: of one run of the street tower; by default all cores but one, or a worker's share.
         max_body: bytes of a request, and of one line of a bulk upload.
         max_upload: bytes of an uploaded manifest with its pictures, also when unpacked.
-        max_pixels: of a picture.
-        queue: requests that wait for an answer at most; one more is told to come again.
-        batch: photos to one run of the street tower.
-        timeout: seconds that an answer may take.
-        slow: seconds in which a request's body has to come, and each part of a long one.
-        rate: requests a second for each key, over time.
-        keep_photos: whether query photos are kept, for the export of triplets.
-        samples: folder of photos that the page offers to start with.
+        max_pixels: of an image.
+        queue: most requests in work or waiting; further ones get 503.
+        batch: photos per run of the street tower.
+        timeout: seconds for an answer.
+        slow: seconds for a request's body, and between the pieces of a long one.
+        rate: average requests a second of each key.
+        keep_photos: whether query photos are stored, for the export of triplets.
+        samples: folder of sample photos for the page.
     """
 
     catalog: Path
@@ -45,7 +46,7 @@ class Settings:
     threads: int | None = None
     max_body: int = 20 * MEGA
     max_upload: int = 2048 * MEGA
-    max_pixels: int = 50_000_000
+    max_pixels: int = MAX_SENT_PIXELS
     queue: int = 64
     batch: int = 16
     timeout: float = 30.0
@@ -71,7 +72,7 @@ class Settings:
 
     @property
     def state(self) -> Path:
-        """Where keys and journal lie."""
+        """The folder of keys and journal."""
         return self.catalog / STATE
 
     @property
@@ -81,7 +82,7 @@ class Settings:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host's name or address means this machine alone."""
+    """Whether a host name or address is a loopback one."""
     if host == "localhost":
         return True
     try:

@@ -1,8 +1,7 @@
-"""What the shop's people see of their catalogue, without counting all its files at each look.
+"""The catalogue's statistics for the admin page, without counting all files for each request.
 
-To add up the copies of 200,000 pictures takes seconds, and the page asks again and again. So the
-files are counted beside, by a thread of its own, and only where something has changed; the numbers
-of products and pictures are always those of now.
+Adding up the files of 200,000 images takes seconds, and the page polls. So a background thread
+counts the files, and only after a change; the numbers of products and images are always current.
 """
 
 from __future__ import annotations
@@ -15,23 +14,23 @@ from hemline.catalog.catalog import Catalog
 from hemline.errors import HemlineError
 from hemline.service.logs import log
 
-#: Counting may take this share of a core's time, and rests so many seconds at least.
+#: Share of a core's time for counting; least seconds between two counts.
 _SHARE, _REST = 0.05, 2.0
-_PATIENCE = 0.5  # seconds that an answer waits for the first count
+_PATIENCE = 0.5  # seconds to wait for the first count
 
 
 class Sizes:
-    """`Catalog.stats`, as of some moments ago."""
+    """`Catalog.stats`, counted in the background."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._lock = threading.Lock()
         self._known: dict[str, Any] = {}
-        self._revision, self._again = -1, 0.0
+        self._revision, self._due = -1, 0.0
         self._counting: threading.Thread | None = None
 
     def stats(self) -> dict[str, Any]:
-        """Counts and revision of now, the rest as last counted; without it until that is done.
+        """Current counts and revision; the rest as last counted, and absent before the first count.
 
         Raises:
             CatalogError: the catalogue can't be read.
@@ -46,10 +45,10 @@ class Sizes:
         return {**self._known, **now}
 
     def _count(self, revision: int) -> threading.Thread | None:
-        """Begins to count where that is due; who counts."""
+        """Starts to count if a count is due; returns the counting thread."""
         with self._lock:
             busy = self._counting is not None and self._counting.is_alive()
-            if not busy and revision != self._revision and time.monotonic() >= self._again:
+            if not busy and revision != self._revision and time.monotonic() >= self._due:
                 self._revision = revision
                 self._counting = threading.Thread(
                     target=self._run, name="hemline-sizes", daemon=True
@@ -60,11 +59,11 @@ class Sizes:
     def _run(self) -> None:
         begun = time.monotonic()
         try:
-            found = self._catalog.stats()
-            found.pop("catalog", None)  # a path
-            self._known = found
-        except (HemlineError, OSError) as error:  # while the service ends, or a rebuild swaps
+            stats = self._catalog.stats()
+            stats.pop("catalog", None)  # a path
+            self._known = stats
+        except (HemlineError, OSError) as error:  # the service is closing, or a rebuild swaps
             self._revision = -1
             log("failed", reason=f"the catalogue's files can't be counted: {error}")
         took = time.monotonic() - begun
-        self._again = time.monotonic() + max(_REST, took / _SHARE)
+        self._due = time.monotonic() + max(_REST, took / _SHARE)

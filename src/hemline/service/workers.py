@@ -1,6 +1,6 @@
-"""Several processes that share a socket and a catalogue; one of them is the writer.
+"""Several serving processes that share a socket and a catalogue; one of them is the writer.
 
-This process only watches them: one that dies is started again, and a signal to end is passed on.
+The parent process only watches them: it restarts one that dies, and passes on a signal to end.
 """
 
 from __future__ import annotations
@@ -20,37 +20,38 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
-from hemline.service.logs import log
+from hemline.service.logs import log, set_up
 from hemline.service.metrics import SHARED
+from hemline.service.server import make_server
 from hemline.service.settings import Settings
 from hemline.service.writer_proxy import Handover
 
 Around = Callable[[], AbstractContextManager[None]]
-_PAUSE = 1.0  # seconds before one that died is started again
+_PAUSE = 1.0  # seconds before a process that died is restarted
 
 
 def watch(
     settings: Settings, bound: socket.socket, around: Around, ready: Callable[[], None]
 ) -> None:
-    """Runs ``settings.workers`` processes until this one is told to end, and waits for them."""
-    folder = Path(tempfile.mkdtemp(prefix="hemline-"))  # only this user may enter it
+    """Runs ``settings.workers`` processes until this one gets a signal to end."""
+    folder = Path(tempfile.mkdtemp(prefix="hemline-"))  # readable by this user only
     (folder / "metrics").mkdir()
     os.environ[SHARED] = str(folder / "metrics")
     handover = Handover(folder / "writer.sock", secrets.token_urlsafe(32))
-    watching = _Watching(settings, bound, handover, around)
-    kept = {
-        number: signal.signal(number, watching.end) for number in (signal.SIGTERM, signal.SIGINT)
+    workers = _Workers(settings, bound, handover, around)
+    previous = {
+        number: signal.signal(number, workers.end) for number in (signal.SIGTERM, signal.SIGINT)
     }
     try:
-        watching.run(ready)
+        workers.run(ready)
     finally:
-        for number, handler in kept.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
         del os.environ[SHARED]
         shutil.rmtree(folder, ignore_errors=True)
 
 
-class _Watching:
+class _Workers:
     def __init__(
         self, settings: Settings, bound: socket.socket, handover: Handover, around: Around
     ) -> None:
@@ -61,7 +62,7 @@ class _Watching:
         self._ending = False
 
     def end(self, *_: Any) -> None:
-        """Tells every process to finish."""
+        """Sends every process the signal to finish."""
         self._ending = True
         for process in self._processes.values():
             if process.is_alive():
@@ -94,10 +95,7 @@ class _Watching:
 def _work(
     number: int, settings: Settings, bound: socket.socket, handover: Handover, around: Around
 ) -> None:
-    """One process; number 0 is the writer, and listens to the others too."""
-    from hemline.service.logs import set_up
-    from hemline.service.run import make_server
-
+    """One process; number 0 is the writer, and listens at the other processes' socket too."""
     with around():
         set_up()
         sockets = [bound]

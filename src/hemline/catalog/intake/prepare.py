@@ -18,9 +18,10 @@ from hemline.catalog.intake.embedding import same_content
 from hemline.catalog.intake.stamps import Stamp, current
 from hemline.catalog.intake.update import Attributes, Change, ImageUpdate, ItemUpdate, Skipped
 from hemline.catalog.store import Row
-from hemline.data.images import MAX_PIXELS, encode_jpeg, open_image, read_bytes
+from hemline.data.images import encode_jpeg, open_image, read_bytes
 from hemline.data.preprocess import PreparedImage
 from hemline.errors import HemlineError, ImageError, UsageError
+from hemline.limits import MAX_PIXELS
 
 
 class ToEmbed(NamedTuple):

@@ -1,4 +1,4 @@
-"""Which hit was right or wrong: kept, and given out as training triplets."""
+"""Feedback on hits, and its export as training triplets."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from hemline.service.serving import Service
 router = APIRouter(prefix="/v1/feedback", tags=["feedback"])
 
 
-class Judgement(BaseModel):
-    """Whether a hit of a search is the product that was looked for; null takes the word back."""
+class Feedback(BaseModel):
+    """Whether a hit of a search is right; null deletes earlier feedback."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -32,27 +32,27 @@ class Judgement(BaseModel):
     "",
     dependencies=READ,
     responses={200: {"model": FeedbackModel}, **responses(404, 415)},
-    openapi_extra=body(json_schema=Judgement.model_json_schema()),
+    openapi_extra=body(json_schema=Feedback.model_json_schema()),
 )
 async def judge(request: Request, service: Served) -> Response:
-    """Keeps that a hit was right or wrong; the last word on a hit counts."""
+    """Stores that a hit was right or wrong; the last feedback on a hit counts."""
     if media_of(request) != JSON:
         raise unsupported(JSON)
-    said = checked(Judgement, await read_json(request))
-    await service.work(lambda: _judge(service, said))
-    return answer({"kept": said.right is not None})
+    feedback = checked(Feedback, await read_json(request))
+    await service.work(lambda: _judge(service, feedback))
+    return answer({"kept": feedback.right is not None})
 
 
-def _judge(service: Service, said: Judgement) -> None:
-    hits = service.journal.hits_of(said.search_id)
+def _judge(service: Service, feedback: Feedback) -> None:
+    hits = service.journal.hits_of(feedback.search_id)
     if hits is None:
-        raise Problem(404, "no-search", "no such search is remembered")
-    if said.item_id not in hits:
-        raise bad("that search didn't find this product", "no-hit")
-    service.journal.judge(said.search_id, said.item_id, said.right)
-    if said.right is None:
+        raise Problem(404, "no-search", "there is no such search")
+    if feedback.item_id not in hits:
+        raise bad("this search has no such hit", "no-hit")
+    service.journal.judge(feedback.search_id, feedback.item_id, feedback.right)
+    if feedback.right is None:
         return
-    service.metrics.feedback.labels(str(said.right).lower()).inc()
+    service.metrics.feedback.labels(str(feedback.right).lower()).inc()
 
 
 @router.get(
@@ -60,13 +60,13 @@ def _judge(service: Service, said: Judgement) -> None:
     dependencies=WRITE,
     response_class=Response,
     responses={
-        200: {"content": {"application/jsonl": {}}, "description": "Triplets, one to a line."},
+        200: {"content": {"application/jsonl": {}}, "description": "Triplets, one per line."},
         **responses(),
     },
 )
 async def export(service: Served) -> Response:
-    """Training triplets as JSON lines: anchor (with its photo where photos are kept), positive,
-    negative."""
+    """Training triplets as JSON lines: anchor (with its photo where photos are kept), positive
+    and negative."""
 
     def lines() -> Iterator[bytes]:
         for triplet in service.journal.triplets():

@@ -1,4 +1,4 @@
-"""Whether it lives, whether it can answer, what it counts, and what serves."""
+"""Health checks, metrics, and information about the service."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from hemline import __version__
+from hemline.limits import MAX_HITS
 from hemline.service.access import READ, Served
 from hemline.service.answers import answer
 from hemline.service.metrics import CONTENT_TYPE_LATEST
@@ -22,15 +23,17 @@ router = APIRouter(tags=["health"])
 
 @router.get("/healthz", responses={200: {"model": HealthModel}, **responses()})
 async def healthz() -> Response:
-    """The process lives."""
+    """The process is alive."""
     return answer({"status": "alive"})
 
 
 @router.get("/readyz", responses={200: {"model": HealthModel}, **responses()})
 async def readyz(service: Served) -> Response:
-    """It is warm and takes requests; 503 while it starts or ends."""
+    """The process answers requests; 503 while it starts or shuts dbundle."""
     if not service.ready:
-        raise Problem(503, "not-ready", "the server is starting or ending", {"Retry-After": "1"})
+        raise Problem(
+            503, "not-ready", "the server is starting or shutting down", {"Retry-After": "1"}
+        )
     return answer({"status": "ready"})
 
 
@@ -41,33 +44,33 @@ async def readyz(service: Served) -> Response:
     responses={200: {"content": {"text/plain": {}}, "description": "Metrics."}, **responses()},
 )
 async def metrics(service: Served) -> Response:
-    """Prometheus's metrics, with a histogram for each step."""
+    """Metrics in Prometheus's format, with a histogram of each step."""
     await asyncio.to_thread(service.count)
     return Response(service.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 @router.get("/v1/info", dependencies=READ, responses={200: {"model": InfoModel}, **responses()})
 async def info(service: Served) -> Response:
-    """The bundle, the catalogue, the limits, and photos to start with."""
+    """The bundle, the catalogue, the limits, and sample photos."""
     return answer(await service.work(lambda: _info(service)))
 
 
 def _info(service: Service) -> dict[str, Any]:
     live = service.catalog.live()
-    own, settings = live.bundle.info, service.settings
-    counts = live.store.item_page(1).counts  # out of memory: each page that opens asks this
+    bundle, settings = live.bundle.info, service.settings
+    counts = live.store.item_page(1).counts  # from memory: every page load requests this
     return {
         "version": __version__,
         "bundle": {
-            "name": own.name,
-            "summary": own.summary,
-            "fingerprint": own.fingerprint,
-            "embedding_dim": own.embedding_dim,
-            "reranks": own.reranks,
-            "uses_tags": own.uses_tags,
-            "grid": own.grid,
-            "alike": None if own.alike is None else own.alike.model_dump(),
-            "quality": own.quality,
+            "name": bundle.name,
+            "summary": bundle.summary,
+            "fingerprint": bundle.fingerprint,
+            "embedding_dim": bundle.embedding_dim,
+            "reranks": bundle.reranks,
+            "uses_tags": bundle.uses_tags,
+            "grid": bundle.grid,
+            "alike": None if bundle.alike is None else bundle.alike.model_dump(),
+            "quality": bundle.quality,
         },
         "catalog": {
             "items": counts.items,
@@ -76,11 +79,11 @@ def _info(service: Service) -> dict[str, Any]:
             "tags": live.store.tag_names(),
             "revision": live.store.revision,
         },
-        "detector": own.detector is not None,
+        "detector": bundle.detector is not None,
         "limits": {
             "max_body": settings.max_body,
             "max_pixels": settings.max_pixels,
-            "max_k": 200,
+            "max_k": MAX_HITS,
             "timeout": settings.timeout,
         },
         "samples": [

@@ -1,4 +1,4 @@
-"""The page's files, out of the package; nothing else of the disk can be asked for."""
+"""The files of the pages, from the package; no other file can be requested."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _KINDS = {".js": "text/javascript", ".mjs": "text/javascript", ".svg": "image/sv
 @router.get("/")
 @router.get("/admin")
 async def page(request: Request) -> Response:
-    """The search page, and the shop's own."""
+    """The search page and the admin page."""
     return served(request, _PAGES[request.url.path])
 
 
 @router.get("/static/{name:path}")
 async def static(request: Request, name: str) -> Response:
-    """What the pages need."""
+    """Scripts, styles and images of the pages."""
     return served(request, name)
 
 
 def served(request: Request, name: str) -> Response:
-    """A file of the page by its name, of those that are there; a name is never made a path."""
+    """A file of the pages by its name; the name is looked up, and never used as a path."""
     known = {path.relative_to(_ROOT).as_posix(): path for path in _ROOT.rglob("*")}
     path = known.get(name)
     if path is None or not path.is_file():

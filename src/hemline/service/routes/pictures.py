@@ -1,8 +1,8 @@
-"""Stored pictures by their ids, and the photos that the page offers to start with.
+"""Stored images by their ids, and the page's sample photos.
 
-An id is the digest of a picture's content: it can't be guessed, it leads to no path, and what it
-names never changes, so browsers may keep it. Pictures are shown without a key: `<img>` can't send
-one, and the shop shows them to everybody anyway.
+An id is the digest of the image's content: it can't be guessed, it is no path, and its content
+never changes, so browsers may cache it. Images need no key: `<img>` can't send one, and the shop
+shows them to everybody anyway.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from hemline.service.problems import Problem, responses
 
 router = APIRouter(prefix="/v1", tags=["pictures"])
 _ID = re.compile(r"[0-9a-f]{40}")
-#: The page's own samples.
-_OWN = Path(str(files("hemline.service"))) / "page" / "samples"
-_KEEP = "public, max-age=31536000, immutable"
+#: The samples that come with the page.
+_SAMPLES = Path(str(files("hemline.service"))) / "page" / "samples"
+_CACHE = "public, max-age=31536000, immutable"
 _SUFFIXES = {
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
@@ -31,8 +31,8 @@ _SUFFIXES = {
     ".webp": "image/webp",
 }
 _ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"image/jpeg": {}}, "description": "The picture."},
-    304: {"description": "As it was."},
+    200: {"content": {"image/jpeg": {}}, "description": "The image."},
+    304: {"description": "Not modified."},
 }
 
 
@@ -46,12 +46,12 @@ async def picture(
     service: Served,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """The stored copy of a product's picture."""
+    """The stored copy of a product's image."""
     pictures = service.catalog.pictures
     if pictures is None or not _ID.fullmatch(picture_id):
         raise no_picture()
     tag = f'"{picture_id}"'
-    headers = {"ETag": tag, "Cache-Control": _KEEP}
+    headers = {"ETag": tag, "Cache-Control": _CACHE}
     path = pictures.path(picture_id)
     if if_none_match is not None and tag in if_none_match and path.is_file():
         return Response(status_code=304, headers=headers)
@@ -65,7 +65,7 @@ async def picture(
     responses={200: {"content": {"image/*": {}}, "description": "The photo."}, **responses(404)},
 )
 async def sample(number: int, service: Served) -> Response:
-    """A photo to start with; `GET /v1/info` lists them."""
+    """A sample photo; `GET /v1/info` lists them."""
     photos = samples(service.settings.samples)
     if not 0 <= number < len(photos):
         raise no_picture()
@@ -75,8 +75,8 @@ async def sample(number: int, service: Served) -> Response:
 
 
 def samples(folder: Path | None) -> list[Path]:
-    """The photos of the folder, or else those of the page, at most twelve, by name."""
-    folder = folder or _OWN
+    """At most twelve photos of the folder, or of the page, in the order of their names."""
+    folder = folder or _SAMPLES
     if not folder.is_dir():
         return []
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES)[:12]
@@ -90,4 +90,4 @@ def _read(path: Path) -> bytes:
 
 
 def no_picture() -> Problem:
-    return Problem(404, "no-picture", "there is no such picture")
+    return Problem(404, "no-picture", "there is no such image")
