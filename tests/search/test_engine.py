@@ -16,7 +16,8 @@ from hemline.runtime.encoder import BundleEncoder
 from hemline.search.engine import Engine
 from hemline.search.ranking import rescore
 from hemline.types import Box
-from hemline.views.hits_image import CAPTION, CELL, draw_results
+from hemline.views.hits import write_hits
+from hemline.views.sheet import CAPTION, SIDE
 
 
 def picture(seed: int) -> np.ndarray:
@@ -184,10 +185,12 @@ def test_the_tail_never_passes_the_reranked(catalog: Catalog) -> None:
 
 
 def test_draws_photo_and_hits(catalog: Catalog, tmp_path: Path) -> None:
-    photo = picture(2)
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(encode_jpeg(picture(2)))
     answer = Engine(catalog).search(photo, 3, box=Box(2, 2, 20, 30))
-    path = draw_results(tmp_path / "new" / "hits.png", catalog, [(photo, answer)] * 2)
+    path = tmp_path / "new" / "hits.png"
+    write_hits(path, catalog, [(photo, answer)] * 2)
     drawn = cv2.imread(str(path))
-    assert drawn.shape[0] > 2 * (CELL + CAPTION)
+    assert drawn.shape[0] > 2 * (SIDE + CAPTION)
     assert drawn.std() > 10
     assert [p.name for p in path.parent.iterdir()] == ["hits.png"]

@@ -22,7 +22,7 @@ def picture(value: int, height: int = 30, width: int = 20) -> np.ndarray:
 def rows() -> list[Row]:
     heat = np.array([[0.1, 0.2], [0.3, 0.4]], np.float32)
     hits = [
-        Tile(picture(90), "<b>red dress</b>", "score 0.90", heat=heat),
+        Tile(picture(90), "<b>red dress</b>", "score 0.90", attention=heat),
         Tile(picture(120), "blue – coat", "score 0.80", right=True),
     ]
     return [Row(Tile(picture(30)), hits, "found at 2"), Row(Tile(picture(40)), [], "not found")]

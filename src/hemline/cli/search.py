@@ -224,8 +224,7 @@ def _draw(
 ) -> None:
     """Draws each answer beside its photo, the first of several."""
     from hemline.errors import CatalogError
-    from hemline.views.hits_image import draw_results
-    from hemline.views.hits_page import write_answers
+    from hemline.views.hits import write_hits
 
     pairs = []
     for query, answer in zip(queries, answers, strict=True):
@@ -236,8 +235,7 @@ def _draw(
         if image is None:
             raise CatalogError(f"the catalogue keeps no image of {query['like']} to draw")
         pairs.append((image, answer))
-    draw = write_answers if show.suffix.lower() == ".html" else draw_results
-    draw(show, catalog, pairs)
+    write_hits(show, catalog, pairs)
 
 
 COMMANDS = {"search": search}

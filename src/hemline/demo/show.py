@@ -10,7 +10,7 @@ from hemline.data.images import crop, open_image
 from hemline.demo.shop import Shop
 from hemline.search.engine import Engine
 from hemline.types import Hit
-from hemline.views.hits_page import note_of, picture_of, price_of
+from hemline.views.hits import hit_tiles, image_of, price_of
 from hemline.views.sheet import Row, Tile, write_page, write_sheet
 
 #: Hits searched for the right product, and hits shown.
@@ -96,21 +96,10 @@ def _tiles(shop: Shop, hits: Sequence[Hit], right: str) -> list[Tile]:
     shown = list(hits[:SHOWN])
     if not any(hit.item_id == right for hit in shown):
         shown = shown[:-1] + [hit for hit in hits if hit.item_id == right]
-    stored = shop.catalog.store.get([hit.image_id for hit in shown])
-    tiles = [
-        Tile(
-            picture_of(shop.catalog, stored.get(hit.image_id)),
-            str(hit.columns.get("title") or hit.item_id),
-            note_of(hit),
-            hit.item_id == right,
-            hit.attention,
-            hit.rank,
-        )
-        for hit in shown
-    ]
+    tiles = hit_tiles(shop.catalog, shown, right)
     if not any(tile.right for tile in tiles):
         for row in shop.catalog.store.items([right])[:1]:
-            image = picture_of(shop.catalog, row)
+            image = image_of(shop.catalog, row)
             title = str(row.columns.get("title") or right)
             note = f"{price_of(row.columns)}, not found".removeprefix(", ")
             tiles.append(Tile(image, title, note, right=True, lost=True))

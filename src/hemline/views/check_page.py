@@ -1,23 +1,20 @@
-"""A check's report as one HTML page with small pictures of the worst examples."""
+"""A check's report as one HTML page with small images of the worst examples."""
 
 from __future__ import annotations
 
-import base64
 import html
-from importlib import resources
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from hemline.data.checking.check import CheckReport
 from hemline.data.checking.findings import Finding
-from hemline.data.images import encode_jpeg, open_image
+from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
 from hemline.errors import ImageError
-from hemline.files import write_durable
+from hemline.views.page import jpeg_uri, write_html
 
-#: Examples with pictures, and examples in words, of each finding; pixels of a picture's long side.
-PICTURES, WORDS, SIDE = 8, 12, 160
+#: Examples of each finding, with images and without; pixels of an image's long side.
+WITH_IMAGES, IN_WORDS, SIDE = 8, 12, 160
 
 
 def write_page(report: CheckReport, manifest: Manifest, path: Path) -> None:
@@ -26,7 +23,6 @@ def write_page(report: CheckReport, manifest: Manifest, path: Path) -> None:
     Raises:
         OSError: it can't be written.
     """
-    template = resources.files("hemline.views").joinpath("check_page.html").read_text("utf-8")
     counts = "".join(
         f'<tr><td class="n">{one.count:,}</td><td>{html.escape(one.kind.title)}</td>'
         f'<td class="faint">{one.kind.harm}</td></tr>'
@@ -34,10 +30,7 @@ def write_page(report: CheckReport, manifest: Manifest, path: Path) -> None:
     )
     body = f"<table>{counts}</table>" if counts else "<p>Nothing is wrong.</p>"
     body += "".join(_section(one, manifest) for one in report.findings)
-    page = Template(template).substitute(
-        title="What the check found", note=_note(report), body=body
-    )
-    write_durable(path, page)
+    write_html(path, "check", "What the check found", _note(report), body)
 
 
 def _note(report: CheckReport) -> str:
@@ -53,7 +46,7 @@ def _note(report: CheckReport) -> str:
     if report.left_out:
         words.append(f"{report.left_out:,} not compared, since too many look alike")
     words.append(f"manifest {report.fingerprint[:12]}")
-    return html.escape("; ".join(words))
+    return "; ".join(words)
 
 
 def _section(found: Finding, manifest: Manifest) -> str:
@@ -75,29 +68,28 @@ def _headline(found: Finding) -> str:
 
 
 def _shown(found: Finding) -> int:
-    pictured = found.name != "broken" and any("paths" in one for one in found.examples)
-    return PICTURES if pictured else WORDS
+    with_images = found.name != "broken" and any("paths" in one for one in found.examples)
+    return WITH_IMAGES if with_images else IN_WORDS
 
 
 def _example(example: dict[str, Any], manifest: Manifest) -> str:
-    pictures = "".join(_picture(manifest, path) for path in example.get("paths", [])[:2])
+    images = "".join(_image(manifest, path) for path in example.get("paths", [])[:2])
     words = [example["tag"]] if "tag" in example else []
     words += [" · ".join(example.get("items", [])[:4])]
     words += [" and ".join(example["splits"])] if len(example.get("splits", [])) > 1 else []
     words += ["rows " + ", ".join(map(str, example["rows"][:6]))] if "rows" in example else []
     words += [example["reason"]] if "reason" in example else []
     words += [f"{example['points']} details agree"] if "points" in example else []
-    if not pictures:
+    if not images:
         words = [*example.get("paths", []), *words]
     text = html.escape("; ".join(word for word in words if word))
-    return f"<figure><div>{pictures}</div><figcaption>{text}</figcaption></figure>"
+    return f"<figure><div>{images}</div><figcaption>{text}</figcaption></figure>"
 
 
-def _picture(manifest: Manifest, path: str) -> str:
+def _image(manifest: Manifest, path: str) -> str:
     try:
-        picture = open_image(manifest.root / path)
+        image = open_image(manifest.root / path)
     except ImageError:
         return ""
-    data = base64.b64encode(encode_jpeg(picture, quality=80, max_side=SIDE)).decode("ascii")
     name = html.escape(path, quote=True)
-    return f'<img src="data:image/jpeg;base64,{data}" alt="{name}" title="{name}">'
+    return f'<img src="{jpeg_uri(image, quality=80, max_side=SIDE)}" alt="{name}" title="{name}">'

@@ -1,4 +1,4 @@
-"""The queries that failed, picked so that a person learns from them: worst and near alike."""
+"""A sample of the failed queries, from near misses to lost items, as rows of a sheet."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ from hemline.types import Image
 from hemline.views.sheet import Row, Tile
 
 
-def failures(outcomes: Sequence[EvaluationResult], count: int = 24, hits: int = 5) -> list[Row]:
-    """Rows for a sheet: photo, the right product, then what came first instead.
+def failures(results: Sequence[EvaluationResult], count: int = 24, hits: int = 5) -> list[Row]:
+    """Rows for a sheet: the photo, the right item, then the first ``hits`` hits.
 
-    At most ``count``, drawn evenly over the order of ranks (so near misses and lost ones both
-    show), from near to far.
+    At most ``count`` rows, spread evenly over the failed queries by rising rank.
     """
     failed = [
         (int(rank), number, place)
-        for number, outcome in enumerate(outcomes)
-        for place, rank in enumerate(outcome.ranks)
+        for number, result in enumerate(results)
+        for place, rank in enumerate(result.ranks)
         if rank > 1
     ]
     failed.sort()
@@ -32,37 +31,37 @@ def failures(outcomes: Sequence[EvaluationResult], count: int = 24, hits: int = 
         failed = [failed[pick] for pick in picks]
     rows = []
     for rank, number, place in failed:
-        row = _row(outcomes[number], place, rank, hits)
+        row = _row(results[number], place, rank, hits)
         if row is not None:
             rows.append(row)
     return rows
 
 
-def _row(outcome: EvaluationResult, place: int, rank: int, hits: int) -> Row | None:
-    manifest = outcome.protocol.manifest
-    query = manifest[int(outcome.protocol.queries[place])]
-    photo = _picture(outcome, int(outcome.protocol.queries[place]))
+def _row(result: EvaluationResult, place: int, rank: int, hits: int) -> Row | None:
+    manifest = result.protocol.manifest
+    query = manifest[int(result.protocol.queries[place])]
+    photo = _image(result, int(result.protocol.queries[place]))
     if photo is None:
         return None
-    if query.box is not None and outcome.protocol.crop in ("query", "box"):
+    if query.box is not None and result.protocol.crop in ("query", "box"):
         photo = crop(photo, query.box)
     items = manifest.column("item_id")
     tiles = []
-    answers = outcome.protocol.relevant[place]
-    right = next((int(r) for r in outcome.protocol.gallery if items[r] in answers), None)
+    answers = result.protocol.relevant[place]
+    right = next((int(r) for r in result.protocol.gallery if items[r] in answers), None)
     shown = [] if right is None else [(right, "the right one")]
-    shown += [(int(r), f"{n}") for n, r in enumerate(outcome.top[place][:hits], 1) if r >= 0]
+    shown += [(int(r), f"{n}") for n, r in enumerate(result.top[place][:hits], 1) if r >= 0]
     for row, note in shown:
-        picture = _picture(outcome, row)
-        if picture is not None:
+        image = _image(result, row)
+        if image is not None:
             right_one = bool(items[row] in answers)
-            tiles.append(Tile(picture, str(items[row]), note, right_one, lost=row == right))
+            tiles.append(Tile(image, str(items[row]), note, right_one, lost=row == right))
     verdict = "not in the gallery" if rank == MISS else f"came as {rank}"
     return Row(Tile(photo, query.item_id), tiles, verdict)
 
 
-def _picture(outcome: EvaluationResult, row: int) -> Image | None:
+def _image(result: EvaluationResult, row: int) -> Image | None:
     try:
-        return open_image(outcome.protocol.manifest.file(row))
+        return open_image(result.protocol.manifest.file(row))
     except HemlineError:
         return None

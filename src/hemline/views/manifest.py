@@ -1,4 +1,4 @@
-"""A sheet of a manifest's pictures with boxes, landmarks and tags, for a person to look at."""
+"""A sheet of a manifest's images with boxes, landmarks and tags."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from hemline.data.images import open_many
 from hemline.data.manifest import Manifest
 from hemline.errors import DataError, ImageError, UsageError, nearest
-from hemline.files import write_durable
 from hemline.types import DOMAINS, SPLITS, Image, Record
-from hemline.views._manifest_cells import PAPER, draw, legend, words
+from hemline.views._cells import draw, legend, words
+from hemline.views.drawing import canvas, write_image
 
 Rows = npt.NDArray[np.int64]
 _GAP = 8
 
 
 class Sheet(NamedTuple):
-    """A drawn sheet (H, W, 3), how many pictures are on it, a line for each that won't open."""
+    """A drawn sheet (H, W, 3), the number of images on it, a line for each that can't be read."""
 
     image: Image
     shown: int
@@ -37,12 +36,12 @@ def pick(
     count: int = 24,
     seed: int = 0,
 ) -> Manifest:
-    """The rows of ``count`` pictures drawn by lot among those that match, in the manifest's order.
+    """The rows of ``count`` matching images, drawn at random, in the manifest's order.
 
-    All garments of a drawn picture come along.
+    All garments of a drawn image come along.
 
     Raises:
-        UsageError: a domain, split or item that there is none of.
+        UsageError: no such domain, split or item.
     """
     rows = _matching(manifest, domain, split, items)
     paths = manifest.column("path")[rows]
@@ -61,12 +60,12 @@ def pick_pairs(
     count: int = 24,
     seed: int = 0,
 ) -> Manifest:
-    """Items drawn by lot that have street and shop pictures: up to three of each, item by item.
+    """Random items that have street and shop images: up to three of each, item by item.
 
-    Items are drawn until there are about ``count`` pictures.
+    Items are drawn until there are about ``count`` images.
 
     Raises:
-        UsageError: as `pick`; or a domain is asked for, or no item has both domains.
+        UsageError: as `pick`; or a domain is given, or no item has both domains.
     """
     if domain:
         raise UsageError("pairs show both domains; leave the domain out")
@@ -115,53 +114,53 @@ def _matching(
 
 
 def _some(items: set[str]) -> list[str]:
-    """All of a few items; a sentence that lists thousands helps nobody."""
+    """All of a few items, the first of many: enough for a hint at the nearest name."""
     return sorted(items)[:2000] if len(items) > 20 else sorted(items)
 
 
 def draw_sheet(
     manifest: Manifest, side: int = 256, columns: int = 0, *, pairs: bool = False
 ) -> Sheet:
-    """The sheet of all rows; rows of one picture and domain are drawn on it together.
+    """The sheet of all rows; rows of one image and domain share a cell.
 
-    Each cell is ``side`` pixels wide; ``columns`` 0 chooses about twice as wide as high. With
-    ``pairs`` each item has a line of its own, its street pictures before the shop's.
+    Each cell is ``side`` pixels wide; ``columns`` 0 chooses a sheet about 1.6 times as wide as
+    high. With ``pairs`` each item has a line of its own, street images before the shop's.
 
     Raises:
-        DataError: no picture can be opened.
+        DataError: no image can be opened.
     """
     groups = _groups(manifest, pairs)
     files = [manifest.root / garments[0].path for garments in groups]
     cells: list[tuple[str, Image]] = []
     skipped: list[str] = []
-    for index, picture in open_many(files, 2):
-        if isinstance(picture, ImageError):
-            skipped.append(str(picture))
+    for index, image in open_many(files, 2):
+        if isinstance(image, ImageError):
+            skipped.append(str(image))
         else:
             garments = groups[index]
-            cell = np.vstack([draw(picture, garments, side), words(garments, side)])
+            cell = np.vstack([draw(image, garments, side), words(garments, side)])
             cells.append((garments[0].item_id if pairs else "", cell))
     if not cells:
         raise DataError(f"none of the {len(groups)} pictures can be opened; {skipped[0]}")
     lines = _lines(cells, columns, side)
     width = max(map(len, lines)) * (side + _GAP) + _GAP
-    parts = [np.full((_GAP, width, 3), PAPER, np.uint8)]
+    parts = [canvas(_GAP, width)]
     parts += [_line(line, side, width) for line in lines]
     if any(one.landmarks is not None for garments in groups for one in garments):
         note = legend(width - 2 * _GAP)
-        foot = np.full((len(note) + _GAP, width, 3), PAPER, np.uint8)
+        foot = canvas(len(note) + _GAP, width)
         foot[: len(note), _GAP : width - _GAP] = note
         parts.append(foot)
     return Sheet(np.vstack(parts), len(cells), skipped)
 
 
-def mark(picture: Image, record: Record, side: int) -> Image:
-    """The picture (H, W, 3) fitted into (side, side, 3) with the record's box and landmarks."""
-    return draw(picture, [record], side)
+def mark(image: Image, record: Record, side: int) -> Image:
+    """The image (H, W, 3) fitted into (side, side, 3) with the record's box and landmarks."""
+    return draw(image, [record], side)
 
 
 def _groups(manifest: Manifest, pairs: bool) -> list[list[Record]]:
-    """Rows of one picture (and, in pairs, of one item) together, in their order."""
+    """Rows of one image (and, in pairs, of one item) together, in their order."""
     groups: dict[tuple[str, ...], list[Record]] = {}
     for record in manifest:
         key = (record.path, record.domain, record.item_id if pairs else "")
@@ -186,7 +185,7 @@ def _lines(
 
 
 def _beside(lines: list[list[tuple[str, Image]]]) -> list[list[tuple[str, Image]]]:
-    """Short lines of two items put beside each other, while the sheet is higher than wide."""
+    """Puts short lines of two items beside each other while the sheet is higher than wide."""
     widest = max(map(len, lines))
     room = max(widest, round(np.sqrt(sum(map(len, lines)) * 1.6)))
     joined: list[list[tuple[str, Image]]] = []
@@ -201,7 +200,7 @@ def _beside(lines: list[list[tuple[str, Image]]]) -> list[list[tuple[str, Image]
 def _line(line: Sequence[tuple[str, Image]], side: int, width: int) -> Image:
     """One line of the sheet, (h, width, 3); a thin rule stands between two items."""
     height = max(len(cell) for _, cell in line)
-    drawn = np.full((height + _GAP, width, 3), PAPER, np.uint8)
+    drawn = canvas(height + _GAP, width)
     for k, (item, cell) in enumerate(line):
         left = _GAP + k * (side + _GAP)
         drawn[: len(cell), left : left + side] = cell
@@ -218,15 +217,14 @@ def _columns(cells: int, shape: float) -> int:
 
 
 def write_sheet(manifest: Manifest, path: Path, side: int = 256, *, pairs: bool = False) -> Sheet:
-    """Draws `draw_sheet` to a .png or .jpg.
+    """Writes `draw_sheet` as .png or .jpg.
 
     Raises:
         UsageError: another suffix.
-        DataError: no picture can be opened.
+        DataError: no image can be opened.
     """
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise UsageError(f"a sheet is .png or .jpg, not {path.name!r}")
     sheet = draw_sheet(manifest, side, pairs=pairs)
-    _, data = cv2.imencode(path.suffix.lower(), cv2.cvtColor(sheet.image, cv2.COLOR_RGB2BGR))
-    write_durable(path, data.tobytes())
+    write_image(path, sheet.image)
     return sheet

@@ -1,4 +1,4 @@
-"""A report as a table for people: `hemline.evaluation.report` makes what is told here."""
+"""A report of `hemline.evaluation.report` as a table of text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Line = Callable[[str], None]
 
 
 def table(result: Mapping[str, Any], line: Line) -> None:
-    """A report for a person, line by line."""
+    """Calls ``line`` with each line of the table."""
     protocol = result["protocol"]
     line(f"{result['model']}  {str(result['fingerprint'])[:12]}")
     line(
@@ -31,8 +31,8 @@ def table(result: Mapping[str, Any], line: Line) -> None:
             )
     pictures = result.get("pictures", {})
     if any(abs(value - result[name]) > 1e-9 for name, value in pictures.items()):
-        told = ", ".join(f"{name} {value:.3f}" for name, value in pictures.items())
-        line(f"among the first k pictures, as papers count: {told}")
+        recalls = ", ".join(f"{name} {value:.3f}" for name, value in pictures.items())
+        line(f"among the first k pictures, as papers count: {recalls}")
     if "first_search" in result:
         before = ", ".join(f"{name} {v:.3f}" for name, v in result["first_search"].items())
         line(f"before re-ranking: {before}")
@@ -55,8 +55,8 @@ def table(result: Mapping[str, Any], line: Line) -> None:
     if len(result["skipped"]) > 5:
         line(f"… and {len(result['skipped']) - 5} more were skipped")
     line("choices")
-    for name, said in protocol.items():
-        line(f"  {name}: {said}")
+    for name, choice in protocol.items():
+        line(f"  {name}: {choice}")
 
 
 def _parts(result: Mapping[str, Any], line: Line) -> None:

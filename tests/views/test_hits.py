@@ -10,7 +10,7 @@ from hemline.catalog.catalog import Catalog
 from hemline.runtime.bundle import Bundle
 from hemline.search.engine import Engine
 from hemline.types import Box, Hit
-from hemline.views.hits_page import note_of, picture_of, write_answers
+from hemline.views.hits import image_of, note_of, write_hits
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_a_page_of_photos_and_hits(tmp_path: Path, catalog: Catalog) -> None:
     photo = tmp_path / "shop/p00_1.png"
     answer = Engine(catalog).search(photo, 3, Box(2, 2, 18, 20))
     none = Engine(catalog).search(photo, 3, where="category = 'none'")
-    write_answers(tmp_path / "out/hits.html", catalog, [(photo, answer), (photo, none)])
+    write_hits(tmp_path / "out/hits.html", catalog, [(photo, answer), (photo, none)])
     page = (tmp_path / "out/hits.html").read_text(encoding="utf-8")
     assert page.count('<section class="asked">') == 2
     assert page.count("<li") == 3
@@ -36,12 +36,12 @@ def test_a_page_of_photos_and_hits(tmp_path: Path, catalog: Catalog) -> None:
 
 def test_a_lost_copy_does_not_hide_the_others(catalog: Catalog) -> None:
     row = next(iter(catalog.store.rows()))
-    assert picture_of(catalog, row).shape == (24, 20, 3)
+    assert image_of(catalog, row).shape == (24, 20, 3)
     copy = catalog.picture(row)
     assert copy is not None
     copy.write_bytes(b"damaged")
-    assert picture_of(catalog, row).shape == (8, 8, 3)
-    assert picture_of(catalog, None).shape == (8, 8, 3)
+    assert image_of(catalog, row).shape == (8, 8, 3)
+    assert image_of(catalog, None).shape == (8, 8, 3)
     catalog.close()
 
 
