@@ -40,19 +40,19 @@ def test_every_case_ends_well(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", BOMBS)
 def test_bombs_are_refused_at_once(name: str) -> None:
     begun = time.perf_counter()
-    with pytest.raises(ImageError, match="pixels, more than|scans|truncated BMP"):
+    with pytest.raises(ImageError, match="pixels, more than|scans|truncated (BMP|AVIF)"):
         open_image(BOMBS[name], name="bomb")
     assert time.perf_counter() - begun < 30  # a refusal, not a decoding
 
 
 def test_sides_that_are_told_twice() -> None:
-    """A canvas of 1x1 around a picture of 16,383 by 16,383: the larger one counts."""
+    """A canvas of 1x1 around a picture of 16,383 by 16,383 is refused."""
     plain = bytearray(samples()["webp"])
     plain[26:30] = b"\xff\x3f\xff\x3f"
     head = b"VP8X" + (10).to_bytes(4, "little") + bytes(10)
     size = (len(plain) - 8 + len(head)).to_bytes(4, "little")
     both = b"RIFF" + size + b"WEBP" + head + bytes(plain[12:])
-    with pytest.raises(ImageError, match="16383x16383 pixels"):
+    with pytest.raises(ImageError, match="damaged or truncated WebP"):
         open_image(both)
 
 

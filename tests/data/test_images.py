@@ -155,6 +155,7 @@ def test_too_many_pixels_are_refused_before_decoding(
     data = encode(PICTURE, kind)
     assert open_image(data, max_pixels=960).shape == (24, 40, 3)
     monkeypatch.setattr("hemline.data.images.cv2.imdecode", decode)
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", decode)
     with pytest.raises(ImageError, match="40x24 pixels, more than the 959 allowed"):
         open_image(data, max_pixels=959)
 
