@@ -51,8 +51,8 @@ _Map = Annotated[
 _Images = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of the pictures; the feed's own by default. Addresses (https://...) are looked "
-        "up in it by their file names. Remembered."
+        help="Folder of the pictures; the feed's own by default. Addresses (https://...) are "
+        "looked up in it by their file names. Remembered."
     ),
 ]
 _AllowRemovals = Annotated[
@@ -100,8 +100,8 @@ def sync(
     """Make a catalogue equal to a shop's whole product feed.
 
     New and changed products are stored, of which only new and changed pictures are embedded;
-    products that the feed doesn't have are removed. A feed that would remove more than a fifth stops and asks.
-    Run the same command again after a kill, or as often as you like.
+    products that the feed doesn't have are removed. A feed that would remove more than a fifth
+    stops and asks. Run the same command again after a kill, or as often as you like.
 
     Example: hemline catalog sync shop feed.csv --images pictures
     Example: hemline catalog sync shop artikel.csv id=Artikel images=Foto price=Preis
