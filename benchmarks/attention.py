@@ -31,9 +31,9 @@ from hemline.datasets import build
 from hemline.evaluation.bootstrap import cluster_interval, paired_difference
 from hemline.evaluation.report import machine
 from hemline.evaluation.run import EvaluationResult, evaluate
+from hemline.learn.api import train
 from hemline.learn.checkpoint import CheckpointEncoder
 from hemline.learn.recipe import Recipe, load
-from hemline.learn.training.loop import train
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ("ynet", "tagynet", "ctxynet")

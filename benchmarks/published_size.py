@@ -28,8 +28,7 @@ from torch import nn
 
 from hemline.evaluation.report import machine
 from hemline.learn.model import MODELS, Batch, RetrievalModel, Stage
-from hemline.learn.recipe import StageRecipe
-from hemline.learn.training.schedule import optimiser, set_modes
+from hemline.learn.training.stages import build_optimizer, resolve_stages, set_modes
 from hemline.types import LANDMARKS
 
 RESULTS = Path(__file__).with_name("results") / "published_size.json"
@@ -67,9 +66,9 @@ SHOWN: tuple[tuple[str, tuple[str, ...], int], ...] = (
 def step(model: RetrievalModel, stage: Stage, batch: Batch) -> dict[str, Any]:
     """One step of a stage, and what it took; stops where a loss is no number."""
     model.begin_stage(stage)
-    change = StageRecipe()
-    used = optimiser(model, stage, change)
-    set_modes(model, change)
+    (resolved,) = resolve_stages([stage], {})
+    used = build_optimizer(model, resolved)
+    set_modes(model, resolved)
     began = time.perf_counter()
     losses = model.loss(batch, stage)
     losses["total"].backward()  # type: ignore[no-untyped-call]

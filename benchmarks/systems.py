@@ -39,10 +39,10 @@ from hemline.errors import ImageError
 from hemline.evaluation.bootstrap import cluster_interval
 from hemline.evaluation.report import machine
 from hemline.evaluation.run import evaluate
+from hemline.learn.api import train
 from hemline.learn.checkpoint import LAST_FILE, CheckpointEncoder, Run, load_run, restore
 from hemline.learn.checkpoint import load as load_tensors
 from hemline.learn.recipe import Recipe, load
-from hemline.learn.training.loop import train
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs/results.md"
@@ -68,7 +68,7 @@ def recipe_of(system: System, seed: int, args: argparse.Namespace) -> Recipe:
         "data.augment={crop: 0.8, flip: 0.5, brightness: 0.2, contrast: 0.2, saturation: 0.2}",
     ]  # fmt: skip
     if args.protocol == "grocery":  # its val.txt is the test
-        common += ["data.val=null", "data.carve={fraction: 0.1, by: photo}"]
+        common += ["data.val=null", "data.validation_split={fraction: 0.1, by: photo}"]
     if system.recipe == "ahbn":
         common.append("model.config.location.size=128")
     if system.start:

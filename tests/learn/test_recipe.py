@@ -10,7 +10,7 @@ from hemline.learn import recipe as recipes
 from hemline.learn.checkpoint import build
 from hemline.learn.detection.recipe import DetectorRecipe
 from hemline.learn.detection.runs import build as build_detector
-from hemline.learn.training.schedule import planned
+from hemline.learn.training.stages import resolve_stages
 
 BODY = """
 name: mine
@@ -45,6 +45,7 @@ def test_file_then_scale_then_words(path: Path) -> None:
         ("batchsize=3", "Did you mean 'batch_size'?"),
         ("stages.YNet.epoch=3", "Did you mean 'epochs'?"),
         ("data.augment.flop=1", "Did you mean 'flip'?"),
+        ("data.validation_split.fractoin=1", "Did you mean 'fraction'?"),
         ("data.carve.fractoin=1", "Did you mean 'fraction'?"),
         ("data.normalisation.street_maen=1", "Did you mean 'street_mean'?"),
         ("batch_size=no", "batch_size"),
@@ -74,6 +75,17 @@ def test_unknown_recipe_scale_and_broken_files(path: Path, tmp_path: Path) -> No
             recipes.load(broken)
 
 
+def test_an_earlier_key_is_read_with_a_warning(path: Path) -> None:
+    words = ["data.carve.by=photo", "data.validation_split.fraction=0.3"]
+    with pytest.warns(FutureWarning, match=r"data\.carve is now data\.validation_split"):
+        loaded = recipes.load(path, None, words)
+    split = loaded.data.validation_split
+    assert (split.by, split.fraction) == ("photo", 0.3)
+    written = loaded.resolved()
+    written["data"]["carve"] = written["data"].pop("validation_split")
+    assert recipes.Recipe.model_validate(written) == loaded  # recipe.json of an earlier run
+
+
 @pytest.mark.parametrize("name", recipes.shipped())
 def test_shipped_recipes_resolve_at_every_scale(name: str) -> None:
     for scale in recipes.SCALES:
@@ -84,7 +96,7 @@ def test_shipped_recipes_resolve_at_every_scale(name: str) -> None:
             assert sum(p.numel() for p in build_detector(recipe, weights=False).parameters())
         elif scale == "smoke":
             model = build(recipe, ("a=1", "a=2"), weights=False)
-            assert planned(model.stages(), recipe.stages)
+            assert resolve_stages(model.stages(), recipe.stages)
 
 
 def test_what_only_changes_speed_decides_nothing(path: Path) -> None:
@@ -108,8 +120,9 @@ def test_a_written_recipe_reads_as_the_same() -> None:
     assert again == recipe
     spec = MODELS["ctxynet"]
     stages = spec.build(spec.configure(spec.tiny), ("a=b",)).stages()
-    assert planned(stages, again.stages) == planned(stages, recipe.stages)
-    assert planned(stages, again.stages)[0][1].schedule == "cosine"
+    resolved = resolve_stages(stages, again.stages)
+    assert resolved == resolve_stages(stages, recipe.stages)
+    assert resolved[0].schedule == "cosine"
 
 
 @pytest.mark.parametrize("name", ["ahbn", "darn", "fashionnet", "seam", "siamese", "ynet"])

@@ -9,7 +9,7 @@ from helpers.model_forms import FORMS, merged
 from helpers.shipped_recipes import recipes
 from hemline.learn.model import MODELS
 from hemline.learn.recipe import Recipe, load
-from hemline.learn.training.schedule import begin, optimiser, planned
+from hemline.learn.training.stages import begin_stage, build_optimizer, resolve_stages
 
 TAGS = ("category=dress", "category=skirt", "colour=red", "collar=polo")
 BENCH = [
@@ -34,10 +34,10 @@ def test_bench_plans_its_stages_with_every_option(name: str, form: str) -> None:
     spec = MODELS[recipe.model.name]
     with torch.device("meta"):
         model = spec.build(spec.configure(config), TAGS)
-    plan = planned(model.stages(), recipe.stages)
-    assert [stage.name for stage, _ in plan] == [stage.name for stage in model.stages()]
-    for stage, change in plan:
-        begin(model, stage, change)
-        used = optimiser(model, stage, change)
+    plan = resolve_stages(model.stages(), recipe.stages)
+    assert [stage.name for stage in plan] == [stage.name for stage in model.stages()]
+    for stage in plan:
+        begin_stage(model, stage)
+        used = build_optimizer(model, stage)
         assert sum(len(group["params"]) for group in used.param_groups) > 0
         assert stage.epochs > 0 or stage.fits

@@ -100,7 +100,7 @@ def test_trains_exports_is_indexed_and_found(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     recipe = SMOKE[name]
-    # A recipe that always carves its validation part is for data whose lists have none.
+    # A recipe that always splits its validation rows off is for data whose lists have none.
     source = "grocery" if recipe.data.val is None else "drawn"
     manifest = request.getfixturevalue(source)
     folder, bundle, shop = (str(tmp_path / part) for part in ("run", "bundle", "shop"))

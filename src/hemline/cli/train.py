@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from hemline.cli._common import JsonOption, emit, err, out, progress, say
 from hemline.errors import UsageError
 
-if TYPE_CHECKING:
-    from hemline.data.manifest import Manifest
-    from hemline.learn.detection.recipe import DetectorRecipe
-    from hemline.learn.recipe import Recipe
+#: Validation figures that are printed, besides every recall@k.
+_FIGURES = ("mrr", "loss", "score_loss", "box_loss", "kind_loss")
 
 
 def train(
@@ -48,55 +46,27 @@ def train(
             "train needs a recipe, a manifest and a run: hemline train ynet manifest.csv -o "
             "runs/ynet (hemline train --list names the recipes)"
         )
-    from hemline.data.manifest import Manifest
-    from hemline.learn import recipe as recipes
-    from hemline.learn.detection.recipe import DetectorRecipe
-    from hemline.learn.training.loop import is_first
-    from hemline.learn.training.loop import train as train_run
+    from hemline.learn.api import train as train_run
+    from hemline.learn.training.engine import is_first
 
-    resolved = recipes.load(recipe, scale, settings or [])
-    table = Manifest.read(manifest)
-    if isinstance(resolved, DetectorRecipe):
-        _detector(resolved, table, run, as_json)
-        return
-    result = train_run(resolved, table, run, say=say, progress=progress, bar=err.is_terminal)
-    if not is_first():
-        return
-    best = result.get("best", {})
-    figures = {k: v for k, v in best.get("figures", {}).items() if "recall@" in k or k == "mrr"}
-    emit(
-        {
-            "run": str(run),
-            "recipe": resolved.name,
-            "model": result["model"],
-            "stage": best.get("stage"),
-            "epoch": best.get("epoch"),
-            "resumed": result["resumed"],
-            "finished": result["finished"],
-            "validation": figures,
-        },
-        as_json,
-        _words,
+    result = train_run(
+        recipe,
+        manifest,
+        run,
+        scale=scale,
+        overrides=settings or [],
+        say=say,
+        progress=progress,
+        bar=err.is_terminal,
     )
-
-
-def _detector(recipe: DetectorRecipe, table: Manifest, run: Path, as_json: bool) -> None:
-    from hemline.learn.detection.training import train_detector
-
-    result = train_detector(recipe, table, run, say=say, progress=progress)
-    emit(
-        {
-            "run": str(run),
-            "recipe": recipe.name,
-            "model": result["model"],
-            "step": result["best"]["step"],
-            "resumed": result["resumed"],
-            "finished": result["finished"],
-            "validation": result["best"]["figures"],
-        },
-        as_json,
-        _detector_words,
-    )
+    if is_first():
+        best = result["best"]
+        figures = {k: v for k, v in best["figures"].items() if "@" in k or k in _FIGURES}
+        place = {name: best[name] for name in ("stage", "epoch", "step") if name in best}
+        told = {name: result[name] for name in ("recipe", "model", "resumed", "finished")}
+        detector = result["model"] == "detector"
+        answer = {"run": str(run), **told, **place, "validation": figures}
+        emit(answer, as_json, _detector_words if detector else _words)
 
 
 def _detector_words(result: Mapping[str, Any]) -> None:
@@ -115,19 +85,15 @@ def _words(result: Mapping[str, Any]) -> None:
     out(f"Next: hemline export {result['run']} -o BUNDLE")
 
 
-def _model(recipe: Recipe | DetectorRecipe) -> str:
-    from hemline.learn.recipe import Recipe
-
-    return recipe.model.name if isinstance(recipe, Recipe) else "detector"
-
-
 def _list(as_json: bool) -> None:
     from hemline.learn import recipe as recipes
+    from hemline.learn.recipe import Recipe
 
     rows = []
     for name in recipes.shipped():
         loaded = recipes.load(name)
-        rows.append({"name": name, "model": _model(loaded), "summary": loaded.summary})
+        model = loaded.model.name if isinstance(loaded, Recipe) else "detector"
+        rows.append({"name": name, "model": model, "summary": loaded.summary})
 
     def words(result: Mapping[str, Any]) -> None:
         for row in result["recipes"]:

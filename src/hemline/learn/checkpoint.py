@@ -1,7 +1,7 @@
-"""Checkpoints: safetensors with their state as JSON in the header, never pickle; and their encoder.
+"""Checkpoints (safetensors, with a state as JSON in the header; never pickle), and their encoder.
 
-One file holds model, optimiser and place in the training, and is written in one step: after a kill
-it is the old state or the new one, never half of each.
+One file holds model, optimiser and progress, and is written in one step: after a kill it is the old
+state or the new one.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from hemline.data.preprocess import ImageInput, Preprocessing, prepare
 from hemline.encoding import RerankResult, ShopEncoding, StreetEncoding
 from hemline.errors import TrainingError
+from hemline.files import durable_path, write_durable
 from hemline.learn.model import MODELS, RetrievalModel
 from hemline.learn.recipe import Recipe
 from hemline.ranking.tags import multi_hot
@@ -34,36 +35,17 @@ LAST_FILE = "last.safetensors"
 BEST_FILE = "best.safetensors"
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Writes a file in one step: it is the old one or the new one, also after a power cut."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write_json(path: Path, value: Any) -> None:
-    """JSON in one step."""
-    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+    """Indented JSON, written durably."""
+    write_durable(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-    """Tensors and a JSON state to one safetensors file, in one step."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Tensors and a JSON state to one safetensors file, written durably."""
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    try:
+    with durable_path(path) as temporary:
         save_file(plain, temporary, metadata={"state": json.dumps(state)})
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
         temporary.chmod(0o644)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -169,7 +151,7 @@ def load_run(folder: Path) -> Run:
     return Run(folder, recipe, info, state, model.eval())
 
 
-def restore(model: RetrievalModel, tensors: Mapping[str, Tensor], prefix: str = "model.") -> None:
+def restore(model: nn.Module, tensors: Mapping[str, Tensor], prefix: str = "model.") -> None:
     """Puts the tensors under ``prefix`` into the model; raises TrainingError if they don't fit."""
     own = {n[len(prefix) :]: t for n, t in tensors.items() if n.startswith(prefix)}
     try:

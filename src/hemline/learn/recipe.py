@@ -1,8 +1,8 @@
-"""A recipe: everything that decides what a training run gives, in one checked file.
+"""Recipes: everything that decides the result of a training run, in one checked file.
 
 A recipe is YAML, read from a path or by the name of one that ships (``hemline train --list``).
-Values come from the file, then from its ``scales`` (``--scale bench``), then from ``key=value``
-words of the command line, dotted (``stages.ynet.epochs=3``). An unknown key names the nearest
+Values come from the file, then from its ``scales`` (``--scale bench``), then from dotted
+``key=value`` words (``stages.ynet.epochs=3``). An error about an unknown key names the nearest
 known one.
 """
 
@@ -11,35 +11,37 @@ from __future__ import annotations
 import contextlib
 import copy
 import types
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from hemline.data.preprocess import Triple
 from hemline.errors import UsageError, nearest
 from hemline.learn.detection.recipe import DetectorRecipe
 from hemline.learn.training.augment import Augmentation
+from hemline.learn.training.settings import RecipePart, RunSettings
 
 SCALES = ("paper", "bench", "smoke")
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+#: Keys that were renamed: still read, with a warning.
+RENAMED = {"data.carve": "data.validation_split"}
 
 
-class ModelRecipe(_Part):
+class ModelRecipe(RecipePart):
     """The model by its registered name, and values of its own configuration."""
 
     name: str
     config: dict[str, Any] = Field(default_factory=dict)
 
 
-class Carve(_Part):
-    """A validation part cut from the training rows where the manifest has none.
+class ValidationSplit(RecipePart):
+    """How validation rows are split off the training rows where the manifest has none.
 
     Attributes:
         fraction: share of the items (or photos) that goes to validation.
@@ -50,19 +52,19 @@ class Carve(_Part):
     by: Literal["item", "photo"] = "item"
 
 
-class KeepOut(_Part):
-    """What a protocol measures with: its queries and the items it holds out, never trained on.
+class KeepOut(RecipePart):
+    """The queries and held-out items of a protocol, never trained on.
 
     Attributes:
         protocol: a protocol's registered name.
-        fold: of a protocol of several folds; None keeps out all of them.
+        fold: of a protocol with several folds; None keeps out all of them.
     """
 
     protocol: str
     fold: int | None = None
 
 
-class Normalisation(_Part):
+class Normalisation(RecipePart):
     """Each domain's mean and standard deviation, of R, G, B in [0, 1]."""
 
     street_mean: Triple
@@ -71,28 +73,29 @@ class Normalisation(_Part):
     shop_std: Triple
 
 
-class DataRecipe(_Part):
+class DataRecipe(RecipePart):
     """Which rows are read, and how.
 
     Attributes:
-        train, val: names of the splits; ``val: null`` always carves.
-        carve: how a validation part is cut where no row has the split ``val``.
+        train, val: names of the splits; ``val: null`` always splits validation off training.
+        validation_split: used where no row has the split ``val``.
         keep_out: rows of a protocol that neither train nor validate.
-        crop: ``none`` keeps the whole picture, ``box`` cuts to the row's box where it has one (then
-            whoever searches must give a box too), ``either`` takes one or the other by lot each
-            time, on each side of a pair, and validates with whole pictures.
-        normalisation: ``model`` (as the model says), ``computed`` from the training pictures, or
-            the numbers.
-        epoch: an epoch visits every street ``photos`` row once, or every one of the ``items`` once.
-        repeats: visits in an epoch.
-        augment: what is done to training pictures; nothing by default, as in the papers.
-        workers: processes that read; 0 reads in the training process.
-        cache_mb: room for decoded, resized pictures.
+        crop: ``none`` keeps the whole image, ``box`` crops to the row's box where it has one (then
+            a search must give a box too), ``either`` picks one of the two at random each time, on
+            each side of a pair, and validates with whole images.
+        normalisation: ``model`` (the model's own), ``computed`` from the training images, or the
+            numbers.
+        epoch: an epoch visits every street photo once (``photos``), or one of each item
+            (``items``).
+        repeats: visits per epoch.
+        augment: random changes of training images; none by default, as in the papers.
+        workers: processes that read images; 0 reads in the training process.
+        cache_mb: memory for decoded, resized images.
     """
 
     train: str = "train"
     val: str | None = "val"
-    carve: Carve = Carve()
+    validation_split: ValidationSplit = ValidationSplit()
     keep_out: KeepOut | None = None
     crop: Literal["box", "none", "either"] = "none"
     normalisation: Literal["model", "computed"] | Normalisation = "model"
@@ -102,20 +105,26 @@ class DataRecipe(_Part):
     workers: int = Field(default=0, ge=0)
     cache_mb: int = Field(default=2048, ge=0)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _earlier_names(cls, values: Any) -> Any:
+        """``recipe.json`` of a run made before `RENAMED` reads as it did."""
+        if isinstance(values, dict) and "carve" in values:
+            values = {**values, "validation_split": values["carve"]}
+            del values["carve"]
+        return values
 
-class StageRecipe(_Part):
-    """What is changed of a stage; what isn't named stays as the model's published stage has it.
+
+class StageRecipe(RecipePart):
+    """Changes of a stage; whatever isn't named stays as in the model's published stage.
 
     Attributes:
         epochs, lr, lr_step, lr_decay, momentum, weight_decay, margin, optimizer: as in `Stage`.
         skip: leave the stage out.
         trains: prefixes of the parameters that learn.
         schedule: ``step``, ``cosine`` (to zero over the stage) or ``constant``.
-        warmup: epochs over which the rate rises to ``lr``.
-        clip: largest norm of the gradient, 0 for no limit.
-        lr_scale: prefix of parameter names → factor of the rate; 0 freezes them.
-        frozen_norms: keep all batch normalisation in evaluation mode.
-        options: passed on to the model's loss.
+        warmup, clip, lr_scale, frozen_norms: as in `hemline.learn.training.stages.ResolvedStage`.
+        options: options of the model's loss.
     """
 
     epochs: int | None = Field(default=None, ge=0)
@@ -136,7 +145,7 @@ class StageRecipe(_Part):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class EarlyStop(_Part):
+class EarlyStop(RecipePart):
     """When a stage ends early, and which epoch of it is kept.
 
     Attributes:
@@ -150,65 +159,32 @@ class EarlyStop(_Part):
     every: int = Field(default=1, ge=1)
 
 
-class Recipe(_Part):
-    """One training run, whole.
+class Recipe(RunSettings):
+    """The training run of a retrieval model.
+
+    ``start`` takes over weights of the same name and shape; the others stay as the model makes
+    them.
 
     Attributes:
-        name: of the recipe.
-        summary: one line.
-        model, data: see there.
-        batch_size: B, distinct items in a batch, each with a street and a shop picture.
-        start: the folder of a finished run to start from: weights of the same name and shape are
-            taken over, the others stay as the model makes them; None starts anew.
-        stages: stage name → what is changed of it; ``all`` changes every stage.
-        ema: decay of a running mean of the weights, which is then what is validated and kept; 0
-            keeps the weights themselves.
-        early_stop: see there.
-        seed: of everything that is drawn.
-        precision: ``auto`` is bfloat16 on an accelerator that has it, else float32.
-        devices: how many accelerators, 0 for all there are.
-        accelerator: ``auto``, ``cpu`` or ``gpu``.
-        threads: of the CPU, 0 for torch's own choice.
-        channels_last: memory order of 4-D tensors.
-        tensorboard: write TensorBoard's log too.
-        checkpoint_minutes: minutes between checkpoints inside an epoch.
+        model, data, early_stop: see there.
+        batch_size: B, distinct items in a batch, each with a street and a shop image.
+        stages: stage name → changes of it; ``all`` changes every stage.
     """
 
-    name: str
-    summary: str = ""
     model: ModelRecipe
     data: DataRecipe = DataRecipe()
     batch_size: int = Field(default=32, ge=2)
-    start: str | None = None
     stages: dict[str, StageRecipe] = Field(default_factory=dict)
-    ema: float = Field(default=0.0, ge=0, lt=1)
     early_stop: EarlyStop = EarlyStop()
-    seed: int = Field(default=0, ge=0)
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    devices: int = Field(default=0, ge=0)
-    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
-    threads: int = Field(default=0, ge=0)
-    channels_last: bool = True
-    tensorboard: bool = False
-    checkpoint_minutes: float = Field(default=10.0, ge=0)
 
     def resolved(self) -> dict[str, Any]:
-        """All values, to be written: reading them again gives this recipe. Of a stage only what is
-        set, since what isn't is the published stage's, or ``all``'s."""
+        """All values as JSON; parsing them again gives this recipe. Of a stage only what is set,
+        since the rest is the published stage's, or that of ``all``."""
         values = self.model_dump(mode="json")
         values["stages"] = {
             name: change.model_dump(mode="json", exclude_unset=True)
             for name, change in self.stages.items()
         }
-        return values
-
-    def deciding(self) -> dict[str, Any]:
-        """What decides the result: the recipe less what only changes how fast it is reached."""
-        values = self.model_dump(mode="json")
-        for name in ("devices", "threads", "tensorboard", "checkpoint_minutes", "summary"):
-            values.pop(name)
-        for name in ("workers", "cache_mb"):
-            values["data"].pop(name)
         return values
 
 
@@ -221,9 +197,9 @@ def shipped() -> dict[str, Path]:
 def load(
     recipe: str | Path, scale: str | None = None, overrides: Sequence[str] = ()
 ) -> Recipe | DetectorRecipe:
-    """Reads a recipe by path or shipped name, for a scale, with ``key=value`` words on top.
+    """Reads a recipe by path or shipped name, at a scale, with ``key=value`` words on top.
 
-    One with the key ``detector`` is a detector's.
+    A recipe with the key ``detector`` is a detector's.
 
     Raises:
         UsageError: no such recipe, scale or key, or a value that doesn't fit.
@@ -244,32 +220,67 @@ def load(
     if not isinstance(raw, dict):
         raise UsageError(f"{path} holds no recipe: expected keys like 'name' and 'model'")
     raw.setdefault("name", path.stem)
-    scales = raw.pop("scales", None) or {}
-    unknown = [name for name in scales if name not in SCALES]
-    if unknown:
-        raise UsageError(f"{path}: no scale {unknown[0]!r}. {nearest(str(unknown[0]), SCALES)}")
-    if scale is not None:
-        if scale not in SCALES:
-            raise UsageError(f"no scale {scale!r}. {nearest(scale, SCALES)}")
-        if scale not in scales and scale != "paper":
-            have = ", ".join(["paper", *sorted(set(scales) - {"paper"})])
-            raise UsageError(f"the recipe {raw['name']!r} has no scale {scale!r}; it has {have}")
-        raw = _merged(raw, scales.get(scale) or {})
+    return parse(raw, str(path), scale, overrides)
+
+
+def parse(
+    raw: Mapping[str, Any],
+    where: str = "recipe",
+    scale: str | None = None,
+    overrides: Sequence[str] = (),
+) -> Recipe | DetectorRecipe:
+    """A checked recipe from plain values, at a scale, with ``key=value`` words on top.
+
+    Raises:
+        UsageError: naming the first mistake.
+    """
+    values = _at_scale(copy.deepcopy(dict(raw)), where, scale)
     for word in overrides:
-        _override(raw, word)
-    return parse(raw, str(path))
-
-
-def parse(raw: Mapping[str, Any], where: str = "recipe") -> Recipe | DetectorRecipe:
-    """A checked recipe from plain values; raises UsageError naming the first mistake."""
-    kind: type[Recipe] | type[DetectorRecipe] = DetectorRecipe if "detector" in raw else Recipe
-    _check_keys(kind, raw, "")
+        _override(values, word)
+    _rename(values)
+    kind: type[Recipe] | type[DetectorRecipe] = DetectorRecipe if "detector" in values else Recipe
+    _check_keys(kind, values, "")
     try:
-        return kind.model_validate(raw)
+        return kind.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"{where}: {key}: {first['msg']} (found {first['input']!r})") from None
+
+
+def _at_scale(raw: dict[str, Any], where: str, scale: str | None) -> dict[str, Any]:
+    """The values of a scale; ``paper`` is the recipe without changes."""
+    scales = raw.pop("scales", None) or {}
+    unknown = [name for name in scales if name not in SCALES]
+    if unknown:
+        raise UsageError(f"{where}: no scale {unknown[0]!r}. {nearest(str(unknown[0]), SCALES)}")
+    if scale is None:
+        return raw
+    if scale not in SCALES:
+        raise UsageError(f"no scale {scale!r}. {nearest(scale, SCALES)}")
+    if scale not in scales and scale != "paper":
+        have = ", ".join(["paper", *sorted(set(scales) - {"paper"})])
+        name = raw.get("name", where)
+        raise UsageError(f"the recipe {name!r} has no scale {scale!r}; it has {have}")
+    return _merged(raw, scales.get(scale) or {})
+
+
+def _rename(raw: dict[str, Any]) -> None:
+    """Reads keys of `RENAMED` under their new names, with a warning."""
+    for before, now in RENAMED.items():
+        group, _, old = before.rpartition(".")
+        part = raw.get(group)
+        if isinstance(part, dict) and old in part:
+            given = part.pop(old)
+            new = now.rpartition(".")[2]
+            if isinstance(given, Mapping):  # a file may have one name, an override the other
+                given = _merged(given, part.get(new) or {})
+            part[new] = given
+            warnings.warn(
+                f"the recipe key {before} is now {now}; the old name is still read",
+                FutureWarning,
+                stacklevel=2,
+            )
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

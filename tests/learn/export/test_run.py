@@ -15,13 +15,13 @@ from hemline.bundle import read_info, verify
 from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
 from hemline.errors import TrainingError, UsageError
+from hemline.learn.api import train
 from hemline.learn.checkpoint import CheckpointEncoder, load_run
 from hemline.learn.export import graphs
 from hemline.learn.export import writer as exporting
 from hemline.learn.export.graphs import _int8
 from hemline.learn.export.run import export
 from hemline.learn.recipe import parse
-from hemline.learn.training.loop import train
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.encoder import BundleEncoder
 

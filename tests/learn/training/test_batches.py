@@ -14,7 +14,7 @@ from hemline.data.manifest import Manifest
 from hemline.data.preprocess import Preprocessing, normalise, prepare
 from hemline.learn.training.augment import Augmentation
 from hemline.learn.training.batches import PairDataset, to_batch
-from hemline.learn.training.images import Pictures, channel_statistics
+from hemline.learn.training.images import ImageCache, channel_statistics
 from hemline.learn.training.sampler import Pair
 from hemline.ranking.tags import multi_hot
 from hemline.types import Box, Record
@@ -33,7 +33,7 @@ def dataset(manifest: Manifest, batches: list[list[Pair]], **options: object) ->
     vocabulary = manifest.tag_vocabulary()
     return PairDataset(
         batches,
-        Pictures(manifest, SPEC),
+        ImageCache(manifest, SPEC),
         items.astype(np.int64),
         multi_hot(manifest.column("tags"), vocabulary),
         SPEC,
@@ -88,11 +88,11 @@ def test_unreadable_pictures_leave_their_pair_out(tmp_path: Path) -> None:
     assert raw is not None
     assert raw.items.tolist() == [1, 2]
     assert data[1] is None
-    assert list(data.pictures.skipped) == [1]
+    assert list(data.images.skipped) == [1]
 
 
 def test_pictures_keep_to_their_room_and_read_ahead(manifest: Manifest) -> None:
-    room = Pictures(manifest, Preprocessing(size=256), cache_mb=1)
+    room = ImageCache(manifest, Preprocessing(size=256), cache_mb=1)
     told: list[tuple[int, int]] = []
     room.fill(range(20), lambda done, total: told.append((done, total)))
     assert told[-1] == (5, 5)  # 256 * 256 * 3 bytes each
@@ -111,7 +111,7 @@ def test_boxes_are_cut_and_landmarks_follow(tmp_path: Path) -> None:
     manifest = Manifest.from_records([record], tmp_path)
     for resize, expected in (("stretch", (16, 16)), ("pad", (16, 16))):
         spec = Preprocessing(size=32, resize=resize)
-        pictures = Pictures(manifest, spec)
+        pictures = ImageCache(manifest, spec)
         found = pictures[0]
         assert found is not None
         cut = crop(open_image(tmp_path / "a.png"), record.box)
@@ -120,13 +120,13 @@ def test_boxes_are_cut_and_landmarks_follow(tmp_path: Path) -> None:
         )
         np.testing.assert_allclose(pictures.landmarks(0)[0], [*expected, 2])
         assert not pictures.landmarks(0)[1].any()  # outside the box
-    whole = Pictures(manifest, Preprocessing(size=32), boxes=False)
+    whole = ImageCache(manifest, Preprocessing(size=32), boxes=False)
     assert whole[0] is not None
     np.testing.assert_allclose(whole.landmarks(0)[0], [30 * 32 / 80, 20 * 32 / 60, 2], rtol=1e-5)
 
 
 def test_channel_statistics_are_those_of_all_pixels(manifest: Manifest) -> None:
-    pictures = Pictures(manifest, SPEC)
+    pictures = ImageCache(manifest, SPEC)
     rows = list(range(12))
     stacked = np.stack([pictures[row] for row in rows]).reshape(-1, 3) / 255
     mean, std = channel_statistics(pictures, rows)
@@ -137,12 +137,12 @@ def test_channel_statistics_are_those_of_all_pixels(manifest: Manifest) -> None:
 def test_either_cut_is_taken_by_lot_on_each_side(manifest: Manifest) -> None:
     boxed = [replace(record, box=Box(5, 8, 40, 45)) for record in manifest]
     manifest = Manifest.from_records(boxed, manifest.root)
-    cut, whole = Pictures(manifest, SPEC), Pictures(manifest, SPEC, boxes=False)
+    cut, whole = ImageCache(manifest, SPEC), ImageCache(manifest, SPEC, boxes=False)
     seen = set()
     for seed in range(40):
         pairs = [Pair(1, 0, seed), Pair(6, 4, seed + 1000)]
-        raw = dataset(manifest, [pairs], whole=whole)[0]
-        again = dataset(manifest, [pairs], whole=whole)[0]
+        raw = dataset(manifest, [pairs], uncropped=whole)[0]
+        again = dataset(manifest, [pairs], uncropped=whole)[0]
         assert raw is not None
         assert again is not None
         assert torch.equal(raw.street, again.street)

@@ -8,9 +8,9 @@ import pytest
 from hemline.data.manifest import Manifest
 from hemline.data.protocol import Choices, Protocol
 from hemline.errors import DataError
-from hemline.learn.recipe import Carve, DataRecipe, KeepOut
+from hemline.learn.recipe import DataRecipe, KeepOut, ValidationSplit
 from hemline.learn.training import rows as rows_module
-from hemline.learn.training.rows import choose
+from hemline.learn.training.rows import choose_rows
 from hemline.types import Record
 
 ROWS = [  # item, domain, split
@@ -47,28 +47,28 @@ def items(rows: np.ndarray) -> set[str]:
 
 
 def test_only_training_rows_train_and_each_has_a_partner() -> None:
-    parts = choose(manifest(ROWS), DataRecipe(), 0)
+    parts = choose_rows(manifest(ROWS), DataRecipe(), 0)
     assert items(parts.street) == items(parts.shop) == {f"t{n}" for n in range(10)}
     assert all(ROWS[row][2] in ("train", "") for row in [*parts.street, *parts.shop])
     assert len(parts.street) == 21  # 20 of the split and t1's without one
-    assert parts.carved == ""
+    assert parts.validation_split == ""
 
 
 def test_validation_asks_its_photos_and_searches_its_and_unsplit_pictures() -> None:
-    parts = choose(manifest(ROWS), DataRecipe(), 0)
+    parts = choose_rows(manifest(ROWS), DataRecipe(), 0)
     assert [ROWS[row] for row in parts.queries] == [(f"v{n}", "street", "val") for n in range(3)]
     assert items(parts.gallery) == {"v0", "v1", "v2", "t0", "e0"}
     assert all(ROWS[row][1] == "shop" for row in parts.gallery)
 
 
 @pytest.mark.parametrize("by", ["item", "photo"])
-def test_without_a_validation_split_one_is_carved(by: str) -> None:
+def test_without_a_validation_split_one_is_split_off(by: str) -> None:
     table = manifest([row for row in ROWS if row[2] != "val" and not row[0].startswith("v")])
-    spec = DataRecipe(carve=Carve(fraction=0.2, by=by))  # type: ignore[arg-type]
-    parts = choose(table, spec, 0)
+    spec = DataRecipe(validation_split=ValidationSplit(fraction=0.2, by=by))  # type: ignore[arg-type]
+    parts = choose_rows(table, spec, 0)
     names = table.column("item_id")
     asked, learned = set(names[parts.queries]), set(names[parts.street])
-    assert "kept out of training" in parts.carved
+    assert "kept out of training" in parts.validation_split
     assert not set(parts.queries) & set(parts.street)
     assert not any(name.startswith("e") for name in asked | learned)
     assert asked <= set(names[parts.gallery])
@@ -79,14 +79,14 @@ def test_without_a_validation_split_one_is_carved(by: str) -> None:
     else:
         assert len(parts.queries) == round(21 * 0.2)
         assert asked <= learned
-    again, other = choose(table, spec, 0), choose(table, spec, 1)
+    again, other = choose_rows(table, spec, 0), choose_rows(table, spec, 1)
     assert (again.queries == parts.queries).all()
     assert not np.array_equal(other.queries, parts.queries)
 
 
-def test_without_a_name_for_it_validation_is_always_carved() -> None:
-    parts = choose(manifest(ROWS), DataRecipe(val=None), 0)
-    assert parts.carved.startswith("validation is carved")
+def test_without_a_name_for_it_validation_is_always_split_off() -> None:
+    parts = choose_rows(manifest(ROWS), DataRecipe(val=None), 0)
+    assert parts.validation_split.startswith("the recipe names no split")
     assert {ROWS[row][2] for row in [*parts.queries, *parts.street]} <= {"train", ""}
     assert not {f"v{n}" for n in range(3)} & (items(parts.street) | items(parts.queries))
 
@@ -114,7 +114,7 @@ def test_what_a_protocol_measures_with_is_kept_out(
 
     monkeypatch.setattr(rows_module, "build", lambda _, rows, choices: folds(rows, choices))
     spec = DataRecipe(keep_out=KeepOut(protocol="folds", fold=fold))
-    parts = choose(table, spec, 0)
+    parts = choose_rows(table, spec, 0)
     out = {"t0"} if fold == 0 else {"t0", "t1"}
     assert not out & items(np.concatenate([parts.street, parts.shop, parts.gallery]))
     assert 8 not in parts.street  # a query, though of an item that is not held out
@@ -124,7 +124,7 @@ def test_what_a_protocol_measures_with_is_kept_out(
 def test_roles_decide_where_the_domain_does_not() -> None:
     rows = [(f"t{n}", "shop", "train") for n in range(3)] * 2 + [("v", "shop", "val")] * 2
     roles = {0: "query", 1: "query", 2: "query", 6: "query"}
-    parts = choose(manifest(rows, roles), DataRecipe(), 0)
+    parts = choose_rows(manifest(rows, roles), DataRecipe(), 0)
     assert parts.street.tolist() == [0, 1, 2]
     assert parts.shop.tolist() == [3, 4, 5]
     assert (parts.queries.tolist(), parts.gallery.tolist()) == ([6], [7])
@@ -132,7 +132,7 @@ def test_roles_decide_where_the_domain_does_not() -> None:
 
 def test_nothing_to_train_on_is_said() -> None:
     with pytest.raises(DataError, match="nothing to train on: 0 street photos"):
-        choose(manifest([("a", "shop", "train"), ("b", "shop", "train")]), DataRecipe(), 0)
+        choose_rows(manifest([("a", "shop", "train"), ("b", "shop", "train")]), DataRecipe(), 0)
     alone = [row for row in ROWS if row[2] == "train"] + [("v", "street", "val")]
     with pytest.raises(DataError, match="nothing to validate with"):
-        choose(manifest(alone), DataRecipe(), 0)
+        choose_rows(manifest(alone), DataRecipe(), 0)

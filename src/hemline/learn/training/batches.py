@@ -1,4 +1,4 @@
-"""From pairs of rows to the `Batch` a model learns from."""
+"""Pairs of rows → the `Batch` that a model is trained on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from hemline.data.preprocess import Preprocessing
 from hemline.learn.model import Batch
 from hemline.learn.training.augment import Augmentation, Recolouring, augment, draw_recolouring
-from hemline.learn.training.images import Pictures
+from hemline.learn.training.images import ImageCache
 from hemline.learn.training.rows import Rows
 from hemline.learn.training.sampler import Pair
 from hemline.types import FloatArray, Image
@@ -24,7 +24,7 @@ NONE = Augmentation()
 
 @dataclass(slots=True)
 class RawBatch:
-    """What a worker sends: squares as bytes, (B, S, S, 3) uint8 each; else as in `Batch`."""
+    """A batch before normalisation: squares as (B, S, S, 3) uint8; the rest as in `Batch`."""
 
     street: Tensor
     shop: Tensor
@@ -35,33 +35,33 @@ class RawBatch:
 
 
 class PairDataset(Dataset[RawBatch | None]):
-    """Batch lists of pairs → raw batches; a pair with an unreadable picture is left out.
+    """Lists of pairs → raw batches; a pair with an unreadable image is left out.
 
     Args:
         batches: of one epoch.
-        pictures: of the manifest.
+        images: of the manifest.
         items: (N,) item number of every row.
         tags: (N, T) multi-hot of every row.
         spec: the model's preprocessing.
-        augmentation: of training pictures.
+        augmentation: of training images.
         with_landmarks: whether the model learns from landmarks.
-        whole: the same pictures uncut; each time one of the two is taken by lot.
+        uncropped: the same images without cropping; one of the two is picked at random each time.
     """
 
     def __init__(
         self,
         batches: Sequence[Sequence[Pair]],
-        pictures: Pictures,
+        images: ImageCache,
         items: Rows,
         tags: npt.NDArray[np.uint8],
         spec: Preprocessing,
         augmentation: Augmentation = NONE,
         with_landmarks: bool = False,
-        whole: Pictures | None = None,
+        uncropped: ImageCache | None = None,
     ) -> None:
-        self.batches, self.pictures, self.items, self.tags = batches, pictures, items, tags
+        self.batches, self.images, self.items, self.tags = batches, images, items, tags
         self.spec, self.augmentation, self.with_landmarks = spec, augmentation, with_landmarks
-        self.whole = whole
+        self.uncropped = uncropped
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -76,18 +76,18 @@ class PairDataset(Dataset[RawBatch | None]):
         taken = int(self.items.max()) + 1
         for pair in self.batches[number]:
             rng = np.random.default_rng(pair.seed)
-            asked, answers = self._cut(rng), self._cut(rng)
-            photo, picture = asked[pair.street], answers[pair.shop]
-            if photo is None or picture is None:
+            first, second = self._source(rng), self._source(rng)
+            photo, shot = first[pair.street], second[pair.shop]
+            if photo is None or shot is None:
                 continue
             virtual = rng.random() < self.augmentation.virtual_products
             change = draw_recolouring(rng) if virtual else None
-            marks = [self._marks(asked, pair.street), self._marks(answers, pair.shop)]
-            photo, first = self._changed(photo, marks[0], "street", rng, change)
-            picture, second = self._changed(picture, marks[1], "shop", rng, change)
+            points = self._landmarks(first, pair.street), self._landmarks(second, pair.shop)
+            photo, street_points = self._augmented(photo, points[0], "street", rng, change)
+            shot, shop_points = self._augmented(shot, points[1], "shop", rng, change)
             street.append(photo)
-            shop.append(picture)
-            places.append((first, second))
+            shop.append(shot)
+            places.append((street_points, shop_points))
             kept.append(pair)
             items.append(taken + len(items) if virtual else int(self.items[pair.street]))
         if len(kept) < 2:
@@ -109,13 +109,15 @@ class PairDataset(Dataset[RawBatch | None]):
             landmarks,
         )
 
-    def _cut(self, rng: np.random.Generator) -> Pictures:
-        return self.pictures if self.whole is None or rng.random() < 0.5 else self.whole
+    def _source(self, rng: np.random.Generator) -> ImageCache:
+        if self.uncropped is None or rng.random() < 0.5:
+            return self.images
+        return self.uncropped
 
-    def _marks(self, pictures: Pictures, row: int) -> FloatArray | None:
-        return pictures.landmarks(row) if self.with_landmarks else None
+    def _landmarks(self, images: ImageCache, row: int) -> FloatArray | None:
+        return images.landmarks(row) if self.with_landmarks else None
 
-    def _changed(
+    def _augmented(
         self,
         square: Image,
         points: FloatArray | None,

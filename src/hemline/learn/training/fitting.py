@@ -1,4 +1,4 @@
-"""Closed-form parts of a stage: the model is shown every training picture once, as it is."""
+"""Closed-form parts of a stage, computed from every training image once, without augmentation."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hemline.data.preprocess import Preprocessing
 from hemline.learn.model import Fitting, RetrievalModel
 from hemline.learn.training.batches import normalise
-from hemline.learn.training.images import Pictures
-from hemline.learn.training.rows import Parts, Rows
+from hemline.learn.training.images import ImageCache
+from hemline.learn.training.rows import Rows, TrainingRows
 from hemline.types import Domain
 
 Advance = Callable[[int, int], None]
@@ -20,8 +19,8 @@ Advance = Callable[[int, int], None]
 
 def fit(
     model: RetrievalModel,
-    pictures: Pictures,
-    parts: Parts,
+    images: ImageCache,
+    rows: TrainingRows,
     items: Rows,
     tags: npt.NDArray[np.uint8],
     device: torch.device,
@@ -31,26 +30,30 @@ def fit(
     """Calls the model's ``fit``, with the model in evaluation mode on ``device``.
 
     Args:
-        pictures: at the model's own size.
-        parts: whose training rows are shown.
+        images: at the model's own size.
+        rows: of training.
         items: (N,) item number of every manifest row.
         tags: (N, T) multi-hot of every row.
-        advance: told how many pictures were shown.
+        advance: called with (images read, images in all).
     """
-    total = len(parts.street) + len(parts.shop)
+    total = len(rows.street) + len(rows.shop)
     done = 0
 
-    def shown(rows: Rows, domain: Domain) -> Iterator[Fitting]:
+    def batches(of_domain: Rows, domain: Domain) -> Iterator[Fitting]:
         nonlocal done
-        for start in range(0, len(rows), batch_size):
-            chosen = rows[start : start + batch_size]
-            squares = [(row, pictures[row]) for row in chosen.tolist()]
+        for start in range(0, len(of_domain), batch_size):
+            chosen = of_domain[start : start + batch_size]
+            squares = [(row, images[row]) for row in chosen.tolist()]
             good = [(row, square) for row, square in squares if square is not None]
             done += len(chosen)
             if good:
                 kept = np.array([row for row, _ in good])
                 yield Fitting(
-                    _images([square for _, square in good], model.preprocessing, domain, device),
+                    normalise(
+                        torch.from_numpy(np.stack([square for _, square in good])).to(device),
+                        model.preprocessing,
+                        domain,
+                    ),
                     torch.from_numpy(items[kept]).to(device),
                     torch.from_numpy(tags[kept]).to(device).float(),
                 )
@@ -58,10 +61,4 @@ def fit(
 
     model.to(device).eval()
     with torch.inference_mode():
-        model.fit(shown(parts.street, "street"), shown(parts.shop, "shop"))
-
-
-def _images(
-    squares: list[npt.NDArray[np.uint8]], spec: Preprocessing, domain: Domain, device: torch.device
-) -> torch.Tensor:
-    return normalise(torch.from_numpy(np.stack(squares)).to(device), spec, domain)
+        model.fit(batches(rows.street, "street"), batches(rows.shop, "shop"))

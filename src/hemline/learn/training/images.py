@@ -1,4 +1,4 @@
-"""Squares of the manifest's pictures, decoded once and kept in memory as far as there is room."""
+"""Resized images of a manifest, decoded once and cached in memory up to a limit."""
 
 from __future__ import annotations
 
@@ -14,11 +14,18 @@ from hemline.errors import ImageError, UsageError
 from hemline.types import Box, FloatArray, Image, Record
 
 
-class Pictures:
-    """(size, size, 3) uint8 squares by manifest row, cut to the box and resized.
+class ImageCache:
+    """(size, size, 3) uint8 squares by manifest row, cropped to the box and resized.
+
+    Args:
+        manifest: whose rows are read.
+        spec: of the resizing.
+        boxes: crop to a row's box where it has one.
+        size: side in pixels, the spec's by default.
+        cache_mb: memory for squares; what doesn't fit is read each time.
 
     Attributes:
-        skipped: row → why its picture can't be used; such a row gives None.
+        skipped: row → why its image can't be used; such a row gives None.
     """
 
     def __init__(
@@ -33,7 +40,7 @@ class Pictures:
         self.manifest, self.spec, self.boxes = manifest, spec, boxes
         self.size = size or spec.size
         self.skipped: dict[int, str] = {}
-        self._room = cache_mb * 1_000_000 // (self.size * self.size * 3)
+        self._capacity = cache_mb * 1_000_000 // (self.size * self.size * 3)
         self._kept: dict[int, Image] = {}
         self._landmarks: dict[int, FloatArray] = {}
 
@@ -48,22 +55,22 @@ class Pictures:
         except (ImageError, UsageError) as error:
             self.skipped[row] = str(error)
             return None
-        if len(self._kept) < self._room:
+        if len(self._kept) < self._capacity:
             self._kept[row] = square
         return square
 
     def fill(
         self, rows: Iterable[int], advance: Callable[[int, int], None] = lambda done, total: None
     ) -> None:
-        """Reads pictures ahead, until there is no room left."""
-        wanted = [row for row in dict.fromkeys(rows) if row not in self._kept]
-        wanted = wanted[: max(0, self._room - len(self._kept))]
+        """Reads images ahead of time, up to the limit of the cache."""
+        missing = [row for row in dict.fromkeys(rows) if row not in self._kept]
+        missing = missing[: max(0, self._capacity - len(self._kept))]
         with ThreadPoolExecutor(2) as pool:
-            for done, _ in enumerate(pool.map(self.__getitem__, wanted), 1):
-                advance(done, len(wanted))
+            for done, _ in enumerate(pool.map(self.__getitem__, missing), 1):
+                advance(done, len(missing))
 
     def landmarks(self, row: int) -> FloatArray:
-        """(8, 3) in the square's pixels; zeros where the row has none. Read the picture first."""
+        """(8, 3) in the square's pixels; zeros where the row has none. Read the image first."""
         return self._landmarks.get(row, np.zeros((8, 3), np.float32))
 
     def _read(self, record: Record, row: int) -> Image:
@@ -82,7 +89,7 @@ class Pictures:
 
 
 def _placed(points: FloatArray, box: Box, size: int, spec: Preprocessing) -> FloatArray:
-    """Landmarks of the picture → of the square that shows ``box``."""
+    """Landmarks in pixels of the image → in pixels of the square that shows ``box``."""
     width, height = box.width, box.height
     left, top = box.x1, box.y1
     if spec.resize == "pad":
@@ -98,14 +105,14 @@ def _placed(points: FloatArray, box: Box, size: int, spec: Preprocessing) -> Flo
 
 
 def channel_statistics(
-    pictures: Pictures, rows: Iterable[int], limit: int = 2000
+    images: ImageCache, rows: Iterable[int], limit: int = 2000
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and standard deviation of R, G, B in [0, 1] over at most ``limit`` pictures, evenly."""
+    """Mean and standard deviation of R, G, B in [0, 1] over at most ``limit`` images, evenly."""
     rows = list(rows)
     step = max(1, -(-len(rows) // limit))
     total, squares, count = np.zeros(3), np.zeros(3), 0
     for row in rows[::step]:
-        square = pictures[row]
+        square = images[row]
         if square is not None:
             pixels = square.reshape(-1, 3).astype(np.float64) / 255
             total += pixels.sum(axis=0)

@@ -1,4 +1,4 @@
-"""Batches of pairs: B distinct items, each with one street photo and one shop picture."""
+"""Batches of pairs: B distinct items, each with one street photo and one shop image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hemline.learn.training.rows import Rows
 
 
 class Pair(NamedTuple):
-    """Manifest rows of a street photo and of a shop picture of the same item, with its own seed."""
+    """Manifest rows of a street photo and a shop image of the same item, and the pair's seed."""
 
     street: int
     shop: int

@@ -13,9 +13,9 @@ from hemline.data.preprocess import Preprocessing
 from hemline.learn.losses.multilabel import name_numbers
 from hemline.learn.model import RetrievalModel
 from hemline.learn.training.batches import normalise
-from hemline.learn.training.images import Pictures
+from hemline.learn.training.images import ImageCache
 from hemline.learn.training.labels import Labels
-from hemline.learn.training.rows import Parts, Rows
+from hemline.learn.training.rows import Rows, TrainingRows
 from hemline.ranking.distances import block_rows, euclidean_distances
 from hemline.ranking.merge import Reranker, rerank_distances
 from hemline.ranking.metrics import item_distances, item_ranks, mean_reciprocal_rank, recalls_at
@@ -34,8 +34,8 @@ class Validation:
 
     def __init__(
         self,
-        pictures: Pictures,
-        parts: Parts,
+        pictures: ImageCache,
+        parts: TrainingRows,
         items: Rows,
         tags: npt.NDArray[np.uint8],
         spec: Preprocessing,

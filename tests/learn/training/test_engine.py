@@ -18,12 +18,11 @@ from helpers.drawn_pairs import make
 from helpers.learning import SEED, THREADS, learned
 from hemline.data.manifest import Manifest
 from hemline.errors import TrainingError
+from hemline.files import file_lock
 from hemline.learn import checkpoint
+from hemline.learn.api import train
 from hemline.learn.recipe import Recipe, parse
-from hemline.learn.training import loop
 from hemline.learn.training.batches import PairDataset
-from hemline.learn.training.lock import locked
-from hemline.learn.training.loop import train
 
 WORDS = {
     "name": "tiny",
@@ -157,7 +156,7 @@ def test_a_kill_between_or_inside_epochs_changes_no_number(
         if "history" in state and (len(state["history"]), state["batch"]) == kill_after:  # type: ignore[arg-type]
             raise Killed
 
-    monkeypatch.setattr(loop.checkpoint, "save", dying)
+    monkeypatch.setattr(checkpoint, "save", dying)
     with pytest.raises(Killed):
         train(recipe(), manifest, tmp_path / "run")
     monkeypatch.undo()
@@ -203,7 +202,7 @@ def test_it_learns(tmp_path: Path) -> None:
     config = {"backbone": {"name": "test_efficientnet"}, "size": 32, "projection": 16}
     quick = recipe(
         model={"name": "ynet", "config": {**config, "loss": "infonce", "temperature": 0.1}},
-        data={"repeats": 3, "carve": {"fraction": 0.25, "by": "photo"}},
+        data={"repeats": 3, "validation_split": {"fraction": 0.25, "by": "photo"}},
         seed=SEED,
         threads=THREADS,
         batch_size=8,
@@ -246,7 +245,8 @@ def test_a_loss_that_is_no_number_ends_with_advice(tmp_path: Path, manifest: Man
 
 def test_two_processes_in_one_folder_are_refused(tmp_path: Path, manifest: Manifest) -> None:
     (tmp_path / "run").mkdir()
-    with locked(tmp_path / "run"), pytest.raises(TrainingError, match="another process"):
+    held = file_lock(tmp_path / "run" / ".lock", RuntimeError())
+    with held, pytest.raises(TrainingError, match="another process"):
         train(recipe(), manifest, tmp_path / "run")
 
 

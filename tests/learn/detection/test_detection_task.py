@@ -20,8 +20,10 @@ from hemline.data.images import encode_jpeg
 from hemline.data.manifest import Manifest
 from hemline.data.preprocess import Preprocessing, prepare
 from hemline.errors import BundleError, DataError, TrainingError, UsageError
+from hemline.learn import checkpoint
 from hemline.learn import recipe as recipes
-from hemline.learn.detection import runs, training
+from hemline.learn.api import train
+from hemline.learn.detection import runs
 from hemline.learn.detection.losses import Goal, Marked, box_shares, goals, losses
 from hemline.learn.detection.network import DetectorConfig, DetectorNetwork, Outputs
 from hemline.learn.detection.recipe import DetectorRecipe
@@ -237,47 +239,48 @@ def test_rows_of_one_picture_are_all_its_garments(tmp_path: Path) -> None:
         pictures_of(bare, [0])
 
 
+@pytest.mark.parametrize("kill_after", [(2, 0), (1, 1)])  # stretches of two steps, and steps
 def test_it_learns_goes_on_after_a_kill_and_refuses_another(
-    drawn: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    drawn: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill_after: tuple[int, int]
 ) -> None:
-    chosen = recipe(steps=6, check=2, lr=0.01)
-    whole = training.train_detector(chosen, drawn, tmp_path / "whole")
+    chosen = recipe(steps=6, check=2, lr=0.01, checkpoint_minutes=0)
+    whole = train(chosen, drawn, tmp_path / "whole")
     assert whole["finished"]
     history = json.loads((tmp_path / "whole" / "history.json").read_text())
     assert [entry["step"] for entry in history] == [2, 4, 6]
 
-    real = training._Training._validate
+    save = checkpoint.save
 
-    def killed(self: training._Training, mean: float) -> None:
-        real(self, mean)
-        if self.step == 4:
+    def killed(path: Path, tensors: object, state: dict[str, object]) -> None:
+        save(path, tensors, state)  # type: ignore[arg-type]
+        if "history" in state and (state["epoch"], state["batch"]) == kill_after:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(training._Training, "_validate", killed)
+    monkeypatch.setattr(checkpoint, "save", killed)
     with pytest.raises(KeyboardInterrupt):
-        training.train_detector(chosen, drawn, tmp_path / "cut")
-    monkeypatch.setattr(training._Training, "_validate", real)
+        train(chosen, drawn, tmp_path / "cut")
+    monkeypatch.setattr(checkpoint, "save", save)
     said: list[str] = []
-    again = training.train_detector(chosen, drawn, tmp_path / "cut", say=said.append)
+    again = train(chosen, drawn, tmp_path / "cut", say=said.append)
     assert again["resumed"]
-    assert "going on after step 4" in said
+    assert f"going on after step {2 * kill_after[0] + kill_after[1]}" in said
     assert json.loads((tmp_path / "cut" / "history.json").read_text()) == history
     first = runs.load_detector(tmp_path / "whole").network.state_dict()
     second = runs.load_detector(tmp_path / "cut").network.state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
     on = recipe(steps=1, check=1, lr=1e-9, start=str(tmp_path / "cut"))
-    training.train_detector(on, drawn, tmp_path / "on", say=said.append)
+    train(on, drawn, tmp_path / "on", say=said.append)
     assert f"the weights start from the run {tmp_path / 'cut'}" in said
     third = runs.load_detector(tmp_path / "on").network.state_dict()
     assert all(torch.allclose(second[n], third[n]) for n in second if n.endswith("weight"))
-    done = training.train_detector(chosen, drawn, tmp_path / "cut", say=said.append)
+    done = train(chosen, drawn, tmp_path / "cut", say=said.append)
     assert done["finished"]
     assert "nothing was left to do" in said[-1]
     with pytest.raises(TrainingError, match="another recipe: seed was 0, now 1"):
-        training.train_detector(recipe(steps=6, check=2, lr=0.01, seed=1), drawn, tmp_path / "cut")
+        train(chosen.model_copy(update={"seed": 1}), drawn, tmp_path / "cut")
     fewer = drawn.select(range(len(drawn) - 1))
     with pytest.raises(TrainingError, match="on other data"):
-        training.train_detector(chosen, fewer, tmp_path / "cut")
+        train(chosen, fewer, tmp_path / "cut")
 
 
 def test_it_learns_one_picture_by_heart(tmp_path: Path) -> None:
@@ -294,7 +297,7 @@ def test_it_learns_one_picture_by_heart(tmp_path: Path) -> None:
     still = Moves(zoom=1, aspect=0, flip=0, together=0)
     plain = recipe(seed=SEED, steps=90, check=90, lr=0.02, warmup=5, ema=0.9, batch_size=2)
     data = plain.data.model_copy(update={"moves": still})
-    training.train_detector(plain.model_copy(update={"data": data}), manifest, tmp_path / "run")
+    train(plain.model_copy(update={"data": data}), manifest, tmp_path / "run")
     run = runs.load_detector(tmp_path / "run")
     batch = torch.from_numpy(prepare(image, TINY.preprocessing, "street"))[None]
     with torch.inference_mode():
@@ -307,7 +310,7 @@ def test_it_learns_one_picture_by_heart(tmp_path: Path) -> None:
 
 
 def test_the_bundle_gives_torchs_numbers(drawn: Manifest, tmp_path: Path) -> None:
-    training.train_detector(recipe(steps=3, check=3), drawn, tmp_path / "run")
+    train(recipe(steps=3, check=3), drawn, tmp_path / "run")
     run = runs.load_detector(tmp_path / "run")
     bundle = make_tiny_bundle(tmp_path / "bundle")
     before = Bundle.open(bundle).fingerprint
@@ -350,17 +353,15 @@ def test_mistakes(drawn: Manifest, tmp_path: Path) -> None:
         add_detector(tmp_path, make_tiny_bundle(tmp_path / "bundle"))
     with pytest.raises(BundleError, match="is no bundle"):
         add_detector(tmp_path, tmp_path / "none")
-    training.train_detector(recipe(steps=1, check=1), drawn, tmp_path / "run")
+    train(recipe(steps=1, check=1), drawn, tmp_path / "run")
     with pytest.raises(UsageError, match="no precision 'int8' for a detector"):
         add_detector(tmp_path / "run", tmp_path / "bundle", precision="int8")
     only = drawn.with_column("split", ["train"] * len(drawn))
     with pytest.raises(DataError, match="no row of the manifest has the split 'val'"):
-        training.train_detector(recipe(), only, tmp_path / "other")
+        train(recipe(), only, tmp_path / "other")
     with pytest.raises(UsageError, match="no key detector.widht"):
         recipes.load("detector_atelier", "smoke", ["detector.widht=3"])
     said: list[str] = []
     bare = CONFIG.model_copy(update={"weights": "nowhere.safetensors"})
-    training.train_detector(
-        recipe(steps=1, check=1, detector=bare), drawn, tmp_path / "bare", say=said.append
-    )
-    assert any("starts from chance" in line for line in said)
+    train(recipe(steps=1, check=1, detector=bare), drawn, tmp_path / "bare", say=said.append)
+    assert any("starts from random weights" in line for line in said)

@@ -1,0 +1,219 @@
+"""The detection task; an epoch of the training engine is a stretch of ``check`` steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from hemline.data.manifest import Manifest
+from hemline.errors import DataError
+from hemline.learn import checkpoint
+from hemline.learn.detection.losses import Goal, Marked, goals, losses
+from hemline.learn.detection.network import STRIDE
+from hemline.learn.detection.recipe import DetectorRecipe
+from hemline.learn.detection.runs import BEST, build, load_detector
+from hemline.learn.detection.samples import DetectionPictures, Picture, collate, pictures_of
+from hemline.learn.training.stages import ResolvedStage
+from hemline.learn.training.state import Progress, RunFolder
+from hemline.learn.training.task import Say, Task
+
+#: (index of the image, side in pixels, seed) of one training image.
+View = tuple[int, int, int]
+_LOSSES = ("loss", "score_loss", "box_loss", "kind_loss")
+
+
+class DetectionBatch(NamedTuple):
+    """images (B, 3, S, S) and the targets of their grid."""
+
+    images: Tensor
+    goal: Goal
+
+
+class _Batches(Dataset[tuple[Tensor, list[Marked]]]):
+    """One item per batch of views."""
+
+    def __init__(self, images: DetectionPictures, sizes: Sequence[int]) -> None:
+        self.images = images
+        self.ends = np.cumsum([0, *sizes]).tolist()
+
+    def __len__(self) -> int:
+        return len(self.ends) - 1
+
+    def __getitem__(self, number: int) -> tuple[Tensor, list[Marked]]:
+        return collate([self.images[k] for k in range(*self.ends[number : number + 2])])
+
+
+class DetectionTask(Task):
+    """Trains a `DetectorNetwork` by a `DetectorRecipe`.
+
+    Args:
+        recipe: resolved.
+        manifest: with rows of both splits that say where garments are.
+        say: takes lines for people.
+
+    Raises:
+        DataError: no rows of a split, or rows that don't say where a garment is.
+        TrainingError: the run to start from has another network.
+    """
+
+    def __init__(self, recipe: DetectorRecipe, manifest: Manifest, say: Say) -> None:
+        self.recipe: DetectorRecipe = recipe
+        self.train = _images(manifest, recipe.data.train)
+        every = _images(manifest, recipe.data.val)
+        some = np.linspace(0, len(every) - 1, min(recipe.data.validation, len(every)))
+        self.shown = [every[int(k)] for k in some.round()]
+        network = build(recipe)
+        if recipe.start is not None:
+            before = load_detector(Path(recipe.start))
+            checkpoint.restore(network, before.network.state_dict(), "")
+            network.started_from = before.info["started_from"]
+            say(f"the weights start from the run {recipe.start}")
+        elif recipe.detector.weights is not None and network.started_from is None:
+            say(
+                f"there are no weights {recipe.detector.weights}: the detector starts from "
+                "random weights"
+            )
+        self.model = network
+        self.stages = [_stage(recipe)]
+        garments = sum(len(image.garments) for image in self.train)
+        self.info = {
+            "model": "detector",
+            "data": {
+                "fingerprint": manifest.fingerprint(),
+                "train_pictures": len(self.train),
+                "validation_pictures": len(self.shown),
+                "garments": garments,
+            },
+            "started_from": network.started_from,
+        }
+        say(
+            f"{recipe.name}: {len(self.train)} images with {garments} garments train the "
+            f"detector, {len(self.shown)} validate"
+        )
+
+    def batches(self, stage: int, epoch: int, rank: int, world: int) -> list[list[View]]:
+        """Each step's views are a function of (seed, step)."""
+        start = epoch * self.recipe.check
+        stop = min(start + self.recipe.check, self.recipe.steps)
+        views = [self._views(step) for step in range(start, stop)]
+        return views[: len(views) - len(views) % world][rank::world]
+
+    def _views(self, step: int) -> list[View]:
+        recipe, count = self.recipe, len(self.train)
+        rng = np.random.default_rng((recipe.seed, 1, step))
+        sizes = recipe.data.sizes if step < (1 - recipe.data.settle) * recipe.steps else ()
+        side = int(rng.choice(sizes)) if sizes else recipe.detector.heads.preprocessing.size
+        views = []
+        for k in range(step * recipe.batch_size, (step + 1) * recipe.batch_size):
+            order = np.random.default_rng((recipe.seed, 2, k // count)).permutation(count)
+            views.append((int(order[k % count]), side, int(rng.integers(1 << 62))))
+        return views
+
+    def dataset(self, batches: Sequence[list[View]]) -> _Batches:
+        return self._dataset(self.train, batches, moves=True)
+
+    def _dataset(
+        self, images: list[Picture], batches: Sequence[list[View]], *, moves: bool
+    ) -> _Batches:
+        views = [view for batch in batches for view in batch]
+        chosen = self.recipe.data.moves if moves else None
+        data = DetectionPictures(images, self.recipe.detector.heads, views, chosen)
+        return _Batches(data, [len(batch) for batch in batches])
+
+    def to_device(self, raw: tuple[Tensor, list[Marked]], device: torch.device) -> DetectionBatch:
+        images, marked = raw
+        layers = len(self.recipe.detector.heads.layers)
+        goal = goals(marked, layers, images.shape[-1] // STRIDE)
+        return DetectionBatch(
+            images.to(device, memory_format=torch.channels_last),
+            Goal(*(part.to(device) for part in goal)),
+        )
+
+    def loss(self, batch: DetectionBatch, stage: ResolvedStage) -> dict[str, Tensor]:
+        return self._losses(self.model, batch)
+
+    def _losses(self, model: nn.Module, batch: DetectionBatch) -> dict[str, Tensor]:
+        spec = self.recipe.detector.heads
+        return losses(model(batch.images), batch.goal, spec)._asdict()
+
+    def validate(self, model: nn.Module, device: torch.device, epoch: int) -> dict[str, float]:
+        """Mean losses on the validation images without random changes."""
+        side, size = self.recipe.detector.heads.preprocessing.size, self.recipe.batch_size
+        views = [(k, side, 0) for k in range(len(self.shown))]
+        batches = [views[k : k + size] for k in range(0, len(views), size)]
+        data = self._dataset(self.shown, batches, moves=False)
+        sums = np.zeros(len(_LOSSES))
+        was = model.training
+        model.eval()
+        with torch.no_grad():
+            loader = DataLoader(data, batch_size=None, num_workers=self.recipe.data.workers)
+            for batch, raw in zip(batches, loader, strict=True):
+                values = self._losses(model, self.to_device(raw, device)).values()
+                sums += np.array([float(value) for value in values]) * len(batch)
+        model.train(was)
+        means = (sums / len(views)).tolist()
+        return {"step": self._step(epoch), **dict(zip(_LOSSES, means, strict=True))}
+
+    def _step(self, epoch: int) -> int:
+        return min(epoch * self.recipe.check, self.recipe.steps)
+
+    def score(self, row: dict[str, Any], stage: ResolvedStage) -> tuple[float, ...] | None:
+        return (-float(row["loss"]),)
+
+    def best_file(self, stage: int) -> str:
+        return BEST
+
+    def best_state(self, row: dict[str, Any]) -> dict[str, Any]:
+        return {"step": row["step"], "figures": {name: row[name] for name in _LOSSES}}
+
+    def position(self, progress: Progress) -> str:
+        return f"step {self._step(progress.epoch) + progress.batch}"
+
+    def line(self, row: dict[str, Any], stage: ResolvedStage) -> str:
+        figures = ", ".join(f"{name.replace('_', ' ')} {row[name]:.3f}" for name in _LOSSES)
+        return f"step {row['step']}: training loss {row['loss.total']:.3f}; validation {figures}"
+
+    def write_history(self, folder: RunFolder, history: list[dict[str, Any]]) -> None:
+        """``metrics.csv``, and ``history.json`` with the steps and losses."""
+        super().write_history(folder, history)
+        kept = [
+            {
+                "step": row["step"],
+                "train_loss": row["loss.total"],
+                **self.best_state(row)["figures"],
+            }
+            for row in history
+        ]
+        checkpoint.write_json(folder.path / "history.json", kept)
+
+
+def _stage(recipe: DetectorRecipe) -> ResolvedStage:
+    """The recipe as one stage whose epochs have ``check`` steps."""
+    return ResolvedStage(
+        name="Detector",
+        trains=("",),
+        epochs=recipe.checks,
+        lr=recipe.lr,
+        weight_decay=recipe.weight_decay,
+        optimizer="adamw",
+        schedule="cosine",
+        warmup=recipe.warmup / recipe.check,
+        clip=recipe.clip,
+        lr_scale={"backbone": recipe.backbone_lr},
+    )
+
+
+def _images(manifest: Manifest, split: str) -> list[Picture]:
+    rows = np.flatnonzero(np.asarray(manifest.column("split"), dtype=np.str_) == split)
+    if not len(rows):
+        raise DataError(
+            f"no row of the manifest has the split {split!r}; a detector needs rows of 'train' "
+            "and of 'val'"
+        )
+    return pictures_of(manifest, rows.tolist())

@@ -1,0 +1,231 @@
+"""The retrieval task: pairs of street and shop images, validated by searching."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hemline.data.manifest import Manifest
+from hemline.data.preprocess import Preprocessing
+from hemline.errors import DataError
+from hemline.learn import checkpoint
+from hemline.learn.model import MODELS, Batch, RetrievalModel
+from hemline.learn.recipe import DataRecipe, Recipe
+from hemline.learn.training.batches import PairDataset, RawBatch, to_batch
+from hemline.learn.training.fitting import fit
+from hemline.learn.training.images import ImageCache, channel_statistics
+from hemline.learn.training.rows import choose_rows
+from hemline.learn.training.sampler import Pair, PairSampler
+from hemline.learn.training.stages import ResolvedStage, begin_stage, resolve_stages
+from hemline.learn.training.task import ProgressOf, Say, Task
+from hemline.learn.training.validation import Validation
+from hemline.ranking.tags import multi_hot
+
+
+class _Images(NamedTuple):
+    """Caches of a manifest's images.
+
+    Attributes:
+        train: cropped as the recipe says, a quarter larger where random crops are taken of them.
+        uncropped: the same without cropping, where the recipe picks either.
+        plain: at the model's size, for validation and fitting.
+    """
+
+    train: ImageCache
+    uncropped: ImageCache | None
+    plain: ImageCache
+
+    @classmethod
+    def of(cls, spec: DataRecipe, manifest: Manifest, preprocessing: Preprocessing) -> _Images:
+        zooms = spec.augment.crop < 1 or spec.augment.perspective
+        size = -(-preprocessing.size * 5 // 4) if zooms else preprocessing.size
+        room = spec.cache_mb // (2 if spec.crop == "either" else 1)
+
+        def cache(boxes: bool, side: int) -> ImageCache:
+            return ImageCache(manifest, preprocessing, boxes=boxes, size=side, cache_mb=room)
+
+        train = cache(spec.crop != "none", size)
+        uncropped = cache(False, size) if spec.crop == "either" else None
+        plain = uncropped or train
+        if size != preprocessing.size:
+            plain = cache(spec.crop == "box", preprocessing.size)
+        return cls(train, uncropped, plain)
+
+
+class RetrievalTask(Task):
+    """Trains a `RetrievalModel` by a `Recipe`.
+
+    Args:
+        recipe: resolved.
+        manifest: with training rows; validation's are split off them where there are none.
+        resumed: whether a checkpoint follows, so that the recipe's ``start`` isn't read.
+        say: takes lines for people.
+        progress: shows how many images are read.
+
+    Raises:
+        UsageError: a recipe that doesn't fit its model.
+        DataError: no pairs, or no image that can be read.
+    """
+
+    model: RetrievalModel
+
+    def __init__(
+        self, recipe: Recipe, manifest: Manifest, resumed: bool, say: Say, progress: ProgressOf
+    ) -> None:
+        self.recipe: Recipe = recipe
+        self.progress = progress
+        self.rows = choose_rows(manifest, recipe.data, recipe.seed)
+        if self.rows.validation_split:
+            say(self.rows.validation_split)
+        train = self.rows.train
+        vocabulary = manifest.select(train).tag_vocabulary()
+        self.model = checkpoint.build(recipe, vocabulary)
+        if recipe.start is not None and not resumed:
+            count = checkpoint.take_over(self.model, Path(recipe.start))
+            total = len(self.model.state_dict())
+            say(f"{count} of {total} tensors start from the run {recipe.start}")
+        self.stages = resolve_stages(self.model.stages(), recipe.stages, recipe.early_stop)
+        self.images = _Images.of(recipe.data, manifest, self.model.preprocessing)
+        self._read_images(say)
+        self._set_normalisation()
+        names = manifest.column("item_id").astype(str)
+        self.items = np.unique(names, return_inverse=True)[1].astype(np.int64)
+        self.tags = multi_hot(manifest.column("tags"), vocabulary)
+        self.model.expect_items(torch.from_numpy(self.items[train]))
+        self.validation = Validation(
+            self.images.plain,
+            self.rows,
+            self.items,
+            self.tags,
+            self.model.preprocessing,
+            vocabulary,
+        )
+        if not len(self.validation.queries):
+            raise DataError("no image of the validation split can be read")
+        self.info = self._info(manifest, vocabulary)
+        say(
+            f"{recipe.name}: {len(self.rows.street)} photos of "
+            f"{self.info['data']['train_items']} items train {recipe.model.name}; "
+            f"{len(self.validation.queries)} photos validate against "
+            f"{len(self.validation.gallery)} shop images"
+        )
+
+    def _read_images(self, say: Say) -> None:
+        rows = dict.fromkeys(self.rows.train.tolist())
+        with self.progress("Reading training images") as advance:
+            self.images.train.fill(rows, advance)
+        if self.images.uncropped is not None:
+            with self.progress("Reading them uncropped") as advance:
+                self.images.uncropped.fill(rows, advance)
+        with self.progress("Reading validation images") as advance:
+            shown = [*self.rows.queries.tolist(), *self.rows.gallery.tolist()]
+            self.images.plain.fill(shown, advance)
+        skipped = {row: why for row, why in self.images.train.skipped.items() if row in rows}
+        if skipped:
+            row, why = min(skipped.items())
+            say(f"{len(skipped)} images can't be used and are left out; row {row}: {why}")
+        if len(skipped) == len(rows):
+            raise DataError("none of the training images can be read")
+
+    def _set_normalisation(self) -> None:
+        """Sets the model's means and deviations as the recipe says."""
+        chosen = self.recipe.data.normalisation
+        if chosen == "model":
+            return
+        if chosen == "computed":
+            street = channel_statistics(self.images.train, self.rows.street.tolist())
+            shop = channel_statistics(self.images.train, self.rows.shop.tolist())
+            values: dict[str, Any] = {
+                "street_mean": street[0],
+                "street_std": street[1],
+                "shop_mean": shop[0],
+                "shop_std": shop[1],
+            }
+        else:
+            values = chosen.model_dump()
+        self.model.preprocessing = self.model.preprocessing.model_copy(update=values)
+
+    def _info(self, manifest: Manifest, vocabulary: Sequence[str]) -> dict[str, Any]:
+        items, rows = manifest.column("item_id"), self.rows
+        return {
+            "model": self.recipe.model.name,
+            "vocabulary": list(vocabulary),
+            "preprocessing": self.model.preprocessing.model_dump(mode="json"),
+            "data": {
+                "fingerprint": manifest.fingerprint(),
+                "train_photos": len(rows.street),
+                "train_shop": len(rows.shop),
+                "train_items": len(np.unique(items[rows.street])),
+                "validation_photos": len(rows.queries),
+                "validation_items": len(np.unique(items[rows.queries])),
+                "validation_gallery": len(rows.gallery),
+                "validation_split": rows.validation_split,
+            },
+        }
+
+    def begin(self, stage: ResolvedStage) -> None:
+        begin_stage(self.model, stage)
+
+    def fit(self, device: torch.device) -> None:
+        with self.progress("Fitting to training images") as advance:
+            fit(self.model, self.images.plain, self.rows, self.items, self.tags, device, advance)
+
+    def batches(self, stage: int, epoch: int, rank: int, world: int) -> list[list[Pair]]:
+        sampler = PairSampler(
+            self.items,
+            self.rows.street,
+            self.rows.shop,
+            self.recipe.batch_size,
+            by=self.recipe.data.epoch,
+            repeats=self.recipe.data.repeats,
+            seed=self.recipe.seed,
+            rank=rank,
+            world=world,
+        )
+        return sampler.epoch(stage, epoch)
+
+    def dataset(self, batches: Sequence[list[Pair]]) -> PairDataset:
+        return PairDataset(
+            batches,
+            self.images.train,
+            self.items,
+            self.tags,
+            self.model.preprocessing,
+            self.recipe.data.augment,
+            "landmarks" in MODELS[self.recipe.model.name].needs,
+            self.images.uncropped,
+        )
+
+    def to_device(self, raw: RawBatch, device: torch.device) -> Batch:
+        return to_batch(raw, self.model.preprocessing, device, self.recipe.channels_last)
+
+    def loss(self, batch: Batch, stage: ResolvedStage) -> dict[str, Tensor]:
+        return self.model.loss(batch, stage)
+
+    def validate(self, model: nn.Module, device: torch.device, epoch: int) -> dict[str, float]:
+        assert isinstance(model, RetrievalModel)
+        return self.validation(model, device, model.reranks)
+
+    def score(self, row: dict[str, Any], stage: ResolvedStage) -> tuple[float, ...] | None:
+        """The stage's own metric where there is one, else the recipe's; ties by ``mrr``."""
+        metric = stage.metric if stage.metric in row else self.recipe.early_stop.metric
+        if metric not in row:
+            return None
+        sign = -1.0 if metric.endswith("error") else 1.0
+        return sign * float(row[metric]), float(row["mrr"])
+
+    def best_file(self, stage: int) -> str:
+        """``1-YNet-best.safetensors``."""
+        return f"{stage + 1}-{self.stages[stage].name}-{checkpoint.BEST_FILE}"
+
+    def line(self, row: dict[str, Any], stage: ResolvedStage) -> str:
+        names = ("recall@1", "recall@5", "recall@20", "attribute_map", "landmark_error")
+        shown = [f"{name} {row[name]:.3f}" for name in names if name in row]
+        loss = [f"loss {row['loss.total']:.4f}"] if "loss.total" in row else ["fitted"]
+        words = [f"{row['stage']} {row['epoch']}/{stage.epochs}", *loss, *shown]
+        return ", ".join(words) + f", {row['seconds']:.0f} s"
