@@ -16,7 +16,6 @@ from hemline.errors import UsageError
 from hemline.files import write_durable
 
 if TYPE_CHECKING:
-    from hemline.data.protocol import Protocol
     from hemline.evaluation.run import EvaluationResult
 
 Model = Annotated[
@@ -95,58 +94,25 @@ def evaluate(
         )  # fmt: skip
         _finish(result, output, json, print_probe)
         return
-    from hemline.data.manifest import Manifest
-    from hemline.datasets import build
-
-    rows = Manifest.read(manifest)
-    chosen = choices(crop, within_category, several, unmatched, fold, share, seed)
-    parts = build(protocol, rows, chosen)
-    columns = tuple(dict.fromkeys([*(slices or ()), *parts[0].slices]))
-    for column in columns:
-        rows.column(column)  # an unknown one fails before the work, not after
-    result = _measure(
-        [model, *(against or ())], parts, columns, rerank, cache, threads, seed, errors
-    )
-    _finish(result, output, json, _print)
-
-
-def _measure(
-    models: Sequence[str],
-    parts: Sequence[Protocol],
-    columns: Sequence[str],
-    rerank: bool,
-    cache: Path | None,
-    threads: int | None,
-    seed: int,
-    errors: Path | None,
-) -> dict[str, Any]:
-    """The report of the first model; the others under ``against``."""
-    from hemline.evaluation.model import open_encoder
-    from hemline.evaluation.report import by_column, compare, report
-    from hemline.evaluation.run import evaluate as measure
+    from hemline.evaluation import api
 
     if errors is not None and errors.suffix.lower() not in (".png", ".html"):
         raise UsageError(f"--errors writes .png or .html, not {errors.name!r}")
+    chosen = choices(crop, within_category, several, unmatched, fold, share, seed)
+    parts, columns = api.prepare(manifest, protocol, chosen, slices or ())
 
     def run(name: str) -> list[EvaluationResult]:
-        encoder = open_encoder(name, threads)
-        found = []
-        for part in parts:
-            with progress(f"{encoder.name}, {part.name}") as advance:
-                found.append(measure(encoder, part, rerank=rerank, cache=cache, advance=advance))
-        return found
+        return api.measure(
+            name, parts, rerank=rerank, cache=cache, threads=threads, progress=progress
+        )
 
     with natives_hushed():
-        ours = run(models[0])
-        result = report(ours, seed=seed)
-        if len(models) > 1:
-            result["against"] = [compare(ours, run(other), seed=seed) for other in models[1:]]
-    if columns:
-        result["slices"] = {column: by_column(ours, column) for column in columns}
+        ours = run(model)
+        result = api.full_report(ours, map(run, against or ()), columns, seed)
     if errors is not None:
         _write_errors(ours, errors)
         result["errors"] = str(errors)
-    return result
+    _finish(result, output, json, _print)
 
 
 def _write_errors(results: Sequence[EvaluationResult], path: Path) -> None:

@@ -107,7 +107,7 @@ def open_shop(
 
     if products < 2:
         raise UsageError(f"a shop has two products or more, not {products}")
-    begin = stage or (lambda what: lambda done, total: None)
+    begin = stage or _no_stage
     root = folder or home() / "demo"
     images = root / f"shop-{products}-v{VERSION}"
     clock = time.perf_counter()
@@ -126,22 +126,32 @@ def open_shop(
     clock = time.perf_counter()
     crop = trained_crop(bundle.info)
     place = root / f"catalog-{products}-v{VERSION}-{crop}-{_made_by(bundle.info)}"
+    catalog, added = _fill(place, bundle, manifest, crop, begin("filling the catalogue"))
+    seconds["cataloguing"] = time.perf_counter() - clock
+    domains = np.asarray(manifest.column("domain"), dtype=np.str_)
+    photos = np.flatnonzero(domains == "street").astype(np.int64)
+    return Shop(catalog, bundle.info, manifest, photos, crop, seconds, added)
+
+
+def _fill(
+    place: Path, bundle: Bundle, manifest: Manifest, crop: str, advance: Advance
+) -> tuple[Catalog, int]:
+    """The open catalogue with every shop image, and how many images this call embedded."""
     there = place.is_dir() and any(place.iterdir())
     catalog = Catalog.open(place) if there else Catalog.create(place, bundle)
     try:
-        report = catalog.add(manifest, crop=crop, advance=begin("filling the catalogue"))
+        report = catalog.add(manifest, crop=crop, advance=advance)
         if report.skipped:
             first = report.skipped[0]
             raise DataError(
-                f"{len(report.skipped)} pictures of the demo's shop can't be added (the first: "
-                f"{first.path}: {first.reason}); delete {images} and run the demo again"
+                f"{len(report.skipped)} images of the demo's shop can't be added (the first: "
+                f"{first.path}: {first.reason}); delete {manifest.root} and run the demo again"
             )
     except BaseException:
         catalog.close()
         raise
-    seconds["cataloguing"] = time.perf_counter() - clock
-    domains = np.asarray(manifest.column("domain"), dtype=np.str_)
-    photos = np.flatnonzero(domains == "street").astype(np.int64)
-    return Shop(
-        catalog, bundle.info, manifest, photos, crop, seconds, report.added + report.embedded_again
-    )
+    return catalog, report.added + report.embedded_again
+
+
+def _no_stage(name: str) -> Advance:
+    return lambda done, total: None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
@@ -262,7 +262,7 @@ def _draw_skirt(
     target: bool,
 ) -> None:
     y, hem, x, end, swing = size
-    shape, how = product.attributes["shape"], product.attributes["button"]
+    shape = product.attributes["shape"]
     c.tint([shift(closed, 0, 8)], 0.74, 8)
     frame = figure.frame(0, 500)
     frame[0, 2] -= 0.5 * swing * 100
@@ -302,25 +302,35 @@ def _draw_skirt(
     band = figure.body(np.array([(-x, y - 2), (x, y - 2), (x + 3, y + 19), (-x - 3, y + 19)]))
     c.drape([band], fabric.main, figure.frame(), folds=12, gain=0.9, round_=0.6, target=target)
     c.line(band[2:], fabric.seam, 2.2, target=target)
+    _fasten_skirt(c, product, fabric, place_all, size, target)
+    stitches = place([(-end * 0.98, hem - 9), (0, hem - 6), (end * 0.98, hem - 9)])
+    c.line(stitches, fabric.stitch, 1.3, target=target)
+
+
+def _fasten_skirt(
+    c: Canvas,
+    product: Product,
+    fabric: Fabric,
+    place_all: Callable[[list[list[tuple[float, float]]]], Array],
+    size: tuple[float, float, float, float, float],
+    target: bool,
+) -> None:
+    """Draws the buttons, the zip or the elastic waist of a skirt."""
+    y, hem, x, _, _ = size
+    how = product.attributes["button"]
     if how == "button-front":
-        c.line(place([(-9, y + 18), (-9, hem)]), fabric.seam, 2.2, target=target)
+        c.line(place_all([[(-9, y + 18), (-9, hem)]])[0], fabric.seam, 2.2, target=target)
         for h in np.arange(y + 34, hem - 10, 44):
-            at = place([(0, h - 4), (0, h), (0, h + 4)])[1]
+            at = place_all([[(0, h - 4), (0, h), (0, h + 4)]])[0][1]
             dot = at + np.array([(-5, 0), (0, -5), (5, 0), (0, 5)], float)
             c.fill(dot, product.palette[3], target=target)
     elif how == "side-zip":
-        zipper = place([(0.74 * x, y + 2), (0.76 * x, y + 40), (0.8 * x, y + 80)])
+        zipper = place_all([[(0.74 * x, y + 2), (0.76 * x, y + 40), (0.8 * x, y + 80)]])[0]
         c.line(zipper, darker(fabric.main.mean, 0.6), 7, target=target)
         c.line(zipper, (182, 178, 170), 3, target=target)
     elif how == "elastic":
         tucks = [[(t * x, y), (t * x, y + 24)] for t in _FIFTEEN]
         c.lines(place_all(tucks), fabric.seam, 1.3, target=target)
-    c.line(
-        place([(-end * 0.98, hem - 9), (0, hem - 6), (end * 0.98, hem - 9)]),
-        fabric.stitch,
-        1.3,
-        target=target,
-    )
 
 
 def _lift(down: float) -> Array:

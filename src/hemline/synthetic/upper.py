@@ -277,7 +277,19 @@ def _front(
     if product.attributes["button"] == "belted":
         at = half[np.argmin(np.abs(half[:, 1] - 388) + 1e3 * (half[:, 0] < 40)), 0]
         belt(c, figure, fabric, 388, float(at) + 2, target)
-    pocket = product.latents["pocket"]
+    _pockets(c, figure, product, fabric, hem, wide, target)
+
+
+def _pockets(
+    c: Canvas,
+    figure: Figure,
+    product: Product,
+    fabric: Fabric,
+    hem: float,
+    wide: float,
+    target: bool,
+) -> None:
+    category, pocket = product.category, product.latents["pocket"]
     if category == "hoodie":
         kangaroo(c, figure, fabric, hem, target)
     elif category in ("shirt", "t-shirt", "polo-shirt", "vest") and pocket > 0.55:

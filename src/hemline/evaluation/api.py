@@ -1,0 +1,131 @@
+"""Evaluation from Python: `evaluate`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from hemline.data.manifest import Manifest
+from hemline.data.protocol import Choices, Protocol
+from hemline.datasets import build
+from hemline.encoding import Encoder
+from hemline.evaluation.embed import Advance
+from hemline.evaluation.model import open_encoder
+from hemline.evaluation.report import by_column, compare, report
+from hemline.evaluation.run import EvaluationResult
+from hemline.evaluation.run import evaluate as evaluate_protocol
+
+#: A model: a run's or a bundle's folder, the name of a shipped bundle, or an encoder.
+Model = str | os.PathLike[str] | Encoder
+ProgressOf = Callable[[str], AbstractContextManager[Advance]]
+
+
+@contextmanager
+def no_progress(title: str) -> Iterator[Advance]:
+    """Shows nothing."""
+    yield lambda done, total: None
+
+
+def evaluate(
+    model: Model,
+    manifest: str | os.PathLike[str] | Manifest,
+    protocol: str = "default",
+    *,
+    choices: Choices | None = None,
+    against: Sequence[Model] = (),
+    slices: Sequence[str] = (),
+    rerank: bool = True,
+    cache: Path | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    progress: ProgressOf = no_progress,
+) -> dict[str, Any]:
+    """Measures how often a model ranks the right item first.
+
+    Args:
+        model: a run's folder, a bundle's folder, the name of a shipped bundle, or an encoder such
+            as `hemline.load` returns.
+        manifest: the queries and the gallery, or their file.
+        protocol: which rows are queries and gallery, and what counts as a match.
+        choices: what differs from the protocol: crop, fold, and so on.
+        against: other models on the same queries, for paired differences.
+        slices: columns of the manifest; recall is also reported for each of their values.
+        rerank: False measures the first search alone.
+        cache: a folder that keeps the embeddings; a second run reads them.
+        seed: of the bootstrap.
+        threads: of one run of a bundle's graphs.
+        progress: a title → a context manager that yields ``advance(done, total)``.
+
+    Returns:
+        The report that ``hemline evaluate --json`` prints: ``recall@1`` … as shares 0-1,
+        ``intervals`` (95 %, bootstrap over products), ``protocol``, ``model``, ``against`` ….
+
+    Raises:
+        UsageError: no such protocol or column, or embeddings that are not finite.
+        DataError: the manifest lacks what the protocol needs, or no image can be read.
+        BundleError: no such model.
+    """
+    parts, columns = prepare(manifest, protocol, choices, slices)
+
+    def run(which: Model) -> list[EvaluationResult]:
+        return measure(which, parts, rerank=rerank, cache=cache, threads=threads, progress=progress)
+
+    others = (run(other) for other in against)
+    return full_report(run(model), others, columns, seed)
+
+
+def prepare(
+    manifest: str | os.PathLike[str] | Manifest,
+    protocol: str,
+    choices: Choices | None = None,
+    slices: Sequence[str] = (),
+) -> tuple[tuple[Protocol, ...], tuple[str, ...]]:
+    """The parts of a protocol (folds, categories) over a manifest, and the columns to slice by."""
+    rows = manifest if isinstance(manifest, Manifest) else Manifest.read(manifest)
+    parts = build(protocol, rows, choices)
+    columns = tuple(dict.fromkeys([*slices, *parts[0].slices]))
+    for column in columns:
+        rows.column(column)  # an unknown column fails before the work, not after
+    return parts, columns
+
+
+def measure(
+    model: Model,
+    parts: Sequence[Protocol],
+    *,
+    rerank: bool = True,
+    cache: Path | None = None,
+    threads: int | None = None,
+    progress: ProgressOf = no_progress,
+) -> list[EvaluationResult]:
+    """The ranks of every query, for each part of a protocol."""
+    if isinstance(model, str | os.PathLike):
+        encoder: Encoder = open_encoder(os.fspath(model), threads)
+    else:
+        encoder = model
+    results = []
+    for part in parts:
+        with progress(f"{encoder.name}, {part.name}") as advance:
+            results.append(
+                evaluate_protocol(encoder, part, rerank=rerank, cache=cache, advance=advance)
+            )
+    return results
+
+
+def full_report(
+    results: Sequence[EvaluationResult],
+    against: Iterable[Sequence[EvaluationResult]],
+    columns: Sequence[str],
+    seed: int,
+) -> dict[str, Any]:
+    """The report with the paired differences to other models and the figures by column."""
+    found = report(results, seed=seed)
+    differences = [compare(results, other, seed=seed) for other in against]
+    if differences:
+        found["against"] = differences
+    if columns:
+        found["slices"] = {column: by_column(results, column) for column in columns}
+    return found
