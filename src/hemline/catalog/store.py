@@ -1,12 +1,11 @@
-"""What every store of a catalogue does: rows in and out, durably, and the nearest vectors.
+"""The protocol of stores, which keep a catalogue's rows durably and find the nearest vectors.
 
-A store numbers its rows with ids that are never used again: a row that gets another vector gets
-another id, so an id always means one vector, and an index beside the truth only has to add and
-remove. A row whose columns alone change keeps its id.
+A store gives its rows ids that are never reused. A row with a new vector gets a new id, so an id
+always means one vector, and an index only has to add and remove. A row of which only columns change
+keeps its id.
 
-Vectors are kept as float16. `rounded` is what every store makes of an embedding before anything is
-compared, and `similarities` is the one way in which the similarity that is answered is worked out,
-so that all stores give equal answers, to the last bit.
+Vectors are kept as float16. Every store rounds embeddings with `rounded` and computes the returned
+similarities with `similarities`, so that all stores return the same numbers, to the last bit.
 """
 
 from __future__ import annotations
@@ -28,20 +27,20 @@ Ids = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One picture of the catalogue.
+    """One image of the catalogue.
 
     Attributes:
         image_id: unique in the catalogue.
-        item_id: the product.
-        embedding: (D,) float32, L2-normalised; what a store gives back is rounded to float16.
-        norm: its length before normalisation (kept as float32); embedding × norm is the context of
+        item_id: of its item.
+        embedding: (D,) float32, L2-normalised; rounded to float16 by the store.
+        norm: the length before normalisation (kept as float32); embedding × norm is the context of
             re-ranking.
-        domain: ``shop``, or ``street`` where the gallery holds such pictures.
+        domain: ``shop``, or ``street`` for street photos in a gallery.
         category: or empty.
         tags: ``name=value`` strings.
-        columns: further columns (price, title, url …), plain JSON values.
-        source: digest of the picture as it came in, and of the crop; equal means "already there".
-        picture: digest of the stored copy, or empty where none is kept.
+        columns: further columns (price, title, url …), JSON values.
+        source: digest of the original file and of the crop; it tells whether the image changed.
+        picture: digest of the stored copy, or empty where there is none.
     """
 
     image_id: str
@@ -56,16 +55,16 @@ class Row:
     picture: str = ""
 
     def shown(self) -> dict[str, Any]:
-        """The stored columns of a hit: category, tags and the further ones."""
+        """The columns of a hit: category, tags and the further ones."""
         return {"category": self.category, "tags": list(self.tags), **self.columns}
 
     def values(self) -> dict[str, Any]:
-        """What a `Where` is asked about."""
+        """The columns that a `Where` reads."""
         return {**self.shown(), "image_id": self.image_id, "item_id": self.item_id}
 
 
 class Key(NamedTuple):
-    """What tells whether a row is there and up to date, without its vector and columns."""
+    """Enough of a row to tell whether it is up to date, without vector and columns."""
 
     image_id: str
     item_id: str
@@ -74,19 +73,21 @@ class Key(NamedTuple):
 
 
 class Neighbours(NamedTuple):
-    """ids (n,) of rows and their similarity (n,) = dot product with the query, falling."""
+    """ids (n,) of rows by descending similarity (n,), the dot product with the query."""
 
     ids: Ids
     similarity: FloatArray
 
 
 class Counts(NamedTuple):
+    """Numbers of images and of items."""
+
     pictures: int
     items: int
 
 
 class ItemPage(NamedTuple):
-    """Some products by id, rising; ``more`` follow them. ``counts`` is of all that are meant."""
+    """Items in the order of their ids, whether ``more`` follow, and the counts of all pages."""
 
     item_ids: tuple[str, ...]
     counts: Counts
@@ -101,7 +102,7 @@ class Vectors(NamedTuple):
 
 
 class Bin(NamedTuple):
-    """How many products have a number from ``low`` to below ``high`` (the last bin: to it)."""
+    """The items with a number from ``low`` to below ``high``; the last bin includes ``high``."""
 
     low: float
     high: float
@@ -110,15 +111,15 @@ class Bin(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """What values a column has, counted in products: one counts once for each of its values.
+    """The values of a column, counted in items; an item counts once for each of its values.
 
     Attributes:
-        items: products that have a value.
-        values: (value, products), most products first, then by value; cut off at the limit.
-        more: how many further values there are.
-        low: of a column of numbers, or None.
-        high: of a column of numbers, or None.
-        bins: of a column of numbers: ten or fewer, with about as many products in each.
+        items: the number of items that have a value.
+        values: (value, items), by descending number of items, then by value; up to the limit.
+        more: the number of further values.
+        low: the least number of a column of numbers, otherwise None.
+        high: the greatest.
+        bins: for a column of numbers at most ten, with about equally many items.
     """
 
     items: int
@@ -134,9 +135,9 @@ class CompactReport:
     """What `Store.compact` did.
 
     Attributes:
-        moved: pictures whose vector was moved.
-        segments: segment files that are gone.
-        bytes_freed: of the store's files, on the disk.
+        moved: number of vectors moved.
+        segments: number of segment files deleted.
+        bytes_freed: bytes of the store's files freed on the disk.
     """
 
     moved: int = 0
@@ -151,8 +152,8 @@ class Problem:
     Attributes:
         part: ``database``, ``segment``, ``index`` or ``columns``.
         path: the file, relative to the catalogue's folder.
-        found: what is wrong, one line.
-        repaired: it was put right.
+        found: what is wrong, in one line.
+        repaired: whether it was repaired.
     """
 
     part: str
@@ -166,9 +167,9 @@ class CheckReport:
     """What `Store.verify` found.
 
     Attributes:
-        pictures: how many vectors were checked.
+        pictures: number of vectors checked.
         problems: what is wrong.
-        lost: image_ids of rows whose vector is lost; adding them again with a vector heals them.
+        lost: image_ids of rows whose vector is lost; adding them again repairs them.
     """
 
     pictures: int
@@ -177,15 +178,16 @@ class CheckReport:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong (any more)."""
+        """Whether there is no problem, or none is left."""
         return not self.lost and all(problem.repaired for problem in self.problems)
 
 
+#: A progress callback, called with (done, total).
 Advance = Callable[[int, int], None]
 
 
 def silent(done: int, total: int) -> None:
-    """Tells nobody how far it is."""
+    """A progress callback that does nothing."""
 
 
 class Store(Protocol):
@@ -193,81 +195,78 @@ class Store(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Of the bundle that made the vectors."""
+        """The fingerprint of the bundle that made the vectors."""
         ...
 
     @property
     def dim(self) -> int:
-        """D."""
+        """D, the length of the vectors."""
         ...
 
     def writing(self) -> AbstractContextManager[bool]:
-        """Holds the right to write; `add` and `remove` take it by themselves for one call.
+        """Holds the write lock, which `add` and `remove` otherwise acquire for each call.
 
-        Gives True if the last writer died or failed while it held it.
+        Yields True if the last writer died or failed while it held the lock.
 
         Raises:
-            CatalogError: another process or thread writes.
+            CatalogError: another process or thread holds it.
         """
         ...
 
     def add(self, rows: Sequence[Row], gone: Collection[str] = ()) -> None:
-        """Stores all of them, durably when it returns; a row of a known image_id replaces it.
+        """Adds rows in one durable commit, in place of stored ones with the same image_id.
 
-        In the same commit the rows of the image_ids ``gone`` are removed, those that are there.
-
-        A row whose vector and norm (as they are kept) are those stored keeps its id: only its
-        columns are written, so a changed price costs no vector. Of several rows with one image_id
-        the last counts.
+        The same commit removes the rows of the image_ids ``gone``, where they exist. A row whose
+        rounded vector and norm equal the stored ones keeps its id, and only its columns are
+        written. Of several rows with one image_id the last counts.
 
         Raises:
-            CatalogError: no room, another writer, or a vector of another length or that isn't
-                finite; nothing is stored.
+            CatalogError: the disk is full, another process or thread writes, or a vector has the
+                wrong length or isn't finite; nothing is stored.
         """
         ...
 
     def remove(self, item_ids: Collection[str]) -> dict[str, int]:
-        """Removes products; item_id → how many pictures it had, of those that were there."""
+        """Removes items; returns item_id → number of images, of those that existed."""
         ...
 
     def get(self, image_ids: Collection[str], vectors: bool = True) -> dict[str, Row]:
-        """The rows of those of ``image_ids`` that are there.
+        """The rows of those ``image_ids`` that exist.
 
-        Without ``vectors`` their embedding is empty and their norm 0; this works for a row whose
-        vector is lost, too.
+        Without ``vectors`` the embeddings are empty and the norms 0, which also works for rows
+        whose vector is lost.
         """
         ...
 
     def take(self, ids: Ids, vectors: bool = True) -> list[Row | None]:
-        """The rows of ``ids`` (n,) in their order; None for one that was removed meanwhile.
+        """The rows of ``ids`` (n,) in their order; None for a removed one.
 
         ``vectors`` as in `get`.
         """
         ...
 
     def rows(self) -> Iterator[Row]:
-        """Every row, in the order they were stored."""
+        """All rows, in the order of their ids."""
         ...
 
     def row_keys(self) -> Iterator[Key]:
-        """The key of every row, in the order they were stored; reads no vector and no column."""
+        """The keys of all rows, in the order of their ids, without reading vectors and columns."""
         ...
 
     def items(self, item_ids: Collection[str], vectors: bool = True) -> list[Row]:
-        """Every row of these products; ``vectors`` as in `get`."""
+        """All rows of these items; ``vectors`` as in `get`."""
         ...
 
     def item_page(self, limit: int, after: str = "", where: Where | None = None) -> ItemPage:
-        """At most ``limit`` products whose ids come behind ``after``, in the order of the ids.
-
-        They have a picture that meets ``where``. Fast in a large store, too.
-        """
+        """The first ``limit`` items after the id ``after`` that have an image meeting ``where``."""
         ...
 
-    def counts(self) -> Counts: ...
+    def counts(self) -> Counts:
+        """The numbers of images and items."""
+        ...
 
     def columns(self) -> tuple[str, ...]:
-        """Names of the further columns that rows have, sorted."""
+        """The names of the further columns, sorted; a removed row's may be among them."""
         ...
 
     def tag_names(self) -> tuple[str, ...]:
@@ -275,20 +274,20 @@ class Store(Protocol):
         ...
 
     def pictures(self) -> frozenset[str]:
-        """Digests of the picture copies that rows refer to."""
+        """The digests of the stored copies that rows refer to."""
         ...
 
     @property
     def revision(self) -> int:
-        """How many commits were made to what is stored, by any process."""
+        """The number of commits, by all processes."""
         ...
 
     def search(self, query: FloatArray, k: int, where: Where | None = None) -> Neighbours:
-        """The ``k`` rows (fewer if there are not so many) nearest to ``query`` (D,).
+        """The ``k`` rows nearest to ``query`` (D,), or fewer where there are fewer.
 
-        Exact in small stores and for conditions that few rows meet; in large ones the share of the
-        exact answer that is found is at least 0.99 on average. The similarities are always exact.
-        Equal similarities come in the order of their ids.
+        The search is exact in small stores and where few rows meet ``where``; in large ones its
+        recall is at least 0.99 on average. The similarities are always exact, and equal ones are in
+        the order of the ids.
 
         Raises:
             CatalogError: the store is damaged.
@@ -298,23 +297,21 @@ class Store(Protocol):
     def search_many(
         self, queries: FloatArray, k: int, where: Where | None = None
     ) -> list[Neighbours]:
-        """`search` for each of ``queries`` (Q, D), in less time than one by one."""
+        """`search` for each of ``queries`` (Q, D), faster than one by one."""
         ...
 
     def search_exact(self, query: FloatArray, k: int, where: Where | None = None) -> Neighbours:
-        """`search` by looking at every vector: the oracle for checks and benchmarks."""
+        """`search` over every vector, exact: the reference for tests and benchmarks."""
         ...
 
     def vectors(self, ids: Ids) -> Vectors:
-        """The vectors of ``ids`` (n,), in their order; norm NaN for one that is gone.
-
-        Cheap: what is removed meanwhile may still be given, as its id means the same vector.
-        """
+        """The vectors of ``ids`` (n,) in their order; a removed one's norm may be NaN."""
         ...
 
     def item_codes(self, ids: Ids) -> Ids:
-        """A number for the product of each of ``ids`` (n,): equal within one call exactly where
-        the product is; -1 for a row that was removed. Cheap, as it asks the memory only.
+        """A number for the item of each of ``ids`` (n,), -1 for a removed row; from memory only.
+
+        Within one call the numbers are equal exactly where the items are.
         """
         ...
 
@@ -335,61 +332,62 @@ class Store(Protocol):
         ...
 
     def save(self) -> None:
-        """Brings what is derived (index, columns) to the disk, so that the next open is fast.
+        """Saves the derived index and columns, so that the next open is fast.
 
-        Not needed for anything to be kept. A store does so by itself when it is closed and much
-        has changed. Does nothing where another process writes or the folder can't be written to.
+        A store does so when it is closed and much has changed. Does nothing where another process
+        writes or the folder can't be written to.
         """
         ...
 
     def compact(self, advance: Advance = silent) -> CompactReport:
-        """Gives the room of removed rows back, while others search; rows that move get new ids.
+        """Frees the space of removed rows while others search; rows that move get new ids.
 
         Raises:
-            CatalogError: no room, another writer, or a damaged store.
+            CatalogError: the disk is full, another process or thread writes, or the store is
+                damaged.
         """
         ...
 
     def verify(self, repair: bool = False, advance: Advance = silent) -> CheckReport:
-        """Checks every vector's checksum and that all parts agree.
+        """Verifies every vector's checksum and that all parts agree.
 
         Args:
-            repair: puts right what can be derived from what is whole (takes the right to write).
-            advance: told (pictures checked, pictures).
+            repair: repairs what can be derived from intact parts; acquires the write lock.
+            advance: called with (vectors checked, vectors).
 
         Raises:
-            CatalogError: to be repaired while another process writes.
+            CatalogError: ``repair`` while another process or thread writes.
         """
         ...
 
     def backup(self, folder: Path, advance: Advance = silent) -> None:
-        """A copy of one moment's state in ``folder``, which is empty; others may write meanwhile.
+        """Copies a consistent state to the empty ``folder`` while others may write.
 
-        The caller sees to it that the folder appears whole or not at all. ``advance`` is told
-        (bytes copied, bytes).
+        The caller syncs and publishes the folder. ``advance`` is called with (bytes copied, bytes).
 
         Raises:
-            CatalogError: no room, a damaged store, or one that keeps nothing on disk.
+            CatalogError: the disk is full, or the store is damaged or in memory.
         """
         ...
 
     def stats(self) -> dict[str, Any]:
-        """What there is to know of its state, for people: ``revision`` and further ones."""
+        """Figures for people: ``revision`` and others."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Closes it; a second call does nothing."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class StoreSpec:
-    """How a store is made and found.
+    """How a kind of store is created and recognised.
 
     Attributes:
         summary: one line.
-        file: the file of a catalogue's folder that says it is this store's; empty if it keeps
-            nothing on disk.
-        create: (folder, fingerprint, dim) → an empty store.
-        open: (folder) → the store that is there.
+        file: the file in a catalogue's folder by which it is recognised; empty for one in memory.
+        create: (folder, fingerprint, dim) → a new, empty store.
+        open: (folder) → the stored one.
     """
 
     summary: str

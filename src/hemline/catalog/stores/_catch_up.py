@@ -1,9 +1,9 @@
-"""How what is searched keeps up with what is stored, by this process or by another.
+"""Keeps the index in memory up to date with the commits of this and other processes.
 
-Each search asks SQLite whether anything was committed. If so, the rows and removals that are newer
-than what the index knows are read in one snapshot and put into it. A large store's codes are read
-from the folder ``index``; where there are none, or they are worn, a thread of its own makes new
-ones, and until they are ready every vector is looked at, so an answer is late but never wrong.
+Each search checks with SQLite whether anything was committed. If so, the newer rows and removals
+are read in one snapshot and applied to the index. The codes of a large store are read from the
+folder ``index``; where they are missing or need rebuilding, a background thread builds them, and
+until then searches scan every vector: slower, but exact.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from hemline.catalog.stores._lock import SharedLock, WriterLock
 from hemline.errors import CatalogError
 
 _READ = 20_000  # rows read at a time
-_MANY = 20_000  # new rows from which on a saved index is loaded instead of taking them in
-_PATIENCE = 3  # searches that go without codes before codes are made; a single one isn't worth it
-# Without a hint SQLite would read the whole table for a handful of new rows.
+_MANY = 20_000  # the least new rows for which a saved index is loaded instead of applying them
+_PATIENCE = 3  # searches before codes are built; a process with one search doesn't need them
+# Without the hint SQLite reads the whole table for a few new rows.
 _NEWER = "pictures INDEXED BY pictures_by_revision"
 _ROWS = "SELECT id, image_id, item_id, category, tags, columns FROM {} JOIN items ON number = item"
 
 
 class Reader:
-    """An index that is always at the newest commit; safe to use from several threads."""
+    """An index that is always at the newest commit; may be used from several threads."""
 
     def __init__(self, folder: Path, dim: int, segments: Segments, settings: Settings) -> None:
         self._folder = folder
@@ -52,7 +52,7 @@ class Reader:
         self._index = self._empty()
         self._filled = False
         self._builder: threading.Thread | None = None
-        self._wanted = 0
+        self._searches = 0
         self._closing = threading.Event()
         with catalog_errors(folder):
             self._db = connect(folder / FILE)
@@ -61,7 +61,7 @@ class Reader:
         return Index(self._dim, self._segments, self.settings)
 
     def invalidate(self) -> None:
-        """Makes the next search look at the database again, whatever it says of its version."""
+        """Makes the next search read the newest commits, even if the database didn't change."""
         self._version = -1
 
     @contextmanager
@@ -72,8 +72,8 @@ class Reader:
 
         Args:
             columns: with its columns.
-            fill: with its vectors or codes, as `Index.search` needs.
-            settled: with columns that say of every row (`Columns.settle`).
+            fill: with its vectors or codes, which `Index.search` needs.
+            flushed: with columns whose buffer is flushed (`Columns.flush`).
         """
         columns = columns or flushed
         with self._lock, catalog_errors(self._folder):
@@ -90,7 +90,7 @@ class Reader:
                 with self._access.exclusive():
                     self._index.columns.flush()
             if fill and self._index.needs_rebuild:
-                self._build_beside()
+                self._build_in_background()
             held = self._access.shared()
             held.__enter__()
         try:
@@ -100,7 +100,7 @@ class Reader:
 
     def _catch_up(self, columns: bool, fill: bool) -> None:
         self._filled = False
-        self._db.execute("BEGIN")  # one snapshot for all that is read here
+        self._db.execute("BEGIN")  # one snapshot for all reads
         try:
             revision = Meta(self._db).number("revision")
             index = self._index
@@ -119,16 +119,16 @@ class Reader:
             if fill:
                 index.fill()
         except BaseException:
-            self._index, self._version = self._empty(), -1  # read it all again next time
+            self._index, self._version = self._empty(), -1  # start again next time
             raise
         finally:
             self._db.execute("COMMIT")
         self._index, self._filled = index, fill
 
     def _outdated(self, index: Index) -> bool:
-        """Whether a writer saved an index that is the better one to go on from.
+        """Whether a saved index is the better one to continue from.
 
-        Its codes were learnt from more vectors, or it is newer by many rows.
+        That is one whose codes were trained on more vectors, or that is newer by many rows.
         """
         if index.live <= self.settings.exact_rows:
             return False
@@ -142,7 +142,7 @@ class Reader:
         return bool(rows > _MANY)
 
     def _saved(self, revision: int) -> Index | None:
-        """The index that was saved, if it is one of this store's past."""
+        """The saved index, if it is of an earlier revision of this store."""
         index = self._empty()
         if not disk.read(self._folder, index):
             return None
@@ -151,17 +151,17 @@ class Reader:
         return index
 
     def _newer(self, sql: str, revision: int) -> sqlite3.Cursor:
-        """What ``sql`` says of the pictures ({}) that were written after ``revision``, by id."""
+        """``sql`` for the rows (in place of {}) written after ``revision``, by id."""
         if not revision:
             return self._db.execute(f"{sql.format('pictures')} ORDER BY id")
         return self._db.execute(f"{sql.format(_NEWER)} WHERE revision > ? ORDER BY id", (revision,))
 
     def _read_ids(self, index: Index) -> None:
-        """Removals and rows newer than what ``index`` knows."""
+        """Applies the removals and ids newer than ``index``."""
         seen = (index.revision,)
         if seen[0]:
-            gone = self._db.execute("SELECT id FROM removed WHERE revision > ?", seen).fetchall()
-            index.remove(np.array([g[0] for g in gone], np.int64))
+            removed = self._db.execute("SELECT id FROM removed WHERE revision > ?", seen)
+            index.remove(np.array([id_ for (id_,) in removed], np.int64))
         cursor = self._newer("SELECT id, item FROM {}", index.revision)
         while found := cursor.fetchmany(_READ):
             pairs = np.array(found, np.int64).reshape(-1, 2)
@@ -172,7 +172,7 @@ class Reader:
             index.append(pairs[~known, 0], pairs[~known, 1])
 
     def _read_columns(self, index: Index, revision: int) -> None:
-        """What is newer than what the columns of ``index`` know."""
+        """Applies the rows newer than the columns of ``index``."""
         columns = index.columns or Columns.empty()
         cursor = self._newer(_ROWS, columns.revision)
         while found := cursor.fetchmany(_READ):
@@ -190,41 +190,41 @@ class Reader:
         columns.revision = revision
         index.columns = columns
 
-    # Codes, beside the searches
+    # Codes, in the background
 
-    def _build_beside(self) -> None:
-        self._wanted += 1
-        if self._builder is not None or self._closing.is_set() or self._wanted < _PATIENCE:
+    def _build_in_background(self) -> None:
+        self._searches += 1
+        if self._builder is not None or self._closing.is_set() or self._searches < _PATIENCE:
             return
-        self._wanted = 0
+        self._searches = 0
         self._builder = threading.Thread(
             target=self._build, args=(self._index,), name="hemline-index", daemon=False
         )
         self._builder.start()
 
     def _build(self, index: Index) -> None:
-        """Makes codes for a copy of ``index``, without its litter, that then takes its place."""
+        """Replaces ``index`` by a copy without removed rows, with new codes."""
         with contextlib.suppress(CatalogError, RuntimeError, MemoryError):
             with self._lock, self._access.exclusive():
                 copy = index.without_removed()
             copy.build_codes(lambda: not self._closing.is_set())
             with self._lock, self._access.exclusive():
                 if self._index is index and not self._closing.is_set():
-                    # What was committed meanwhile comes with the next search.
+                    # The next search applies what was committed meanwhile.
                     self._index, self._version, self._filled = copy, -1, False
         self._builder = None
 
-    # Care
+    # Maintenance
 
-    def agrees(self, repair: bool) -> list[Problem]:
-        """Whether the index, brought to the newest commit, has what the database has."""
+    def check(self, repair: bool) -> list[Problem]:
+        """Compares the index at the newest commit with the database."""
         problems: list[Problem] | None = None
-        while problems is None:  # again where someone commits in between
+        while problems is None:  # again where a commit came in between
             with self._lock, self.index(flushed=True) as index:
                 self._db.execute("BEGIN")
                 try:
                     if Meta(self._db).number("revision") == index.revision:
-                        problems = _verify.agrees(self._db, index)
+                        problems = _verify.index(self._db, index)
                 finally:
                     self._db.execute("COMMIT")
         if problems and repair:
@@ -235,9 +235,9 @@ class Reader:
         return problems
 
     def save(self, writer: WriterLock) -> None:
-        """Writes the index into the folder, with codes made anew where they are worn.
+        """Saves the index, with codes that are rebuilt where they need it.
 
-        Where it can't be written, nothing is.
+        Does nothing where another process writes or the folder can't be written to.
         """
         try:
             writer.acquire()
@@ -251,14 +251,16 @@ class Reader:
                         return
                 with self._access.exclusive():
                     index = self._index
-                    index.fill()  # which also shows whether new vectors drift away
+                    index.fill()  # which also updates the loss of new vectors
                     if index.needs_rebuild:
                         index = index.without_removed()
                         index.build_codes()
                         self._index = index
                 with self._access.shared():
                     assert index.columns is not None
-                    with contextlib.suppress(OSError, RuntimeError):  # no room: it is derived
+                    with contextlib.suppress(
+                        OSError, RuntimeError
+                    ):  # a full disk: the index can be derived
                         disk.write(self._folder, index)
         finally:
             writer.release()

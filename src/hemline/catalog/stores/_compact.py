@@ -1,8 +1,8 @@
-"""Compaction: rows of sparse segments move to the tail, and the emptied files go.
+"""Compaction: moves the rows of sparse segments to the end and deletes the emptied files.
 
-A row moves in an ordinary durable commit: its vector is appended and it takes the new place's id;
-the old one is noted as removed. So a kill at any moment leaves nothing but a file that no row
-points to, which the next compaction deletes, and readers go on: they catch up as with any commit.
+A row moves in an ordinary durable commit: its vector is appended, it gets the id of the new place,
+and the old id is recorded as removed. So a kill leaves at most a file that no row points to, which
+the next compaction deletes, and readers catch up as with any commit.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hemline.catalog.store import Advance, CompactReport, Ids
 from hemline.catalog.stores import _writes
 from hemline.catalog.stores._database import Meta
 
-FULL = 0.8  # a segment with such a share of its vectors in use stays
+FULL = 0.8  # a segment stays where at least this share of its vectors is in use
 _BATCH = 4096  # rows moved in one commit
 
 Commit = Callable[[], AbstractContextManager[int]]
@@ -27,7 +27,7 @@ Commit = Callable[[], AbstractContextManager[int]]
 def compact(
     db: sqlite3.Connection, segments: Segments, commit: Commit, advance: Advance
 ) -> CompactReport:
-    """See `Store.compact`; the caller holds the right to write."""
+    """See `Store.compact`; the caller holds the write lock."""
     before = _pages(db)
     sparse = _sparse(db, segments)
     ids = _ids_in(db, segments, sparse)
@@ -35,11 +35,11 @@ def compact(
     if not whole.all():
         number = int(ids[int(np.argmin(whole))]) // segments.rows
         raise SegmentError(segments.damage_message(number, "has damaged vectors"))
-    noted = db.execute("SELECT COUNT(*) FROM removed").fetchone()[0]
-    if not sparse and not noted:
+    removals = db.execute("SELECT COUNT(*) FROM removed").fetchone()[0]
+    if not sparse and not removals:
         return CompactReport(0, 0, _sweep(db, segments)[1])
     with commit():
-        _pass_by(db, segments, sparse)
+        _skip(db, segments, sparse)
     for start in range(0, len(ids), _BATCH):
         with commit() as revision:
             _move(db, segments, ids[start : start + _BATCH], revision)
@@ -54,20 +54,20 @@ def compact(
 
 
 def _sweep(db: sqlite3.Connection, segments: Segments) -> tuple[int, int]:
-    """Deletes segment files that no row points to: how many, and their bytes."""
+    """Deletes segment files that no row points to; returns their number and bytes."""
     stray = set(segments.numbers()) - {n for (n,) in db.execute("SELECT number FROM segments")}
     sizes = [size for number in sorted(stray) if (size := segments.drop(number))]
     return len(sizes), sum(sizes)
 
 
 def _pages(db: sqlite3.Connection) -> int:
-    """Bytes of the database."""
+    """The size of the database in bytes."""
     sizes = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
     return int(next(sizes)) * int(next(sizes))
 
 
 def _sparse(db: sqlite3.Connection, segments: Segments) -> list[int]:
-    """Segments to be emptied: of their vectors too few are in use."""
+    """The segments to empty, as too few of their vectors are in use."""
     used = dict(db.execute(f"SELECT id / {segments.rows}, COUNT(*) FROM pictures GROUP BY 1"))
     counts = db.execute("SELECT number, count FROM segments ORDER BY number").fetchall()
     return [number for number, count in counts if used.get(number, 0) < FULL * count]
@@ -94,8 +94,8 @@ def _move(db: sqlite3.Connection, segments: Segments, ids: Ids, revision: int) -
     )
 
 
-def _pass_by(db: sqlite3.Connection, segments: Segments, numbers: list[int]) -> None:
-    """Sees to it that no later vector comes into a segment that is to be emptied."""
+def _skip(db: sqlite3.Connection, segments: Segments, numbers: list[int]) -> None:
+    """Makes later vectors skip a segment that is to be emptied."""
     meta = Meta(db)
     current = meta.number("next_id") // segments.rows
     if current in numbers:
@@ -103,10 +103,10 @@ def _pass_by(db: sqlite3.Connection, segments: Segments, numbers: list[int]) -> 
 
 
 def _trim(db: sqlite3.Connection, revision: int, numbers: list[int]) -> None:
-    """Forgets emptied segments, old removals, and products without pictures.
+    """Deletes emptied segments, old removals, and items without images.
 
-    What was removed since the last compaction stays noted, so that only a reader (or a saved index)
-    that is older than that one has to read all anew: it is below ``floor``.
+    Removals since the last compaction are kept, so that only a reader (or a saved index) older than
+    that one, which is below ``floor``, has to read everything again.
     """
     meta = Meta(db)
     floor = meta.number("compacted")

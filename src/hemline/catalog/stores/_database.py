@@ -1,4 +1,4 @@
-"""The SQLite file of a catalogue: its tables, its connection, its rows, its errors."""
+"""The SQLite file of a catalogue: schema, connection, rows and errors."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ CREATE TABLE segments (
 );
 CREATE TABLE columns (name TEXT PRIMARY KEY) WITHOUT ROWID;
 """
-#: What a row is read from; `to_row` takes these, without the first.
+#: `to_row` takes these columns without the id.
 SELECT = """
 SELECT id, image_id, item_id, domain, category, tags, columns, source, picture
 FROM pictures JOIN items ON number = item
@@ -54,7 +54,7 @@ FROM pictures JOIN items ON number = item
 
 
 class Meta:
-    """The numbers and words that a catalogue keeps about itself."""
+    """The table ``meta``: a catalogue's description of itself."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -69,7 +69,7 @@ class Meta:
 
 
 def connect(path: Path, new: bool = False) -> sqlite3.Connection:
-    """Opens the file, or makes a ``new`` one; read-only where its folder is."""
+    """Opens the file, or creates a ``new`` one; read-only where its folder is."""
     if path.exists() and not os.access(path.parent, os.W_OK):
         return _connect_read_only(path)
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
@@ -81,7 +81,7 @@ def connect(path: Path, new: bool = False) -> sqlite3.Connection:
 
 
 def _connect_read_only(path: Path) -> sqlite3.Connection:
-    """For a folder that can't be written to (a read-only disk or image): nobody changes it."""
+    """For a folder on a read-only disk or image, which nobody changes."""
     log = path.with_name(f"{path.name}-wal")
     if log.exists() and log.stat().st_size:
         raise CatalogError(
@@ -94,11 +94,11 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def catalog_errors(folder: Path) -> Iterator[None]:
-    """SQLite's errors as ours, in one line that says what to do."""
+    """Turns errors of SQLite and the disk into a `CatalogError` that says what to do."""
     try:
         yield
     except sqlite3.OperationalError as error:
-        # The low byte of SQLite's code is its kind, the rest says more about it.
+        # The low byte of an extended code is its primary code.
         if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
             raise CatalogError(
                 f"{folder} can't be written: no room on the disk, or it fails ({error}). What was "
@@ -122,7 +122,7 @@ def catalog_errors(folder: Path) -> Iterator[None]:
 
 
 def to_row(values: Sequence[Any], embedding: FloatArray, norm: float) -> Row:
-    """The values of `SELECT`, without the id, as a row."""
+    """The row of the columns of `SELECT` without the id."""
     image_id, item_id, domain, category, tags, columns, source, picture = values
     return Row(
         image_id=image_id,
@@ -139,13 +139,15 @@ def to_row(values: Sequence[Any], embedding: FloatArray, norm: float) -> Row:
 
 
 def tags_text(row: Row) -> str:
+    """The JSON of the column ``tags``."""
     return json.dumps(list(row.tags), ensure_ascii=False) if row.tags else "[]"
 
 
 def columns_text(row: Row) -> str:
+    """The JSON of the column ``columns``."""
     return json.dumps(dict(row.columns), ensure_ascii=False) if row.columns else "{}"
 
 
 def json_list(values: Sequence[Any]) -> str:
-    """Values as the one parameter of ``IN (SELECT value FROM json_each(?))``."""
+    """Values as the parameter of ``IN (SELECT value FROM json_each(?))``."""
     return json.dumps(list(values), ensure_ascii=False)

@@ -48,7 +48,7 @@ def count_columns(
 
 
 def _products(codes: Slots, items: Slots, count: int) -> npt.NDArray[np.int64]:
-    """How many products each of ``count`` codes has."""
+    """The number of distinct items of each of ``count`` codes."""
     span = int(items.max(initial=0)) + 1
     pairs = np.asarray(pc.unique(pa.array(codes * span + items)), np.int64)
     return np.bincount(pairs // span, minlength=count)
@@ -94,7 +94,7 @@ def _texts(column: CodedColumn, slots: Slots, items: Slots, limit: int) -> Facet
 
 
 def _parts(values: Sequence[Any], places: Slots) -> tuple[list[Any], Slots, Slots]:
-    """Values with lists taken apart, the place of each row's values in them, and whose it is."""
+    """Flattens lists: all values, the place of each row's values among them, and their rows."""
     flat: list[Any] = []
     spans: list[tuple[int, int]] = []
     for value in values:
@@ -108,7 +108,7 @@ def _parts(values: Sequence[Any], places: Slots) -> tuple[list[Any], Slots, Slot
 
 
 def _any(codes: Slots, items: Slots, values: Sequence[Any], limit: int) -> Facet:
-    """``codes`` (n,) say which of ``values`` a row has; a value of None counts for nothing."""
+    """Counts the values that ``codes`` (n,) refer to; None isn't counted."""
     texts = [None if value is None else json.dumps(shown(value)) for value in values]
     places: dict[str, int] = {}
     for text in texts:

@@ -1,6 +1,7 @@
-"""One writer at a time: a file lock that the operating system lets go when its holder dies.
+"""The write lock of a catalogue, and the lock of the index between the threads of a process.
 
-Within a process a `SharedLock` lets many threads search at once, and one alone bring the index up.
+Unlike `hemline.files.file_lock`, the write lock tells whether its last holder died, names the
+process that holds it, and may be taken again by the thread that holds it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if sys.platform == "win32":
 
     def _try_lock(descriptor: int) -> bool:
         try:
-            # A byte far beyond the content, so that others can still read whose lock it is.
+            # A byte far beyond the content, so that others can read the holder's number.
             os.lseek(descriptor, 1 << 20, os.SEEK_SET)
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         except OSError:
@@ -37,10 +38,10 @@ else:
 
 
 class WriterLock:
-    """Held by one thread of one process; that thread may take it several times.
+    """Held by one thread of one process, which may acquire it several times.
 
-    The file holds its holder's process number while it is held, and is emptied when it is let go:
-    a number found by the next holder says that the last one died.
+    While it is held, the file has the process number of its holder; on release it is emptied. So a
+    number that the next holder finds says that the last one died.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,10 +53,10 @@ class WriterLock:
         self._clean = True
 
     def acquire(self) -> bool:
-        """Takes it; True if the last holder died with it.
+        """Acquires it; True if the last holder died or failed.
 
         Raises:
-            CatalogBusy: someone else holds it.
+            CatalogBusy: another thread or process holds it.
             CatalogError: the folder can't be written to.
         """
         if not self._thread.acquire(blocking=False):
@@ -86,14 +87,14 @@ class WriterLock:
         died = bool(_holder(descriptor))
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
-        with contextlib.suppress(OSError):  # on a full disk the lock holds without its note
+        with contextlib.suppress(OSError):  # on a full disk it is held without the number
             os.write(descriptor, str(os.getpid()).encode())
         self._descriptor = descriptor
         self._clean = True
         return died
 
     def release(self, clean: bool = True) -> None:
-        """Lets it go; not ``clean`` leaves the note as if its holder had died."""
+        """Releases it; if not ``clean``, the number stays, as if the holder had died."""
         self._depth -= 1
         self._clean = self._clean and clean
         if self._depth == 0:
@@ -105,7 +106,7 @@ class WriterLock:
 
 
 class SharedLock:
-    """Many may look at once, or one may change things alone. Not to be entered twice."""
+    """A readers-writer lock that prefers writers; not reentrant."""
 
     def __init__(self) -> None:
         self._state = threading.Condition()

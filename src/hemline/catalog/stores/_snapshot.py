@@ -1,9 +1,9 @@
-"""A store at one moment, read or copied while others search and write.
+"""A consistent state of a store, read or copied while others search and write.
 
-To be read, SQLite holds a snapshot, and what is mapped of a segment stays even where a compaction
-deletes its file. To be copied, SQLite copies its own file in one snapshot. Segments only grow, so
-what that snapshot counts is copied afterwards; where a compaction took one of them away in between,
-all is taken again. The index isn't copied: it can be derived.
+For reading, SQLite holds a snapshot, and mapped segments stay readable even when a compaction
+deletes their files. For copying, SQLite's backup copies its file in one snapshot. Segments only
+grow, so the records that the snapshot counts are copied afterwards; where a compaction has deleted
+one of them in between, the copy starts again. The index isn't copied, as it can be derived.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from hemline.catalog.store import Advance
 from hemline.catalog.stores._database import FILE, connect
 
 _BLOCK = 1 << 22
-_AGAIN = 5
+_TRIES = 5
 
 
 @contextmanager
-def moment(
+def snapshot(
     folder: Path, segments: Segments | None = None
 ) -> Iterator[tuple[sqlite3.Connection, Segments]]:
-    """A database that stands still, and its segments, held if they are given."""
+    """A snapshot of the database, and its segments, mapped if ``segments`` are given."""
     own = Segments(folder, segments.dim, segments.rows) if segments else Segments(folder, 1, 1)
-    for again in range(_AGAIN):
+    for attempt in range(_TRIES):
         db = connect(folder / FILE)
         try:
             db.execute("BEGIN")
@@ -36,8 +36,8 @@ def moment(
                 counts = db.execute("SELECT number, count FROM segments").fetchall()
                 for number, count in counts if segments else ():
                     own.map(number, count)
-            except SegmentError:  # taken away by a compaction; or damaged, if a row needs it
-                if again < _AGAIN - 1:
+            except SegmentError:  # deleted by a compaction, or damaged
+                if attempt < _TRIES - 1:
                     continue
             yield db, own
             return
@@ -46,19 +46,19 @@ def moment(
 
 
 def copy(db: sqlite3.Connection, segments: Segments, folder: Path, advance: Advance) -> None:
-    """Copies the store into ``folder``, which is empty.
+    """Copies the store into the empty ``folder``, unsynced.
 
     Raises:
         SegmentError: a segment is damaged.
-        OSError: no room, or the folder can't be written to.
+        OSError: the disk is full, or the folder can't be written to.
     """
-    for again in range(_AGAIN):
+    for attempt in range(_TRIES):
         try:
             _copy(db, segments, folder, advance)
         except SegmentError:
             for path in folder.iterdir():
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-            if again == _AGAIN - 1:
+            if attempt == _TRIES - 1:
                 raise
         else:
             return
@@ -69,7 +69,7 @@ def _copy(db: sqlite3.Connection, segments: Segments, folder: Path, advance: Adv
     try:
         db.backup(target)
         counts = target.execute("SELECT number, count FROM segments ORDER BY number").fetchall()
-        target.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
+        target.execute("PRAGMA journal_mode = DELETE")  # one file, without a log
     finally:
         target.close()
     own = Segments(folder, segments.dim, segments.rows)

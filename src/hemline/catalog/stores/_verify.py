@@ -1,8 +1,7 @@
-"""Is a store whole: every vector's checksum, and whether database, segments and index agree.
+"""Verification of a store: the vectors' checksums, and that database, segments and index agree.
 
-What is derived (the index) is dropped where it disagrees, and made again when it is needed; counts
-are put right from the rows; files that belong to nothing are deleted. A vector whose checksum is
-wrong can't be derived here: its row is listed.
+Repair deletes a derived index that disagrees, corrects counts from the rows, and deletes files that
+nothing refers to. A vector with a wrong checksum can't be derived here; its row is listed.
 """
 
 from __future__ import annotations
@@ -35,15 +34,15 @@ FROM pictures LEFT JOIN segments ON number = id / :rows GROUP BY id / :rows
 """
 
 
-class Found(NamedTuple):
-    """What is wrong, and the ids of rows whose vector is lost."""
+class VectorCheck(NamedTuple):
+    """The problems found, and the ids of rows whose vector is lost."""
 
     problems: list[Problem]
     lost: Ids
 
 
-def sound(db: sqlite3.Connection) -> list[Problem]:
-    """What SQLite finds wrong in its file."""
+def database(db: sqlite3.Connection) -> list[Problem]:
+    """SQLite's own integrity check."""
     try:
         found = [str(text) for (text,) in db.execute("PRAGMA integrity_check").fetchall()]
     except sqlite3.DatabaseError as error:
@@ -52,8 +51,8 @@ def sound(db: sqlite3.Connection) -> list[Problem]:
     return [Problem("database", FILE, " ".join(text.split())) for text in wrong[:_SHOWN]]
 
 
-def vectors(db: sqlite3.Connection, segments: Segments, advance: Advance) -> Found:
-    """Checks the vector of every row."""
+def vectors(db: sqlite3.Connection, segments: Segments, advance: Advance) -> VectorCheck:
+    """Verifies the vector of every row."""
     total = int(db.execute("SELECT COUNT(*) FROM pictures").fetchone()[0])
     lost: list[Ids] = []
     done = 0
@@ -62,7 +61,7 @@ def vectors(db: sqlite3.Connection, segments: Segments, advance: Advance) -> Fou
         done += len(ids)
         advance(done, max(total, done))
     ids = np.concatenate([*lost, np.zeros(0, np.int64)])
-    # What another process moved or removed in the meantime isn't lost.
+    # What another process moved or removed meanwhile isn't lost.
     there = db.execute(
         "SELECT id FROM pictures WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
         (json_list(ids.tolist()),),
@@ -71,10 +70,10 @@ def vectors(db: sqlite3.Connection, segments: Segments, advance: Advance) -> Fou
     ids = ids[~segments.intact(ids)]
     problems = []
     for number, count in zip(*np.unique(ids // segments.rows, return_counts=True), strict=True):
-        state = "isn't there" if not segments.path(int(number)).exists() else "is damaged"
+        state = "is missing" if not segments.path(int(number)).exists() else "is damaged"
         text = f"{state}: {count} vector{'s' if count > 1 else ''} of rows lost"
         problems.append(Problem("segment", segments.name(int(number)), text))
-    return Found(problems, ids)
+    return VectorCheck(problems, ids)
 
 
 def _ids(db: sqlite3.Connection) -> Iterator[Ids]:
@@ -85,15 +84,15 @@ def _ids(db: sqlite3.Connection) -> Iterator[Ids]:
         yield np.array([f[0] for f in found], np.int64)
 
 
-def places(db: sqlite3.Connection, segments: Segments, repair: bool) -> list[Problem]:
-    """Whether what the database says of the segments is what its rows say; in a transaction."""
+def segment_counts(db: sqlite3.Connection, segments: Segments, repair: bool) -> list[Problem]:
+    """Compares what the database records of the segments with its rows, in a transaction."""
     problems = []
     rows = {"rows": segments.rows}
     misplaced = int(db.execute(_MISPLACED, rows).fetchone()[0])
     if misplaced:
         if repair:
             db.execute(_COUNTED, rows)
-        text = f"{misplaced} rows lie where no segment has a vector by its own account"
+        text = f"{misplaced} rows point beyond the recorded length of their segment"
         problems.append(Problem("database", FILE, text, repair))
     meta = Meta(db)
     highest = db.execute(
@@ -103,24 +102,24 @@ def places(db: sqlite3.Connection, segments: Segments, repair: bool) -> list[Pro
     if meta.number("next_id") <= highest:
         if repair:
             meta.set(next_id=(highest // segments.rows + 1) * segments.rows)
-        problems.append(Problem("database", FILE, "the next id is one that was used", repair))
+        problems.append(Problem("database", FILE, "the next id was used before", repair))
     nameless = db.execute(
         "SELECT COUNT(*) FROM pictures LEFT JOIN items ON items.number = item "
         "WHERE items.number IS NULL"
     ).fetchone()[0]
     if nameless:
-        problems.append(Problem("database", FILE, f"{nameless} rows have lost their product"))
+        problems.append(Problem("database", FILE, f"{nameless} rows have lost their item"))
     known = {number for (number,) in db.execute("SELECT number FROM segments")}
-    # A file that a kill left behind isn't damage: it is written over, or swept here.
+    # A file that a kill left isn't damage: it is overwritten, or deleted here.
     for number in sorted(set(segments.numbers()) - known) if repair else ():
         if segments.drop(number):
-            text = "belonged to nothing (a compaction or an addition was cut short)"
+            text = "belonged to no row (a compaction or an addition was interrupted)"
             problems.append(Problem("segment", segments.name(number), text, True))
     return problems
 
 
-def saved(folder: Path, repair: bool) -> list[Problem]:
-    """Whether the saved index is as it was written; a damaged one is dropped."""
+def saved_index(folder: Path, repair: bool) -> list[Problem]:
+    """Verifies the saved index; ``repair`` deletes a damaged one."""
     problems = []
     for path in disk.folders(folder):
         try:
@@ -128,31 +127,31 @@ def saved(folder: Path, repair: bool) -> list[Problem]:
         except (OSError, ValueError, KeyError, TypeError):
             found = "its list"
         if found:
-            text = f"is damaged ({found}); it will be made again when it is needed"
+            text = f"is damaged ({found}); it is rebuilt when it is needed"
             problems.append(Problem("index", f"{disk.FOLDER}/{path.name}", text, repair))
     if problems and repair:
         disk.drop(folder)
     return problems
 
 
-def agrees(db: sqlite3.Connection, index: Index) -> list[Problem]:
-    """Whether an index at the newest commit, with settled columns, has what the database has."""
+def index(db: sqlite3.Connection, memory: Index) -> list[Problem]:
+    """Compares an index at the newest commit, with flushed columns, with the database."""
     problems = []
-    there = index.ids.data[index.alive.data]
+    there = memory.ids.data[memory.alive.data]
     stored = np.concatenate([*_ids(db), np.zeros(0, np.int64)])
     if not np.array_equal(there, stored):
         differ = len(np.setxor1d(there, stored))
-        problems.append(Problem("index", disk.FOLDER, f"{differ} rows aren't as in the database"))
+        problems.append(Problem("index", disk.FOLDER, f"{differ} rows differ from the database"))
         return problems
-    assert index.columns is not None
+    assert memory.columns is not None
     cursor = db.execute(
         "SELECT id, item, image_id, item_id, category, tags, columns "
         "FROM pictures JOIN items ON number = item ORDER BY id"
     )
     differ = 0
     while found := cursor.fetchmany(_BLOCK):
-        slots = index.slots(np.array([f[0] for f in found], np.int64))
-        rows = index.columns.rows(slots)
+        slots = memory.slots(np.array([f[0] for f in found], np.int64))
+        rows = memory.columns.rows(slots)
         for slot, row, (_, item, image_id, item_id, category, tags, further) in zip(
             slots.tolist(), rows, found, strict=True
         ):
@@ -163,9 +162,9 @@ def agrees(db: sqlite3.Connection, index: Index) -> list[Problem]:
                 "category": category,
                 "tags": json.loads(tags),
             }
-            wanted = {name: value for name, value in values.items() if value is not None}
-            differ += row != wanted or index.items.data[slot] != item
+            stored_row = {name: value for name, value in values.items() if value is not None}
+            differ += row != stored_row or memory.items.data[slot] != item
     if differ:
-        text = f"the columns of {differ} rows aren't as in the database"
+        text = f"the columns of {differ} rows differ from the database"
         problems.append(Problem("columns", disk.FOLDER, text))
     return problems

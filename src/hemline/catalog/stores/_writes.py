@@ -1,4 +1,4 @@
-"""What a commit changes in the database; the caller holds the transaction."""
+"""The writes of a commit to the database and the segments; the caller holds the transaction."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ tags = ?, columns = ?, source = ?, picture = ?, revision = ? WHERE id = ?
 
 
 def halves(rows: Sequence[Row], dim: int) -> tuple[Halves, FloatArray]:
-    """The vectors (n, D) and norms (n,) of rows, as they are kept.
+    """The vectors (n, D) float16 and norms (n,) float32 of rows.
 
     Raises:
-        CatalogError: one has another length, or isn't finite.
+        CatalogError: a vector's length isn't ``dim``, or a value isn't finite.
     """
     for row in rows:
         if row.embedding.shape != (dim,):
@@ -36,7 +36,7 @@ def halves(rows: Sequence[Row], dim: int) -> tuple[Halves, FloatArray]:
     with np.errstate(over="ignore"):
         half = np.array([row.embedding for row in rows], np.float32).astype(np.float16)
         norm = np.array([row.norm for row in rows], np.float64).astype(np.float32)
-    half = half.reshape(len(rows), dim)  # also where there are none
+    half = half.reshape(len(rows), dim)  # also for no rows
     good = np.isfinite(half).all(axis=1) & np.isfinite(norm)
     if not good.all():
         row = rows[int(np.argmin(good))]
@@ -54,7 +54,7 @@ def store(
     norm: FloatArray,
     revision: int,
 ) -> None:
-    """Writes rows, each with another image_id; those whose vector is there keep their id."""
+    """Writes rows with distinct image_ids; a row whose stored vector is the same keeps its id."""
     known = dict(
         db.execute(
             "SELECT image_id, id FROM pictures WHERE image_id IN (SELECT value FROM json_each(?))",
@@ -67,15 +67,15 @@ def store(
     )
     same = _same(segments, rows, half, norm, known)
     replaced = [id_ for image, id_ in known.items() if image not in same]
-    forget(db, np.array(replaced, np.int64), revision)
-    fresh = [i for i, row in enumerate(rows) if row.image_id not in same]
-    ids = append(db, segments, half[fresh], norm[fresh])
+    delete(db, np.array(replaced, np.int64), revision)
+    new = [i for i, row in enumerate(rows) if row.image_id not in same]
+    ids = append(db, segments, half[new], norm[new])
     db.executemany(
         _INSERT,
         [
             (id_, (row := rows[i]).image_id, row.item_id, row.domain, row.category, tags_text(row),
              columns_text(row), row.source, row.picture, revision)
-            for id_, i in zip(ids.tolist(), fresh, strict=True)
+            for id_, i in zip(ids.tolist(), new, strict=True)
         ],
     )  # fmt: skip
     db.executemany(
@@ -93,20 +93,20 @@ def store(
 def _same(
     segments: Segments, rows: Sequence[Row], half: Halves, norm: FloatArray, known: dict[str, int]
 ) -> dict[str, int]:
-    """image_id → id, of rows whose vector and norm are those stored, and whole."""
+    """image_id → id, of rows whose stored vector and norm are the same, and intact."""
     places = [i for i, row in enumerate(rows) if row.image_id in known]
     if not places:
         return {}
     ids = np.array([known[rows[i].image_id] for i in places], np.int64)
-    whole = np.flatnonzero(segments.intact(ids))
-    old = segments.records(ids[whole])
-    chosen = np.array(places, np.int64)[whole]
+    intact = np.flatnonzero(segments.intact(ids))
+    old = segments.records(ids[intact])
+    chosen = np.array(places, np.int64)[intact]
     equal = (old["half"] == half[chosen]).all(axis=1) & (old["norm"] == norm[chosen])
     return {rows[i].image_id: known[rows[i].image_id] for i in chosen[equal].tolist()}
 
 
 def append(db: sqlite3.Connection, segments: Segments, half: Halves, norm: FloatArray) -> Ids:
-    """Appends vectors to the segments, and says in the database that they count."""
+    """Appends vectors to the segments and records them in the database; returns their ids."""
     if not len(half):
         return np.zeros(0, np.int64)
     meta = Meta(db)
@@ -120,30 +120,32 @@ def append(db: sqlite3.Connection, segments: Segments, half: Halves, norm: Float
     return ids
 
 
-def forget(db: sqlite3.Connection, ids: Ids, revision: int) -> None:
-    """Takes rows out, and notes that they went."""
+def delete(db: sqlite3.Connection, ids: Ids, revision: int) -> None:
+    """Deletes rows and records the removals."""
     listed = ids.tolist()
     db.executemany("INSERT INTO removed VALUES (?, ?)", [(id_, revision) for id_ in listed])
     db.executemany("DELETE FROM pictures WHERE id = ?", [(id_,) for id_ in listed])
 
 
-def drop(db: sqlite3.Connection, image_ids: Sequence[str], revision: int) -> None:
-    """Takes single pictures out."""
+def delete_images(db: sqlite3.Connection, image_ids: Sequence[str], revision: int) -> None:
+    """Deletes the rows of images."""
     found = db.execute(
         "SELECT id FROM pictures WHERE image_id IN (SELECT value FROM json_each(?))",
         (json_list(image_ids),),
     ).fetchall()
-    forget(db, np.array([id_ for (id_,) in found], np.int64), revision)
+    delete(db, np.array([id_ for (id_,) in found], np.int64), revision)
 
 
-def remove(db: sqlite3.Connection, item_ids: Collection[str], revision: int) -> dict[str, int]:
-    """Takes products out; item_id → how many pictures, of those that were there."""
+def delete_items(
+    db: sqlite3.Connection, item_ids: Collection[str], revision: int
+) -> dict[str, int]:
+    """Deletes items; returns item_id → number of images, of those that existed."""
     found = db.execute(
         "SELECT item_id, id FROM pictures JOIN items ON number = item "
         "WHERE item_id IN (SELECT value FROM json_each(?))",
         (json_list(list(item_ids)),),
     ).fetchall()
-    forget(db, np.array([id_ for _, id_ in found], np.int64), revision)
+    delete(db, np.array([id_ for _, id_ in found], np.int64), revision)
     removed: dict[str, int] = {}
     for item, _ in found:
         removed[item] = removed.get(item, 0) + 1

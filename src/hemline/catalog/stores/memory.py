@@ -1,4 +1,4 @@
-"""The reference store: exact, in memory, with NumPy and no cleverness."""
+"""The reference store: exact search with NumPy over rows in memory."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from hemline.types import FloatArray
 
 
 class MemoryStore:
-    """Forgets everything when the process ends."""
+    """Rows in memory, which end with the process."""
 
     def __init__(self, fingerprint: str, dim: int) -> None:
         self.fingerprint = fingerprint
@@ -73,10 +73,10 @@ class MemoryStore:
             self.revision += 1
 
     def remove(self, item_ids: Collection[str]) -> dict[str, int]:
-        wanted, removed = set(item_ids), dict[str, int]()
+        chosen, removed = set(item_ids), dict[str, int]()
         with self._lock:
             for id_, row in list(self._rows.items()):
-                if row.item_id in wanted:
+                if row.item_id in chosen:
                     removed[row.item_id] = removed.get(row.item_id, 0) + 1
                     del self._rows[id_], self._ids[row.image_id]
             self.revision += 1
@@ -93,8 +93,8 @@ class MemoryStore:
         return found if vectors else [row and _bare(row) for row in found]
 
     def vectors(self, ids: Ids) -> Vectors:
-        gone = Row("", "", np.zeros(self.dim, np.float32), float("nan"))
-        rows = [row or gone for row in self.take(ids)]
+        missing = Row("", "", np.zeros(self.dim, np.float32), float("nan"))
+        rows = [row or missing for row in self.take(ids)]
         embedding = np.array([row.embedding for row in rows], np.float32)
         norm = np.array([row.norm for row in rows], np.float32)
         return Vectors(embedding.reshape(len(rows), self.dim), norm)
@@ -114,8 +114,8 @@ class MemoryStore:
         return (Key(r.image_id, r.item_id, r.source, r.picture) for r in self.rows())
 
     def items(self, item_ids: Collection[str], vectors: bool = True) -> list[Row]:
-        wanted = set(item_ids)
-        found = [row for row in self.rows() if row.item_id in wanted]
+        chosen = set(item_ids)
+        found = [row for row in self.rows() if row.item_id in chosen]
         return found if vectors else [_bare(row) for row in found]
 
     def item_page(self, limit: int, after: str = "", where: Where | None = None) -> ItemPage:

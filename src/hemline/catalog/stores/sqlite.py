@@ -1,10 +1,9 @@
-"""The persistent store: SQLite holds the truth, segment files the vectors, FAISS answers.
+"""The persistent store: rows in SQLite, vectors in segment files, search by FAISS.
 
-Each batch is one transaction: its vectors are appended to a segment and synced, then SQLite's
-write-ahead log is, before `add` returns. So whatever was acknowledged survives a kill or a power
-cut. Every row carries the number of the commit that wrote it, every removal is noted with its own;
-an index catches up by reading what is newer than what it has seen, and sees the commits of other
-processes in the same way.
+Each batch is one transaction: its vectors are appended to a segment and synced, then SQLite commits
+and syncs its write-ahead log, before `add` returns. So a committed batch survives a kill or a power
+cut. Every row and every removal has the number of its commit (the revision); an index catches up
+with the commits of this and other processes by reading what is newer than its own.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ from hemline.errors import CatalogError
 from hemline.types import FloatArray
 
 _READ = 4096  # rows read at a time
-_AGAIN = 5  # tries of a reader whose segment a compaction took away
+_TRIES = 5  # reads of a segment that compactions delete
 _T = TypeVar("_T")
 
 
@@ -150,15 +149,15 @@ class SqliteStore:
                 raise
 
     def add(self, rows: Sequence[Row], gone: Collection[str] = ()) -> None:
-        latest = {row.image_id: row for row in rows}  # the last of a batch wins
+        latest = {row.image_id: row for row in rows}  # the last row of an image_id counts
         vectors = _writes.halves(list(latest.values()), self.dim)
         with self._commit() as revision:
-            _writes.drop(self._db, [name for name in gone if name not in latest], revision)
+            _writes.delete_images(self._db, [name for name in gone if name not in latest], revision)
             _writes.store(self._db, self._segments, list(latest.values()), *vectors, revision)
 
     def remove(self, item_ids: Collection[str]) -> dict[str, int]:
         with self._commit() as revision:
-            return _writes.remove(self._db, item_ids, revision)
+            return _writes.delete_items(self._db, item_ids, revision)
 
     # Reading
 
@@ -166,9 +165,9 @@ class SqliteStore:
         with self._reading, catalog_errors(self._folder):
             return self._read.execute(sql, values).fetchall()
 
-    def _again(self, read: Callable[[], _T]) -> _T:
-        """``read``, which is repeated where a compaction took a segment away meanwhile."""
-        for _ in range(_AGAIN - 1):
+    def _retried(self, read: Callable[[], _T]) -> _T:
+        """Calls ``read`` again where a compaction deletes a segment meanwhile."""
+        for _ in range(_TRIES - 1):
             try:
                 return read()
             except SegmentError:
@@ -176,7 +175,7 @@ class SqliteStore:
         return read()
 
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[int, Row]]:
-        """(id, row) of what ``sql``, a `SELECT`, finds."""
+        """(id, row) of the results of ``sql``, a `SELECT`."""
 
         def read() -> list[tuple[int, Row]]:
             found = self._query(sql, values)
@@ -185,10 +184,10 @@ class SqliteStore:
                 (f[0], to_row(f[1:], embedding[i], float(norm[i]))) for i, f in enumerate(found)
             ]
 
-        return self._again(read)
+        return self._retried(read)
 
     def _bare(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[int, Row]]:
-        """`_rows` without their vectors."""
+        """`_rows` without vectors."""
         none = np.zeros(0, np.float32)
         return [(f[0], to_row(f[1:], none, 0.0)) for f in self._query(sql, values)]
 
@@ -200,16 +199,16 @@ class SqliteStore:
         return {row.image_id: row for _, row in self._rows(sql, values)}
 
     def take(self, ids: Ids, vectors: bool = True) -> list[Row | None]:
-        wanted = ids.tolist()
+        listed = ids.tolist()
         sql = f"{SELECT} WHERE id IN (SELECT value FROM json_each(?))"
-        rows = dict((self._rows if vectors else self._bare)(sql, (json_list(wanted),)))
-        return [rows.get(i) for i in wanted]
+        rows = dict((self._rows if vectors else self._bare)(sql, (json_list(listed),)))
+        return [rows.get(i) for i in listed]
 
     def rows(self) -> Iterator[Row]:
         sql = f"{SELECT} ORDER BY id"
         with (
             catalog_errors(self._folder),
-            _snapshot.moment(self._folder, self._segments) as (db, segments),
+            _snapshot.snapshot(self._folder, self._segments) as (db, segments),
         ):
             cursor = db.execute(sql)
             while found := cursor.fetchmany(_READ):
@@ -224,7 +223,7 @@ class SqliteStore:
             "SELECT image_id, item_id, source, picture FROM pictures JOIN items "
             "ON number = item ORDER BY id"
         )
-        with catalog_errors(self._folder), _snapshot.moment(self._folder) as (db, _):
+        with catalog_errors(self._folder), _snapshot.snapshot(self._folder) as (db, _):
             cursor = db.execute(sql)
             while found := cursor.fetchmany(_READ):
                 yield from (Key(*values) for values in found)
@@ -262,7 +261,7 @@ class SqliteStore:
         ids = np.asarray(ids, np.int64)
         try:
             return self._vectors(ids)
-        except SegmentError:  # damage, or some are of a segment that a compaction took away
+        except SegmentError:  # damaged, or in a segment that a compaction has deleted
             sql = "SELECT id FROM pictures WHERE id IN (SELECT value FROM json_each(?))"
             there = np.isin(ids, [id_ for (id_,) in self._query(sql, (json_list(ids.tolist()),))])
             embedding = np.zeros((len(ids), self.dim), np.float32)
@@ -286,14 +285,14 @@ class SqliteStore:
             with self._reader.index(columns=where is not None, fill=True) as index:
                 return index.search_many(queries, k, where)
 
-        return self._again(read)
+        return self._retried(read)
 
     def search_exact(self, query: FloatArray, k: int, where: Where | None = None) -> Neighbours:
         def read() -> Neighbours:
             with self._reader.index(columns=where is not None) as index:
                 return index.exact(query, k, where)
 
-        return self._again(read)
+        return self._retried(read)
 
     def item_codes(self, ids: Ids) -> Ids:
         with self._reader.index() as index:
@@ -312,7 +311,7 @@ class SqliteStore:
             slots = np.flatnonzero(index.mask(where))
             return count_columns(index.columns, slots, index.items.data[slots], names, limit)
 
-    # Care
+    # Maintenance
 
     def save(self) -> None:
         with catalog_errors(self._folder):
@@ -322,25 +321,25 @@ class SqliteStore:
         with self.writing(), catalog_errors(self._folder):
             report = _compact.compact(self._db, self._segments, self._commit, advance)
             if report.moved:
-                self.save()  # so that readers needn't take in what moved
+                self.save()  # so that readers needn't apply the moves
             return report
 
     def verify(self, repair: bool = False, advance: Advance = silent) -> CheckReport:
         with self.writing() if repair else contextlib.nullcontext(), catalog_errors(self._folder):
             with contextlib.closing(connect(self._folder / FILE)) as db:
-                problems = _verify.sound(db)
+                problems = _verify.database(db)
                 if problems:
                     return CheckReport(0, tuple(problems))
                 damaged, lost = _verify.vectors(db, self._segments, advance)
             problems += damaged
             if repair:
                 with self._commit():
-                    problems += _verify.places(self._db, self._segments, True)
+                    problems += _verify.segment_counts(self._db, self._segments, True)
             else:
                 with self._reading:
-                    problems += _verify.places(self._read, self._segments, False)
-            problems += _verify.saved(self._folder, repair)
-            problems += self._reader.agrees(repair)
+                    problems += _verify.segment_counts(self._read, self._segments, False)
+            problems += _verify.saved_index(self._folder, repair)
+            problems += self._reader.check(repair)
             names = self._query(
                 "SELECT image_id FROM pictures WHERE id IN (SELECT value FROM json_each(?)) "
                 "ORDER BY id",
@@ -369,7 +368,7 @@ class SqliteStore:
         }
 
     def _stale(self) -> bool:
-        """Whether it wrote so much that the saved index is worth being written anew."""
+        """Whether it wrote so much that the index should be saved again."""
         settings = self._reader.settings
         pictures = self._query("SELECT COUNT(*) FROM pictures")[0][0] if self._wrote else 0
         if pictures <= settings.exact_rows:
@@ -382,7 +381,7 @@ class SqliteStore:
         if self._closed:
             return
         self._closed = True
-        with contextlib.suppress(CatalogError):  # nothing is lost: it is derived
+        with contextlib.suppress(CatalogError):  # the index can be derived
             if self._stale():
                 self.save()
         with self._lock:
@@ -394,7 +393,7 @@ class SqliteStore:
 
 STORES: Mapping[str, StoreSpec] = {
     "sqlite": StoreSpec(
-        summary="SQLite holds the truth, segment files the vectors, FAISS answers",
+        summary="rows in SQLite, vectors in segment files, search by FAISS",
         file=FILE,
         create=lambda folder, fingerprint, dim: SqliteStore.create(folder, fingerprint, dim),
         open=lambda folder: SqliteStore(folder),

@@ -1,9 +1,9 @@
-"""The tree of a condition: what each kind of node says of a value, and of a row.
+"""The expression tree of a condition, and its meaning for a value and a row.
 
-An unknown value (null, or one of another kind) makes a test unknown, as in SQL, and a condition
-joins true, false and unknown by Kleene's logic. A list (the sizes of a product) meets a test if one
-of its parts does; an empty one is unknown. This is the plain meaning; the catalogue works the
-same tree out column by column, and is tested against it.
+An unknown value (null, or one of another type) makes a test unknown, as in SQL, and conditions
+combine true, false and unknown by Kleene's logic. A list (the sizes of an item) meets a test if one
+of its elements does; for an empty list it is unknown. The index evaluates the same tree column by
+column and is tested against this definition.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """A column equal to one of some constants."""
+    """A column equal to one of several constants."""
 
     column: str
     constants: tuple[Scalar, ...]
@@ -48,7 +48,7 @@ class OneOf:
 
 @dataclass(frozen=True, slots=True)
 class Like:
-    """A column like a text with % and _, capitals or not."""
+    """A column that matches a pattern with % and _, ignoring case."""
 
     column: str
     pattern: str
@@ -71,7 +71,7 @@ class IsNull:
 
 @dataclass(frozen=True, slots=True)
 class IsTrue:
-    """A column of true and false, by itself."""
+    """A boolean column by itself."""
 
     column: str
 
@@ -81,13 +81,13 @@ class IsTrue:
 
 @dataclass(frozen=True, slots=True)
 class HasTag:
-    """A tag that is ``wanted`` as a whole (``pattern=floral``), or whose value is (``floral``)."""
+    """A tag that equals ``name`` (``pattern=floral``), or whose value does (``floral``)."""
 
-    wanted: str
+    name: str
     column: str = "tags"
 
     def test_tag(self, tag: str) -> bool:
-        return tag == self.wanted or tag.partition("=")[2] == self.wanted
+        return tag == self.name or tag.partition("=")[2] == self.name
 
     def test(self, value: Any) -> Truth:
         return any(self.test_tag(tag) for tag in value or ())
@@ -113,7 +113,7 @@ Node = Leaf | Not | And | Or
 
 
 def truth(node: Node, row: Mapping[str, Any]) -> Truth:
-    """What a condition says of a row: column → value, ``tags`` a sequence."""
+    """The truth value of a condition for a row: column → value, ``tags`` a sequence."""
     if isinstance(node, Not):
         inner = truth(node.inner, row)
         return None if inner is None else not inner
@@ -125,7 +125,7 @@ def truth(node: Node, row: Mapping[str, Any]) -> Truth:
 
 
 def all_of(values: Iterable[Truth]) -> Truth:
-    """False if one is, else unknown if one is."""
+    """False if one is false, otherwise unknown if one is unknown."""
     result: Truth = True
     for value in values:
         if value is False:
@@ -136,7 +136,7 @@ def all_of(values: Iterable[Truth]) -> Truth:
 
 
 def any_of(values: Iterable[Truth]) -> Truth:
-    """True if one is, else unknown if one is."""
+    """True if one is true, otherwise unknown if one is unknown."""
     result: Truth = False
     for value in values:
         if value is True:
@@ -147,7 +147,7 @@ def any_of(values: Iterable[Truth]) -> Truth:
 
 
 def as_number(value: Any) -> float | None:
-    """A value as a number to compare with, also where it is a text or true or false."""
+    """A value, text or boolean as a number to compare; None for any other."""
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):
@@ -155,7 +155,7 @@ def as_number(value: Any) -> float | None:
 
 
 def _compare(value: Any, constant: Scalar, symbol: str) -> Truth:
-    """A column's value against a constant; values of another kind are unknown."""
+    """Compares a column's value with a constant; for values of another type it is unknown."""
     if value is None or constant is None:
         return None
     if isinstance(constant, str):
@@ -177,7 +177,7 @@ def _compare(value: Any, constant: Scalar, symbol: str) -> Truth:
 
 @functools.lru_cache(256)
 def like(pattern: str) -> re.Pattern[str]:
-    """A pattern with % and _ as an expression that has to match the whole text."""
+    """The regular expression, for whole texts, of a pattern with % and _."""
     parts = {"%": ".*", "_": "."}
     joined = re.sub(r"(\.\*)+", ".*", "".join(parts.get(c) or re.escape(c) for c in pattern))
     return re.compile(joined, re.IGNORECASE | re.DOTALL)
