@@ -86,7 +86,7 @@ def test_adds_and_keeps_copies(catalog: Catalog, tmp_path: Path) -> None:
     assert catalog.store.counts() == (5, 3)
     stored = next(iter(catalog.store.rows()))
     assert stored.shown() == {"category": "dress", "tags": ["colour=red"], "price": 0.0}
-    path = catalog.picture(stored)
+    path = catalog.image_path(stored)
     assert path is not None
     assert max(open_image(path).shape) == 640
     image = open_image(tmp_path / "data" / "0.jpg")
@@ -159,7 +159,7 @@ def test_a_box_is_used_only_when_asked_for(catalog: Catalog, tmp_path: Path) -> 
     assert report.embedded_again == 1
     part = next(iter(catalog.store.rows()))
     assert not np.allclose(whole.embedding, part.embedding)
-    path = catalog.picture(part)
+    path = catalog.image_path(part)
     assert path is not None
     assert open_image(path).shape == (20, 20, 3)
     with pytest.raises(UsageError, match="crop is none, box, detect"):
@@ -333,7 +333,7 @@ def test_kills_lose_nothing_that_was_acknowledged(tmp_path: Path, catalog: Catal
             assert names == [row.image_id for row in rows[: len(names)]]
             assert len(names) % 5 == 0
             for row in opened.store.rows():
-                copy = opened.picture(row)
+                copy = opened.image_path(row)
                 assert copy is not None
                 assert copy.is_file()
     assert 0 < least < count
@@ -341,7 +341,7 @@ def test_kills_lose_nothing_that_was_acknowledged(tmp_path: Path, catalog: Catal
     assert report.unchanged >= least
     assert report.added == count - report.unchanged
     assert catalog.store.counts() == (count, count // 2)
-    assert copies(catalog) == catalog.store.pictures()  # nothing half-written stays behind
+    assert copies(catalog) == catalog.store.image_digests()  # nothing half-written stays behind
     assert len(catalog.store.search(np.ones(8, np.float32), 500).ids) == count
 
 
@@ -360,12 +360,12 @@ def test_a_full_disk_at_a_picture(
     monkeypatch.setattr(hemline.files, "sync_file", full)
     with pytest.raises(CatalogError, match="the disk is full. What was acknowledged is kept"):
         catalog.add(manifest(tmp_path / "data", rows), batch=3)
-    assert catalog.store.counts().pictures == 3
+    assert catalog.store.counts().images == 3
     monkeypatch.undo()
     assert len(copies(catalog)) == 5
     report = catalog.add(manifest(tmp_path / "data", rows), batch=3)
     assert (report.unchanged, report.added) == (3, 6)
-    assert copies(catalog) == catalog.store.pictures()
+    assert copies(catalog) == catalog.store.image_digests()
 
 
 def test_a_full_disk_at_the_database(tmp_path: Path, catalog: Catalog) -> None:
@@ -377,7 +377,7 @@ def test_a_full_disk_at_the_database(tmp_path: Path, catalog: Catalog) -> None:
     done: list[int] = []
     with pytest.raises(CatalogError, match="no room on the disk.*is kept"):
         catalog.add(manifest(tmp_path / "data", rows), batch=4, advance=lambda d, _: done.append(d))
-    assert catalog.store.counts().pictures == done[-1] > 0
+    assert catalog.store.counts().images == done[-1] > 0
     database.execute("PRAGMA max_page_count = 1000000")
     assert catalog.add(manifest(tmp_path / "data", rows)).added == 120 - done[-1]
 
@@ -400,7 +400,7 @@ def test_a_file_that_may_not_grow(tmp_path: Path, catalog: Catalog) -> None:
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "can't be written" in done.stderr
-    kept = catalog.store.counts().pictures
+    kept = catalog.store.counts().images
     assert 0 < kept < 200
     report = catalog.add(manifest(tmp_path / "data", rows))
     assert (report.unchanged, report.added) == (kept, 200 - kept)
@@ -453,6 +453,6 @@ def test_stats(catalog: Catalog, tmp_path: Path, bundle: Bundle) -> None:
 def test_in_memory(bundle: Bundle, tmp_path: Path) -> None:
     catalog = Catalog.in_memory(bundle)
     assert catalog.add(manifest(tmp_path / "data", records(tmp_path / "data", 3))).added == 3
-    assert catalog.picture(next(iter(catalog.store.rows()))) is None
+    assert catalog.image_path(next(iter(catalog.store.rows()))) is None
     with pytest.raises(UsageError, match="in_memory"):
         Catalog.create(tmp_path / "memory", bundle, store="memory")

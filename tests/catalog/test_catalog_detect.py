@@ -46,7 +46,7 @@ def test_the_garment_of_the_category_is_embedded(shop: tuple[Catalog, Manifest])
     assert rows["jeans"].embedding @ coded[1] > rows["jeans"].embedding @ coded[0]
     whole = catalog.encoder(1).encode_shop([street((1, 1, "red"), (1, 2, "blue"))], [()])
     assert rows["dress"].embedding @ whole.embedding[0] > 0.99
-    assert len({row.picture for row in rows.values()}) == 3, "the copy is what was embedded"
+    assert len({row.image_digest for row in rows.values()}) == 3, "the copy is what was embedded"
 
 
 def test_again_is_nothing_to_do_and_another_crop_is(shop: tuple[Catalog, Manifest]) -> None:

@@ -34,12 +34,12 @@ def catalog(tmp_path: Path, bundle: Bundle) -> Catalog:
 
 def test_a_whole_catalogue_is_whole(catalog: Catalog) -> None:
     health = catalog.check(deep=True)
-    assert (health.ok, health.pictures, health.problems, health.lost) == (True, 20, [], [])
+    assert (health.ok, health.images, health.problems, health.lost) == (True, 20, [], [])
 
 
 def test_copies_are_checked(catalog: Catalog, tmp_path: Path) -> None:
     rows = list(catalog.store.rows())
-    copies = [catalog.picture(row) for row in rows[:2]]
+    copies = [catalog.image_path(row) for row in rows[:2]]
     assert copies[0] is not None
     assert copies[1] is not None
     copies[0].unlink()
@@ -77,7 +77,7 @@ def test_lost_vectors_are_made_from_the_copies(
     wrong = np.eye(8, dtype=np.float32)[0]
     lost = ["3.jpg", "4.jpg"]
     catalog.store.add([replace(before[i], embedding=wrong, norm=1.0) for i in lost])
-    copy = catalog.picture(before["4.jpg"])
+    copy = catalog.image_path(before["4.jpg"])
     assert copy is not None
     copy.unlink()
     torn = Problem("segment", "segments/1", "is damaged")
@@ -93,7 +93,7 @@ def test_lost_vectors_are_made_from_the_copies(
 def test_a_backup_is_a_catalogue(catalog: Catalog, tmp_path: Path) -> None:
     (tmp_path / "shop/feed.json").write_text('{"columns": {}, "without": [], "images": ""}')
     done = catalog.backup(tmp_path / "copies" / "monday")
-    assert done["pictures"] == len({row.picture for row in catalog.store.rows()})
+    assert done["pictures"] == len({row.image_digest for row in catalog.store.rows()})
     with Catalog.open(tmp_path / "copies" / "monday") as copy:
         assert state(copy) == state(catalog)
         assert copy.check(deep=True).ok
@@ -137,7 +137,7 @@ def test_a_broken_off_backup_is_gone_on_with(
     monkeypatch.setattr(shutil, "copyfile", copyfile)
     catalog.backup(tmp_path / "copy")
     copied = [path for path in copied if str(path).endswith(".jpg")]
-    assert len(copied) == len({row.picture for row in catalog.store.rows()}) - 7
+    assert len(copied) == len({row.image_digest for row in catalog.store.rows()}) - 7
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
 
 

@@ -48,7 +48,7 @@ def assert_is_of(catalog: Catalog, bundle: Bundle) -> None:
     encoder = BundleEncoder(bundle, 1)
     rows = list(catalog.live().store.rows())
     assert catalog.live().store.fingerprint == bundle.fingerprint
-    paths = [catalog.picture(row) for row in rows]
+    paths = [catalog.image_path(row) for row in rows]
     coded = encoder.encode_shop([open_image(p) for p in paths if p], [row.tags for row in rows])
     np.testing.assert_allclose(np.stack([r.embedding for r in rows]), coded.embedding, atol=0.03)
 
@@ -163,7 +163,7 @@ def test_the_swap_waits_for_a_writer(
 def test_only_one_rebuild_and_no_lost_pictures(
     catalog: Catalog, new: Bundle, tmp_path: Path
 ) -> None:
-    copy = catalog.picture(next(catalog.store.rows()))
+    copy = catalog.image_path(next(catalog.store.rows()))
     assert copy is not None
     data = copy.read_bytes()
     copy.write_bytes(b"torn")

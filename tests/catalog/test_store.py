@@ -129,7 +129,7 @@ def test_readers_go_on_while_it_is_compacted(tmp_path: Path) -> None:
         one.remove(gone)
     reader = SqliteStore(tmp_path, CODED)
     queries = np.random.default_rng(1).normal(size=(8, DIM)).astype(np.float32)
-    exact_count = exact.counts().pictures
+    exact_count = exact.counts().images
     wanted = [[r.image_id for r in exact.take(exact.search(q, 20).ids) if r] for q in queries]
     failed: list[BaseException] = []
     done = threading.Event()
@@ -191,7 +191,7 @@ def test_a_whole_store_is_found_whole(tmp_path: Path) -> None:
     store.save()
     told: list[tuple[int, int]] = []
     report = store.verify(advance=lambda done, total: told.append((done, total)))
-    assert (report.pictures, report.problems, report.lost, report.ok) == (450, (), (), True)
+    assert (report.images, report.problems, report.lost, report.ok) == (450, (), (), True)
     assert told[-1] == (450, 450)
     store.close()
 
@@ -390,12 +390,12 @@ def test_a_segment_that_may_not_grow_keeps_what_was_acknowledged(tmp_path: Path)
     kept = int(lines[-2])
     assert (tmp_path / "segments" / "000001.seg").stat().st_size == 3_000_000
     store = SqliteStore(tmp_path)
-    assert store.counts().pictures == kept > 0
+    assert store.counts().images == kept > 0
     assert store.verify().ok
     again = [dataclasses.replace(r, embedding=np.ones(512, np.float32)) for r in rows(kept, 90)]
     store.add(again)
     assert store.verify().ok
-    assert store.counts().pictures == kept + 90
+    assert store.counts().images == kept + 90
     store.close()
 
 
@@ -477,7 +477,7 @@ def test_a_killed_writer_leaves_whole_commits(tmp_path: Path) -> None:
         sys.path.insert(0, {str(Path(__file__).parent)!r})
         from test_store import SqliteStore, rows
         store = SqliteStore(Path({str(tmp_path)!r}))
-        n = store.counts().pictures
+        n = store.counts().images
         while True:
             store.add(rows(n, 70))
             n += 70
@@ -498,7 +498,7 @@ def test_a_killed_writer_leaves_whole_commits(tmp_path: Path) -> None:
         child.wait()
         child.stdout.close()
         store = SqliteStore(tmp_path)
-        pictures = store.counts().pictures
+        pictures = store.counts().images
         assert pictures >= least
         assert pictures % 70 == 0
         assert store.verify(repair=True).ok

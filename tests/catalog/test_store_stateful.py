@@ -68,7 +68,7 @@ def made(image: int, seed: int) -> Row:
         tags=("pattern=floral", "colour=red")[: int(rng.integers(3))],
         columns=columns,
         source=f"source{seed}",
-        picture=f"{image:04x}",
+        image_digest=f"{image:04x}",
     )
 
 
@@ -176,7 +176,7 @@ class Stores(RuleBasedStateMachine):
     def verify(self) -> None:
         report = self.store.verify()
         assert (report.ok, report.problems, report.lost) == (True, (), ())
-        assert report.pictures == self.exact.counts().pictures
+        assert report.images == self.exact.counts().images
 
     @precondition(lambda self: self.copies < 3)
     @rule()
@@ -201,7 +201,7 @@ def agree(store: Any, exact: Any) -> bool:
     held, right = list(store.rows()), list(exact.rows())
     assert len(held) == len({row.image_id for row in held})
     assert store.counts() == exact.counts()
-    assert store.pictures() == exact.pictures()
+    assert store.image_digests() == exact.image_digests()
     assert set(exact.columns()) <= set(store.columns())
     assert sorted(store.row_keys()) == sorted(exact.row_keys())
     left = {row.image_id: plain(row) for row in held}

@@ -60,7 +60,7 @@ def state(catalog: Catalog) -> dict[str, Any]:
     """All that is stored of each picture, but its number."""
     return {
         row.image_id: (
-            row.item_id, row.category, row.tags, dict(row.columns), row.source, row.picture,
+            row.item_id, row.category, row.tags, dict(row.columns), row.source, row.image_digest,
             row.norm, row.embedding.tobytes(),
         )
         for row in catalog.store.rows()

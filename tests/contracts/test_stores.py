@@ -42,7 +42,7 @@ def make_row(rng: np.random.Generator, image: int) -> Row:
         if price is None
         else {"price": price, "title": f"Nº {image}", "size": ["S", "M", 38][: image % 4]},
         source=f"source{image}",
-        picture=f"{image:04x}",
+        image_digest=f"{image:04x}",
     )
 
 
@@ -56,7 +56,7 @@ def assert_agree(store: Store, exact: Store, rng: np.random.Generator) -> None:
     assert [plain(r) for r in store.rows()] == [plain(r) for r in exact.rows()]
     assert list(store.row_keys()) == list(exact.row_keys())
     assert set(exact.columns()) <= set(store.columns())
-    assert store.pictures() == exact.pictures()
+    assert store.image_digests() == exact.image_digests()
     for text in [None, *CONDITIONS]:
         where = None if text is None else Where.parse(text, ["price", "title", "size"])
         query = rng.normal(size=DIM).astype(np.float32)
@@ -123,7 +123,7 @@ def test_pictures_leave_in_the_commit_that_brings_others(name: str, tmp_path: Pa
     assert store.revision == before + 1
     assert [row.image_id for row in store.rows()] == ["image0", "image2", "image4"]
     assert [tuple(key) for key in store.row_keys()] == [
-        (row.image_id, row.item_id, row.source, row.picture) for row in store.rows()
+        (row.image_id, row.item_id, row.source, row.image_digest) for row in store.rows()
     ]
     store.add([], ["image0"])
     assert store.get(["image0"]) == {}
@@ -195,7 +195,7 @@ def test_a_vector_of_another_length_is_refused_with_its_whole_batch(
     wrong = dataclasses.replace(make_row(rng, 1), embedding=np.ones(3, np.float32))
     with pytest.raises(CatalogError, match=r"\(3,\), not \(12,\)"):
         store.add([make_row(rng, 0), wrong])
-    assert store.counts().pictures == 0
+    assert store.counts().images == 0
     store.close()
 
 
@@ -241,5 +241,5 @@ def test_threads_write_and_search_at_once(name: str, tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert not failed
-    assert store.counts().pictures == 150
+    assert store.counts().images == 150
     store.close()

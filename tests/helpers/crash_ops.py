@@ -72,7 +72,7 @@ def row(image: int, rng: np.random.Generator) -> Row:
         category=("dress", "shirt", "coat")[int(rng.integers(3))],
         tags=("pattern=floral",)[: int(rng.integers(2))],
         columns={"price": int(rng.integers(0, 100)), "title": f"Nº {image}"},
-        picture=f"{int(rng.integers(1 << 30)):08x}",
+        image_digest=f"{int(rng.integers(1 << 30)):08x}",
     )
 
 
@@ -132,7 +132,15 @@ def same(left: State, right: State) -> bool:
 
 
 def plain(row: Row) -> tuple[Any, ...]:
-    values = (row.item_id, row.norm, row.domain, row.category, row.tags, row.source, row.picture)
+    values = (
+        row.item_id,
+        row.norm,
+        row.domain,
+        row.category,
+        row.tags,
+        row.source,
+        row.image_digest,
+    )
     return (row.embedding.tobytes(), *values, tuple(sorted(row.columns.items())))
 
 

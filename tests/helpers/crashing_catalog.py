@@ -121,7 +121,7 @@ def check(
             assert row.item_id == f"item{number % ITEMS}"
             # The copy is a JPEG of its own, so the vector of a rebuilt picture is a little off.
             assert float(row.embedding @ own[number]) > 0.97, f"{row.image_id}: another's vector"
-            copy = catalog.picture(row)
+            copy = catalog.image_path(row)
             assert copy is not None, f"{row.image_id} lost its copy"
             assert copy.is_file(), f"{row.image_id} lost its copy"
         exact.add(rows)

@@ -51,7 +51,7 @@ def state(catalog: Catalog) -> dict[str, Any]:
 def store_state(store: Store) -> dict[str, Any]:
     return {
         row.image_id: (
-            row.item_id, row.category, row.tags, dict(row.columns), row.source, row.picture,
+            row.item_id, row.category, row.tags, dict(row.columns), row.source, row.image_digest,
             row.norm, row.embedding.tobytes(),
         )
         for row in store.rows()

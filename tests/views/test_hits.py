@@ -37,7 +37,7 @@ def test_a_page_of_photos_and_hits(tmp_path: Path, catalog: Catalog) -> None:
 def test_a_lost_copy_does_not_hide_the_others(catalog: Catalog) -> None:
     row = next(iter(catalog.store.rows()))
     assert image_of(catalog, row).shape == (24, 20, 3)
-    copy = catalog.picture(row)
+    copy = catalog.image_path(row)
     assert copy is not None
     copy.write_bytes(b"damaged")
     assert image_of(catalog, row).shape == (8, 8, 3)

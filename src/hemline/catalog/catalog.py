@@ -52,10 +52,10 @@ class Catalog:
     """
 
     def __init__(self, folder: Path | None, live: Live) -> None:
-        from hemline.catalog.images import Pictures
+        from hemline.catalog.images import ImageStore
 
         self.folder = folder
-        self.pictures = Pictures(folder / "pictures") if folder else None
+        self.images = ImageStore(folder / "pictures") if folder else None
         self._live = live
         self._reopening = threading.Lock()
 
@@ -159,8 +159,8 @@ class Catalog:
                     continue
                 if self.folder is not None and pointer.stamp(self.folder) != live.stamp:
                     continue  # rebuilt between `live` and the lock
-                if died and self.pictures:
-                    self.pictures.sweep(live.store.pictures())
+                if died and self.images:
+                    self.images.sweep(live.store.image_digests())
                 if self.folder is not None:
                     pointer.sweep(self.folder)
                 yield live
@@ -202,7 +202,7 @@ class Catalog:
 
         options = IntakeOptions(crop, batch, workers, encoder)
         with self.writing() as live:
-            return add(live, self.pictures, manifest, options, advance)
+            return add(live, self.images, manifest, options, advance)
 
     def sync(
         self,
@@ -253,10 +253,10 @@ class Catalog:
         from hemline.catalog.intake.upsert import Upsert
 
         with self.writing(wait) as live:
-            preparer = Preparer(live.bundle.info, self.pictures, Whole(), max_pixels=max_pixels)
+            preparer = Preparer(live.bundle.info, self.images, Whole(), max_pixels=max_pixels)
             one_commit = sys.maxsize
             return list(
-                Upsert(live, self.pictures, preparer, batch=one_commit, strict=True).run(updates)
+                Upsert(live, self.images, preparer, batch=one_commit, strict=True).run(updates)
             )
 
     def remove(self, item_ids: Collection[str]) -> dict[str, int]:
@@ -266,11 +266,11 @@ class Catalog:
         removals = [ItemUpdate(item_id, remove=True) for item_id in dict.fromkeys(item_ids)]
         return {o.item_id: o.images for o in self.update(removals) if o.status == "removed"}
 
-    def picture(self, row: Row) -> Path | None:
+    def image_path(self, row: Row) -> Path | None:
         """The stored copy of a row's picture, or None where none is kept."""
-        if self.pictures is None or not row.picture:
+        if self.images is None or not row.image_digest:
             return None
-        return self.pictures.path(row.picture)
+        return self.images.path(row.image_digest)
 
     def stats(self) -> dict[str, Any]:
         """Counts and what it was made with, for people and for ``--json``."""
@@ -282,10 +282,10 @@ class Catalog:
 
     def sweep(self) -> int:
         """Deletes picture copies that no row refers to (a kill can leave some); how many."""
-        if self.pictures is None:
+        if self.images is None:
             return 0
         with self.writing() as live:
-            return self.pictures.sweep(live.store.pictures())
+            return self.images.sweep(live.store.image_digests())
 
     def check(
         self, *, repair: bool = False, deep: bool = False, advance: Advance = silent

@@ -20,7 +20,7 @@ QUALITY = 90
 _NAME = re.compile(r"[0-9a-f]{40}")
 
 
-class Pictures:
+class ImageStore:
     """The folder of copies."""
 
     def __init__(self, folder: Path) -> None:

@@ -24,7 +24,7 @@ def stats(catalog: Catalog) -> dict[str, Any]:
     found: dict[str, Any] = {
         "catalog": str(catalog.folder or "memory"),
         "items": counts.items,
-        "pictures": counts.pictures,
+        "pictures": counts.images,
         "columns": ["category", "tags", *live.store.columns()],
         "model": info.name,
         "fingerprint": live.store.fingerprint,

@@ -40,7 +40,7 @@ class Row:
         tags: ``name=value`` strings.
         columns: further columns (price, title, url …), JSON values.
         source: digest of the original file and of the crop; it tells whether the image changed.
-        picture: digest of the stored copy, or empty where there is none.
+        image_digest: digest of the stored copy, or empty where there is none.
     """
 
     image_id: str
@@ -52,7 +52,7 @@ class Row:
     tags: tuple[str, ...] = ()
     columns: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
-    picture: str = ""
+    image_digest: str = ""
 
     def shown(self) -> dict[str, Any]:
         """The columns of a hit: category, tags and the further ones."""
@@ -69,7 +69,7 @@ class Key(NamedTuple):
     image_id: str
     item_id: str
     source: str
-    picture: str
+    image_digest: str
 
 
 class Neighbours(NamedTuple):
@@ -82,8 +82,12 @@ class Neighbours(NamedTuple):
 class Counts(NamedTuple):
     """Numbers of images and of items."""
 
-    pictures: int
+    images: int
     items: int
+
+    def to_json(self) -> dict[str, int]:
+        """The counts by their names in JSON."""
+        return {"pictures": self.images, "items": self.items}
 
 
 class ItemPage(NamedTuple):
@@ -167,12 +171,12 @@ class CheckReport:
     """What `Store.verify` found.
 
     Attributes:
-        pictures: number of vectors checked.
+        images: number of vectors checked.
         problems: what is wrong.
         lost: image_ids of rows whose vector is lost; adding them again repairs them.
     """
 
-    pictures: int
+    images: int
     problems: tuple[Problem, ...] = ()
     lost: tuple[str, ...] = ()
 
@@ -273,7 +277,7 @@ class Store(Protocol):
         """The names of the tags that rows have (``color`` of ``color=red``), sorted."""
         ...
 
-    def pictures(self) -> frozenset[str]:
+    def image_digests(self) -> frozenset[str]:
         """The digests of the stored copies that rows refer to."""
         ...
 

@@ -42,7 +42,7 @@ def check(
     result = {
         "catalog": str(catalog),
         "ok": health.ok,
-        "pictures": health.pictures,
+        "pictures": health.images,
         "problems": [
             {"part": p.part, "path": p.path, "found": p.found, "repaired": p.repaired}
             for p in health.problems

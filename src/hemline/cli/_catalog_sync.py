@@ -122,7 +122,7 @@ def sync(
     share = 1.0 if yes else allow_removals
     report, counts = _sync(catalog, feed, options, share, threads)
     write_skipped(skipped, report.skipped)
-    result = {"catalog": str(catalog), **_plain(report), **counts._asdict()}
+    result = {"catalog": str(catalog), **_plain(report), **counts.to_json()}
     emit(result, as_json, _print_synced)
 
 

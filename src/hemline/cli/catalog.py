@@ -100,7 +100,7 @@ def add(
         "skipped": [one._asdict() for one in report.skipped],
         "unknown_tags": report.unknown_tags,
         "whole": report.whole,
-        **counts._asdict(),
+        **counts.to_json(),
     }
     emit(result, as_json, _print_added)
 
@@ -146,7 +146,7 @@ def remove(
         "removed_items": len(removed),
         "removed_pictures": sum(removed.values()),
         "unknown": unknown,
-        **counts._asdict(),
+        **counts.to_json(),
     }
     emit(
         result,
@@ -195,7 +195,7 @@ def show(
                 "item_id": row.item_id,
                 "image_id": row.image_id,
                 **row.shown(),
-                "picture": str(opened.picture(row) or ""),
+                "picture": str(opened.image_path(row) or ""),
             }
             for row in opened.store.items(items)
         ]

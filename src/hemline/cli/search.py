@@ -230,7 +230,7 @@ def _draw(
     for query, answer in zip(queries, answers, strict=True):
         image: Path | None = Path(_photos(query)[0]) if "like" not in query else None
         if image is None:
-            copies = [catalog.picture(row) for row in catalog.store.items([query["like"]])]
+            copies = [catalog.image_path(row) for row in catalog.store.items([query["like"]])]
             image = next((path for path in copies if path is not None), None)
         if image is None:
             raise CatalogError(f"the catalogue keeps no image of {query['like']} to draw")

@@ -345,7 +345,7 @@ def _hits(
             attention=None
             if product.attention is None or searched is None
             else attention_map(product.attention, info, searched),
-            image_digest=row.picture,
+            image_digest=row.image_digest,
             alike=_alike(info, product.score),
         )
         for rank, (product, row) in enumerate(found, start=offset + 1)

@@ -84,7 +84,9 @@ def item_of(rows: Sequence[Row]) -> dict[str, Any]:
         "category": first.category,
         "tags": list(first.tags),
         "columns": dict(first.columns),
-        "pictures": [{"image_id": row.image_id, "picture": address(row.picture)} for row in rows],
+        "pictures": [
+            {"image_id": row.image_id, "picture": address(row.image_digest)} for row in rows
+        ],
     }
 
 

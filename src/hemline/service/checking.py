@@ -36,7 +36,7 @@ def check(service: Service, job: Job, products: int = PRODUCTS) -> dict[str, Any
     for done, row in enumerate(rows, 1):
         if service.jobs.ending.is_set():
             raise Ended
-        path = service.catalog.picture(row)
+        path = service.catalog.image_path(row)
         try:
             image = open_image(path) if path is not None else None
         except ImageError:
@@ -56,7 +56,7 @@ def check(service: Service, job: Job, products: int = PRODUCTS) -> dict[str, Any
     return {
         "healthy": health.ok,
         "problems": [f"{problem.part}: {problem.found}" for problem in health.problems][:20],
-        "pictures": health.pictures,
+        "pictures": health.images,
         "queries": len(ranks),
         "without_picture": unreadable,
         **{name: round(interval.value, 4) for name, interval in intervals.items()},

@@ -130,7 +130,7 @@ class Service:
         """Sets the metrics of the catalogue's size."""
         counts = self.catalog.live().store.item_page(1).counts  # from memory
         self.metrics.items.set(counts.items)
-        self.metrics.pictures.set(counts.pictures)
+        self.metrics.pictures.set(counts.images)
 
     async def work(self, job: Callable[[], T]) -> T:
         """Runs ``job`` on a thread.

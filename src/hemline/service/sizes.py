@@ -41,7 +41,7 @@ class Sizes:
         if counting is not None and not self._known:
             counting.join(_PATIENCE)
         counts = store.item_page(1).counts
-        now = {"items": counts.items, "pictures": counts.pictures, "revision": revision}
+        now = {"items": counts.items, "pictures": counts.images, "revision": revision}
         return {**self._known, **now}
 
     def _count(self, revision: int) -> threading.Thread | None:

@@ -72,7 +72,7 @@ def hit_tiles(catalog: Catalog, hits: Sequence[Hit], right: str = "") -> list[Ti
 
 def image_of(catalog: Catalog, row: CatalogRow | None) -> Image:
     """The stored copy of a row's image; grey where there is none, so that other hits are drawn."""
-    path = None if row is None else catalog.picture(row)
+    path = None if row is None else catalog.image_path(row)
     try:
         if path is not None:
             return open_image(path)

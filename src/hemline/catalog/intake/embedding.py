@@ -43,7 +43,7 @@ def embed_copies(
     """Rows with vectors from their stored copies; rows whose copy can't be opened are left out.
 
     Args:
-        copy_of: gives the file of a row's copy, as `Catalog.picture`.
+        copy_of: gives the file of a row's copy, as `Catalog.image_path`.
     """
     made: list[Row] = []
     for some in batches(rows, _BATCH):

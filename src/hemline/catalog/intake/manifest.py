@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hemline.catalog.folders import same_print
-from hemline.catalog.images import Pictures
+from hemline.catalog.images import ImageStore
 from hemline.catalog.intake.crops import find_crop
 from hemline.catalog.intake.feed_values import plain
 from hemline.catalog.intake.options import IntakeOptions
@@ -54,7 +54,7 @@ class AddReport:
 
 def add(
     live: Live,
-    copies: Pictures | None,
+    copies: ImageStore | None,
     manifest: Manifest,
     options: IntakeOptions,
     advance: Advance,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hemline.bundle import BundleInfo
-from hemline.catalog.images import MAX_SIDE, QUALITY, Pictures
+from hemline.catalog.images import MAX_SIDE, QUALITY, ImageStore
 from hemline.catalog.intake.crops import Crop
 from hemline.catalog.intake.embedding import same_content
 from hemline.catalog.intake.stamps import Stamp, current
@@ -79,7 +79,7 @@ class Preparer:
     """
 
     info: BundleInfo
-    copies: Pictures | None
+    copies: ImageStore | None
     crop: Crop
     duplicate: Callable[[str], Row | None] = lambda source: None
     max_pixels: int = MAX_PIXELS
@@ -100,9 +100,11 @@ class Preparer:
         if not self.info.uses_tags or new.tags == row.tags:
             return Complete(new, "unchanged" if same_content(new, row) else "columns")
         try:
-            if self.copies is None or not row.picture:
+            if self.copies is None or not row.image_digest:
                 raise UsageError("the catalogue keeps no pictures; send them along")
-            image = open_image(read_bytes(self.copies.path(row.picture)), name="its stored copy")
+            image = open_image(
+                read_bytes(self.copies.path(row.image_digest)), name="its stored copy"
+            )
             prepared = PreparedImage.of(image, self.info.preprocessing)
             return ToEmbed(new, prepared, None, True)
         except HemlineError as error:
@@ -135,7 +137,9 @@ class Preparer:
         if old is None or old.source != source:
             match = self.duplicate(source)
         if match is not None and self._same_vector(match, row):
-            row = replace(row, embedding=match.embedding, norm=match.norm, picture=match.picture)
+            row = replace(
+                row, embedding=match.embedding, norm=match.norm, image_digest=match.image_digest
+            )
             if old is not None and same_content(row, old):
                 return Complete(row, "unchanged")
             return Complete(row, "columns" if match is old else "duplicates")

@@ -87,11 +87,11 @@ def sync(catalog: Catalog, path: Path, options: SyncOptions, advance: Advance) -
         stamps = Stamps(catalog.folder, options.dry_run, forget=options.reread)
         stored = _Stored(live.store)
         preparer = Preparer(
-            live.bundle.info, catalog.pictures, crop, stored.with_source, track_files=True
+            live.bundle.info, catalog.images, crop, stored.with_source, track_files=True
         )
         upsert = Upsert(
             live,
-            catalog.pictures,
+            catalog.images,
             preparer,
             encoder,
             options.batch,

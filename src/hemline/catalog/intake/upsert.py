@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from hemline.catalog.images import Pictures
+from hemline.catalog.images import ImageStore
 from hemline.catalog.intake.embedding import counted_tags, embed_rows, same_content
 from hemline.catalog.intake.prepare import (
     Complete,
@@ -80,7 +80,7 @@ class Upsert:
     """
 
     live: Live
-    copies: Pictures | None
+    copies: ImageStore | None
     preparer: Preparer
     encoder: Encoder | None = None
     batch: int = 64
@@ -117,7 +117,7 @@ class Upsert:
             yield from outcomes
         unused.discard("")  # an image without a copy
         if unused and self.copies and not self.dry_run:
-            self.copies.drop(unused - self.live.store.pictures())
+            self.copies.drop(unused - self.live.store.image_digests())
 
     # Reading ahead
 
@@ -245,7 +245,7 @@ class Upsert:
             digests = self.copies.put([copy for one in todo if (copy := one.copy) is not None])
             for i, digest in zip(new, digests, strict=True):
                 if (row := rows[i]) is not None:
-                    rows[i] = replace(row, picture=digest)
+                    rows[i] = replace(row, image_digest=digest)
         return rows
 
     def _remove(self, update: ItemUpdate, stored: Sequence[Row], commit: _Commit) -> ItemOutcome:
@@ -281,8 +281,8 @@ class Upsert:
             if one.change != "unchanged":
                 commit.rows.append(one.row)
                 old = stored.by_image.get(one.row.image_id)
-                if old is not None and old.picture != one.row.picture:
-                    commit.copies.add(old.picture)
+                if old is not None and old.image_digest != one.row.image_digest:
+                    commit.copies.add(old.image_digest)
         if not complete and not before:
             reason = next((one.reason for one in skipped.values()), "it has no image")
             return ItemOutcome(update.item_id, "refused", 0, reason)
@@ -318,7 +318,7 @@ class Upsert:
 
     def _drop(self, rows: Sequence[Row], commit: _Commit) -> None:
         commit.removed += [row.image_id for row in rows]
-        commit.copies |= {row.picture for row in rows}
+        commit.copies |= {row.image_digest for row in rows}
         self.counts.removed += len(rows)
 
     def _write(self, commit: _Commit, stored: StoredRows) -> None:

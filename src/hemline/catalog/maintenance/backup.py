@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hemline.catalog.images import Pictures
+from hemline.catalog.images import ImageStore
 from hemline.catalog.intake import feed_map
 from hemline.catalog.store import StoreSpec
 from hemline.errors import CatalogError
@@ -29,7 +29,7 @@ def _wanted(snapshot: Path, spec: StoreSpec) -> frozenset[str]:
     """The copies that the rows of a stored state refer to."""
     store = spec.open(snapshot)
     try:
-        return store.pictures()
+        return store.image_digests()
     finally:
         store.close()
 
@@ -37,25 +37,25 @@ def _wanted(snapshot: Path, spec: StoreSpec) -> frozenset[str]:
 def backup(catalog: Catalog, target: Path, spec: StoreSpec, advance: Advance) -> dict[str, int]:
     """See `Catalog.backup`."""
     live, folder = catalog.live(), catalog.folder
-    if folder is None or live.home is None or catalog.pictures is None:
+    if folder is None or live.home is None or catalog.images is None:
         raise CatalogError("a catalogue in memory keeps nothing to copy")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise CatalogError(f"{target} is there already; name a new folder for the backup")
     if target.resolve().is_relative_to(folder.resolve()):
         raise CatalogError(f"{target} lies in the catalogue itself; name a place outside of it")
     partial = target.with_name(f".{target.name}.backup")  # a killed one is gone on with
-    copies = Pictures(partial / "pictures")
+    copies = ImageStore(partial / "pictures")
     copies.folder.mkdir(parents=True, exist_ok=True)
-    first = live.store.pictures()
-    _copy_pictures(catalog.pictures, copies, sorted(first), advance)
+    first = live.store.image_digests()
+    _copy_pictures(catalog.images, copies, sorted(first), advance)
     for _ in range(100):
         snapshot = partial / "store"
         shutil.rmtree(snapshot, ignore_errors=True)
         snapshot.mkdir()
         live.store.backup(snapshot)
         wanted = _wanted(snapshot, spec)
-        _copy_pictures(catalog.pictures, copies, sorted(wanted - first), advance)
-        if wanted <= set(copies.names()) | _lost(live.store.pictures(), catalog.pictures):
+        _copy_pictures(catalog.images, copies, sorted(wanted - first), advance)
+        if wanted <= set(copies.names()) | _lost(live.store.image_digests(), catalog.images):
             break
     else:
         raise CatalogError(f"{folder} changes faster than it can be copied; try again later")
@@ -72,13 +72,13 @@ def backup(catalog: Catalog, target: Path, spec: StoreSpec, advance: Advance) ->
     return {"pictures": len(wanted), "bytes": size}
 
 
-def _lost(rows: Iterable[str], pictures: Pictures) -> set[str]:
+def _lost(rows: Iterable[str], pictures: ImageStore) -> set[str]:
     """Copies that rows refer to and that aren't there."""
     return set(rows) - set(pictures.names())
 
 
 def _copy_pictures(
-    source: Pictures, target: Pictures, digests: Sequence[str], advance: Advance
+    source: ImageStore, target: ImageStore, digests: Sequence[str], advance: Advance
 ) -> None:
     """Copies files that the target lacks.
 

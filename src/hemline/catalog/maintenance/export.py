@@ -41,7 +41,7 @@ def export(
     if vectors:
         fields |= {"embedding": pa.list_(pa.float32(), store.dim), "norm": pa.float32()}
     schema = pa.schema(list(fields.items()))
-    total, written = store.counts().pictures, 0
+    total, written = store.counts().images, 0
     items: set[str] = set()
     with (
         durable_file(path) as stream,
@@ -83,7 +83,7 @@ def _table(
 
 def _place(catalog: Catalog, row: Row, target: Path) -> str:
     """The copy's path, relative to the export's folder where it lies below it."""
-    copy = catalog.picture(row)
+    copy = catalog.image_path(row)
     if copy is None:
         return row.image_id
     whole, folder = copy.resolve(), target.resolve().parent

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from hemline.catalog import pointer
-from hemline.catalog.images import Pictures
+from hemline.catalog.images import ImageStore
 from hemline.catalog.intake.embedding import embed_copies
 from hemline.catalog.store import Problem
 from hemline.errors import BundleError
@@ -25,7 +25,7 @@ class Health:
     """What `Catalog.check` found.
 
     Attributes:
-        pictures: how many were checked.
+        images: number of images checked.
         problems: what is wrong, each with whether it was put right.
         embedded: vectors that were lost and made anew from the pictures' copies.
         lost: image_ids whose vector is lost and has no copy to make it from.
@@ -33,7 +33,7 @@ class Health:
             sweeps them, so they aren't wrong.
     """
 
-    pictures: int = 0
+    images: int = 0
     problems: list[Problem] = field(default_factory=list)
     embedded: int = 0
     lost: list[str] = field(default_factory=list)
@@ -49,7 +49,7 @@ def check(catalog: Catalog, repair: bool, deep: bool, advance: Advance) -> Healt
     """See `Catalog.check`."""
     live = catalog.live()
     found = live.store.verify(repair, advance)
-    health = Health(found.pictures, list(found.problems), lost=list(found.lost))
+    health = Health(found.images, list(found.problems), lost=list(found.lost))
     if repair and health.lost:
         _heal(catalog, live, health)
     try:
@@ -57,14 +57,14 @@ def check(catalog: Catalog, repair: bool, deep: bool, advance: Advance) -> Healt
             type(live.bundle).open(live.home / "bundle")
     except BundleError as error:
         health.problems.append(Problem("bundle", "bundle", str(error)))
-    if catalog.pictures is not None:
-        _check_copies(catalog, catalog.pictures, health, repair, deep)
+    if catalog.images is not None:
+        _check_copies(catalog, catalog.images, health, repair, deep)
     return health
 
 
 def _heal(catalog: Catalog, live: Live, health: Health) -> None:
     """Makes lost vectors anew from the copies; what that has put right is told as repaired."""
-    made = embed_copies(catalog.picture, live.encoder(), live.store.get(health.lost).values())
+    made = embed_copies(catalog.image_path, live.encoder(), live.store.get(health.lost).values())
     if not made:
         return
     live.store.add(made)
@@ -78,10 +78,10 @@ def _heal(catalog: Catalog, live: Live, health: Health) -> None:
 
 
 def _check_copies(
-    catalog: Catalog, pictures: Pictures, health: Health, repair: bool, deep: bool
+    catalog: Catalog, pictures: ImageStore, health: Health, repair: bool, deep: bool
 ) -> None:
     """Every row's copy is there and, deeply, is what its name says; counts those without a row."""
-    wanted = catalog.store.pictures()
+    wanted = catalog.store.image_digests()
     there = set(pictures.names())
     for digest in sorted(wanted - there):
         place = str(pictures.path(digest).relative_to(pictures.folder.parent))

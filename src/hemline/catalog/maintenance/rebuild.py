@@ -185,7 +185,7 @@ class _Rebuild:
         """Brings the new store to the live one's rows; gives the revision that it began with."""
         revision = live.revision
         first = not self.report.embedded and not self.report.there
-        total, done = live.counts().pictures, 0
+        total, done = live.counts().images, 0
         self.lost.clear()
         there: set[str] = set()
         for rows in batches(live.rows(), self.batch):
@@ -210,7 +210,7 @@ class _Rebuild:
                 write.append(replace(row, embedding=old.embedding, norm=old.norm))
             else:
                 self.report.there += first
-        made = embed_copies(self.catalog.picture, self.encoder, embed)
+        made = embed_copies(self.catalog.image_path, self.encoder, embed)
         lost = {row.image_id for row in embed} - {row.image_id for row in made}
         self.lost |= lost
         self.report.embedded += len(made)
@@ -221,4 +221,4 @@ class _Rebuild:
     def _serves(self, old: Row, row: Row) -> bool:
         """Whether the staged vector is still that of the live row."""
         same_tags = not self.encoder.bundle.info.uses_tags or old.tags == row.tags
-        return (old.source, old.picture) == (row.source, row.picture) and same_tags
+        return (old.source, old.image_digest) == (row.source, row.image_digest) and same_tags

@@ -123,7 +123,7 @@ def catalog_errors(folder: Path) -> Iterator[None]:
 
 def to_row(values: Sequence[Any], embedding: FloatArray, norm: float) -> Row:
     """The row of the columns of `SELECT` without the id."""
-    image_id, item_id, domain, category, tags, columns, source, picture = values
+    image_id, item_id, domain, category, tags, columns, source, image_digest = values
     return Row(
         image_id=image_id,
         item_id=item_id,
@@ -134,7 +134,7 @@ def to_row(values: Sequence[Any], embedding: FloatArray, norm: float) -> Row:
         tags=tuple(json.loads(tags)),
         columns=json.loads(columns),
         source=source,
-        picture=picture,
+        image_digest=image_digest,
     )
 
 

@@ -74,7 +74,7 @@ def store(
         _INSERT,
         [
             (id_, (row := rows[i]).image_id, row.item_id, row.domain, row.category, tags_text(row),
-             columns_text(row), row.source, row.picture, revision)
+             columns_text(row), row.source, row.image_digest, revision)
             for id_, i in zip(ids.tolist(), new, strict=True)
         ],
     )  # fmt: skip
@@ -82,7 +82,7 @@ def store(
         _UPDATE,
         [
             (row.item_id, row.domain, row.category, tags_text(row), columns_text(row), row.source,
-             row.picture, revision, same[row.image_id])
+             row.image_digest, revision, same[row.image_id])
             for row in rows if row.image_id in same
         ],
     )  # fmt: skip

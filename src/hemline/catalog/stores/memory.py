@@ -111,7 +111,7 @@ class MemoryStore:
         return iter(rows)
 
     def row_keys(self) -> Iterator[Key]:
-        return (Key(r.image_id, r.item_id, r.source, r.picture) for r in self.rows())
+        return (Key(r.image_id, r.item_id, r.source, r.image_digest) for r in self.rows())
 
     def items(self, item_ids: Collection[str], vectors: bool = True) -> list[Row]:
         chosen = set(item_ids)
@@ -134,8 +134,8 @@ class MemoryStore:
     def tag_names(self) -> tuple[str, ...]:
         return tuple(sorted({tag.partition("=")[0] for row in self.rows() for tag in row.tags}))
 
-    def pictures(self) -> frozenset[str]:
-        return frozenset(row.picture for row in self.rows() if row.picture)
+    def image_digests(self) -> frozenset[str]:
+        return frozenset(row.image_digest for row in self.rows() if row.image_digest)
 
     def search(self, query: FloatArray, k: int, where: Where | None = None) -> Neighbours:
         with self._lock:
@@ -171,7 +171,7 @@ class MemoryStore:
         return CompactReport()
 
     def verify(self, repair: bool = False, advance: Advance = silent) -> CheckReport:
-        return CheckReport(self.counts().pictures)
+        return CheckReport(self.counts().images)
 
     def backup(self, folder: Path, advance: Advance = silent) -> None:
         raise CatalogError("the memory store keeps nothing on disk that could be copied")

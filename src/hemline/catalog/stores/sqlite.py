@@ -248,7 +248,7 @@ class SqliteStore:
         with self._reader.index(flushed=True) as index:
             return index.tag_names()
 
-    def pictures(self) -> frozenset[str]:
+    def image_digests(self) -> frozenset[str]:
         found = self._query("SELECT DISTINCT picture FROM pictures WHERE picture <> ''")
         return frozenset(name for (name,) in found)
 
@@ -346,7 +346,7 @@ class SqliteStore:
                 (json_list(lost.tolist()),),
             )
             return CheckReport(
-                self.counts().pictures, tuple(problems), tuple(name for (name,) in names)
+                self.counts().images, tuple(problems), tuple(name for (name,) in names)
             )
 
     def backup(self, folder: Path, advance: Advance = silent) -> None:
@@ -355,7 +355,7 @@ class SqliteStore:
 
     def stats(self) -> dict[str, Any]:
         counts = self._query("SELECT COUNT(*), COALESCE(SUM(count), 0) FROM segments")[0]
-        pictures = self.counts().pictures
+        pictures = self.counts().images
         places = [self._folder / FILE, self._segments.folder, self._folder / disk.FOLDER]
         files = [p for place in places for p in (place, *place.rglob("*")) if p.is_file()]
         size = sum(p.stat().st_size for p in files)

@@ -74,7 +74,7 @@ def _info(service: Service) -> dict[str, Any]:
         },
         "catalog": {
             "items": counts.items,
-            "pictures": counts.pictures,
+            "pictures": counts.images,
             "columns": ["category", "tags", *live.store.columns()],
             "tags": live.store.tag_names(),
             "revision": live.store.revision,

@@ -100,7 +100,7 @@ async def listed(
         page = store.item_page(limit, after, met)
         return {
             "items": items_of(page.item_ids, store.items(page.item_ids, vectors=False)),
-            "counts": page.counts._asdict(),
+            "counts": page.counts.to_json(),
             "after": page.item_ids[-1] if page.more else None,
             "revision": revision,
         }

@@ -47,7 +47,7 @@ async def picture(
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """The stored copy of a product's image."""
-    pictures = service.catalog.pictures
+    pictures = service.catalog.images
     if pictures is None or not _ID.fullmatch(picture_id):
         raise no_picture()
     tag = f'"{picture_id}"'

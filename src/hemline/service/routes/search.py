@@ -172,7 +172,7 @@ async def item(
         shown = item_of(rows)
         if why:
             for picture, row in zip(shown["pictures"], rows, strict=True):
-                path = service.catalog.picture(row)
+                path = service.catalog.image_path(row)
                 if path is not None and path.is_file():
                     image = open_image(path.read_bytes(), service.settings.max_pixels)
                     picture["attention"] = attention_of(service, image, row.tags)
