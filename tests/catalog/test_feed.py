@@ -12,11 +12,11 @@ from hemline.catalog.intake.feed import Feed
 from hemline.catalog.intake.feed_images import ImageFiles
 from hemline.catalog.intake.feed_map import (
     FeedMapping,
+    find_columns,
+    load,
     parse_pairs,
     read_mapping,
-    remember,
-    remembered,
-    understand,
+    save,
 )
 from hemline.catalog.intake.feed_values import Price, is_price, parse_price, pieces
 from hemline.errors import DataError, UsageError
@@ -110,7 +110,7 @@ def test_feeds_that_are_no_use(tmp_path: Path, name: str, data: bytes, words: st
 def test_columns_are_known_by_their_names() -> None:
     names = ["g:ID", "Item Group ID", "Image Link", "additional_image_link", "image_10", "image_2",
              "product type", "Tags", "Domain", "Sale Price"]  # fmt: skip
-    found = understand(names, FeedMapping(), "the feed")
+    found = find_columns(names, FeedMapping(), "the feed")
     assert (found.id, found.group) == ("g:ID", "Item Group ID")
     assert found.images == ("Image Link", "additional_image_link", "image_2", "image_10")
     assert (found.category, found.tags) == (("product type",), ("Tags",))
@@ -122,20 +122,20 @@ def test_columns_are_known_by_their_names() -> None:
 def test_what_is_said_goes_before_what_is_known() -> None:
     names = ["id", "sku", "image", "photo", "title", "html"]
     said = parse_pairs(["id=SKU", "images=photo", "name=title", "without=html"])
-    found = understand(names, said, "the feed")
+    found = find_columns(names, said, "the feed")
     assert (found.id, found.images) == ("sku", ("photo",))
     assert found.kept == {"id": "id", "image": "image", "title": "name"}
     with pytest.raises(UsageError, match="name is one column"):
-        understand(names, parse_pairs(["name=title,html"]), "the feed")
+        find_columns(names, parse_pairs(["name=title,html"]), "the feed")
     with pytest.raises(DataError, match="no column 'titel'.*'title'"):
-        understand(names, parse_pairs(["name=titel"]), "the feed")
+        find_columns(names, parse_pairs(["name=titel"]), "the feed")
 
 
 def test_a_mapping_is_kept(tmp_path: Path) -> None:
     said = parse_pairs(["id=Nr", "images=a,b", "without=c"]).changed(FeedMapping(images="/p"))
-    remember(tmp_path, said)
-    assert remembered(tmp_path) == said
-    assert remembered(tmp_path).changed(parse_pairs(["id=Neu"])).columns == {
+    save(tmp_path, said)
+    assert load(tmp_path) == said
+    assert load(tmp_path).changed(parse_pairs(["id=Neu"])).columns == {
         "id": ("Neu",), "images": ("a", "b"),
     }  # fmt: skip
     (tmp_path / "map.json").write_text('{"id": 3}')

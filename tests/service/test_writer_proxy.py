@@ -42,7 +42,7 @@ async def _never(scope: Scope, receive: Receive, send: Send) -> None:
     raise AssertionError("a write was answered by a process that isn't the writer")
 
 
-async def _ask(handing: WriterProxy) -> tuple[int, bytes]:
+async def _ask(proxy: WriterProxy) -> tuple[int, bytes]:
     """A put of two chunks, and what came back."""
     scope = {
         "type": "http",
@@ -65,7 +65,7 @@ async def _ask(handing: WriterProxy) -> tuple[int, bytes]:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await handing(scope, receive, send)
+    await proxy(scope, receive, send)
     return sent[0]["status"], b"".join(one.get("body", b"") for one in sent[1:])
 
 
@@ -101,8 +101,8 @@ def test_a_write_waits_for_its_writer(tmp_path: Path, stale: bool) -> None:
 
 
 def test_a_writer_that_does_not_come_is_a_503(tmp_path: Path) -> None:
-    handing = WriterProxy(_never, Handover(tmp_path / "w.sock", "secret"), 5.0, patience=0.2)
+    proxy = WriterProxy(_never, Handover(tmp_path / "w.sock", "secret"), 5.0, wait=0.2)
     with pytest.raises(Problem) as told:
-        _run(_ask(handing))
+        _run(_ask(proxy))
     assert told.value.status == 503
     assert "writer is starting" in told.value.detail

@@ -1,8 +1,8 @@
-"""The catalogue: products, pictures, vectors; one file for each store.
+"""The catalogue: items, images and their vectors in one folder.
 
-A catalogue is a folder: the store's files (``catalog.sqlite`` …), ``bundle/`` (a copy of the bundle
-that made its vectors) and ``pictures/`` (a bounded copy of each picture). After a rebuild the first
-two lie in a folder of their own (`hemline.catalog.pointer`).
+The folder holds the store's files (``catalog.sqlite`` …), ``bundle/`` (a copy of the bundle that
+made the vectors) and ``pictures/`` (a copy of each image, bounded in size). After a rebuild the
+first two lie in a subfolder (`hemline.catalog.pointer`).
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ _POLL = 0.05  # seconds between two tries to become the writer
 
 
 class Catalog:
-    """Products that can be searched, with the bundle that made their vectors.
+    """Items that can be searched, with the bundle that made their vectors.
 
-    A catalogue that another process rebuilds goes on as it was opened, until `live` is asked for:
-    `Engine` does so at each search.
+    After another process has rebuilt the catalogue, an open one continues with the old store until
+    `live` is called, as `Engine` does at each search.
 
     Attributes:
-        folder: where it lies, or None for one in memory.
-        pictures: the copies of its pictures, or None in memory.
+        folder: its folder, or None in memory.
+        pictures: the copies of its images, or None in memory.
     """
 
     def __init__(self, folder: Path | None, live: Live) -> None:
@@ -61,7 +61,7 @@ class Catalog:
 
     @property
     def bundle(self) -> Bundle:
-        """What made its vectors."""
+        """The bundle that made its vectors."""
         return self._live.bundle
 
     @property
@@ -69,16 +69,16 @@ class Catalog:
         """Its rows and vectors."""
         return self._live.store
 
-    # Making and opening
+    # Creating and opening
 
     @classmethod
     def create(
         cls, folder: str | os.PathLike[str], bundle: Bundle, store: str = DEFAULT_STORE
     ) -> Catalog:
-        """A new, empty catalogue; the bundle is copied into it. It appears whole or not at all.
+        """Creates an empty catalogue with a copy of the bundle; it appears whole or not at all.
 
         Raises:
-            CatalogError: the folder is there and isn't empty.
+            CatalogError: the folder exists and isn't empty.
         """
         from hemline.catalog import folders
 
@@ -87,11 +87,11 @@ class Catalog:
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Catalog:
-        """The catalogue that lies in ``folder``, for searching and for writing.
+        """Opens the catalogue in ``folder``, for searching and for writing.
 
         Raises:
-            CatalogError: none there, damaged, of another format version, or its bundle isn't the
-                one that made its vectors.
+            CatalogError: there is none, it is damaged, of another format version, or its bundle
+                isn't the one that made its vectors.
         """
         from hemline.catalog import folders
 
@@ -99,7 +99,7 @@ class Catalog:
 
     @classmethod
     def in_memory(cls, bundle: Bundle) -> Catalog:
-        """An empty one that is gone with the process and keeps no pictures; exact."""
+        """An empty catalogue in memory, which keeps no images; its search is exact."""
         from hemline.catalog.pointer import Live
 
         store = STORES["memory"].create(Path(), bundle.fingerprint, bundle.info.embedding_dim)
@@ -115,12 +115,12 @@ class Catalog:
         self.close()
 
     def live(self) -> Live:
-        """The store and bundle that are live now, at the cost of a look at one file.
+        """The store and bundle that are live now; costs one `os.stat`.
 
-        After a rebuild one thread opens them anew; meanwhile the others go on with the old ones.
+        After a rebuild one thread opens them; meanwhile the others continue with the old ones.
 
         Raises:
-            CatalogError: what another process has made live can't be opened.
+            CatalogError: the rebuilt store can't be opened.
         """
         from hemline.catalog import folders, pointer
 
@@ -136,7 +136,7 @@ class Catalog:
 
     @contextmanager
     def writing(self, wait: float = 0.0) -> Iterator[Live]:
-        """Holds the right to write to what is live; cleans up after a writer that died.
+        """Holds the right to write to the live store; cleans up after a writer that died.
 
         Args:
             wait: seconds to wait for another writer.
@@ -169,7 +169,7 @@ class Catalog:
     # Using
 
     def encoder(self, threads: int | None = None) -> BundleEncoder:
-        """The bundle's encoder, made once; ``threads`` counts at the first call."""
+        """The bundle's encoder; made by the first call, with so many ``threads``."""
         return self._live.encoder(threads)
 
     def add(
@@ -267,21 +267,21 @@ class Catalog:
         return {o.item_id: o.images for o in self.update(removals) if o.status == "removed"}
 
     def image_path(self, row: Row) -> Path | None:
-        """The stored copy of a row's picture, or None where none is kept."""
+        """The stored copy of a row's image, or None if there is none."""
         if self.images is None or not row.image_digest:
             return None
         return self.images.path(row.image_digest)
 
     def stats(self) -> dict[str, Any]:
-        """Counts and what it was made with, for people and for ``--json``."""
+        """Counts, and what the catalogue was made with."""
         from hemline.catalog import stats
 
         return stats.stats(self)
 
-    # Care
+    # Maintenance
 
     def sweep(self) -> int:
-        """Deletes picture copies that no row refers to (a kill can leave some); how many."""
+        """Deletes copies that no row refers to (a kill can leave some); gives their number."""
         if self.images is None:
             return 0
         with self.writing() as live:
@@ -293,13 +293,13 @@ class Catalog:
         """Verifies checksums and that all parts agree.
 
         Args:
-            repair: puts right what can be derived: index, columns, stray copies, and lost vectors
-                from their pictures' copies. Takes the right to write.
-            deep: also reads every picture's copy.
-            advance: told (pictures checked, pictures).
+            repair: repairs what can be derived: index, columns, stray copies, and lost vectors
+                from the copies of their images. Takes the right to write.
+            deep: also reads the copy of every image.
+            advance: called with (images checked, images).
 
         Raises:
-            CatalogError: to be repaired while another process writes.
+            CatalogError: ``repair`` while another process writes.
         """
         from hemline.catalog.maintenance import health
 
@@ -307,7 +307,7 @@ class Catalog:
             return health.check(self, repair, deep, advance)
 
     def compact(self, *, advance: Advance = silent) -> dict[str, int]:
-        """Gives the room of removed rows and stray files back, while others search.
+        """Frees the space of removed rows and stray files, while others search.
 
         Raises:
             CatalogError: another writer, no room, or a damaged store.
@@ -319,12 +319,12 @@ class Catalog:
     def backup(
         self, target: str | os.PathLike[str], *, advance: Advance = silent
     ) -> dict[str, int]:
-        """Copies one moment's state to a new folder, while others search and write.
+        """Copies a snapshot to a new folder, while others search and write.
 
-        It appears whole or not at all; gives how many pictures and bytes it has.
+        The copy appears whole or not at all. Gives its numbers of images and bytes.
 
         Raises:
-            CatalogError: the target is there already, no room, or a damaged store.
+            CatalogError: the target exists, no room, or a damaged store.
         """
         from hemline.catalog import folders
         from hemline.catalog.maintenance import backup
@@ -340,21 +340,21 @@ class Catalog:
         drop_lost: bool = False,
         advance: Advance = silent,
     ) -> RebuildReport:
-        """Embeds every picture's copy anew by another bundle, and makes it live in one step.
+        """Embeds the copies of all images with another bundle, then switches to it in one step.
 
-        Searches and writers go on with the old one meanwhile; what they change is brought along.
+        Searches and writes continue on the old store meanwhile; their changes are carried over.
         The same call goes on after a kill.
 
         Args:
             bundle: the new one.
-            batch: pictures to one durable commit.
+            batch: images in one durable commit.
             threads: of its shop tower.
-            drop_lost: lets pictures go whose copy can't be opened.
-            advance: told (pictures done, pictures in all) after each commit.
+            drop_lost: drops images whose copy can't be opened.
+            advance: called with (images done, images) after each commit.
 
         Raises:
-            CatalogError: copies can't be opened, another rebuild or (at the end) a writer is at
-                work, or no room; the catalogue is as it was.
+            CatalogError: copies can't be opened, another rebuild or (at the end) a writer is
+                running, or no room; the catalogue is unchanged.
         """
         from hemline.catalog import folders
         from hemline.catalog.maintenance import rebuild
@@ -370,10 +370,10 @@ class Catalog:
         )
 
     def abandon_rebuild(self) -> int:
-        """Deletes what an interrupted rebuild left; how many parts.
+        """Deletes what an interrupted rebuild left; gives the number of parts.
 
         Raises:
-            CatalogError: it is at work.
+            CatalogError: a rebuild is running.
         """
         from hemline.catalog import folders
         from hemline.catalog.maintenance import rebuild
@@ -387,11 +387,11 @@ class Catalog:
         vectors: bool = False,
         advance: Advance = silent,
     ) -> dict[str, int]:
-        """Writes every row as a manifest in Parquet; gives pictures, items and bytes.
+        """Writes every row as a manifest in Parquet; gives numbers of images, items and bytes.
 
         Args:
             path: ``.parquet``; it appears whole or not at all.
-            vectors: with the columns ``embedding`` (D float32) and ``norm``.
+            vectors: adds the columns ``embedding`` (D float32) and ``norm``.
 
         Raises:
             UsageError: another suffix.

@@ -1,4 +1,4 @@
-"""Long work that goes on by itself: begun by one request, asked about by others."""
+"""Background jobs: started by one request, their progress read by others."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ _FAILED = "it failed; the server's log has more"
 
 @dataclass(slots=True)
 class Job:
-    """One piece of work.
+    """One job.
 
     Attributes:
-        id, kind: what it is.
+        kind: ``manifest`` or ``check``.
         state: ``waiting``, ``running``, ``done`` or ``failed``.
-        done, total: how far it is.
-        result: what it gave.
+        done, total: progress.
+        result: of a job that is done.
         error: why it failed, one line.
+        begun: when it was queued, seconds since the epoch.
     """
 
     kind: str
@@ -57,15 +58,15 @@ class Job:
 
 
 class Refused(DataError):
-    """What was given can't be used; its words are about that alone, and may be told."""
+    """The given data can't be used; the message is about them alone and may be shown."""
 
 
 class Ended(Exception):
-    """Raised inside a job when the server ends."""
+    """Raised by a job when the server ends."""
 
 
 class Jobs:
-    """One job after the other, in a thread of its own."""
+    """A queue of jobs and the one thread that runs them."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="hemline-job")
@@ -74,7 +75,7 @@ class Jobs:
         self.ending = threading.Event()
 
     def begin(self, kind: str, work: Callable[[Job], dict[str, Any]]) -> Job:
-        """Queues ``work``, which is given its job to tell how far it is.
+        """Queues ``work``, which is called with its job to report progress.
 
         Raises:
             Problem: 503 where too many wait.
@@ -94,11 +95,11 @@ class Jobs:
         return self._jobs.get(own)
 
     def list(self) -> list[Job]:
-        """The latest first."""
+        """All known jobs, the latest first."""
         return sorted(self._jobs.values(), key=lambda job: -job.begun)
 
     def close(self) -> None:
-        """Ends the running one at its next step."""
+        """Ends the running job at its next step."""
         self.ending.set()
         self._thread.shutdown(wait=True, cancel_futures=True)
 

@@ -17,7 +17,7 @@ from hemline.catalog.intake.embedding import batches
 from hemline.catalog.intake.feed import Feed
 from hemline.catalog.intake.feed_images import ImageFiles
 from hemline.catalog.intake.feed_items import read_items
-from hemline.catalog.intake.feed_map import FeedMapping, understand
+from hemline.catalog.intake.feed_map import FeedMapping, find_columns
 from hemline.catalog.intake.update import ItemUpdate
 from hemline.errors import DataError, HemlineError
 from hemline.service.jobs import Ended, Job, Jobs, Refused
@@ -110,7 +110,7 @@ def add_upload(upload: Upload, writer: Writer, jobs: Jobs, job: Job) -> dict[str
     """
     try:
         feed = Feed.read(upload.feed())
-        columns = understand(feed.columns, FeedMapping(), "the feed")
+        columns = find_columns(feed.columns, FeedMapping(), "the feed")
         found = read_items(feed, columns, ImageFiles(feed.path, upload.folder))
         updates = [_within(update, upload.folder.resolve()) for update in found.items.values()]
         return _add(updates, writer, jobs, job) | {

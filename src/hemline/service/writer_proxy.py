@@ -1,8 +1,8 @@
-"""Several processes, one writer: the others hand it what it alone may do.
+"""Forwards writes to the one process that writes, where the service has several.
 
-A handed request is the same request again, over a Unix socket that only this user's processes can
-open, with a secret that only this service's processes know. So the writer checks keys and bodies as
-if it had been asked first, and there is no second protocol.
+The request is sent unchanged over a Unix socket that only this user's processes can open, with a
+secret that only this service's processes know. The writer checks keys and bodies as for a request
+of its own, so there is no second protocol.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hemline.service.problems import busy
 
 TOKEN = b"x-hemline-handed"
-#: Seconds that a request waits for a writer that is (again) about to start, and between two looks.
-_PATIENCE, _PAUSE = 10.0, 0.05
+#: Seconds that a request waits for a writer that starts, and between two tries.
+_WAIT, _PAUSE = 10.0, 0.05
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _HOPS = (b"connection", b"keep-alive", b"transfer-encoding", b"upgrade", b"te", b"trailer", TOKEN)
 
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """How the processes of one service reach their writer.
+    """Address of the writer for the other processes of a service.
 
     Attributes:
         socket: the writer's Unix socket.
@@ -41,33 +41,33 @@ class Handover:
     token: str
 
     def knows(self, scope: Scope) -> bool:
-        """Whether a request was handed over by one of us."""
+        """Whether a request was forwarded by a process of this service."""
         given = dict(scope["headers"]).get(TOKEN, b"")
         return hmac.compare_digest(given, self.token.encode())
 
 
 def is_writers(method: str, path: str) -> bool:
-    """Whether only the writer answers this: changes of the catalogue, and the jobs."""
+    """Whether only the writer answers this request: changes of the catalogue, and jobs."""
     if path.startswith("/v1/admin"):
         return True
     return method not in _SAFE and path.startswith("/v1/items")
 
 
 class WriterProxy:
-    """Hands the writer's requests over; everything else is answered here.
+    """Forwards the writer's requests; ``app`` answers everything else.
 
     Args:
         app: answers the rest.
-        handover: how the writer is reached.
-        timeout: seconds for each part of a request's way there.
-        patience: seconds that a request waits where the writer doesn't listen yet: at the start, or
+        handover: address of the writer.
+        timeout: seconds for sending each part of a request.
+        wait: seconds that a request waits for a writer that doesn't listen yet: at the start, or
             when another takes the place of one that died.
     """
 
     def __init__(
-        self, app: ASGIApp, handover: Handover, timeout: float, patience: float = _PATIENCE
+        self, app: ASGIApp, handover: Handover, timeout: float, wait: float = _WAIT
     ) -> None:
-        self._app, self._handover, self._patience = app, handover, patience
+        self._app, self._handover, self._wait = app, handover, wait
         self._http = httpx.AsyncClient(
             transport=httpx.AsyncHTTPTransport(uds=str(handover.socket)),
             base_url="http://writer",
@@ -78,10 +78,10 @@ class WriterProxy:
         if scope["type"] != "http" or not is_writers(scope["method"], scope["path"]):
             await self._app(scope, receive, send)
             return
-        end = time.monotonic() + self._patience
+        end = time.monotonic() + self._wait
         while True:
             try:
-                await self._hand(scope, receive, send)
+                await self._forward(scope, receive, send)
                 return
             except httpx.ConnectError:  # nothing of the body has been read yet
                 if time.monotonic() >= end:
@@ -90,7 +90,7 @@ class WriterProxy:
                 raise busy("the writer ended meanwhile; the same request again is safe") from None
             await asyncio.sleep(_PAUSE)
 
-    async def _hand(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _forward(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._http.stream(
             scope["method"],
             _target(scope),

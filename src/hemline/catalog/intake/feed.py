@@ -1,7 +1,7 @@
-"""A shop's product feed as it stands in its file: CSV, JSON lines or Parquet, column by column.
+"""Reads product feeds: CSV, JSON lines or Parquet, column by column.
 
-Rows that can't be read are listed, not lost silently. A feed that breaks off (its last row isn't
-whole) is refused: half a feed looks like a shop that has dropped half of its products.
+Rows that can't be read are listed. A truncated feed (its last row is incomplete) is refused: half a
+feed looks like a shop that has dropped half of its products.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PARQUET = (".parquet", ".pq")
 
 
 class BadRow(NamedTuple):
-    """A row of the feed that can't be used: its line (or row, from 1) and why."""
+    """A row of the feed that can't be used: its line (or row, from 1) and the reason."""
 
     line: int
     reason: str
@@ -34,14 +34,14 @@ class BadRow(NamedTuple):
 
 @dataclass(slots=True)
 class Feed:
-    """Columns of equal length.
+    """The cells of a feed, in columns of equal length.
 
     Attributes:
-        path: of the file.
+        path: the file.
         columns: name → cells; an empty cell is None.
         lines: the line (or row, from 1) of each row.
-        bad: rows that aren't in ``columns``.
-        text: whether all cells are text, as CSV has them.
+        bad: rows that can't be read; they aren't in ``columns``.
+        text: all cells are text, as in CSV.
     """
 
     path: Path
@@ -55,11 +55,11 @@ class Feed:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Feed:
-        """From ``.csv``, ``.tsv``, ``.txt``, ``.jsonl``, ``.ndjson``, ``.json`` (each also with
+        """Reads ``.csv``, ``.tsv``, ``.txt``, ``.jsonl``, ``.ndjson``, ``.json`` (each also with
         ``.gz``) or ``.parquet``.
 
         Raises:
-            DataError: there is none, it can't be read, has no row, or breaks off.
+            DataError: there is no such file, it can't be read, has no row, or is truncated.
         """
         file = Path(path)
         if not file.is_file():
@@ -71,7 +71,7 @@ class Feed:
         if kind in _PARQUET:
             feed = _read_parquet(file)
         elif kind in _TEXT or kind in _JSON:
-            with _opened(file) as stream:
+            with _open_text(file) as stream:
                 feed = _read_csv(file, stream) if kind in _TEXT else _read_json(file, stream)
         else:
             raise DataError(
@@ -85,8 +85,8 @@ class Feed:
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[TextIO]:
-    """Its text; what breaks while it is read becomes one of our errors."""
+def _open_text(file: Path) -> Iterator[TextIO]:
+    """Opens a text file, maybe compressed; errors while it is read become `DataError`."""
     try:
         with file.open("rb") as raw:
             packed = file.suffix.lower() == ".gz"
@@ -96,12 +96,12 @@ def _opened(file: Path) -> Iterator[TextIO]:
     except UnicodeDecodeError:
         raise DataError(f"the feed {file} is not UTF-8 text; save it in UTF-8") from None
     except (EOFError, zlib.error) as error:
-        raise _broken_off(file, f"its compressed data end early ({error})") from None
+        raise _truncated(file, f"its compressed data end early ({error})") from None
     except gzip.BadGzipFile as error:
         raise DataError(f"the feed {file} can't be unpacked: {error}") from None
 
 
-def _broken_off(file: Path, why: str) -> DataError:
+def _truncated(file: Path, why: str) -> DataError:
     return DataError(
         f"the feed {file} breaks off: {why}; fetch it again, whole (nothing was changed)"
     )
@@ -137,7 +137,7 @@ def _read_csv(file: Path, stream: TextIO) -> Feed:
         feed.lines.append(line)
         for column, cell in zip(cells_of, cells, strict=True):
             column.append(cell.strip() or None)
-    _whole(feed)
+    _check_last_row(feed)
     return feed
 
 
@@ -151,9 +151,9 @@ def _read_json(file: Path, stream: TextIO) -> Feed:
         try:
             rows = json.loads("[" + stream.read())
         except ValueError as error:
-            raise _broken_off(file, f"it is no JSON ({error})") from None
+            raise _truncated(file, f"it is no JSON ({error})") from None
         for number, row in enumerate(rows, start=1):
-            _take(feed, number, row)
+            _append(feed, number, row)
         return feed
     for number, line in enumerate(stream, start=first):
         text = start + line
@@ -165,12 +165,12 @@ def _read_json(file: Path, stream: TextIO) -> Feed:
         except (ValueError, RecursionError) as error:
             feed.bad.append(BadRow(number, f"no JSON: {str(error)[:80]}"))
             continue
-        _take(feed, number, row)
-    _whole(feed)
+        _append(feed, number, row)
+    _check_last_row(feed)
     return feed
 
 
-def _take(feed: Feed, number: int, row: Any) -> None:
+def _append(feed: Feed, number: int, row: Any) -> None:
     if not isinstance(row, dict):
         feed.bad.append(BadRow(number, f"a {type(row).__name__}, where an object is needed"))
         return
@@ -183,15 +183,15 @@ def _take(feed: Feed, number: int, row: Any) -> None:
         cells.append(None if value == "" else value)
 
 
-def _whole(feed: Feed) -> None:
+def _check_last_row(feed: Feed) -> None:
     """
     Raises:
-        DataError: the last row of the file is a bad one.
+        DataError: the last row of the file is incomplete.
     """
     last = feed.lines[-1] if feed.lines else 0
     if feed.bad and feed.bad[-1].line > last:
         bad = feed.bad[-1]
-        raise _broken_off(feed.path, f"its last row (line {bad.line}) isn't whole: {bad.reason}")
+        raise _truncated(feed.path, f"its last row (line {bad.line}) isn't whole: {bad.reason}")
 
 
 def _read_parquet(file: Path) -> Feed:

@@ -1,4 +1,4 @@
-"""From what a feed calls its pictures to files. Nothing is ever fetched."""
+"""Finds the files of a feed's images. Nothing is ever fetched."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)?//")
 
 
 class ImageFile(NamedTuple):
-    """A picture of the feed.
+    """An image of the feed.
 
     Attributes:
-        name: what it is known by: its path below the folder of pictures, or as the feed has it.
-        path: its file, or None where there is none.
-        problem: why there is none.
-        by_name: found by the file name of an address.
+        name: its path below the folder of images, or its path or address as the feed has it.
+        path: its file, or None.
+        problem: why there is no file.
+        by_name: the file was found by the file name of an address.
     """
 
     name: str
@@ -30,14 +30,14 @@ class ImageFile(NamedTuple):
 
 
 class ImageFiles:
-    """The folders in which a feed's pictures lie."""
+    """Finds images in the folders of a feed."""
 
     def __init__(self, feed: Path, images: str | os.PathLike[str] | None = None) -> None:
         """
         Args:
             feed: the feed's file; paths are relative to its folder.
-            images: another folder that they are relative to, where addresses (``https://…``) are
-                looked up by their file names, in it and below it.
+            images: a further folder for paths; addresses (``https://…``) are looked up by their
+                file names in it and below it.
         """
         self._roots = [Path(images).resolve()] if images else []
         self._roots.append(feed.resolve().parent)
@@ -46,7 +46,7 @@ class ImageFiles:
         self._found: dict[str, ImageFile] = {}
 
     def of_cell(self, cell: Any) -> list[ImageFile]:
-        """The pictures of a cell: a list, one path, or several joined by ``, ; |``."""
+        """The images of a cell: a list, one path, or several joined by ``, ; |``."""
         if isinstance(cell, str) and not _ADDRESS.match(cell.strip()):
             whole = self.find(cell.strip())
             if whole.path is not None:
@@ -54,7 +54,7 @@ class ImageFiles:
         return [self.find(piece) for piece in pieces(cell)]
 
     def find(self, text: str) -> ImageFile:
-        """The file of one path or address; looked up once, as variants share their pictures."""
+        """The file of one path or address; cached, as variants share their images."""
         found = self._found.get(text)
         if found is None:
             found = self._found[text] = self._find(text)
@@ -84,7 +84,7 @@ class ImageFiles:
         return ImageFile(text, None, f"no file {name!r} lies in {self._images}")
 
     def _index(self) -> dict[str, list[str]]:
-        """File name → paths below the folder of pictures; made at the first address."""
+        """File name → paths below the folder of images; made at the first address."""
         if self._names is None:
             self._names = {}
             assert self._images is not None

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from hemline.catalog.intake.feed import BadRow, Feed
 from hemline.catalog.intake.feed_images import ImageFile, ImageFiles
-from hemline.catalog.intake.feed_map import Columns, simple
+from hemline.catalog.intake.feed_map import Columns, normalized
 from hemline.catalog.intake.feed_values import is_price, parse_price, pieces, plain
 from hemline.catalog.intake.update import Attributes, ImageUpdate, ItemUpdate
 from hemline.data.manifest.text import infer, split_tags
@@ -154,7 +154,7 @@ class _Table:
         """``name=value`` of each tag column: as it stands, or with the column's name before it."""
         tags: dict[str, None] = {}
         for name in self._columns.tags:
-            own = simple(name)
+            own = normalized(name)
             for place in places:
                 cell = self._cells[name][place]
                 if own == "tags" and isinstance(cell, str):

@@ -1,8 +1,8 @@
-"""Which column of a feed means what: understood by its name, or said once and remembered.
+"""The meaning of a feed's columns: known by their names, or mapped once and remembered.
 
-Names are compared in small letters, with blanks and ``-`` as ``_`` and without Google's ``g:``; the
-known ones are those of Google Merchant's feeds and close relatives of them. A mapping is what a
-person says beyond that, and is kept in the catalogue (``feed.json``).
+Names are compared in lower case, with blanks and ``-`` as ``_`` and without Google's ``g:``. The
+known names are those of Google Merchant's feeds and similar ones. A `FeedMapping` adds to them; it
+is kept in the catalogue (``feed.json``).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hemline.errors import CatalogError, DataError, UsageError, nearest
 from hemline.files import write_durable
 
 FILE = "feed.json"
-#: What hemline needs of a feed: its word → the columns that are taken for it, best first.
+#: Field → the names of columns that are taken for it, best first.
 KNOWN: Mapping[str, tuple[str, ...]] = {
     "id": ("id", "sku", "item_id", "offer_id", "variant_id", "product_id", "article_id"),
     "group": ("item_group_id", "group_id", "parent_id", "parent_sku"),
@@ -31,25 +31,25 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 _MORE_IMAGES = re.compile(r"(additional_)?(image|picture|photo)(_(link|url|path))?s?_?\d*")
 _CODE = re.compile(r"[^\w]+")
-#: Names that the catalogue's own columns or a manifest's have; a feed's are kept as ``feed_…``.
+#: Names of the catalogue's or a manifest's own columns; a feed's are stored as ``feed_…``.
 RESERVED = frozenset({*SCHEMA, "score", "rank"})
-_ALWAYS = ("id", "images")
+_REQUIRED = ("id", "images")
 
 
-def simple(name: str) -> str:
-    """``g:Image Link`` → ``image_link``: how names of columns are compared, and stored."""
+def normalized(name: str) -> str:
+    """``g:Image Link`` → ``image_link``: the form in which names are compared and stored."""
     return _CODE.sub("_", name.strip().lower().removeprefix("g:")).strip("_")
 
 
 @dataclass(frozen=True, slots=True)
 class FeedMapping:
-    """What a person says about a feed.
+    """A user's mapping of a feed.
 
     Attributes:
-        columns: hemline's word (``id group images category tags``) or a new name → columns.
+        columns: field (``id group images category tags``) or a new name → columns of the feed.
         without: columns that aren't stored.
-        images: the folder of the pictures, or empty for the feed's own.
-        crop: which part of the pictures is embedded, or empty for the whole.
+        images: folder of the images; empty: the feed's own.
+        crop: see `IntakeOptions`; empty: the whole image.
     """
 
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class FeedMapping:
     crop: str = ""
 
     def changed(self, other: FeedMapping) -> FeedMapping:
-        """This with what ``other`` says put over it."""
+        """This mapping, overridden by what ``other`` sets."""
         return FeedMapping(
             {**self.columns, **other.columns},
             other.without or self.without,
@@ -69,12 +69,12 @@ class FeedMapping:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns of one feed mean what.
+    """The columns of one feed by their meaning.
 
     Attributes:
-        id: the column of each row's own number.
-        group: the column of the product that a variant belongs to, or empty.
-        images, category, tags: their columns, in the order in which they count.
+        id: the column of the row's own id.
+        group: the column of the item that a variant belongs to, or empty.
+        images, category, tags: their columns, in the order of preference.
         kept: column of the feed → the name under which its values are stored.
     """
 
@@ -87,10 +87,10 @@ class Columns:
 
 
 def parse_pairs(pairs: Iterable[str]) -> FeedMapping:
-    """From ``name=column`` or ``name=column,column`` words; ``without=column,column`` too.
+    """Parses ``name=column`` or ``name=column,column``, and ``without=column,column``.
 
     Raises:
-        UsageError: a word that is no such pair.
+        UsageError: a text of another form.
     """
     columns: dict[str, tuple[str, ...]] = {}
     for pair in pairs:
@@ -107,10 +107,10 @@ def parse_pairs(pairs: Iterable[str]) -> FeedMapping:
 
 
 def read_mapping(path: str | os.PathLike[str]) -> FeedMapping:
-    """From a JSON file: ``{"id": "SKU", "images": ["photo1", "photo2"], "without": [...]}``.
+    """Reads a JSON file: ``{"id": "SKU", "images": ["photo1", "photo2"], "without": [...]}``.
 
     Raises:
-        DataError: it can't be read, or says something else.
+        DataError: it can't be read, or is of another form.
     """
     try:
         raw = json.loads(Path(path).read_text(encoding="utf-8-sig"))
@@ -132,8 +132,8 @@ def _names(value: Any) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def remembered(folder: Path | None) -> FeedMapping:
-    """The mapping that a catalogue keeps, or an empty one.
+def load(folder: Path | None) -> FeedMapping:
+    """The mapping stored in a catalogue, or an empty one.
 
     Raises:
         CatalogError: it is damaged.
@@ -154,8 +154,8 @@ def remembered(folder: Path | None) -> FeedMapping:
         ) from None
 
 
-def remember(folder: Path, mapping: FeedMapping) -> None:
-    """Keeps a mapping in the catalogue."""
+def save(folder: Path, mapping: FeedMapping) -> None:
+    """Stores a mapping in the catalogue."""
     columns = {name: list(value) for name, value in mapping.columns.items()}
     kept = {
         "columns": columns,
@@ -166,61 +166,67 @@ def remember(folder: Path, mapping: FeedMapping) -> None:
     write_durable(folder / FILE, json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
 
 
-def understand(names: Iterable[str], mapping: FeedMapping, where: str) -> Columns:
-    """Finds the columns of a feed.
+def find_columns(names: Iterable[str], mapping: FeedMapping, where: str) -> Columns:
+    """Finds the meaning of a feed's columns.
 
     Args:
         names: the feed's columns.
-        mapping: what a person said; it goes before the known names.
+        mapping: overrides the known names.
         where: names the feed in errors.
 
     Raises:
-        DataError: the row's number or its pictures can't be found, or a mapped column isn't there.
+        DataError: there is no column for ids or images, or a mapped column isn't there.
     """
-    own = {simple(name): name for name in reversed(list(names))}
-    said = {
-        word: tuple(_find(part, own, where, word) for part in parts)
-        for word, parts in mapping.columns.items()
+    own = {normalized(name): name for name in reversed(list(names))}
+    mapped = {
+        key: tuple(_find(part, own, where, key) for part in parts)
+        for key, parts in mapping.columns.items()
     }
     without = {_find(part, own, where, "without") for part in mapping.without}
-    taken = {column for columns in said.values() for column in columns}
-    free = {name: column for name, column in own.items() if column not in taken}
-    found = {
-        word: said.get(word) or tuple(free[n] for n in known if n in free)
-        for word, known in KNOWN.items()
-    }
-    if "images" not in said:
-        more = [free[name] for name in free if _MORE_IMAGES.fullmatch(name)]
-        found["images"] = tuple(dict.fromkeys([*found["images"], *sorted(more, key=_by_number)]))
-    for word in _ALWAYS:
-        if not found[word]:
+    found = _known_columns(own, mapped)
+    for key in _REQUIRED:
+        if not found[key]:
             raise DataError(
-                f"{where} has no column that is known as its {word}; say which: {word}=COLUMN "
+                f"{where} has no column that is known as its {key}; say which: {key}=COLUMN "
                 f"(its columns: {', '.join(own.values())})"
             )
     row_id, group = found["id"][0], found["group"][:1]
     used = {row_id, *group, *found["images"], *without}
-    if "category" in said or simple(found["category"][0] if found["category"] else "") in RESERVED:
+    if "category" in mapped or normalized("".join(found["category"][:1])) in RESERVED:
         used |= set(found["category"][:1])
-    if found["tags"] and simple(found["tags"][0]) == "tags":
+    if found["tags"] and normalized(found["tags"][0]) == "tags":
         used.add(found["tags"][0])
-    kept = {column: simple(name) for name, column in own.items() if column not in used}
-    for word, columns in said.items():
-        if word not in KNOWN:
+    kept = {column: normalized(name) for name, column in own.items() if column not in used}
+    for key, columns in mapped.items():
+        if key not in KNOWN:
             if len(columns) != 1:
-                raise UsageError(f"{word} is one column of the feed, not {', '.join(columns)}")
-            kept[columns[0]] = simple(word)
+                raise UsageError(f"{key} is one column of the feed, not {', '.join(columns)}")
+            kept[columns[0]] = normalized(key)
     kept = {c: f"feed_{n}" if n in RESERVED else n for c, n in kept.items() if n}
-    return Columns(
-        row_id, group[0] if group else "", found["images"], found["category"], found["tags"], kept
-    )
+    return Columns(row_id, "".join(group), found["images"], found["category"], found["tags"], kept)
 
 
-def _find(name: str, own: Mapping[str, str], where: str, word: str) -> str:
-    column = own.get(simple(name))
+def _known_columns(
+    own: Mapping[str, str], mapped: Mapping[str, tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
+    """Field → its columns: the mapped ones, or those known by their names."""
+    taken = {column for columns in mapped.values() for column in columns}
+    free = {name: column for name, column in own.items() if column not in taken}
+    found = {
+        key: mapped.get(key) or tuple(free[n] for n in known if n in free)
+        for key, known in KNOWN.items()
+    }
+    if "images" not in mapped:
+        more = [free[name] for name in free if _MORE_IMAGES.fullmatch(name)]
+        found["images"] = tuple(dict.fromkeys([*found["images"], *sorted(more, key=_by_number)]))
+    return found
+
+
+def _find(name: str, own: Mapping[str, str], where: str, key: str) -> str:
+    column = own.get(normalized(name))
     if column is None:
         raise DataError(
-            f"{where} has no column {name!r}, which {word!r} is mapped to. "
+            f"{where} has no column {name!r}, which {key!r} is mapped to. "
             f"{nearest(name, own.values())}"
         )
     return column

@@ -1,4 +1,4 @@
-"""What a feed's cells say: prices with their currency, lists of pictures, tags, plain values."""
+"""Parses the cells of a feed: prices with currency, lists of images and tags, plain values."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _JOINED = re.compile(r"\s*[,;|\n]\s*")
 
 
 class Price(NamedTuple):
-    """An amount and its currency (ISO 4217, or empty where none is said)."""
+    """An amount and its currency (ISO 4217, or empty where none is given)."""
 
     amount: float
     currency: str
 
 
 def parse_price(value: Any) -> Price | None:
-    """A price from ``19.99 EUR``, ``EUR 19,99``, ``€1.299,00``, ``1,299.00``, a number, or
-    ``{"value": "19.99", "currency": "EUR"}``; None where it is none of them.
+    """Parses ``19.99 EUR``, ``EUR 19,99``, ``€1.299,00``, ``1,299.00``, a number, or
+    ``{"value": "19.99", "currency": "EUR"}``; None for anything else.
 
-    Of a point and a comma the later one parts the decimals. A single comma or point before three
-    digits, as in ``1,299``, parts thousands where it is a comma, decimals where it is a point.
+    Of a point and a comma the later one separates the decimals. Before three digits a single comma
+    separates thousands (``1,299``), a single point decimals (``1.299``).
     """
     if isinstance(value, Mapping):
         inner = parse_price(value.get("value", value.get("amount")))
@@ -71,21 +71,21 @@ def _number(text: str) -> float | None:
 
 
 def is_price(name: str) -> bool:
-    """Whether a column of this name holds prices: ``price``, ``sale_price`` and the like."""
+    """Whether a column of this name holds prices: ``price``, ``sale_price``, ``price_old``."""
     return name == "price" or name.endswith("_price") or name.startswith("price_")
 
 
 def pieces(value: Any) -> list[str]:
-    """The texts of a cell that may hold several: a list, or text joined by ``, ; |``."""
+    """Splits a cell that may hold several texts: a list, or text joined by ``, ; |``."""
     if value is None:
         return []
     if isinstance(value, list | tuple | np.ndarray):
-        return [piece for part in value for piece in pieces_of_one(part)]
+        return [piece for part in value for piece in _text_of(part)]
     return [piece for piece in _JOINED.split(str(value).strip()) if piece]
 
 
-def pieces_of_one(value: Any) -> list[str]:
-    """An element of a list: its text, or the address of an object that has one."""
+def _text_of(value: Any) -> list[str]:
+    """The text of a list's element, or the address in an object."""
     if isinstance(value, Mapping):
         value = next((value[k] for k in ("path", "src", "url", "link") if value.get(k)), None)
     text = "" if value is None else str(value).strip()
@@ -93,7 +93,7 @@ def pieces_of_one(value: Any) -> list[str]:
 
 
 def plain(value: Any) -> Any:
-    """A cell as a JSON value; None for what is empty or no finite number."""
+    """A cell as a JSON value; None for NaN and infinities."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, Decimal):

@@ -1,7 +1,7 @@
-"""Which files were read already: size and time of change say that a picture's digest still holds.
+"""Cache of the digests of image files, by size and modification time.
 
-A cache and nothing more: what is lost of it is read again. A file that changed less than two
-seconds before it was read isn't noted, as its next change might bear the same time.
+What is missing is read again. A file that was modified less than two seconds before it was read
+isn't cached, as its next change might have the same time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CHUNK = 500
 
 
 class Stamp(NamedTuple):
-    """A file as it was when it was read: bytes, time of change in ns, digest of its content."""
+    """A file as it was read: size in bytes, modification time in ns, digest of its content."""
 
     size: int
     changed: int
@@ -28,7 +28,7 @@ class Stamp(NamedTuple):
 
 
 def current(path: Path) -> tuple[int, int]:
-    """Size and time of change of a file.
+    """Size and modification time (ns) of a file.
 
     Raises:
         OSError: it isn't there.
@@ -38,14 +38,14 @@ def current(path: Path) -> tuple[int, int]:
 
 
 class Stamps:
-    """The noted files of a catalogue; used by one thread."""
+    """The cache of a catalogue; used by one thread."""
 
     def __init__(self, folder: Path | None, read_only: bool = False, forget: bool = False) -> None:
         """
         Args:
-            folder: the catalogue's; None keeps nothing.
-            read_only: notes nothing.
-            forget: knows nothing, and notes anew.
+            folder: the catalogue's; None caches nothing.
+            read_only: stores nothing.
+            forget: ignores what is stored, and stores anew.
         """
         self._db: sqlite3.Connection | None = None
         self._read_only, self._forget = read_only, forget
@@ -73,7 +73,7 @@ class Stamps:
         return found
 
     def note(self, stamps: Mapping[Path, Stamp]) -> None:
-        """Keeps stamps of files that were read just now."""
+        """Stores stamps of files that have just been read."""
         now = time.time_ns()
         rows = [
             (os.fspath(path), *stamp)

@@ -79,7 +79,7 @@ class SyncReport:
 def sync(catalog: Catalog, path: Path, options: SyncOptions, advance: Advance) -> SyncReport:
     """See `Catalog.sync`."""
     new = (options.mapping or FeedMapping()).changed(FeedMapping(crop=options.crop or ""))
-    mapping = feed_map.remembered(catalog.folder).changed(new)
+    mapping = feed_map.load(catalog.folder).changed(new)
     crop = find_crop(mapping.crop or "none", catalog.live().bundle)
     items = _read(path, mapping)
     with _writing(catalog, options.dry_run) as live:
@@ -105,7 +105,7 @@ def sync(catalog: Catalog, path: Path, options: SyncOptions, advance: Advance) -
         finally:
             stamps.close()
         if new != FeedMapping() and catalog.folder is not None and not options.dry_run:
-            feed_map.remember(catalog.folder, mapping)
+            feed_map.save(catalog.folder, mapping)
         return report
 
 
@@ -113,7 +113,7 @@ def _read(path: Path, mapping: FeedMapping) -> FeedItems:
     if mapping.images and not Path(mapping.images).is_dir():
         raise UsageError(f"the folder of pictures {mapping.images} isn't there; name it (--images)")
     feed = Feed.read(path)
-    columns = feed_map.understand(feed.columns, mapping, f"the feed {path}")
+    columns = feed_map.find_columns(feed.columns, mapping, f"the feed {path}")
     return read_items(feed, columns, ImageFiles(path, mapping.images or None))
 
 

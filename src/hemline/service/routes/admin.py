@@ -1,4 +1,4 @@
-"""For the shop's own people: how it is, uploads, the built-in check, and how far these are."""
+"""Administration: statistics, uploads of feeds, the built-in check, and their jobs."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _stats(service: Service, sizes: Sizes) -> dict[str, Any]:
 async def manifest(request: Request, service: Served) -> Response:
     """Adds the products of a feed with its pictures: a job, whose address is in `Location`.
 
-    Its columns are understood as `hemline catalog sync` understands them. No product leaves.
+    Its columns are read as `hemline catalog sync` reads them. No product is removed.
     """
     if media_of(request) != MULTIPART:
         raise unsupported(MULTIPART)
@@ -124,7 +124,7 @@ def _take(upload: Upload, files: list[UploadFile]) -> None:
 
 @router.post("/check", status_code=202, responses={202: {"model": JobModel}, **responses()})
 async def begin_check(service: Served) -> Response:
-    """Begins the built-in check: is the catalogue whole, and finds it its own products again?"""
+    """Starts the built-in check: is the catalogue intact, and does it find its own products?"""
     job = service.jobs.begin("check", lambda job: check(service, job))
     return answer(job.shown(), 202, {"Location": f"/v1/admin/jobs/{job.id}"})
 

@@ -1,8 +1,8 @@
 """Many products in one request: JSON lines in, a JSON line for each out.
 
-The lines are read, stored and answered piece by piece; each answer is of a durable commit. As many
-clients read nothing until they have sent everything, answers are held back while the body comes,
-beyond what the connection takes by itself; so neither waits for the other for ever.
+The lines are read, stored and answered in batches; each answer is of a durable commit. Many clients
+read nothing until they have sent everything. Answers beyond what the connection buffers are
+therefore held back until the body has ended, so that neither side waits for the other for ever.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _AHEAD = 32 << 10  # bytes of answers that are sent before the body has ended
 
 
 class BulkLine(ItemJson):
-    """One line: a product, or with ``delete`` its number alone."""
+    """One line: a product, or with ``delete`` its id alone."""
 
     item_id: str = Field(min_length=1, max_length=200)
     delete: bool = False
@@ -67,8 +67,8 @@ async def bulk(request: Request, service: Served) -> Response:
 class Lines(Response):
     """Streams lines while the request's body is still being read.
 
-    Starlette's own streaming answer listens for the client's leaving, and so would take the body's
-    pieces for itself.
+    Starlette's own streaming response waits for the client to disconnect and would consume the
+    body's chunks.
     """
 
     def __init__(self, lines: AsyncIterator[bytes]) -> None:

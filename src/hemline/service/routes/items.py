@@ -1,4 +1,4 @@
-"""Products in and out of the catalogue, one at a time."""
+"""Lists, stores, changes and removes items."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ class ItemBody(BaseModel):
 
 
 class ItemJson(ItemBody):
-    """A product; ``pictures`` in base64 replace those that are there, null keeps them."""
+    """A product; ``pictures`` in base64 replace the stored ones, null keeps them."""
 
     pictures: list[str] | None = Field(default=None, max_length=MAX_PICTURES)
 
 
 class ItemChange(BaseModel):
-    """What changes of a product: a column that is null is taken out."""
+    """Changes of a product: a column that is null is removed."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -198,5 +198,5 @@ async def patch(item_id: ItemId, request: Request, service: Served) -> Response:
     responses={200: {"model": WrittenModel}, **responses(404)},
 )
 async def delete(item_id: ItemId, service: Served) -> Response:
-    """Takes a product out, with its pictures."""
+    """Removes a product with its pictures."""
     return _written(await _write(service, ItemUpdate(item_id, remove=True)))
