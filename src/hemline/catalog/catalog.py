@@ -48,7 +48,7 @@ class Catalog:
 
     Attributes:
         folder: its folder, or None in memory.
-        pictures: the copies of its images, or None in memory.
+        images: the copies of its images, or None in memory.
     """
 
     def __init__(self, folder: Path | None, live: Live) -> None:
