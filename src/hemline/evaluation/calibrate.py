@@ -8,7 +8,7 @@ gallery; a far larger catalogue has more wrong hits at each score.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,39 +85,35 @@ def calibrate(
         raise DataError(f"street rows to ask and shop rows to find are needed, of split {split!r}")
     street = street[np.unique(np.linspace(0, len(street) - 1, photos).round().astype(int))]
     absent = set(items[street[::ABSENT]])
-    scores: list[float] = []
-    right: list[bool] = []
+    hits: list[tuple[float, bool]] = []
     with Catalog.in_memory(bundle) as catalog:
         gallery = rows.select(shop[[items[row] not in absent for row in shop]])
         catalog.add(gallery, crop="box" if crop == "box" else "none")
         engine = Engine(catalog)
         for done, row in enumerate(street.tolist(), 1):
             box = rows[row].box if crop in ("query", "box") else None
-            detect = crop == "detected-query"
-            for hit in engine.search(rows.file(row), TOP, box, detect=detect).hits:
-                scores.append(hit.score)
-                right.append(hit.item_id == items[row])
+            found = engine.search(rows.file(row), TOP, box, detect=crop == "detected-query").hits
+            hits += [(hit.score, hit.item_id == items[row]) for hit in found]
             advance(done, len(street))
         gallery_items = catalog.store.counts().items
     data = {
         "photos": len(street),
         "absent": sum(item in absent for item in items[street]),
         "gallery_products": gallery_items,
-        "hits": len(scores),
+        "hits": len(hits),
         "top": TOP,
         "crop": crop,
         "split": split,
         "manifest": manifest.fingerprint(),
     }
-    return _thresholds(np.array(scores), np.array(right), shares, data)
+    return _thresholds(hits, shares, data)
 
 
 def _thresholds(
-    scores: npt.NDArray[np.float64],
-    right: npt.NDArray[np.bool_],
-    shares: Mapping[str, float],
-    data: dict[str, Any],
+    hits: Sequence[tuple[float, bool]], shares: Mapping[str, float], data: dict[str, Any]
 ) -> ScoreThresholds:
+    scores = np.array([score for score, _ in hits])
+    right = np.array([right for _, right in hits], bool)
     found: dict[str, float] = {}
     precision: dict[str, float] = {}
     for name, share in shares.items():

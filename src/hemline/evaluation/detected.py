@@ -9,17 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hemline.data.images import open_many
 from hemline.data.manifest import Manifest
 from hemline.data.protocol import Crop, Protocol
 from hemline.encoding import Detector, Encoder
+from hemline.evaluation.embed import image_batches
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.detector import BundleDetector, best_garment, fitting_garment, margined
-from hemline.types import Image
 
 __all__ = ["DetectedBoxes", "detector_for", "with_detected_boxes"]
-
-_BATCH = 32
 
 
 class DetectedBoxes(NamedTuple):
@@ -77,12 +74,9 @@ def _detect(
     """Writes the boxes of some rows into ``boxes``; the share (0-1) that has one."""
     least = float(getattr(detector, "threshold", 0.0))
     unique = np.unique(rows)
-    images: list[Image] = []
-    batch: list[int] = []
-
-    def flush() -> None:
-        for row, image, found in zip(batch, images, detector.detect(images), strict=True):
-            height, width = image.shape[:2]
+    for images, places, _ in image_batches(manifest, unique, False, workers):
+        for place, image, found in zip(places, images, detector.detect(images), strict=True):
+            row, (height, width) = int(unique[place]), image.shape[:2]
             garment = (
                 fitting_garment(found, manifest[row].category, least)
                 if by_category
@@ -90,15 +84,4 @@ def _detect(
             )
             if garment is not None:
                 boxes[row] = margined(garment, image)
-        images.clear()
-        batch.clear()
-
-    for place, image in open_many([manifest.file(int(row)) for row in unique], workers):
-        if isinstance(image, Exception):
-            continue
-        images.append(image)
-        batch.append(int(unique[place]))
-        if len(images) == _BATCH:
-            flush()
-    flush()
     return float(np.isfinite(boxes[unique, 0]).mean()) if len(unique) else 0.0

@@ -25,7 +25,7 @@ from hemline.errors import DataError, HemlineError
 from hemline.files import write_atomic
 from hemline.types import Domain, FloatArray, Image
 
-__all__ = ["BATCH", "BLOCK", "Advance", "Block", "embed"]
+__all__ = ["BATCH", "BLOCK", "Advance", "Block", "embed", "image_batches"]
 
 #: Rows of a block of the cache, and images in memory at once.
 BLOCK, BATCH = 512, 32
@@ -107,38 +107,44 @@ def _encode(
     workers: int,
 ) -> Iterator[int]:
     """Fills a block; yields how many images are done after each batch."""
-    images: list[Image] = []
-    places: list[int] = []
-    tags: list[Sequence[str]] = []
-
-    def flush() -> None:
+    for images, places, failed in image_batches(manifest, rows, boxes, workers):
+        block.skipped += [(str(manifest[int(rows[k])].path), reason) for k, reason in failed]
         if not images:
-            return
+            continue
+        tags = [manifest[int(rows[place])].tags for place in places]
         for name, values in _towers(encoder, images, tags, domain).items():
             if name not in block.arrays:
                 block.arrays[name] = np.zeros((len(rows), *values.shape[1:]), np.float32)
             block.arrays[name][places] = values
         block.good[places] = True
-        images.clear()
-        places.clear()
-        tags.clear()
+        yield places[-1] + 1
+    if "embedding" not in block.arrays:
+        block.arrays["embedding"] = np.zeros((len(rows), encoder.embedding_dim), np.float32)
 
+
+def image_batches(
+    manifest: Manifest, rows: npt.NDArray[np.int64], boxes: bool, workers: int
+) -> Iterator[tuple[list[Image], list[int], list[tuple[int, str]]]]:
+    """Decodes the images of some rows, `BATCH` at a time.
+
+    Yields images, their places in ``rows``, and (place, reason) of those that failed meanwhile;
+    with ``boxes`` each image is cropped to its row's box.
+    """
+    images: list[Image] = []
+    places: list[int] = []
+    failed: list[tuple[int, str]] = []
     for place, image in open_many([manifest.file(int(row)) for row in rows], workers):
-        record = manifest[int(rows[place])]
         try:
             if isinstance(image, Exception):
                 raise image
-            images.append(crop(image, record.box if boxes else None))
+            images.append(crop(image, manifest[int(rows[place])].box if boxes else None))
             places.append(place)
-            tags.append(record.tags)
         except HemlineError as error:
-            block.skipped.append((str(record.path), str(error)))
+            failed.append((place, str(error)))
         if len(images) == BATCH:
-            flush()
-            yield place + 1
-    flush()
-    if "embedding" not in block.arrays:
-        block.arrays["embedding"] = np.zeros((len(rows), encoder.embedding_dim), np.float32)
+            yield images, places, failed
+            images, places, failed = [], [], []
+    yield images, places, failed
 
 
 def _towers(

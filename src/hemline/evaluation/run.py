@@ -6,8 +6,8 @@ anew (`hemline.ranking.merge`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from hemline.ranking.metrics import (
 )
 from hemline.ranking.tags import multi_hot
 from hemline.search.clock import Clock
-from hemline.types import FloatArray
+from hemline.types import Domain, FloatArray
 
 Ints = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
@@ -80,29 +80,6 @@ class EvaluationResult:
         return [str(column[row]) for row in self.protocol.queries]
 
 
-@dataclass(slots=True)
-class _Gallery:
-    """The readable images of the gallery.
-
-    Attributes:
-        rows: (G,) manifest rows.
-        places: (G,) places in the protocol's gallery, which unreadable images leave out.
-        vectors, contexts: (G, D) embeddings, and embedding × norm.
-        items: (G,) numbers of the items, whose ids are ``names``.
-        categories: (G,).
-        tags: (G, T) multi-hot, or None where neither side has tags.
-    """
-
-    rows: Ints
-    places: Ints
-    vectors: FloatArray
-    contexts: FloatArray
-    items: Ints
-    names: dict[str, int]
-    categories: npt.NDArray[np.str_]
-    tags: FloatArray | None
-
-
 def evaluate(
     encoder: Encoder,
     protocol: Protocol,
@@ -116,15 +93,13 @@ def evaluate(
 ) -> EvaluationResult:
     """Embeds both sides and ranks every query; never holds a queries × gallery matrix.
 
-    An image that can't be read is left out of the gallery, or counted as a miss; ``skipped`` names
-    it.
+    An image that can't be read is left out of the gallery, or counted as a miss.
 
     Args:
         encoder: a checkpoint or a bundle.
         protocol: queries, gallery and which items are right.
         rerank: False measures the first search alone.
-        rerank_top: how many images are re-ranked; the bundle's own number by default, `RERANK_TOP`
-            for a checkpoint.
+        rerank_top: images to re-rank; by default the bundle's number, `RERANK_TOP` for a run.
         cache: folder that keeps the embeddings (`hemline.evaluation.embed`), or None.
         workers: threads that decode images.
         advance: called with (images done, images).
@@ -141,28 +116,20 @@ def evaluate(
         with clock.step("detecting"):
             found = with_detected_boxes(protocol, detector or detector_for(encoder), workers)
         cut, detected = found.protocol, {"queries": found.queries, "gallery": found.gallery}
-    images = len(protocol.gallery), len(protocol.gallery) + len(protocol.queries)
+    crops = {"street": cut.crop in ("query", "box"), "shop": cut.crop == "box"}
 
-    def queries_done(done: int, _: int) -> None:
-        if advance is not None:
-            advance(images[0] + done, images[1])
-
-    def gallery_done(done: int, _: int) -> None:
-        if advance is not None:
-            advance(done, images[1])
+    def embedded(rows: Ints, domain: Domain, before: int) -> Iterator[Block]:
+        report = advance or (lambda done, total: None)
+        every = len(cut.gallery) + len(cut.queries)
+        return embed(
+            encoder, cut.manifest, rows, domain, boxes=crops[domain], cache=cache, workers=workers,
+            advance=lambda done, _: report(before + done, every),
+        )  # fmt: skip
 
     with clock.step("gallery"):
-        blocks = list(
-            embed(
-                encoder, cut.manifest, cut.gallery, "shop", boxes=cut.crop == "box",
-                cache=cache, workers=workers, advance=gallery_done,
-            )
-        )  # fmt: skip
+        blocks = list(embedded(cut.gallery, "shop", 0))
         ranking = _Ranking(encoder, cut, blocks, rerank, rerank_top)
-    queries = embed(
-        encoder, cut.manifest, cut.queries, "street", boxes=cut.crop in ("query", "box"),
-        cache=cache, workers=workers, advance=queries_done,
-    )  # fmt: skip
+    queries = embedded(cut.queries, "street", len(cut.gallery))
     while True:
         with clock.step("queries"):
             block = next(queries, None)
@@ -170,15 +137,22 @@ def evaluate(
             break
         with clock.step("ranking"):
             ranking.add(block)
-    result = ranking.result
-    result.protocol, result.detected = protocol, detected
     steps = {"gallery": 0.0, "queries": 0.0, "ranking": 0.0, **clock.timings()}
-    result.seconds = {name: ms / 1000 for name, ms in steps.items() if name != "total"}
-    return result
+    seconds = {name: ms / 1000 for name, ms in steps.items() if name != "total"}
+    return replace(ranking.result, protocol=protocol, detected=detected, seconds=seconds)
 
 
 class _Ranking:
-    """Ranks blocks of queries in a gallery."""
+    """Ranks blocks of queries among the G readable images of a gallery.
+
+    Attributes:
+        result: so far.
+        rows, places: (G,) manifest rows, and places in the protocol's gallery.
+        vectors, contexts: (G, D) embeddings, and embedding × norm.
+        items: (G,) item numbers; ``numbers`` has that of each item id.
+        categories: (N,) of all manifest rows.
+        tags: (G, T) multi-hot, or None where neither side has tags.
+    """
 
     def __init__(
         self,
@@ -190,10 +164,22 @@ class _Ranking:
     ) -> None:
         manifest, count = protocol.manifest, len(protocol.queries)
         self.encoder, self.protocol = encoder, protocol
-        self.vocabulary = {tag: i for i, tag in enumerate(manifest.tag_vocabulary())}
-        self.categories = np.asarray(manifest.column("category"), dtype=np.str_)
-        self.gallery = _gallery(protocol, gallery, self.vocabulary)
         self.depth = _served_top(encoder) if rerank_top is None else rerank_top
+        good = np.concatenate([block.good for block in gallery])
+        self.rows, self.places = protocol.gallery[good], np.flatnonzero(good)
+        some = [block for block in gallery if block.good.any()]
+        self.vectors = np.concatenate([b.arrays["embedding"][b.good] for b in some])
+        norms = np.concatenate([b.arrays["norm"][b.good] for b in some])
+        self.contexts = self.vectors * norms[:, None]
+        ids = np.asarray(manifest.column("item_id"), dtype=np.str_)[self.rows]
+        names, self.items = np.unique(ids, return_inverse=True)
+        self.numbers = {name: number for number, name in enumerate(names.tolist())}
+        self.categories = np.asarray(manifest.column("category"), dtype=np.str_)
+        self.vocabulary = {tag: i for i, tag in enumerate(manifest.tag_vocabulary())}
+        every = manifest.column("tags")
+        tags = [every[row] for row in self.rows]
+        both = any(tags) and any(every[row] for row in protocol.queries)
+        self.tags = multi_hot(tags, self.vocabulary).astype(np.float32) if both else None
         self.result = EvaluationResult(
             protocol=protocol,
             model=encoder.name,
@@ -201,7 +187,7 @@ class _Ranking:
             ranks=_misses(count),
             first_ranks=_misses(count) if rerank and encoder.reranks else None,
             average_precision=np.zeros(count),
-            ndcg=None if self.gallery.tags is None else np.zeros(count),
+            ndcg=None if self.tags is None else np.zeros(count),
             top=np.full((count, SHOWN), -1, np.int64),
             image_ranks=_misses(count),
             ranks_by_size={size: _misses(count) for size in protocol.gallery_sizes},
@@ -213,7 +199,7 @@ class _Ranking:
         self.result.skipped.extend(block.skipped)
         good = np.flatnonzero(block.good)
         local = block.arrays.get("local") if self.result.first_ranks is not None else None
-        step = block_rows(len(self.gallery.rows))
+        step = block_rows(len(self.rows))
         for start in range(0, len(good), step):
             some = good[start : start + step]
             embeddings = block.arrays["embedding"][some]
@@ -221,52 +207,50 @@ class _Ranking:
 
     def _rank(self, places: Ints, embeddings: FloatArray, local: FloatArray | None) -> None:
         """Ranks queries (q,) of the protocol by embeddings (q, D) and local features (q, C, L)."""
-        gallery, result = self.gallery, self.result
-        rows = self.protocol.queries[places]
-        far = euclidean_distances(embeddings, gallery.vectors).astype(np.float64)
+        result, queries = self.result, self.protocol.queries[places]
+        far = euclidean_distances(embeddings, self.vectors).astype(np.float64)
         if self.protocol.within_category:
-            far[self.categories[rows][:, None] != gallery.categories[None, :]] = np.inf
-        names = gallery.names
+            own, theirs = self.categories[queries], self.categories[self.rows]
+            far[own[:, None] != theirs[None, :]] = np.inf
         right = [
-            frozenset(names[item] for item in self.protocol.relevant[place] if item in names)
-            for place in places
+            frozenset(self.numbers[i] for i in self.protocol.relevant[p] if i in self.numbers)
+            for p in places
         ]
         for size, ranks in result.ranks_by_size.items():
-            fewer = np.where(gallery.places < size, far, np.inf)
+            fewer = np.where(self.places < size, far, np.inf)
             ranks[places] = self._item_ranks(self._served(fewer, local), right)
         if result.first_ranks is not None:
             result.first_ranks[places] = self._item_ranks(far, right)
         far = self._served(far, local)
         result.ranks[places] = self._item_ranks(far, right)
-        relevant = np.stack([np.isin(gallery.items, sorted(items)) for items in right])
+        relevant = np.stack([np.isin(self.items, sorted(items)) for items in right])
         result.image_ranks[places] = image_ranks(far, relevant)
         for row, place in enumerate(places):
             result.average_precision[place] = average_precision(far[row], relevant[row])
             order = nearest(far[row], _NEAREST)
-            best = order[first_of_each(gallery.items[order])[:SHOWN]]
-            result.top[place, : len(best)] = gallery.rows[best]
+            best = order[first_of_each(self.items[order])[:SHOWN]]
+            result.top[place, : len(best)] = self.rows[best]
             if result.ndcg is not None:
-                result.ndcg[place] = self._ndcg(int(rows[row]), order)
+                result.ndcg[place] = self._ndcg(int(queries[row]), order)
 
     def _item_ranks(self, far: Doubles, right: Sequence[frozenset[int]]) -> Ints:
-        return item_ranks(item_distances(far, self.gallery.items, len(self.gallery.names)), right)
+        return item_ranks(item_distances(far, self.items, len(self.numbers)), right)
 
     def _served(self, far: Doubles, local: FloatArray | None) -> Doubles:
         """(q, G) distances of the first search → as served: re-ranked where there is ``local``."""
         if local is None:
             return far
-        contexts = self.gallery.contexts
-        return rerank_distances(
-            far,
-            lambda query, near: self.encoder.rerank(local[query], contexts[near]).distance,
-            self.depth,
-        )
 
-    def _ndcg(self, row: int, order: Ints) -> float:
-        """NDCG of a query by the tags that it shares with the images in ``order``."""
-        assert self.gallery.tags is not None
-        wanted = multi_hot([self.protocol.manifest[row].tags], self.vocabulary)[0]
-        gains = self.gallery.tags @ wanted.astype(np.float32) / max(1.0, float(wanted.sum()))
+        def rerank(query: int, near: Ints) -> FloatArray:
+            return self.encoder.rerank(local[query], self.contexts[near]).distance
+
+        return rerank_distances(far, rerank, self.depth)
+
+    def _ndcg(self, query: int, order: Ints) -> float:
+        """NDCG of a query's row by the tags that it shares with the images in ``order``."""
+        assert self.tags is not None
+        wanted = multi_hot([self.protocol.manifest[query].tags], self.vocabulary)[0]
+        gains = self.tags @ wanted.astype(np.float32) / max(1.0, float(wanted.sum()))
         return ndcg_at_k(gains[order[:NDCG_K]], gains, NDCG_K)
 
 
@@ -277,27 +261,3 @@ def _misses(count: int) -> Ints:
 def _served_top(encoder: Encoder) -> int:
     bundle: Any = getattr(encoder, "bundle", None)
     return RERANK_TOP if bundle is None else int(bundle.info.rerank_top)
-
-
-def _gallery(protocol: Protocol, blocks: Sequence[Block], vocabulary: dict[str, int]) -> _Gallery:
-    manifest = protocol.manifest
-    good = np.concatenate([block.good for block in blocks])
-    rows = protocol.gallery[good]
-    vectors = np.concatenate([b.arrays["embedding"][b.good] for b in blocks if b.good.any()])
-    norms = np.concatenate([b.arrays["norm"][b.good] for b in blocks if b.good.any()])
-    names, items = np.unique(
-        np.asarray(manifest.column("item_id"), dtype=np.str_)[rows], return_inverse=True
-    )
-    every = manifest.column("tags") if vocabulary else []
-    tags = [every[row] for row in rows] if vocabulary else []
-    both = any(tags) and any(every[row] for row in protocol.queries)
-    return _Gallery(
-        rows=rows,
-        places=np.flatnonzero(good),
-        vectors=vectors,
-        contexts=vectors * norms[:, None],
-        items=items.astype(np.int64),
-        names={name: number for number, name in enumerate(names.tolist())},
-        categories=np.asarray(manifest.column("category"), dtype=np.str_)[rows],
-        tags=multi_hot(tags, vocabulary).astype(np.float32) if both else None,
-    )
