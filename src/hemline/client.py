@@ -145,8 +145,8 @@ class Client:
             )
         for box in request.boxes:
             fields |= {} if box is None else {"box": ",".join(repr(float(value)) for value in box)}
-        on = {"detect": request.detect, "why": request.attention}
-        fields |= {name: "true" for name, wanted in on.items() if wanted}
+        flags = {"detect": request.detect, "why": request.attention}
+        fields |= {name: "true" for name, on in flags.items() if on}
         files = [("photo", _file(photo)) for photo in photos]
         return _result(self._json("POST", "/v1/search", data=fields, files=files))
 
@@ -156,9 +156,9 @@ class Client:
 
     def facets(self, columns: Sequence[str], where: str | None = None) -> dict[str, Any]:
         """Column → its values with counts."""
-        asked = {"columns": ",".join(columns)} | ({"where": where} if where else {})
-        found: dict[str, Any] = self._json("GET", "/v1/facets", params=asked)["facets"]
-        return found
+        params = {"columns": ",".join(columns)} | ({"where": where} if where else {})
+        counts: dict[str, Any] = self._json("GET", "/v1/facets", params=params)["facets"]
+        return counts
 
     def feedback(self, search_id: str, item_id: str, right: bool) -> None:
         """Records that a hit was right or wrong."""
@@ -184,9 +184,9 @@ class Client:
         Returns ``items`` (each as of `item`), ``counts`` (``items`` and ``pictures`` of all pages),
         ``after`` for the next page (None on the last) and ``revision``.
         """
-        asked: dict[str, Any] = {"limit": limit}
-        asked |= {name: value for name, value in (("after", after), ("where", where)) if value}
-        return self._json("GET", "/v1/items", params=asked)
+        given = (("after", after), ("where", where))
+        params = {"limit": str(limit)} | {name: value for name, value in given if value}
+        return self._json("GET", "/v1/items", params=params)
 
     def put_item(
         self,

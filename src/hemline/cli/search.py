@@ -206,8 +206,8 @@ def _photos(query: dict[str, Any]) -> list[str]:
 def _request(query: dict[str, Any], given: dict[str, Any], attention: bool) -> SearchRequest:
     from hemline.types import SearchRequest
 
-    asked = {"photos": _photos(query), "item_id": query.get("like"), "attention": attention}
-    return SearchRequest.model_validate(given | asked)
+    what = {"photos": _photos(query), "item_id": query.get("like"), "attention": attention}
+    return SearchRequest.model_validate(given | what)
 
 
 def _hit_json(hit: Hit) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def _finite(value: Any) -> Any:
 
 
 def hit_json(hit: Hit, attention: bool = False) -> dict[str, Any]:
-    """A hit of an answer, with its attention map where that is asked for."""
+    """A hit of an answer, with its attention map if ``attention`` is set."""
     shown: dict[str, Any] = {
         "item_id": hit.item_id,
         "image_id": hit.image_id,

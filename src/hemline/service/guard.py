@@ -62,7 +62,7 @@ class Guard:
         self._record(request, scope)
 
     def _record(self, request: _Request, scope: Scope) -> None:
-        seconds = time.perf_counter() - request.begun
+        seconds = time.perf_counter() - request.start
         route = _route(scope)
         self._metrics.requests.labels(scope["method"], route, str(request.status)).inc()
         self._metrics.seconds.labels(route).observe(seconds)
@@ -99,7 +99,7 @@ class _Request:
         self.headers = Headers(scope=scope)
         given = self.headers.get("x-request-id", "")
         self.id = given if _ID.fullmatch(given) else secrets.token_hex(8)
-        self.begun = time.perf_counter()
+        self.start = time.perf_counter()
         self.status, self.taken, self.refused = 0, 0, ""
         self._long = scope["path"] in LONG
         self._limit = settings.max_upload if self._long else settings.max_body
@@ -147,14 +147,14 @@ class _Request:
             Problem: 403 or 421.
         """
         host = self.headers.get("host", "")
-        own = self._settings
+        settings = self._settings
         name = _hostname(host)
-        if (own.local or own.names) and not (
-            is_loopback(name) or name == own.host or name in own.names
+        if (settings.local or settings.names) and not (
+            is_loopback(name) or name == settings.host or name in settings.names
         ):
             raise Problem(421, "host", "this server doesn't have that name; see --name")
         origin = self.headers.get("origin")
-        if origin is not None and origin not in own.cors:
+        if origin is not None and origin not in settings.cors:
             if urlsplit(origin).netloc.lower() != host.lower():
                 raise Problem(403, "origin", "pages of other sites may not call this; see --cors")
         elif (

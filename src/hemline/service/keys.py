@@ -124,7 +124,7 @@ class KeyRing:
             self._keys = {row["id"]: Key(**row) for row in rows}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(
-                f"{self._path} can't be read ({error}); delete it and create the keys anew"
+                f"{self._path} can't be read ({error}); delete it and create new keys"
             ) from None
         self._stamp = stamp
 

@@ -26,48 +26,51 @@ class Metrics:
     """The metrics of one service."""
 
     def __init__(self) -> None:
-        own = self.registry = CollectorRegistry()
+        registry = self.registry = CollectorRegistry()
         self.requests = Counter(
-            *("hemline_requests", "Requests answered.", ["method", "route", "status"]), registry=own
+            *("hemline_requests", "Requests answered.", ["method", "route", "status"]),
+            registry=registry,
         )
         self.seconds = Histogram(
             *("hemline_request_seconds", "From the request's head to its answer's end.", ["route"]),
             buckets=_STEPS,
-            registry=own,
+            registry=registry,
         )
         self.steps = Histogram(
             *("hemline_step_seconds", "Steps of searches and detections.", ["step"]),
             buckets=_STEPS,
-            registry=own,
+            registry=registry,
         )
         self.batch = Histogram(
             "hemline_batch_photos",
             "Photos in one run of the street tower.",
             buckets=(1, 2, 4, 8, 16, 32, 64),
-            registry=own,
+            registry=registry,
         )
         self.waits = Histogram(
             *("hemline_queue_seconds", "Waiting for the street tower."),
             buckets=_STEPS,
-            registry=own,
+            registry=registry,
         )
         self.refused = Counter(
-            *("hemline_refused", "Requests that weren't served, by kind.", ["kind"]), registry=own
+            *("hemline_refused", "Refused requests, by kind.", ["kind"]), registry=registry
         )
         self.writes = Counter(
-            *("hemline_writes", "Products written, by what became of them.", ["what"]), registry=own
+            *("hemline_writes", "Products written, by status.", ["what"]), registry=registry
         )
-        self.feedback = Counter(*("hemline_feedback", "Hits judged.", ["right"]), registry=own)
+        self.feedback = Counter(
+            *("hemline_feedback", "Feedback on hits.", ["right"]), registry=registry
+        )
         self.inside = Gauge(
             *("hemline_inside", "Requests at work or waiting now."),
-            registry=own,
+            registry=registry,
             multiprocess_mode="livesum",
         )
         self.items = Gauge(
-            *("hemline_catalog_items", "Products."), registry=own, multiprocess_mode="max"
+            *("hemline_catalog_items", "Products."), registry=registry, multiprocess_mode="max"
         )
         self.pictures = Gauge(
-            *("hemline_catalog_pictures", "Pictures."), registry=own, multiprocess_mode="max"
+            *("hemline_catalog_pictures", "Pictures."), registry=registry, multiprocess_mode="max"
         )
 
     def on_run(self, photos: int, waits: Sequence[float]) -> None:

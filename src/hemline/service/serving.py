@@ -55,9 +55,9 @@ class ServedEngine(Engine):
         return now[1]
 
     def _batch(self, live: Live) -> BatchingEncoder:
-        own = self._settings
+        given = self._settings
         return BatchingEncoder(
-            live.encoder(self._cores), own.batch, own.queue, own.timeout, self._on_run
+            live.encoder(self._cores), given.batch, given.queue, given.timeout, self._on_run
         )
 
     @property

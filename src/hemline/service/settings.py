@@ -26,7 +26,7 @@ class Settings:
         workers: number of processes.
         threads: of one run of the street tower; by default all cores but one, or a worker's share.
         max_body: bytes of a request, and of one line of a bulk upload.
-        max_upload: bytes of an uploaded manifest with its pictures, also when unpacked.
+        max_upload: bytes of an uploaded manifest with its images, also when unpacked.
         max_pixels: of an image.
         queue: most requests in work or waiting; further ones get 503.
         batch: photos per run of the street tower.

@@ -57,7 +57,7 @@ class Sizes:
             return self._counting
 
     def _run(self) -> None:
-        begun = time.monotonic()
+        start = time.monotonic()
         try:
             stats = self._catalog.stats()
             stats.pop("catalog", None)  # a path
@@ -65,5 +65,5 @@ class Sizes:
         except (HemlineError, OSError) as error:  # the service is closing, or a rebuild swaps
             self._revision = -1
             log("failed", reason=f"the catalogue's files can't be counted: {error}")
-        took = time.monotonic() - begun
+        took = time.monotonic() - start
         self._due = time.monotonic() + max(_REST, took / _SHARE)

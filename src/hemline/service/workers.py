@@ -101,7 +101,7 @@ def _work(
         sockets = [bound]
         if number == 0:
             handover.socket.unlink(missing_ok=True)
-            own = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            own.bind(str(handover.socket))
-            sockets.append(own)
+            unix = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            unix.bind(str(handover.socket))
+            sockets.append(unix)
         make_server(settings, handover, writes=number == 0).run(sockets=sockets)

@@ -73,26 +73,26 @@ async def search(request: Request, service: Served) -> Response:
 
 def _search(service: Service, photos: list[bytes], form: SearchForm) -> dict[str, Any]:
     result = service.engine.answer(form.request(photos))
-    asked = form.model_dump(include={"k", "offset", "where", "detect"})
-    asked |= {"photos": len(photos), "box": box_json(result.box)}
+    query = form.model_dump(include={"k", "offset", "where", "detect"})
+    query |= {"photos": len(photos), "box": box_json(result.box)}
     kept = None
     if service.settings.keep_photos:
         image = open_image(photos[0], service.settings.max_pixels)
         kept = encode_jpeg(crop(image, result.box), 85, _KEPT)  # without any EXIF
-    own = _note(service, asked, result, kept)
+    search_id = _note(service, query, result, kept)
     shown = result_json(result, partial(hit_json, attention=form.why))
-    return {**shown, "size": result.size, "search_id": own}
+    return {**shown, "size": result.size, "search_id": search_id}
 
 
 def _note(
-    service: Service, asked: Mapping[str, Any], result: SearchResult, photo: bytes | None = None
+    service: Service, query: Mapping[str, Any], result: SearchResult, photo: bytes | None = None
 ) -> str:
     """Counts a search and writes it into the journal; the id that feedback names it by."""
     service.metrics.timed(result.timings_ms)
-    own = secrets.token_hex(12)
+    search_id = secrets.token_hex(12)
     hits = tuple((hit.item_id, hit.image_id, hit.score) for hit in result.hits)
-    service.journal.note(Search(own, asked, hits, result.timings_ms, photo))
-    return own
+    service.journal.note(Search(search_id, query, hits, result.timings_ms, photo))
+    return search_id
 
 
 @router.post(
@@ -145,10 +145,10 @@ async def similar(
     def ask() -> dict[str, Any]:
         given = {"k": k, "offset": offset, "where": where, "facets": facets, "item_id": item_id}
         result = service.engine.answer(SearchRequest.model_validate(given))
-        asked = {"k": k, "offset": offset, "where": where, "like": item_id}
+        query = {"k": k, "offset": offset, "where": where, "like": item_id}
         shown = result_json(result, hit_json)
         del shown["box"], shown["detections"]  # of photos
-        return {**shown, "search_id": _note(service, asked, result)}
+        return {**shown, "search_id": _note(service, query, result)}
 
     return answer(await service.work(ask))
 
@@ -197,9 +197,9 @@ async def facets(service: Served, columns: Columns = "category", where: Where = 
 
     def ask() -> dict[str, Any]:
         store = service.catalog.live().store
-        asked = PageRequest.model_validate({"where": where, "facets": columns})
-        met = Condition.parse(asked.where, store.columns()) if asked.where else None
-        found = store.facets(list(asked.facets), met)
+        request = PageRequest.model_validate({"where": where, "facets": columns})
+        met = Condition.parse(request.where, store.columns()) if request.where else None
+        found = store.facets(list(request.facets), met)
         return {
             "facets": {name: asdict(facet) for name, facet in found.items()},
             "revision": store.revision,
