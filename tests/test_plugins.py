@@ -68,7 +68,7 @@ def test_a_model_and_a_loss(site: Path) -> None:
     pytest.importorskip("torch")
     listed = json.loads(hemline(site, "-m", "hemline", "models", "--json").stdout)
     assert "mean-colour" in {row["name"] for row in listed["models"]}
-    assert listed["losses"] == ["contrast", "infonce"]
+    assert listed["losses"] == ["centroid", "contrast", "infonce", "proxy_anchor", "triplet"]
     code = """
         import torch
         from hemline.learn.model import MODELS, Batch

@@ -22,6 +22,8 @@ from helpers.model_contract import (
     make_batch,
 )
 from helpers.model_forms import FORMS, Form, tiny
+from hemline.errors import UsageError
+from hemline.learn.loss import ranking_losses
 from hemline.learn.model import MODELS
 
 CASES = [(name, form) for name, forms in FORMS.items() for form in forms]
@@ -43,6 +45,13 @@ def configured(name: str, form: Form) -> dict[str, Any]:
     return tiny(name, MODELS[name].tiny, form)
 
 
+def accepts(name: str, loss: str) -> bool:
+    try:
+        return bool(MODELS[name].configure({"loss": loss}))
+    except UsageError:
+        return False
+
+
 def test_every_choice_of_every_setting_is_a_form() -> None:
     assert set(FORMS) == set(MODELS)
     tried: dict[tuple[type, str], set[Any]] = {}
@@ -60,6 +69,8 @@ def test_every_choice_of_every_setting_is_a_form() -> None:
             choices = set(get_args(kind)) if get_origin(kind) is Literal else set()
             if kind is bool:
                 choices = {True, False}
+            if setting == "loss":
+                choices = {loss for loss in ranking_losses() if accepts(name, loss)}
             if setting not in ELSEWHERE:
                 missing = choices - tried.get((MODELS[name].config, setting), set())
                 assert not missing, f"{name}: no form has {setting} {missing}"

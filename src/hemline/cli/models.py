@@ -90,10 +90,10 @@ def _registered() -> Iterator[dict[str, Any]]:
 def _losses() -> list[str] | None:
     """Losses that a recipe's `model.loss` can name; None where PyTorch isn't installed."""
     try:
-        from hemline.learn.losses import LOSSES
+        from hemline.learn.loss import ranking_losses
     except ModuleNotFoundError:
         return None
-    return list(LOSSES)
+    return list(ranking_losses())
 
 
 def _recipes() -> dict[str, list[str]]:

@@ -1,7 +1,7 @@
-"""The contract of every model: two towers, perhaps a re-ranker, a distance matrix and stages.
+"""The contract of every model: two encoders, an optional re-ranker, training stages and a loss.
 
-A module of ``hemline.learn.models`` declares ``MODELS``: a name → its `ModelSpec`. The contract
-tests take every one of them in by themselves.
+A module of `hemline.learn.models` declares ``MODELS``: name → `ModelSpec`. Recipes, commands,
+export and the contract tests find it there. docs/models/README.md has a complete small model.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 from torch import Tensor, nn
+from torch.nn import functional
 
 from hemline.data.preprocess import Preprocessing
 from hemline.errors import UsageError, nearest
+from hemline.learn.model_config import ModelConfig
 from hemline.registry import Registry
 
 
 class StreetOutput(NamedTuple):
-    """What the street tower says of (B, 3, H, W) photos.
+    """Output of the street encoder for (B, 3, H, W) images.
 
     Attributes:
         embedding: (B, D), L2-normalised.
@@ -31,9 +33,14 @@ class StreetOutput(NamedTuple):
     embedding: Tensor
     local: Tensor | None = None
 
+    @classmethod
+    def of(cls, vectors: Tensor, local: Tensor | None = None) -> StreetOutput:
+        """The output for (B, D) vectors of any length."""
+        return cls(functional.normalize(vectors, dim=1), local)
+
 
 class ShopOutput(NamedTuple):
-    """What the shop tower says of (B, 3, H, W) pictures and their (B, T) tags.
+    """Output of the shop encoder for (B, 3, H, W) images and their (B, T) tags.
 
     Attributes:
         embedding: (B, D), L2-normalised.
@@ -45,20 +52,26 @@ class ShopOutput(NamedTuple):
     norm: Tensor
     attention: Tensor | None = None
 
+    @classmethod
+    def of(cls, vectors: Tensor, attention: Tensor | None = None) -> ShopOutput:
+        """The output for (B, D) vectors of any length."""
+        norm = torch.linalg.vector_norm(vectors, dim=1)
+        return cls(functional.normalize(vectors, dim=1), norm, attention)
+
 
 class RerankOutput(NamedTuple):
-    """distance (K,) of the query to each candidate, attention (K, L) over its locations."""
+    """distance (K,) of the query to each candidate, attention (K, L) over the query's locations."""
 
     distance: Tensor
     attention: Tensor
 
 
 class Prediction(NamedTuple):
-    """What a model says of (B, 3, H, W) pictures besides their embedding, where it learns it.
+    """What a model predicts of (B, 3, H, W) images besides their embedding.
 
     Attributes:
         attributes: (B, T) scores of the tags, higher is likelier, or None.
-        landmarks: (B, 8, 2) x, y in the square's pixels, or None.
+        landmarks: (B, 8, 2) x, y in pixels of the square image, or None.
     """
 
     attributes: Tensor | None = None
@@ -71,17 +84,18 @@ class Stage:
 
     Attributes:
         name: of the stage.
-        trains: prefixes of parameter names that learn; all others are frozen (and their modules in
-            evaluation mode).
-        epochs, lr, lr_step, lr_decay, momentum, weight_decay: of the stage's SGD by default;
-            ``lr`` is multiplied by ``lr_decay`` every ``lr_step`` epochs.
-        margin: of the ranking loss.
-        fits: the model's `fit` is called with the training pictures before the first epoch, for
+        trains: prefixes of the names of trained parameters; all others are frozen (and their
+            modules in evaluation mode).
+        epochs, lr, lr_step, lr_decay, momentum, weight_decay: of SGD by default; ``lr`` is
+            multiplied by ``lr_decay`` every ``lr_step`` epochs.
+        margin: of the ranking loss, in units of the distance.
+        optimizer: ``sgd`` or ``adamw``.
+        fits: `RetrievalModel.fit` is called with the training images before the first epoch, for
             what is computed in closed form (a whitening, a PCA); such a stage may have no epochs.
-        metric: the validation figure that chooses its epoch, where it isn't the recipe's: a stage
-            that pre-trains attributes is judged by ``attribute_map``. Of a figure whose name ends
-            in ``error`` less is better.
-        options: what else the model's ``loss`` wants to know of the stage.
+        metric: the validation metric that selects the stage's epoch, instead of the recipe's: a
+            stage that pre-trains attributes is selected by ``attribute_map``. Less is better of a
+            metric whose name ends in ``error``.
+        options: further settings that the model's ``loss`` reads.
     """
 
     name: str
@@ -108,7 +122,7 @@ class Stage:
 
 
 class Fitting(NamedTuple):
-    """Pictures that a model is fitted to: images (B, 3, H, W), items (B,), tags (B, T)."""
+    """Images that a model is fitted to: images (B, 3, H, W), items (B,), tags (B, T)."""
 
     images: Tensor
     items: Tensor
@@ -117,7 +131,7 @@ class Fitting(NamedTuple):
 
 @dataclass(slots=True)
 class Batch:
-    """Street images and shop images, each forwarded once; triplets are rows of indexes.
+    """Street images and shop images of a training step, each encoded once.
 
     Attributes:
         street: (B, 3, H, W), normalised.
@@ -126,7 +140,7 @@ class Batch:
         street_items: (B,) integer item numbers.
         shop_items: (M,) integer item numbers.
         street_tags: (B, T) multi-hot labels (for attribute losses), or None.
-        landmarks: (B + M, 8, 3) in the square's pixels, or None.
+        landmarks: (B + M, 8, 3) x, y in pixels of the square image and visibility, or None.
     """
 
     street: Tensor
@@ -137,40 +151,46 @@ class Batch:
     street_tags: Tensor | None = None
     landmarks: Tensor | None = None
 
+    def images(self) -> Tensor:
+        """(B + M, 3, H, W) street rows, then shop rows."""
+        return torch.cat([self.street, self.shop])
+
+    def items(self) -> Tensor:
+        """(B + M,) item numbers of `images`."""
+        return torch.cat([self.street_items, self.shop_items])
+
+    def labels(self) -> Tensor:
+        """(B + M, T) tags of `images`; zeros for street rows that have none of their own."""
+        own = self.street_tags
+        if own is None:
+            own = self.tags.new_zeros(len(self.street), self.tags.shape[1])
+        return torch.cat([own, self.tags])
+
     def to(self, device: torch.device) -> Batch:
-        moved = {
-            name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
-            for name in self.__slots__
-            for value in (getattr(self, name),)
-        }
-        return Batch(**moved)
-
-
-class ModelConfig(BaseModel):
-    """Options of a model; a subclass lies beside each model, its defaults are the paper's."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+        values = (getattr(self, name) for name in self.__slots__)
+        moved: list[Any] = [v if v is None else v.to(device, non_blocking=True) for v in values]
+        return Batch(*moved)
 
 
 class RetrievalModel(nn.Module, ABC):
     """Base of every model.
 
-    A trainer calls ``begin_stage(stage)`` once for each stage and gives the optimiser what it
-    returns; ``train()`` then keeps the frozen part in evaluation mode by itself.
+    A trainer calls ``begin_stage(stage)`` once for each stage and gives the optimiser the
+    parameters that it returns; ``train()`` then keeps the frozen part in evaluation mode.
 
-    Exporting: every call below can be exported by ``torch.onnx.export(..., dynamo=True)`` with
-    ``dynamic_shapes`` for B and K (an example batch of 2 or more, so that 1 isn't taken for fixed).
+    ``torch.onnx.export(..., dynamo=True)`` must export each encoder and ``rerank``, with
+    ``dynamic_shapes`` for B and K (an example batch of 2 or more, or 1 is taken for fixed).
 
     Attributes:
         embedding_dim: D.
-        uses_tags: whether ``encode_shop`` reads its tags (in the stage in force).
-        reranks: whether ``rerank`` exists and ``encode_street`` gives local features (in the stage
-            in force).
-        preprocessing: how its pictures are made.
+        uses_tags: whether ``encode_shop`` reads its tags (in the current stage).
+        reranks: whether ``rerank`` exists and ``encode_street`` gives local features (in the
+            current stage).
+        preprocessing: how an image becomes its input.
         tag_count: T.
         grid: (H, W) of the locations, H × W = L, or None where there are none.
         freeze_bn: whether batch normalisation stays in evaluation mode while training.
-        stage: the name of the stage in force, or empty where stages change nothing.
+        stage: the name of the current stage, or empty where stages change nothing.
     """
 
     embedding_dim: int
@@ -196,28 +216,31 @@ class RetrievalModel(nn.Module, ABC):
         raise TypeError(f"{type(self).__name__} does not re-rank")
 
     def distances(self, street: StreetOutput, shop: ShopOutput) -> Tensor:
-        """(B, M) distances that training ranks by: Euclidean unless the model says otherwise."""
-        return torch.cdist(street.embedding, shop.embedding)
+        """(B, M) distances that training ranks by; Euclidean unless a model overrides it."""
+        # Without the matrix product, which loses the digits of small distances.
+        return torch.cdist(
+            street.embedding, shop.embedding, compute_mode="donot_use_mm_for_euclid_dist"
+        )
 
     def fit(self, street: Iterable[Fitting], shop: Iterable[Fitting]) -> None:
-        """Computes in closed form what a stage with ``fits`` is for, from pictures as they are.
+        """Computes in closed form what a stage with ``fits`` trains, from unaugmented images.
 
         Args:
-            street, shop: every training picture of the domain once, in batches.
+            street, shop: every training image of the domain once, in batches.
         """
         raise TypeError(f"{type(self).__name__} has nothing to fit")
 
     def predict(self, images: Tensor, street: bool) -> Prediction:
-        """What it says of pictures besides their embedding; nothing unless the model learns it.
+        """Attributes and landmarks, where the model learns them.
 
         Args:
             images: (B, 3, H, W), normalised.
-            street: whether they are photos of the street domain.
+            street: whether they are of the street domain.
         """
         return Prediction()
 
     def expect_items(self, items: Tensor) -> None:
-        """Told once, before the first stage, which (N,) item numbers training will show."""
+        """Called once, before the first stage, with the (N,) item numbers of the training."""
 
     @abstractmethod
     def stages(self) -> tuple[Stage, ...]:
@@ -225,10 +248,10 @@ class RetrievalModel(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
-        """Named scalar losses of a batch; ``total`` is what is minimised."""
+        """Scalar losses of a batch by name; ``total`` is minimised, the others are logged."""
 
     def set_stage(self, name: str) -> None:
-        """Puts a stage of ``stages()`` in force; a model whose stages differ in form overrides it.
+        """Makes a stage of ``stages()`` the current one, without freezing anything.
 
         Raises:
             UsageError: no such stage.
@@ -238,7 +261,7 @@ class RetrievalModel(nn.Module, ABC):
             raise UsageError(f"no stage {name!r}. {nearest(name, names)}")
 
     def begin_stage(self, stage: Stage) -> list[nn.Parameter]:
-        """Puts a stage in force, freezes all that it doesn't train, and gives what it trains.
+        """Makes a stage the current one, freezes all other parameters, and returns its own.
 
         Call it again after loading a checkpoint: what is frozen is not part of the state.
         """
@@ -253,8 +276,8 @@ class RetrievalModel(nn.Module, ABC):
         return learned
 
     def train(self, mode: bool = True) -> Self:
-        """As torch's, but what the stage freezes, and frozen batch normalisation, stay as in
-        evaluation."""
+        """As torch's, but modules that the stage freezes, and frozen batch normalisation, stay in
+        evaluation mode."""
         super().train(mode)
         stage = self._training_stage
         for name, module in self.named_modules():
@@ -264,9 +287,65 @@ class RetrievalModel(nn.Module, ABC):
         return self
 
 
+class StagedModel(RetrievalModel):
+    """A model whose computation depends on its stage.
+
+    The current stage is part of the state: a checkpoint of an early stage is read back as one.
+    A subclass calls ``init_stages`` at the end of its ``__init__``.
+    """
+
+    stage_index: Tensor
+    stage_names: tuple[str, ...]
+
+    def init_stages(self, names: Sequence[str]) -> None:
+        """Names the stages in order, as ``stages()`` has them; the last one becomes current."""
+        self.stage_names = tuple(names)
+        self.register_buffer("stage_index", torch.tensor(0))
+        self.register_load_state_dict_post_hook(_stage_from_state)  # type: ignore[no-untyped-call]
+        self.set_stage(self.stage_names[-1])
+
+    def set_stage(self, name: str) -> None:
+        super().set_stage(name)
+        self.stage = name
+        self.stage_index.fill_(self.stage_names.index(name))
+        self.enter_stage(name)
+
+    @abstractmethod
+    def enter_stage(self, name: str) -> None:
+        """Sets ``uses_tags``, ``reranks`` and whatever else depends on the stage."""
+
+    def check_stage(self, stage: Stage) -> None:
+        """Raises ValueError unless the stage is the current one."""
+        if stage.name != self.stage:
+            raise ValueError(f"stage {self.stage} is in force, not {stage.name}: call begin_stage")
+
+
+def _stage_from_state(model: nn.Module, _: object) -> None:
+    assert isinstance(model, StagedModel)
+    index = int(model.stage_index)
+    if not 0 <= index < len(model.stage_names):
+        raise UsageError(
+            f"the checkpoint is of stage {index + 1}, this model has {len(model.stage_names)}; "
+            "build the model that it was trained as"
+        )
+    model.set_stage(model.stage_names[index])
+
+
+def weighted(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> dict[str, Tensor]:
+    """The result of ``loss``: the losses, detached, and ``total``, their weighted sum.
+
+    A loss without a weight has weight 1.
+    """
+    total = torch.stack([weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
+    return {**{name: loss.detach() for name, loss in losses.items()}, "total": total}
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """What the registry holds of a model.
+    """A registered model.
+
+    ``hemline models`` reads the fields that it shows from the source, without PyTorch, so they are
+    written as literals or module constants.
 
     Attributes:
         name: the public name.
@@ -275,7 +354,7 @@ class ModelSpec:
         build: (config, tag_vocabulary) → the model, initialised but untrained.
         needs: labels it trains from (``items``, ``tags``, ``landmarks``).
         summary: one line.
-        tiny: config values for tests that run in a second.
+        tiny: settings for tests that run in a second.
     """
 
     name: str

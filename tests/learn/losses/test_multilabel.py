@@ -6,7 +6,12 @@ import math
 
 import torch
 
-from hemline.learn.losses.multilabel import guesses, known_values, multilabel_loss, name_numbers
+from hemline.learn.losses.multilabel import (
+    known_values,
+    multilabel_loss,
+    name_numbers,
+    prior_logits,
+)
 
 VOCABULARY = ("collar=polo", "colour=red", "collar=round", "colour=blue")
 
@@ -24,7 +29,7 @@ def test_a_name_without_a_value_says_nothing() -> None:
 
 def test_a_guess_is_one_of_the_values_of_a_name() -> None:
     names = name_numbers((*VOCABULARY, "colour=green", "sleeve=long"))
-    chance = guesses(names).sigmoid()
+    chance = prior_logits(names).sigmoid()
     assert torch.allclose(chance[:5], torch.tensor([1 / 2, 1 / 3, 1 / 2, 1 / 3, 1 / 3]))
     assert float(chance[5]) == 0.5  # the only value: known only where it is there
 

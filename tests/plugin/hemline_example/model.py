@@ -10,13 +10,13 @@ from hemline.data.preprocess import Preprocessing
 from hemline.learn.losses import LOSSES
 from hemline.learn.model import (
     Batch,
-    ModelConfig,
     ModelSpec,
     RetrievalModel,
     ShopOutput,
     Stage,
     StreetOutput,
 )
+from hemline.learn.model_config import ModelConfig
 
 
 class MeanColourConfig(ModelConfig):

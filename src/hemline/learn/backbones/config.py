@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from hemline.learn.model import ModelConfig
+from hemline.learn.model_config import ModelConfig
 
 
 class BackboneConfig(ModelConfig):

@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from hemline.errors import DataError
-from hemline.learn.model import ModelConfig
+from hemline.learn.model_config import ModelConfig
 
 
 class DomainMapConfig(ModelConfig):

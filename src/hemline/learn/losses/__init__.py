@@ -1,35 +1,38 @@
-"""Losses: pure functions over tensors first.
+"""Losses: pure functions over tensors, and modules where a loss keeps a state.
 
-`LOSSES` has those that every model with a setting ``loss`` takes besides its own (`ynet` and its
-stages, `seam`), and those of plug-ins.
+``LOSSES`` has all of them by name. A new loss is one file of this package.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from hemline.learn.loss import LOSSES, LossSpec, RankingInputs, RankingLoss, RankingOptions
+from hemline.learn.losses.attributes import attribute_loss
+from hemline.learn.losses.centroid import CentroidLoss, centroid_loss
+from hemline.learn.losses.heatmap import heatmap_loss
+from hemline.learn.losses.info_nce import InfoNCELoss, info_nce_loss
+from hemline.learn.losses.landmarks import location_loss, visibility_loss
+from hemline.learn.losses.multilabel import multilabel_loss
+from hemline.learn.losses.proxy_anchor import ProxyAnchorLoss, proxy_anchor_loss
+from hemline.learn.losses.triplet import TripletLoss, mined_triplet_loss, triplet_loss
 
-from torch import Tensor
-
-from hemline.errors import nearest
-from hemline.registry import Registry
-
-__all__ = ["LOSSES", "DistanceLoss", "known_loss"]
-
-#: (B, M) distances, (B,) street items, (M,) shop items → () loss.
-DistanceLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-#: A module may declare ``LOSSES``: a name → a `DistanceLoss`.
-LOSSES: Registry[DistanceLoss] = Registry(
-    "hemline.learn.losses", "LOSSES", "loss", group="hemline.losses", required=False
-)
-
-
-def known_loss(name: str, own: tuple[str, ...]) -> str:
-    """``name``, if it is one of a model's ``own`` losses or of `LOSSES`.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if name not in own and name not in LOSSES:
-        raise ValueError(f"no loss {name!r}. {nearest(name, {*own, *LOSSES})}")
-    return name
+__all__ = [
+    "LOSSES",
+    "CentroidLoss",
+    "InfoNCELoss",
+    "LossSpec",
+    "ProxyAnchorLoss",
+    "RankingInputs",
+    "RankingLoss",
+    "RankingOptions",
+    "TripletLoss",
+    "attribute_loss",
+    "centroid_loss",
+    "heatmap_loss",
+    "info_nce_loss",
+    "location_loss",
+    "mined_triplet_loss",
+    "multilabel_loss",
+    "proxy_anchor_loss",
+    "triplet_loss",
+    "visibility_loss",
+]

@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn import functional
 
+from hemline.learn.loss import LossSpec
+
 
 def attribute_loss(logits: Sequence[Tensor], values: Sequence[Tensor]) -> Tensor:
     """Σ over attributes of −log p(value), the mean over the rows; a missing value counts 0.
 
-    Each row weighs 1 / B, whichever others lack a value, so that its gradient is its own. A row
-    with several values of an attribute asks for any of them: −log of the sum of their p.
+    Each row weighs 1 / B, however many others lack a value. For a row with several values of an
+    attribute any of them is right: −log of the sum of their p.
 
     Args:
         logits: (B, V_a) for each attribute.
@@ -28,6 +30,13 @@ def attribute_loss(logits: Sequence[Tensor], values: Sequence[Tensor]) -> Tensor
 
     Raises:
         ValueError: not as many values as logits, or of another shape.
+
+    Example:
+        >>> import torch
+        >>> colour = torch.tensor([[2.0, 0.0], [0.0, 0.0]])  # scores of red and blue, 2 images
+        >>> values = torch.tensor([[1.0, 0.0], [0.0, 0.0]])  # the first is red, the second unknown
+        >>> attribute_loss([colour], [values])
+        tensor(0.0635)
     """
     total = logits[0].new_zeros(())
     for scores, hot in zip(logits, values, strict=True):
@@ -39,3 +48,16 @@ def attribute_loss(logits: Sequence[Tensor], values: Sequence[Tensor]) -> Tensor
         right = chances.masked_fill(~named[known], float("-inf")).logsumexp(dim=1)
         total = total - right.sum() / len(scores)
     return total
+
+
+LOSSES = {
+    "attributes": LossSpec(
+        name="attributes",
+        paper="Cross-domain Image Retrieval with a Dual Attribute-aware Ranking Network "
+        "(ICCV 2015), section 4.1",
+        link="https://arxiv.org/abs/1505.07922",
+        summary="Softmax cross-entropy of each attribute; missing values are left out.",
+        function=attribute_loss,
+        reads="labels",
+    )
+}

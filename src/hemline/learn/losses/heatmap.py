@@ -1,4 +1,4 @@
-"""Landmarks as heat maps: what a map should be, the loss over those that are seen, the way back.
+"""Landmarks as heat maps: target maps, their loss, and landmarks from maps.
 
 AHBN (https://arxiv.org/abs/2010.13357), Eq. 2: Σ_j v_j·‖ŷ_j − y_j‖² / N over the annotated
 landmarks, v_j their visibility. The maps are Gaussians as in Newell et al., ECCV 2016.
@@ -9,13 +9,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hemline.learn.loss import LossSpec
+
 
 def target_maps(landmarks: Tensor, side: int, cells: int, sigma: float = 1.0) -> Tensor:
-    """A Gaussian of height 1 about each landmark.
+    """A Gaussian of height 1 around each landmark.
 
     Args:
-        landmarks: (B, K, 3) x, y in the square's pixels and visibility.
-        side: of the square.
+        landmarks: (B, K, 3) x, y in pixels of the square image and visibility (2 is visible).
+        side: of the square, in pixels.
         cells: H = W of the maps.
         sigma: in cells.
 
@@ -31,7 +33,7 @@ def target_maps(landmarks: Tensor, side: int, cells: int, sigma: float = 1.0) ->
 
 
 def visible(landmarks: Tensor) -> Tensor:
-    """(B, K, 3) → (B, K) of 0 and 1: seen, not hidden and not absent."""
+    """(B, K, 3) → (B, K) of 0 and 1: visible, not occluded and not absent."""
     return landmarks[..., 2].ge(2).to(landmarks.dtype)
 
 
@@ -40,28 +42,39 @@ def heatmap_loss(heatmaps: Tensor, landmarks: Tensor, side: int, sigma: float = 
 
     Args:
         heatmaps: (N, B, K, H, H) of N hourglasses.
-        landmarks: (B, K, 3) x, y in the square's pixels and visibility.
-        side: of the square.
+        landmarks: (B, K, 3) x, y in pixels of the square image and visibility (2 is visible).
+        side: of the square, in pixels.
+        sigma: of the target Gaussians, in cells.
 
     Returns:
         () the mean over visible landmarks and hourglasses of the map's summed squared error; 0
         where no landmark is visible.
+
+    Raises:
+        RuntimeError: the numbers of landmarks and maps differ.
+
+    Example:
+        >>> landmarks = torch.tensor([[[2.0, 6.0, 2.0]]])  # one, visible, in an image of 8 pixels
+        >>> maps = target_maps(landmarks, side=8, cells=4)
+        >>> heatmap_loss(maps.unsqueeze(0) + 0.5, landmarks, side=8)
+        tensor(4.0000)
     """
-    wanted = target_maps(landmarks, side, heatmaps.shape[-1], sigma)
-    error = (heatmaps - wanted).square().sum(dim=(3, 4)).mean(dim=0)  # (B, K)
+    target = target_maps(landmarks, side, heatmaps.shape[-1], sigma)
+    error = (heatmaps - target).square().sum(dim=(3, 4)).mean(dim=0)  # (B, K)
     seen = visible(landmarks)
     return (error * seen).sum() / seen.sum().clamp(min=1)
 
 
 def points_of(heatmaps: Tensor, side: int) -> Tensor:
-    """The middle of each map's highest cell, a quarter of a cell towards the higher neighbour.
+    """Landmarks from maps: the centre of the highest cell, moved a quarter of a cell towards its
+    higher neighbour.
 
     Args:
         heatmaps: (B, K, H, W).
         side: of the square, in pixels.
 
     Returns:
-        (B, K, 2) x, y in the square's pixels.
+        (B, K, 2) x, y in pixels of the square image.
     """
     rows, points, height, width = heatmaps.shape
     best = heatmaps.flatten(2).argmax(dim=2)
@@ -75,3 +88,15 @@ def points_of(heatmaps: Tensor, side: int) -> Tensor:
     cells = torch.stack([x, y], dim=2).to(heatmaps.dtype) + 0.5 + shift
     scale = torch.tensor([side / width, side / height], device=heatmaps.device)
     return (cells * scale).view(rows, points, 2)
+
+
+LOSSES = {
+    "heatmap": LossSpec(
+        name="heatmap",
+        paper="Where to Look and How to Describe (IEEE TCSVT 2021), Eq. 2",
+        link="https://arxiv.org/abs/2010.13357",
+        summary="Squared error of the heat maps of visible landmarks.",
+        function=heatmap_loss,
+        reads="labels",
+    )
+}

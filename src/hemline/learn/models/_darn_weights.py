@@ -1,4 +1,4 @@
-"""Where a step of DARN's ladder starts from: the networks of the step before."""
+"""Initial weights of DARN: the sub-networks of another run."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from hemline.errors import UsageError
 from hemline.learn.checkpoint import load
 
 
-def take_network(network: nn.Module, name: str, path: Path) -> None:
-    """Takes over all but the branches from the sub-network of a checkpoint: its own, or the one."""
+def load_network(network: nn.Module, name: str, path: Path) -> None:
+    """Loads all but the branches from the same sub-network of a checkpoint, or from its only one.
+
+    Raises:
+        UsageError: no such file, or a network of another shape.
+    """
     if not path.is_file():
         raise UsageError(f"no weights at {path}; give a run's checkpoint, a .safetensors file")
     tensors, _ = load(path)

@@ -10,7 +10,7 @@ paper              here
 ================== ==========================================================================
 III-B, Eq. 1       ``appearance``, `hemline.learn.losses.multilabel`
 III-C, Eq. 2       ``location``, `hemline.learn.layers.hourglass`, `hemline.learn.losses.heatmap`
-III-D, Eq. 3-11    ``meeting`` (`hemline.learn.layers.branch_fusion`)
+III-D, Eq. 3-11    ``meeting`` (`hemline.learn.layers.branch_fusion.BranchFusion`)
 Eq. 12             ``identity`` (`hemline.learn.layers.item_table`)
 IV-C               stages ``attributes`` and ``landmarks``, then ``joint``
 Table I            the options of `AHBNConfig`; docs/models/ahbn.md has the rows
@@ -18,12 +18,12 @@ Table I            the options of `AHBNConfig`; docs/models/ahbn.md has the rows
 
 Differs from the paper:
 
-- The embedding is L2-normalised (this package's contract), the paper compares the final
-  representation as it is; identities are classified from the representation as it is, as there.
-- Lost in the text, so ours: the sizes of pictures, sketch, projection and representation, the
-  learning rate, and how product and sum meet unlike channel counts (both are projected).
-- The pictures of the landmark branch are the same squares, resized to a multiple of 64.
-- The sketch of the averaged outer product stands for the average of sketches; see
+- The embedding is L2-normalised, as this package requires; the paper compares the representation
+  without normalising it. Identities are classified from the representation, as in the paper.
+- Missing in the text, so ours: sizes of images, sketch, projection and representation, learning
+  rate, and how product and sum join branches of unequal channels (both are projected).
+- The landmark branch gets the same images, resized to a multiple of 64.
+- The sketch of the averaged outer product replaces the average of sketches, which is equal; see
   `hemline.learn.layers.bilinear`.
 """
 
@@ -37,34 +37,39 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hemline.data.preprocess import Preprocessing, Triple
 from hemline.learn.backbones import BackboneConfig, build_backbone
 from hemline.learn.layers.branch_fusion import Attention, BranchFusion, Fusion
 from hemline.learn.layers.channel_attention import Gate
 from hemline.learn.layers.hourglass import StackedHourglass
 from hemline.learn.layers.item_table import ItemClassifier
 from hemline.learn.losses.heatmap import heatmap_loss, points_of
-from hemline.learn.losses.multilabel import guesses, known_values, multilabel_loss, name_numbers
+from hemline.learn.losses.multilabel import (
+    known_values,
+    multilabel_loss,
+    name_numbers,
+    prior_logits,
+)
 from hemline.learn.model import (
     Batch,
-    ModelConfig,
     ModelSpec,
     Prediction,
     RetrievalModel,
     ShopOutput,
     Stage,
     StreetOutput,
+    weighted,
 )
+from hemline.learn.model_config import ModelConfig, SharedImageConfig
 from hemline.types import LANDMARKS
 
 
 class LocationConfig(ModelConfig):
-    """The stacked hourglasses.
+    """Settings of the stacked hourglasses.
 
     Attributes:
-        size: side of their pictures, a multiple of 64; the maps have a quarter of it.
+        size: side of their input in pixels, a multiple of 64; maps have a quarter of it.
         channels, stacks, depth: see `hemline.learn.layers.hourglass.StackedHourglass`.
-        sigma: of the Gaussians they learn, in cells.
+        sigma: of the target Gaussians, in cells.
     """
 
     size: int = Field(default=256, ge=64, multiple_of=64)
@@ -74,39 +79,33 @@ class LocationConfig(ModelConfig):
     sigma: float = Field(default=1.0, gt=0)
 
 
-class AHBNConfig(ModelConfig):
-    """The network and its ablations; the defaults are the paper's full model.
+class AHBNConfig(SharedImageConfig):
+    """Settings of AHBN and its ablations; the defaults are the paper's full model.
 
     Attributes:
         branches: ``both``, or one alone (Table I's single branch).
         backbone: of the appearance branch.
         location: of the landmark branch.
-        size: side of the pictures in pixels.
-        resize: ``stretch`` or ``pad``, see `hemline.data.preprocess.Preprocessing`.
-        mean, std: of the pictures of both domains, RGB in [0, 1].
         attributes: learn the tags from the appearance branch ("ATTR").
         landmarks: learn the landmarks from the location branch ("LM").
-        maps: what the location branch gives: its last ``features`` or its ``heatmaps``.
-        fusion: how the branches meet: ``compact`` or full ``bilinear`` pooling, ``concat``,
+        maps: output of the location branch: its last ``features`` or its ``heatmaps``.
+        fusion: of the branches: ``compact`` or full ``bilinear`` pooling, ``concat``,
             ``product`` or ``sum``.
         sketch: size of the count sketch.
         width: channels that ``product`` and ``sum`` project both branches to.
         attention: of channels: ``co``, ``separate`` or ``none``.
         gate: of channel weights.
         hidden: projection dimensions of the channel attention.
-        spatial: a single branch looks at locations by a learned weight of each.
-        map_size: H = W where the branches meet; None for the appearance branch's own.
+        spatial: a single branch pools with a learned attention over locations.
+        map_size: H = W where the branches are joined; None for the appearance branch's own.
         dim: D of the representation.
-        weight_attributes, weight_landmarks: of their losses beside the identities'.
+        weight_attributes, weight_landmarks: of their losses beside the identity loss.
     """
 
     branches: Literal["both", "appearance", "location"] = "both"
     backbone: BackboneConfig = BackboneConfig(name="inception_resnet_v2")
     location: LocationConfig = LocationConfig()
     size: int = Field(default=299, ge=32, le=2048)
-    resize: Literal["stretch", "pad"] = "stretch"
-    mean: Triple = (0.5, 0.5, 0.5)
-    std: Triple = (0.5, 0.5, 0.5)
     attributes: bool = True
     landmarks: bool = True
     maps: Literal["features", "heatmaps"] = "features"
@@ -130,7 +129,7 @@ class AHBNConfig(ModelConfig):
 
 
 class AHBN(RetrievalModel):
-    """One network for both domains: an appearance branch, a location branch, and their meeting.
+    """One network for both domains: an appearance branch, a location branch, and their fusion.
 
     Args:
         config: of the network.
@@ -147,9 +146,7 @@ class AHBN(RetrievalModel):
         self.config = config
         self.tag_count = len(vocabulary)
         self.freeze_bn = config.backbone.freeze_bn
-        self.preprocessing = Preprocessing.both_domains(
-            config.size, config.resize, config.mean, config.std
-        )
+        self.preprocessing = config.preprocessing()
         self.register_buffer("names", name_numbers(vocabulary), persistent=False)
         points, channels = len(LANDMARKS), 0
         if config.branches != "location":
@@ -160,7 +157,7 @@ class AHBN(RetrievalModel):
             if config.attributes and vocabulary:
                 self.tagger = nn.Linear(channels, len(vocabulary))
                 with torch.no_grad():
-                    self.tagger.bias.copy_(guesses(self.names))
+                    self.tagger.bias.copy_(prior_logits(self.names))
         located = 0
         if config.branches != "appearance":
             location = config.location
@@ -194,12 +191,11 @@ class AHBN(RetrievalModel):
                 self.spatial = nn.Conv2d(pooled, 1, 1)
         self.project = nn.Linear(pooled, config.dim)
         if config.branches == "both" and self.meeting.unit:
-            # Its input has length 1, where a layer's first weights expect numbers of size 1.
+            # Its input has length 1; the default initialisation expects values of size 1.
             with torch.no_grad():
                 self.project.weight.mul_(pooled**0.5)
         self.identity = ItemClassifier(config.dim)
         self.embedding_dim = config.dim
-        self.set_stage(self.stages()[-1].name)
 
     def expect_items(self, items: Tensor) -> None:
         self.identity.expect(items)
@@ -225,8 +221,8 @@ class AHBN(RetrievalModel):
             maps = first if first is not None else second
             assert maps is not None
             if self.spatial is not None:
-                weights = self.spatial(maps).flatten(2).softmax(dim=2)
-                pooled = (maps.flatten(2) * weights).sum(dim=2)
+                attention = self.spatial(maps).flatten(2).softmax(dim=2)
+                pooled = (maps.flatten(2) * attention).sum(dim=2)
             else:
                 pooled = maps.mean(dim=(2, 3))
         representation: Tensor = self.project(pooled)
@@ -240,15 +236,13 @@ class AHBN(RetrievalModel):
     # The contract
 
     def encode_street(self, images: Tensor) -> StreetOutput:
-        return StreetOutput(functional.normalize(self._encoded(images), dim=1))
+        return StreetOutput.of(self._encoded(images))
 
     def encode_shop(self, images: Tensor, tags: Tensor) -> ShopOutput:
-        vector = self._encoded(images)
-        norm = torch.linalg.vector_norm(vector, dim=1)
-        return ShopOutput(functional.normalize(vector, dim=1), norm)
+        return ShopOutput.of(self._encoded(images))
 
     def predict(self, images: Tensor, street: bool) -> Prediction:
-        """What the two pre-trainings teach: attribute scores and landmarks."""
+        """Attribute scores and landmarks, as the two pre-training stages learn them."""
         attributes = landmarks = None
         if hasattr(self, "tagger"):
             attributes = self.tagger(self.appearance(images).mean(dim=(2, 3))).sigmoid()
@@ -258,7 +252,7 @@ class AHBN(RetrievalModel):
         return Prediction(attributes, landmarks)
 
     def stages(self) -> tuple[Stage, ...]:
-        """IV-C: each branch by itself, then all with the three losses (Adam, halved in steps)."""
+        """IV-C: each branch alone, then all with the three losses (Adam, rate halved in steps)."""
         config = self.config
         stages = []
         if hasattr(self, "tagger"):
@@ -268,11 +262,11 @@ class AHBN(RetrievalModel):
         return (*stages, _stage("joint", self._learned(), 30))
 
     def _learned(self) -> tuple[str, ...]:
-        """Prefixes of all that has a gradient when every loss counts."""
+        """Prefixes of all parameters that have a gradient in stage ``joint``."""
         found = [n for n, m in self.named_children() if any(True for _ in m.parameters())]
         config = self.config
         if "location" in found and not config.landmarks and config.maps == "features":
-            # Nothing hears of the last heat maps then.
+            # The last heat maps are then in no loss.
             found.remove("location")
             parts = self.location.named_children()
             whole = [n for n, m in parts if n != "maps" and any(True for _ in m.parameters())]
@@ -281,7 +275,7 @@ class AHBN(RetrievalModel):
         return tuple(found)
 
     def loss(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
-        images = torch.cat([batch.street, batch.shop])
+        images = batch.images()
         losses: dict[str, Tensor] = {}
         first = second = None
         config = self.config
@@ -289,7 +283,7 @@ class AHBN(RetrievalModel):
             first = self.appearance(images)
             if hasattr(self, "tagger"):
                 scores = self.tagger(first.mean(dim=(2, 3)))
-                tags = torch.cat([_street_tags(batch), batch.tags])
+                tags = batch.labels()
                 known = known_values(tags, self.names)
                 losses["attributes"] = multilabel_loss(scores.float(), tags, known)
         if config.branches != "appearance" and stage.name != "attributes":
@@ -300,15 +294,9 @@ class AHBN(RetrievalModel):
                 )
         if stage.name == "joint":
             vector = self._representation(first, second).float()
-            items = torch.cat([batch.street_items, batch.shop_items])
-            losses["identity"] = self.identity.loss(vector, items)
-        weights = {
-            "attributes": config.weight_attributes,
-            "landmarks": config.weight_landmarks,
-            "identity": 1.0,
-        }
-        total = torch.stack([weights[name] * value for name, value in losses.items()]).sum()
-        return {**{name: value.detach() for name, value in losses.items()}, "total": total}
+            losses["identity"] = self.identity.loss(vector, batch.items())
+        weights = {"attributes": config.weight_attributes, "landmarks": config.weight_landmarks}
+        return weighted(losses, weights)
 
 
 def _stage(name: str, trains: tuple[str, ...], epochs: int, metric: str = "") -> Stage:
@@ -322,12 +310,6 @@ def _stage(name: str, trains: tuple[str, ...], epochs: int, metric: str = "") ->
         optimizer="adamw",
         metric=metric,
     )
-
-
-def _street_tags(batch: Batch) -> Tensor:
-    """(B, T): a photo's own tags; all unknown where photos have none."""
-    own = batch.street_tags
-    return torch.zeros_like(batch.tags[: len(batch.street)]) if own is None else own
 
 
 def _build(config: AHBNConfig, tag_vocabulary: Sequence[str]) -> AHBN:

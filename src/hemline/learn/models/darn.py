@@ -1,4 +1,4 @@
-"""DARN: the Dual Attribute-aware Ranking Network, and the ladder that leads to it.
+"""DARN, the Dual Attribute-aware Ranking Network, and its ablations AN and ARN.
 
 "Cross-domain Image Retrieval with a Dual Attribute-aware Ranking Network"
 Junshi Huang, Rogerio Feris, Qiang Chen, Shuicheng Yan. ICCV 2015.
@@ -19,15 +19,15 @@ Section 5.1, AN, ARN, DARN   ``ladder``; "with Conv5", "with Conv4-5": ``local``
 Differs from the paper:
 
 - Embeddings have unit length after the PCA too, as every embedding here has; the paper compares
-  the reduced vectors as they are.
-- Without ImageNet weights both networks start alike from random ones, or from ``weights``.
-- Silent in the paper: the widths of Conv4 and Conv5 (512 and 1,024), what lies between Conv5 and
-  FC1 (its 3×3 windows), FC2 and the branches' hidden layer, dropout, learning rate and epochs. The
-  margin compares distances of the vector that is searched with: each part of unit length.
-- "The scale of gradients … as 1": both losses weigh 1, each picture's cross-entropy as much as
-  each triplet.
-- The third image of a triplet is drawn from the batch, whose items are drawn anew each epoch.
-- A street photo without tags of its own takes its item's, as the paper's photos have them.
+  the reduced vectors without normalising them.
+- Both networks start from the same random weights, or from ``weights``; not from ImageNet's.
+- Where the paper is silent: the widths of Conv4 and Conv5 (512 and 1,024), the layer between Conv5
+  and FC1 (3×3 windows), FC2 and the branches' hidden layer, dropout, learning rate and epochs. The
+  margin is of distances between the vectors that are searched, whose parts have unit length.
+- "The scale of gradients … as 1": both losses have weight 1, the cross-entropy of an image as much
+  as a triplet.
+- The negative of a triplet is drawn from the batch, whose items are drawn anew each epoch.
+- A street photo without tags takes its item's tags; in the paper photos have their own.
 """
 
 from __future__ import annotations
@@ -42,71 +42,62 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hemline.data.preprocess import Preprocessing, Triple
 from hemline.errors import UsageError
 from hemline.learn.backbones.base import run_once
 from hemline.learn.backbones.nin_five import MLPCONVS, WIDTHS, nin_five_units
 from hemline.learn.layers.adaptive_pooling import adaptive_max_pool
 from hemline.learn.layers.attribute_tree import AttributeTree, group_attributes
 from hemline.learn.layers.pca import PrincipalComponents
+from hemline.learn.loss import RankingInputs
 from hemline.learn.losses.attributes import attribute_loss
-from hemline.learn.losses.mining import Negatives, mine
-from hemline.learn.losses.triplet import triplet_loss
+from hemline.learn.losses.triplet import mined_triplet_loss
+from hemline.learn.mining import Negatives
 from hemline.learn.model import (
     Batch,
     Fitting,
-    ModelConfig,
     ModelSpec,
     Prediction,
-    RetrievalModel,
     ShopOutput,
     Stage,
+    StagedModel,
     StreetOutput,
+    weighted,
 )
-from hemline.learn.models._darn_weights import take_network
+from hemline.learn.model_config import DomainImageConfig
+from hemline.learn.models._darn_weights import load_network
 from hemline.types import Domain
 
 NETWORK, PCA = "Network", "PCA"
-#: Windows a side of the local features.
+#: Windows per side of the local features.
 GRID = 3
 
 Five = tuple[int, int, int, int, int]
 
 
-class DarnConfig(ModelConfig):
-    """Of the whole ladder; the defaults are the paper's last step, DARN with Conv4-5.
+class DarnConfig(DomainImageConfig):
+    """Settings of DARN and its ablations; the defaults are DARN with Conv4-5.
 
     Attributes:
         ladder: ``an`` (one network for both domains, attributes only), ``arn`` (one network,
             attributes and ranking) or ``darn`` (two networks, attributes and ranking).
-        local: convolutions whose windows are joined to FC1; by default both for ``darn``, none
-            for the others.
+        local: convolutions whose windows are concatenated to FC1; by default both for ``darn``,
+            none for the others.
         attributes: names that get a branch; None for all that the data has.
-        size: side of the pictures in pixels.
-        resize: ``stretch`` or ``pad``, see `hemline.data.preprocess.Preprocessing`.
-        street_mean, street_std, shop_mean, shop_std: of each domain, RGB in [0, 1].
         widths, mlpconvs, stem_kernel, stem_stride: of the convolutions, see
             `hemline.learn.backbones.nin_five`.
         batch_norm: normalise after every convolution and after FC1 and FC2; not in the paper.
         fc1, fc2, branch: widths of the fully connected layers and of each branch's hidden one.
         dropout: after FC1 and FC2, while training.
         margin: of the ranking loss.
-        negatives, negatives_count: see `hemline.learn.losses.mining`; the paper draws one.
+        negatives, negatives_count: see `hemline.learn.mining`; the paper draws one.
         attribute_weight, ranking_weight: of the two losses.
-        dimensions: of the PCA, if the features have as many.
-        weights: a run's checkpoint of this network to start from (of any step of the ladder, with
-            any attributes), for each network.
+        dimensions: of the PCA, at most those of the features.
+        weights: a run's checkpoint to start each network from (any ``ladder``, any attributes).
     """
 
     ladder: Literal["an", "arn", "darn"] = "darn"
     local: tuple[Literal["conv4", "conv5"], ...] = ("conv4", "conv5")
     attributes: tuple[str, ...] | None = None
-    size: int = Field(default=224, ge=32, le=2048)
-    resize: Literal["stretch", "pad"] = "stretch"
-    street_mean: Triple = (0.5, 0.5, 0.5)
-    street_std: Triple = (0.5, 0.5, 0.5)
-    shop_mean: Triple = (0.5, 0.5, 0.5)
-    shop_std: Triple = (0.5, 0.5, 0.5)
     widths: Five = WIDTHS
     mlpconvs: Five = MLPCONVS
     stem_kernel: int = Field(default=11, ge=3, le=11)
@@ -178,7 +169,7 @@ class SubNetwork(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def forward(self, images: Tensor) -> Responses:
-        """(B, 3, S, S) → what the losses and the search read."""
+        """(B, 3, S, S) → the responses that the losses and the embedding are made of."""
         conv4 = self.lower(images)
         conv5 = adaptive_max_pool(self.conv5(conv4), GRID)  # (B, C, 3, 3)
         fc1 = self.fc1(conv5.flatten(1))
@@ -186,14 +177,14 @@ class SubNetwork(nn.Module):
         return Responses(adaptive_max_pool(conv4, GRID), conv5, fc1, self.tree(self.dropout(fc2)))
 
     def joined(self, responses: Responses) -> Tensor:
-        """Section 4.3: each part L2-normalised, then joined: (B, C) of unit length."""
+        """Section 4.3: each part L2-normalised, then concatenated: (B, C) of unit length."""
         parts = [responses.fc1, *(getattr(responses, name).flatten(1) for name in self.local)]
         unit = [functional.normalize(part.float(), dim=1) for part in parts]
         vector: Tensor = torch.cat(unit, dim=1) * len(unit) ** -0.5
         return vector
 
 
-class Darn(RetrievalModel):
+class Darn(StagedModel):
     """AN, ARN or DARN.
 
     Args:
@@ -204,8 +195,6 @@ class Darn(RetrievalModel):
         UsageError: no tags, an attribute that the data lacks, or weights that don't fit.
     """
 
-    stage_index: Tensor
-
     def __init__(self, config: DarnConfig, vocabulary: Sequence[str]) -> None:
         super().__init__()
         if not vocabulary:
@@ -215,14 +204,7 @@ class Darn(RetrievalModel):
         self.config = config
         self.tag_count = len(vocabulary)
         self.groups = group_attributes(vocabulary, config.attributes)
-        self.preprocessing = Preprocessing(
-            size=config.size,
-            resize=config.resize,
-            street_mean=config.street_mean,
-            street_std=config.street_std,
-            shop_mean=config.shop_mean,
-            shop_std=config.shop_std,
-        )
+        self.preprocessing = config.preprocessing()
         network = SubNetwork(config, self.groups)
         both = config.ladder != "darn"
         self.networks = nn.ModuleDict(
@@ -230,17 +212,12 @@ class Darn(RetrievalModel):
         )
         if config.weights is not None:
             for name, own in self.networks.items():
-                take_network(own, name, Path(config.weights).expanduser())
+                load_network(own, name, Path(config.weights).expanduser())
         self.reduction = PrincipalComponents(network.width, min(config.dimensions, network.width))
-        self.register_buffer("stage_index", torch.tensor(0))
-        self.register_load_state_dict_post_hook(_stage_from_state)  # type: ignore[no-untyped-call]
-        self.set_stage(PCA)
+        self.init_stages((NETWORK, PCA))
 
-    def set_stage(self, name: str) -> None:
-        """Before its stage the PCA isn't used: the embedding then is all the joined features."""
-        super().set_stage(name)
-        self.stage = name
-        self.stage_index.fill_((NETWORK, PCA).index(name))
+    def enter_stage(self, name: str) -> None:
+        """Before stage PCA the embedding is all the concatenated features."""
         self.embedding_dim = self.reduction.weight.shape[0 if name == PCA else 1]
 
     def stages(self) -> tuple[Stage, ...]:
@@ -263,34 +240,27 @@ class Darn(RetrievalModel):
         return found
 
     def predict(self, images: Tensor, street: bool) -> Prediction:
-        """The chance of each tag among the values of its attribute; 0 of what has no branch."""
+        """The probability of each tag among the values of its attribute; 0 without a branch."""
         scores = self.responses(images, "street" if street else "shop").attributes
-        chances = scores[0].new_zeros((len(images), self.tag_count), dtype=torch.float32)
+        probabilities = scores[0].new_zeros((len(images), self.tag_count), dtype=torch.float32)
         for columns, own in zip(self.groups.values(), scores, strict=True):
-            chances[:, list(columns)] = functional.softmax(own.float(), dim=1)
-        return Prediction(attributes=chances)
+            probabilities[:, list(columns)] = functional.softmax(own.float(), dim=1)
+        return Prediction(attributes=probabilities)
 
-    def _reduced(self, joined: Tensor) -> Tensor:
-        if self.stage == PCA:
-            joined = self.reduction(joined)
-        return joined
+    def _vectors(self, responses: Responses) -> Tensor:
+        """(B, D) what is searched with, before its last normalisation."""
+        joined = self._joined(responses)
+        reduced: Tensor = self.reduction(joined) if self.stage == PCA else joined
+        return reduced
 
     def _joined(self, responses: Responses) -> Tensor:
         return self.network("street").joined(responses)
 
     def encode_street(self, images: Tensor) -> StreetOutput:
-        vector = self._reduced(self._joined(self.responses(images, "street")))
-        return StreetOutput(functional.normalize(vector, dim=1))
+        return StreetOutput.of(self._vectors(self.responses(images, "street")))
 
     def encode_shop(self, images: Tensor, tags: Tensor) -> ShopOutput:
-        vector = self._reduced(self._joined(self.responses(images, "shop")))
-        norm = torch.linalg.vector_norm(vector, dim=1)
-        return ShopOutput(functional.normalize(vector, dim=1), norm)
-
-    def distances(self, street: StreetOutput, shop: ShopOutput) -> Tensor:
-        return torch.cdist(
-            street.embedding, shop.embedding, compute_mode="donot_use_mm_for_euclid_dist"
-        )
+        return ShopOutput.of(self._vectors(self.responses(images, "shop")))
 
     @torch.no_grad()
     def fit(self, street: Iterable[Fitting], shop: Iterable[Fitting]) -> None:
@@ -305,40 +275,23 @@ class Darn(RetrievalModel):
         self.reduction.fit(features())
 
     def loss(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
-        if stage.name != self.stage:
-            raise ValueError(f"stage {self.stage} is in force, not {stage.name}: call begin_stage")
+        self.check_stage(stage)
         config = self.config
         street = self.responses(batch.street, "street")
         shop = self.responses(batch.shop, "shop")
         losses: dict[str, Tensor] = {}
-        total = batch.street.new_zeros(())
         with torch.autocast(batch.street.device.type, enabled=False):
             if self.stage == NETWORK:
-                tags = _street_tags(batch)
-                loss = attribute_loss(street.attributes, self._values(tags))
-                loss = loss + attribute_loss(shop.attributes, self._values(batch.tags))
-                losses["attributes"] = loss.detach()
-                total = total + config.attribute_weight * loss
-            if self.stage == PCA or config.ladder != "an":
-                loss = self._ranking(street, shop, batch, stage.margin)
-                losses["triplet"] = loss.detach()
-                total = total + config.ranking_weight * loss
-        return {**losses, "total": total}
-
-    def _ranking(self, street: Responses, shop: Responses, batch: Batch, margin: float) -> Tensor:
-        """Eq. 1."""
-        photo = functional.normalize(self._reduced(self._joined(street)), dim=1)
-        picture = functional.normalize(self._reduced(self._joined(shop)), dim=1)
-        ones = torch.ones(len(picture), device=picture.device)
-        distances = self.distances(StreetOutput(photo), ShopOutput(picture, ones))
-        triplets = mine(
-            self.config.negatives,
-            distances,
-            batch.street_items,
-            batch.shop_items,
-            self.config.negatives_count,
-        )
-        return triplet_loss(distances, triplets, margin)
+                of_street = attribute_loss(street.attributes, self._values(_street_tags(batch)))
+                of_shop = attribute_loss(shop.attributes, self._values(batch.tags))
+                losses["attributes"] = of_street + of_shop
+            if self.stage == PCA or config.ladder != "an":  # Eq. 1
+                outputs = StreetOutput.of(self._vectors(street)), ShopOutput.of(self._vectors(shop))
+                inputs = RankingInputs.of(self.distances(*outputs), *outputs, batch, stage)
+                count = config.negatives_count
+                losses["triplet"] = mined_triplet_loss(inputs, config.negatives, count)
+            weights = {"attributes": config.attribute_weight, "triplet": config.ranking_weight}
+            return weighted(losses, weights)
 
     def _values(self, tags: Tensor) -> list[Tensor]:
         """(B, T) → (B, V_a) for each attribute."""
@@ -355,11 +308,6 @@ def _street_tags(batch: Batch) -> Tensor:
     item = batch.tags[: len(batch.street)]
     own = batch.street_tags
     return item if own is None else torch.where(own.any(dim=1, keepdim=True), own, item)
-
-
-def _stage_from_state(model: nn.Module, _: Any) -> None:
-    assert isinstance(model, Darn)
-    model.set_stage((NETWORK, PCA)[int(model.stage_index)])
 
 
 def _build(config: DarnConfig, tag_vocabulary: Sequence[str]) -> Darn:

@@ -8,18 +8,18 @@ https://github.com/ShikhaAgarwal/image_retrieval
 text               here
 ================== ==========================================================================
 Section 4.3        ``features`` and ``first``: VGG-19 till the first fully connected layer, 4,096
-TripletLoss        `Siamese.loss` (`hemline.learn.losses.triplet.triplet_loss`)
+TripletLoss        `Siamese.loss` (`hemline.learn.losses.triplet`)
 Sections 4.2, 1    cosine or Euclidean neighbours: the same order for unit vectors
 ================== ==========================================================================
 
 Differs from the text:
 
-- The text speaks of two sub-networks and, in its formula, of no margin; the authors' code has one
-  network and a margin of 0.3. So has this. ``margin: 0`` is the formula.
-- Vectors have unit length before they are compared, in training as in the search.
-- The third picture is drawn from the batch, whose items are drawn anew each epoch.
-- ``authors_code``: squared distances and VGG-19 with batch normalisation, as the code has it.
-- Any backbone whose features form maps does in VGG-19's place.
+- The text has two sub-networks and a formula without a margin; the authors' code has one network
+  and a margin of 0.3, and so has this. ``margin: 0`` is the formula.
+- Vectors have unit length before they are compared, in training and in search.
+- The negative is drawn from the batch, whose items are drawn anew each epoch.
+- ``authors_code``: squared distances and VGG-19 with batch normalisation, as in the code.
+- Any convolutional backbone can replace VGG-19.
 """
 
 from __future__ import annotations
@@ -31,45 +31,40 @@ from typing import Any, Literal
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn import functional
 
-from hemline.data.preprocess import Preprocessing, Triple
+from hemline.data.preprocess import Triple
 from hemline.learn.backbones import BackboneConfig, build_backbone
 from hemline.learn.backbones.timm_backbone import read_weights
-from hemline.learn.losses.mining import Negatives, mine
-from hemline.learn.losses.triplet import triplet_loss
+from hemline.learn.loss import RankingInputs
+from hemline.learn.losses.triplet import mined_triplet_loss
+from hemline.learn.mining import Negatives
 from hemline.learn.model import (
     Batch,
-    ModelConfig,
     ModelSpec,
     RetrievalModel,
     ShopOutput,
     Stage,
     StreetOutput,
 )
+from hemline.learn.model_config import SharedImageConfig
 
-#: What the first fully connected layer is called, in timm's files and in torchvision's.
+#: Names of the first fully connected layer in timm's files and in torchvision's.
 _FIRST = ("pre_logits.fc1", "classifier.0")
 
 
-class SiameseConfig(ModelConfig):
-    """Of the network; the defaults are the text's and, where it is silent, the authors' code.
+class SiameseConfig(SharedImageConfig):
+    """Settings; the defaults are the text's and, where it is silent, the authors' code's.
 
     Attributes:
         backbone: ``vgg19`` or another.
-        size: side of the pictures in pixels.
-        resize: ``stretch`` or ``pad``, see `hemline.data.preprocess.Preprocessing`.
-        mean, std: of the pictures of both domains, RGB in [0, 1].
         first: width of the first fully connected layer.
         margin: of the ranking loss.
-        negatives, negatives_count: see `hemline.learn.losses.mining`.
+        negatives, negatives_count: see `hemline.learn.mining`.
         distance: the loss compares ``euclidean`` or ``squared`` distances.
         authors_code: ``backbone: vgg19_bn`` and ``distance: squared``, where these aren't given.
     """
 
     backbone: BackboneConfig = BackboneConfig(name="vgg19")
-    size: int = Field(default=224, ge=32, le=2048)
-    resize: Literal["stretch", "pad"] = "stretch"
     mean: Triple = (0.485, 0.456, 0.406)
     std: Triple = (0.229, 0.224, 0.225)
     first: int = Field(default=4096, ge=2)
@@ -101,16 +96,14 @@ class Siamese(RetrievalModel):
         super().__init__()
         self.config = config
         self.freeze_bn = config.backbone.freeze_bn
-        self.preprocessing = Preprocessing.both_domains(
-            config.size, config.resize, config.mean, config.std
-        )
+        self.preprocessing = config.preprocessing()
         backbone = build_backbone(config.backbone, config.size)
         self.features = nn.Sequential(backbone.shared, backbone.upper)
         height, width = backbone.grid
         self.first = nn.Linear(backbone.channels * height * width, config.first)
         nn.init.normal_(self.first.weight, std=0.01)
         nn.init.zeros_(self.first.bias)
-        _take_first(self.first, _state(config.backbone))
+        _load_first(self.first, _state(config.backbone))
         self.embedding_dim = config.first
 
     def _vectors(self, images: Tensor) -> Tensor:
@@ -118,12 +111,10 @@ class Siamese(RetrievalModel):
         return vectors.float()
 
     def encode_street(self, images: Tensor) -> StreetOutput:
-        return StreetOutput(functional.normalize(self._vectors(images), dim=1))
+        return StreetOutput.of(self._vectors(images))
 
     def encode_shop(self, images: Tensor, tags: Tensor) -> ShopOutput:
-        vectors = self._vectors(images)
-        norm = torch.linalg.vector_norm(vectors, dim=1)
-        return ShopOutput(functional.normalize(vectors, dim=1), norm)
+        return ShopOutput.of(self._vectors(images))
 
     def stages(self) -> tuple[Stage, ...]:
         """The authors' code: Adam at 0.001."""
@@ -134,17 +125,14 @@ class Siamese(RetrievalModel):
         config = self.config
         street = self.encode_street(batch.street)
         shop = self.encode_shop(batch.shop, batch.tags)
-        distances = torch.cdist(
-            street.embedding, shop.embedding, compute_mode="donot_use_mm_for_euclid_dist"
-        )
-        items = (batch.street_items, batch.shop_items)
-        triplets = mine(config.negatives, distances, *items, config.negatives_count)
-        loss = triplet_loss(distances, triplets, stage.margin, config.distance == "squared")
+        inputs = RankingInputs.of(self.distances(street, shop), street, shop, batch, stage)
+        squared = config.distance == "squared"
+        loss = mined_triplet_loss(inputs, config.negatives, config.negatives_count, squared)
         return {"triplet": loss.detach(), "total": loss}
 
 
 def _state(config: BackboneConfig) -> Mapping[str, Tensor]:
-    """The tensors that the backbone starts from, its classifier's among them."""
+    """The tensors that the backbone starts from, with its classifier's."""
     if config.weights is not None:
         return read_weights(Path(config.weights).expanduser())
     if config.pretrained:
@@ -155,10 +143,10 @@ def _state(config: BackboneConfig) -> Mapping[str, Tensor]:
     return {}
 
 
-def _take_first(layer: nn.Linear, state: Mapping[str, Tensor]) -> None:
-    """Takes over the first fully connected layer where the state has one of this size.
+def _load_first(layer: nn.Linear, state: Mapping[str, Tensor]) -> None:
+    """Loads the first fully connected layer where the state has one of this size.
 
-    timm keeps it as a convolution over the whole map; flattened it is the same matrix.
+    timm has a convolution over the whole map; flattened it is the same matrix.
     """
     for name in _FIRST:
         weight, bias = state.get(f"{name}.weight"), state.get(f"{name}.bias")

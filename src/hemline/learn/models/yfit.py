@@ -1,8 +1,8 @@
 """YFit: a Y with a frozen backbone and branches fitted in closed form. Ours, no paper's.
 
-For data with few products: gradient training learns those products and finds no other one. Here the
-backbone keeps its ImageNet weights, the features of several layers are joined, and the branch of
-each domain is one linear map, computed at once from the training images
+For data with few items: gradient training learns those items and doesn't transfer to others. Here
+the backbone keeps its ImageNet weights, the features of several layers are concatenated, and the
+branch of each domain is one linear map, computed in closed form from the training images
 (`hemline.learn.layers.domain_maps`).
 
 ==================== ===========================================================================
@@ -10,13 +10,13 @@ of the Y             here
 ==================== ===========================================================================
 subnetwork I         ``trunk``, frozen, tapped at several stages
 subnetworks II, III  ``shop``, ``street``: `hemline.learn.layers.domain_maps.DomainMap`
-pooling              evenly over locations of several views; shop pictures on white: over what is
-                     not white
+pooling              the mean over locations and over several views; shop images on white: over
+                     locations that are not white
 ==================== ===========================================================================
 
-Differs from the YNet paper: all of the above. A shopper's photo shows the product somewhere in the
-middle, a shop's picture shows it alone: the views and the white background say so without labels.
-Epochs given to the stage train the maps on from their fit, by InfoNCE across the domains.
+Differs from the YNet paper: all of the above. A street photo shows the item somewhere in the
+middle, a shop image shows it alone; views and the white background use this without labels. A stage
+with epochs goes on training the maps from their fit, by InfoNCE across the domains.
 """
 
 from __future__ import annotations
@@ -28,50 +28,41 @@ from pydantic import Field, field_validator
 from torch import Tensor
 from torch.nn import functional
 
-from hemline.data.preprocess import Preprocessing, Triple
 from hemline.learn.backbones import BackboneConfig, build_backbone
 from hemline.learn.layers.domain_maps import DomainMap, DomainMapConfig, fit_maps
-from hemline.learn.losses.infonce import infonce_loss
+from hemline.learn.losses.info_nce import info_nce_loss
 from hemline.learn.model import (
     Batch,
     Fitting,
-    ModelConfig,
     ModelSpec,
     RetrievalModel,
     ShopOutput,
     Stage,
     StreetOutput,
 )
+from hemline.learn.model_config import DomainImageConfig
 
 FIT = "Fit"
 #: A pixel whose darkest channel is at least this bright, of 255, is white background.
 WHITE = 244
-#: What a white location still weighs beside a covered one.
+#: Weight of an all-white location beside 1 for a covered one.
 FLOOR = 1e-3
 
 
-class YFitConfig(ModelConfig):
-    """Of YFit.
+class YFitConfig(DomainImageConfig):
+    """Settings of YFit.
 
     Attributes:
-        backbone: frozen; its ``taps`` are the layers that are joined.
-        size: side of the pictures in pixels.
-        resize: ``stretch`` or ``pad``.
-        street_mean, street_std, shop_mean, shop_std: of each domain, RGB in [0, 1].
-        street_views, shop_views: zooms that are averaged: 1 is the whole picture, above 1 its
-            middle (2 the middle half of each side), below 1 the picture on a border of white.
-        foreground: shop pictures are pooled over what is not white.
+        backbone: frozen; the features of its ``taps`` are concatenated.
+        street_views, shop_views: zooms that are averaged: 1 is the whole image, above 1 its centre
+            (2 the middle half of each side), below 1 the image on a white border.
+        foreground: pool shop images over locations that are not white.
         fitted: how the maps are fitted.
-        temperature: of the loss, where epochs are given.
+        temperature: of the loss, where the stage has epochs.
     """
 
     backbone: BackboneConfig = BackboneConfig()
     size: int = Field(default=224, ge=8, le=2048)
-    resize: str = Field(default="stretch", pattern="^(stretch|pad)$")
-    street_mean: Triple = (0.5, 0.5, 0.5)
-    street_std: Triple = (0.5, 0.5, 0.5)
-    shop_mean: Triple = (0.5, 0.5, 0.5)
-    shop_std: Triple = (0.5, 0.5, 0.5)
     street_views: tuple[float, ...] = (1.0,)
     shop_views: tuple[float, ...] = (1.0,)
     foreground: bool = False
@@ -91,7 +82,7 @@ class YFit(RetrievalModel):
 
     Args:
         config: of the network.
-        tags: T, which it doesn't read.
+        tags: T, which it ignores.
     """
 
     def __init__(self, config: YFitConfig, tags: int) -> None:
@@ -100,14 +91,7 @@ class YFit(RetrievalModel):
         self.tag_count = tags
         self.freeze_bn = True
         self.stage = FIT
-        self.preprocessing = Preprocessing(
-            size=config.size,
-            resize=config.resize,
-            street_mean=config.street_mean,
-            street_std=config.street_std,
-            shop_mean=config.shop_mean,
-            shop_std=config.shop_std,
-        )
+        self.preprocessing = config.preprocessing()
         backbone = build_backbone(config.backbone, config.size)
         # Named ``trunk`` in checkpoints.
         self.trunk = torch.nn.Sequential(backbone.shared, backbone.upper)
@@ -118,7 +102,7 @@ class YFit(RetrievalModel):
         self.shop = DomainMap(backbone.channels, config.fitted.rank)  # II
 
     def stages(self) -> tuple[Stage, ...]:
-        """One: the maps are fitted; then, if epochs are given, they learn on."""
+        """One: the maps are fitted and then, if the recipe gives it epochs, trained."""
         return (Stage(FIT, ("street", "shop"), epochs=0, lr=1e-4, optimizer="adamw", fits=True),)
 
     def street_features(self, images: Tensor) -> Tensor:
@@ -136,30 +120,27 @@ class YFit(RetrievalModel):
             view = zoomed(images - white, zoom, 0.0) + white
             features = self.trunk(view)
             if self.config.foreground:
-                weights = covered(view * std + mean, (features.shape[2], features.shape[3]))
-                pooled.append((features * weights).sum(dim=(2, 3)))
+                share = covered(view * std + mean, (features.shape[2], features.shape[3]))
+                pooled.append((features * share).sum(dim=(2, 3)))
             else:
                 pooled.append(features.mean(dim=(2, 3)))
         return torch.stack(pooled).mean(dim=0).float()
 
     def encode_street(self, images: Tensor) -> StreetOutput:
-        mapped = self.street(self.street_features(images).unsqueeze(2))[:, :, 0]
-        return StreetOutput(functional.normalize(mapped, dim=1))
+        return StreetOutput.of(self.street(self.street_features(images).unsqueeze(2))[:, :, 0])
 
     def encode_shop(self, images: Tensor, tags: Tensor) -> ShopOutput:
-        mapped = self.shop(self.shop_features(images).unsqueeze(2))[:, :, 0]
-        norm = torch.linalg.vector_norm(mapped, dim=1)
-        return ShopOutput(functional.normalize(mapped, dim=1), norm)
+        return ShopOutput.of(self.shop(self.shop_features(images).unsqueeze(2))[:, :, 0])
 
     @torch.no_grad()
     def fit(self, street: Iterable[Fitting], shop: Iterable[Fitting]) -> None:
         photos = [(self.street_features(part.images).cpu(), part.items.cpu()) for part in street]
-        products = [(self.shop_features(part.images).cpu(), part.items.cpu()) for part in shop]
+        goods = [(self.shop_features(part.images).cpu(), part.items.cpu()) for part in shop]
         maps = fit_maps(
             torch.cat([features for features, _ in photos]),
             torch.cat([items for _, items in photos]),
-            torch.cat([features for features, _ in products]),
-            torch.cat([items for _, items in products]),
+            torch.cat([features for features, _ in goods]),
+            torch.cat([items for _, items in goods]),
             self.blocks,
             self.config.fitted,
         )
@@ -170,15 +151,15 @@ class YFit(RetrievalModel):
         street = self.encode_street(batch.street)
         shop = self.encode_shop(batch.shop, batch.tags)
         with torch.autocast(batch.street.device.type, enabled=False):
-            distances = self.distances(street, shop)
-            loss = infonce_loss(
+            distances = torch.cdist(street.embedding, shop.embedding)
+            loss = info_nce_loss(
                 distances, batch.street_items, batch.shop_items, self.config.temperature
             )
         return {"infonce": loss.detach(), "total": loss}
 
 
 def zoomed(images: Tensor, zoom: float, border: float) -> Tensor:
-    """(B, 3, S, S) at a zoom: its middle enlarged, or the whole made smaller on a border."""
+    """(B, 3, S, S) → the same: its centre enlarged, or the whole made smaller on a border."""
     size = images.shape[-1]
     if zoom > 1:
         side = max(1, round(size / zoom))
@@ -196,10 +177,10 @@ def zoomed(images: Tensor, zoom: float, border: float) -> Tensor:
 
 
 def covered(images: Tensor, grid: tuple[int, int]) -> Tensor:
-    """How much of each location is not white: (B, 3, S, S) in [0, 1] → (B, 1, H, W), sum 1."""
+    """Share of each location that is not white: (B, 3, S, S) in [0, 1] → (B, 1, H, W), sum 1."""
     shown = (images.amin(dim=1, keepdim=True) < WHITE / 255).float()
-    weights = functional.adaptive_avg_pool2d(shown, grid) + FLOOR
-    return weights / weights.sum(dim=(2, 3), keepdim=True)
+    share = functional.adaptive_avg_pool2d(shown, grid) + FLOOR
+    return share / share.sum(dim=(2, 3), keepdim=True)
 
 
 def _build(config: YFitConfig, tag_vocabulary: Sequence[str]) -> YFit:

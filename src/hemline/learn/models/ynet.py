@@ -18,13 +18,13 @@ Section 5.2.3      `YNet.stages`
 
 Differs from the paper:
 
-- Shared are blocks 1-3 of NIN and conv1-conv4 of VGG-CNN-S, the last block is a branch; the paper
-  counts one block more than NIN has. Any timm backbone does as well.
-- Silent in the paper: negatives are drawn at random from the batch; YNet without attention averages
-  over locations; the context is the shop vector before its normalisation; 30 epochs for each stage.
-- ``authors_code`` switches to what the authors' code does and the paper doesn't say: squared
-  distances, negatives by cyclic shifts of 1 to 4, and the shop branch frozen in stage CtxYNet.
-- Our own options, off by default: ``projection``, ``centre``, ``alignment="inner"``,
+- Blocks 1-3 of NIN and conv1-conv4 of VGG-CNN-S are shared and the last block is the branch; the
+  paper counts one block more than NIN has. Any convolutional timm backbone works too.
+- Where the paper is silent: negatives are drawn at random from the batch; YNet without attention
+  averages over locations; the context is the shop vector before normalisation; 30 epochs a stage.
+- ``authors_code`` follows the authors' code where the paper is silent: squared distances, negatives
+  by cyclic shifts of 1 to 4, and the shop branch frozen in stage CtxYNet.
+- Our options, off by default: ``projection``, ``centre``, ``alignment="inner"``,
   ``loss="infonce"``, semi-hard and hard negatives.
 - A CtxYNet whose data has no tags averages on the shop side and skips stage TagYNet.
 """
@@ -38,67 +38,55 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn import functional
 
-from hemline.data.preprocess import Preprocessing, Triple
 from hemline.errors import UsageError
 from hemline.learn.backbones import BackboneConfig, build_backbone
 from hemline.learn.layers.attention import Alignment, ContextAttention, TagAttention
 from hemline.learn.layers.centering import DomainCentering
-from hemline.learn.losses import LOSSES, known_loss
-from hemline.learn.losses.infonce import infonce_loss
-from hemline.learn.losses.mining import Negatives, mine
-from hemline.learn.losses.triplet import triplet_loss
+from hemline.learn.loss import DistanceLossName, RankingInputs, RankingOptions, build_loss
+from hemline.learn.mining import Negatives
 from hemline.learn.model import (
     Batch,
-    ModelConfig,
     ModelSpec,
     RerankOutput,
-    RetrievalModel,
     ShopOutput,
     Stage,
+    StagedModel,
     StreetOutput,
 )
+from hemline.learn.model_config import DomainImageConfig
 
 YNET, TAGYNET, CTXYNET = "YNet", "TagYNet", "CtxYNet"
 
 
-class YNetConfig(ModelConfig):
-    """Of all three networks; the defaults are the paper's.
+class YNetConfig(DomainImageConfig):
+    """Settings of all three networks; the defaults are the paper's.
 
     Attributes:
         backbone: the network that is cut into the Y.
-        size: side of the pictures in pixels.
-        resize: ``stretch`` or ``pad``, see `hemline.data.preprocess.Preprocessing`.
-        street_mean, street_std, shop_mean, shop_std: of each domain, RGB in [0, 1].
         margin: of stages YNet and TagYNet.
         context_margin: of stage CtxYNet.
-        loss: ``triplet`` (the paper's), ``infonce`` or another of `hemline.learn.losses.LOSSES`.
+        loss: ``triplet`` (the paper's), ``infonce``, or another that reads distances.
         temperature: of ``infonce``.
-        negatives: where the triplets' negatives come from, see `hemline.learn.losses.mining`.
+        negatives: how triplets are mined, see `hemline.learn.mining`.
         negatives_count: shifts of ``cyclic``, draws of ``random``.
         distance: the triplet loss compares ``euclidean`` or ``squared`` distances.
         alignment: of the context attention.
-        projection: a 1×1 convolution at the end of each branch to so many channels; None for none.
-        centre: takes each domain's running mean out of its features, see
+        projection: channels of a 1×1 convolution at the end of each branch; None for none.
+        centre: subtract each domain's running mean from its features, see
             `hemline.learn.layers.centering`.
-        freeze_shop: stage CtxYNet leaves the shop branch and the tag attention as they are.
-        authors_code: as the authors' code: squared distances, cyclic negatives and ``freeze_shop``,
-            where these aren't given.
+        freeze_shop: stage CtxYNet freezes the shop branch and the tag attention.
+        authors_code: squared distances, cyclic negatives and ``freeze_shop``, where these aren't
+            given.
     """
 
     backbone: BackboneConfig = BackboneConfig()
     size: int = Field(default=224, ge=8, le=2048)
-    resize: Literal["stretch", "pad"] = "stretch"
-    street_mean: Triple = (0.5, 0.5, 0.5)
-    street_std: Triple = (0.5, 0.5, 0.5)
-    shop_mean: Triple = (0.5, 0.5, 0.5)
-    shop_std: Triple = (0.5, 0.5, 0.5)
     margin: float = Field(default=0.3, gt=0)
     context_margin: float = Field(default=0.5, gt=0)
-    loss: str = "triplet"
+    loss: DistanceLossName = "triplet"
     temperature: float = Field(default=0.07, gt=0)
     negatives: Negatives = "random"
     negatives_count: int = Field(default=4, ge=1)
@@ -116,25 +104,18 @@ class YNetConfig(ModelConfig):
             return {"distance": "squared", "negatives": "cyclic", "freeze_shop": True} | value
         return value
 
-    @field_validator("loss")
-    @classmethod
-    def _known_loss(cls, value: str) -> str:
-        return known_loss(value, ("triplet", "infonce"))
 
-
-class YNet(RetrievalModel):
-    """The Y: a shared backbone, a branch for each domain, and, as its stages say, attention on top.
+class YNet(StagedModel):
+    """The Y: a shared backbone, a branch for each domain, and attention according to the stage.
 
     Args:
         config: of the network.
         tags: T, the size of the tag vocabulary.
-        last: the stage it is made for: ``YNet``, ``TagYNet`` or ``CtxYNet``.
+        last: its last stage: ``YNet``, ``TagYNet`` or ``CtxYNet``.
 
     Raises:
         UsageError: TagYNet without tags, or a backbone that can't be built.
     """
-
-    stage_index: Tensor
 
     def __init__(self, config: YNetConfig, tags: int, last: str) -> None:
         super().__init__()
@@ -145,14 +126,7 @@ class YNet(RetrievalModel):
         self.config = config
         self.tag_count = tags
         self.freeze_bn = config.backbone.freeze_bn
-        self.preprocessing = Preprocessing(
-            size=config.size,
-            resize=config.resize,
-            street_mean=config.street_mean,
-            street_std=config.street_std,
-            shop_mean=config.shop_mean,
-            shop_std=config.shop_std,
-        )
+        self.preprocessing = config.preprocessing()
         backbone = build_backbone(config.backbone, config.size)
         channels = config.projection or backbone.channels
         branch = nn.Sequential(OrderedDict(features=backbone.branch()))
@@ -172,49 +146,46 @@ class YNet(RetrievalModel):
             names.append(CTXYNET)
             locations = backbone.grid[0] * backbone.grid[1]
             self.context_attention = ContextAttention(channels, locations, config.alignment)  # V
-        self._names = tuple(names)
-        # The stage in force is part of the state: a checkpoint of stage YNet is read back as one.
-        self.register_buffer("stage_index", torch.tensor(0))
-        self.register_load_state_dict_post_hook(_stage_from_state)  # type: ignore[no-untyped-call]
-        self.set_stage(last)
+        self.ranking = build_loss(
+            config.loss,
+            RankingOptions(
+                channels,
+                config.temperature,
+                config.negatives,
+                config.negatives_count,
+                config.distance == "squared",
+            ),
+        )
+        self.init_stages(names)
 
-    def set_stage(self, name: str) -> None:
-        """What is not yet trained in ``name`` is not used: no tags before TagYNet, no context
-        before CtxYNet."""
-        super().set_stage(name)
-        self.stage = name
-        self.stage_index.fill_(self._names.index(name))
-        self.uses_tags = TAGYNET in self._names and name != YNET
+    def enter_stage(self, name: str) -> None:
+        """Uses tags from TagYNet on, and the context in CtxYNet."""
+        self.uses_tags = TAGYNET in self.stage_names and name != YNET
         self.reranks = name == CTXYNET
 
     def stages(self) -> tuple[Stage, ...]:
         """Section 5.2.3: YNet, TagYNet, CtxYNet; subnetwork I is frozen after the first."""
         margin, context_margin = self.config.margin, self.config.context_margin
-        tags = ("tag_attention",) if TAGYNET in self._names else ()
+        tags = ("tag_attention",) if TAGYNET in self.stage_names else ()
         shop = () if self.config.freeze_shop else ("shop", *tags)
         known = {
             YNET: Stage(YNET, ("shared", "street", "shop"), margin=margin),
             TAGYNET: Stage(TAGYNET, ("street", "shop", "tag_attention"), margin=margin),
             CTXYNET: Stage(CTXYNET, ("street", *shop, "context_attention"), margin=context_margin),
         }
-        return tuple(known[name] for name in self._names)
+        return tuple(known[name] for name in self.stage_names)
 
     def encode_street(self, images: Tensor) -> StreetOutput:
-        """Section 4.1: the evenly averaged embedding of the first search, and the features."""
+        """Section 4.1: the mean over locations, for the first search, and the local features."""
         local = self.street(self.shared(images)).flatten(2).float()  # (B, C, L)
-        embedding = functional.normalize(local.mean(dim=2), dim=1)
-        return StreetOutput(embedding, local if self.reranks else None)
+        return StreetOutput.of(local.mean(dim=2), local if self.reranks else None)
 
     def encode_shop(self, images: Tensor, tags: Tensor) -> ShopOutput:
         local = self.shop(self.shared(images)).flatten(2).float()  # (B, C, L)
-        attention = None
-        if self.uses_tags:
-            vector, attention = self.tag_attention(local, tags)
-            vector = vector.float()
-        else:
-            vector = local.mean(dim=2)
-        norm = torch.linalg.vector_norm(vector, dim=1)
-        return ShopOutput(functional.normalize(vector, dim=1), norm, attention)
+        if not self.uses_tags:
+            return ShopOutput.of(local.mean(dim=2))
+        vectors, attention = self.tag_attention(local, tags)
+        return ShopOutput.of(vectors.float(), attention)
 
     def rerank(self, local: Tensor, contexts: Tensor) -> RerankOutput:
         if not self.reranks:
@@ -223,46 +194,22 @@ class YNet(RetrievalModel):
         return RerankOutput(distances[0], attention[0])
 
     def distances(self, street: StreetOutput, shop: ShopOutput) -> Tensor:
-        """(B, M) Euclidean; in stage CtxYNet each photo is seen beside each candidate."""
+        """(B, M) Euclidean; in stage CtxYNet of each photo as attended to beside each candidate."""
         if not self.reranks:
-            return torch.cdist(
-                street.embedding,
-                shop.embedding,
-                compute_mode="donot_use_mm_for_euclid_dist",
-            )
+            return super().distances(street, shop)
         assert street.local is not None
         contexts = shop.embedding * shop.norm.unsqueeze(1)
         distances: Tensor = self.context_attention.beside(street.local, contexts)[0]
         return distances
 
     def loss(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
-        if stage.name != self.stage:
-            raise ValueError(f"stage {self.stage} is in force, not {stage.name}: call begin_stage")
-        config = self.config
+        self.check_stage(stage)
         street = self.encode_street(batch.street)
         shop = self.encode_shop(batch.shop, batch.tags)
         with torch.autocast(batch.street.device.type, enabled=False):  # distances need all digits
             distances = self.distances(street, shop)
-        items = (batch.street_items, batch.shop_items)
-        if config.loss == "infonce":
-            loss = infonce_loss(distances, *items, config.temperature)
-        elif config.loss == "triplet":
-            triplets = mine(config.negatives, distances, *items, config.negatives_count)
-            loss = triplet_loss(distances, triplets, stage.margin, config.distance == "squared")
-        else:
-            loss = LOSSES[config.loss](distances, *items)
-        return {config.loss: loss.detach(), "total": loss}
-
-
-def _stage_from_state(model: nn.Module, _: Any) -> None:
-    assert isinstance(model, YNet)
-    index = int(model.stage_index)
-    if not 0 <= index < len(model._names):
-        raise UsageError(
-            f"the checkpoint is of stage {index + 1}, this model has {len(model._names)}; "
-            "build the model that it was trained as"
-        )
-    model.set_stage(model._names[index])
+        loss = self.ranking(RankingInputs.of(distances, street, shop, batch, stage))
+        return {self.config.loss: loss.detach(), "total": loss}
 
 
 def _build(last: str, config: YNetConfig, tag_vocabulary: Sequence[str]) -> YNet:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hemline.learn.losses import mining
+from hemline.learn import mining
 
 STREET = torch.tensor([7, 8, 7, 9, 5])
 SHOP = torch.tensor([7, 8, 7, 9, 5, 8, 3])

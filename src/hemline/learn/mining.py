@@ -1,7 +1,7 @@
-"""Where the negatives of a triplet come from; all are of the batch, none shows the anchor's item.
+"""Triplet mining: negatives are drawn from the batch, among shop images of other items.
 
-Each function gives (N, 3) integer rows: anchor row, positive column, negative column of the (B, M)
-distances. Street row i is paired with shop row i.
+Each function returns (N, 3) integer rows of anchor row, positive column and negative column of the
+(B, M) distances. Shop row i < B shows the item of street row i.
 """
 
 from __future__ import annotations
@@ -101,7 +101,18 @@ def mine(
     shop_items: Tensor,
     count: int = 4,
 ) -> Tensor:
-    """The triplets of a batch by one of the four ways; ``count`` is for cyclic and random."""
+    """The triplets of a batch, mined by one of the four strategies.
+
+    Args:
+        negatives: the strategy, named as its function here.
+        distances: (B, M).
+        street_items: (B,) integer item numbers.
+        shop_items: (M,) integer item numbers.
+        count: shifts of ``cyclic``, draws of ``random``; the others ignore it.
+
+    Returns:
+        (N, 3) integer rows; none where no row has a negative.
+    """
     if negatives == "cyclic":
         return cyclic(street_items, shop_items, count)
     if negatives == "random":
