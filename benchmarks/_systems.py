@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from _shared import IMAGENET
+
 #: The stand-in for every ImageNet trunk.
-_WEIGHTS = "weights/mobilenetv2_100_same.tf2_in1k.safetensors"
-_PLAIN = f"name: mobilenetv2_100, weights: {_WEIGHTS}, pad_type: same, freeze_bn: true"
+_PLAIN = f"name: mobilenetv2_100, weights: {IMAGENET}, pad_type: same, freeze_bn: true"
 TRUNK = f"model.config.backbone={{{_PLAIN}, output_stride: 16, cut: blocks.4, end: blocks.6}}"
 #: Its parameters in each recipe's model, and the stages of it that stay as they are (``fast``).
 PLACES = {

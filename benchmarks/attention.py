@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _shared import IMAGENET
 
 from hemline.cli._common import progress, say
 from hemline.data.images import open_image
@@ -42,7 +43,8 @@ KS = (1, 20)
 
 def recipe_of(model: str, scale: str, seed: int, first: int, second: int, base: Path) -> Recipe:
     """``first`` epochs of YNet (the model ``base``), or ``second`` more from there."""
-    words = [f"seed={seed}", "data.crop=none", "stages.all.lr_scale={}"]  # whole pictures and trunk
+    words = [f"seed={seed}", "data.crop=none", "stages.all.lr_scale={}"]
+    words.append(f"model.config.backbone.weights={IMAGENET}")  # whole pictures and trunk
     recipe = load("ctxynet_atelier", None if scale == "paper" else scale, words)
     epochs = {
         "base": {"YNet": first},

@@ -48,6 +48,7 @@ from _regions import (
     pictures_of,
     readers,
 )
+from _shared import IMAGENET
 
 from hemline.data.images import crop
 from hemline.data.manifest import Manifest
@@ -346,7 +347,7 @@ def main() -> None:
     parser.add_argument(
         "--weights",
         type=Path,
-        default=Path("../shared/weights/mobilenetv2_100_same.tf2_in1k.safetensors"),
+        default=IMAGENET,
     )
     parser.add_argument("--train", type=int, default=200, help="pictures of each domain")
     parser.add_argument("--val", type=int, default=30)

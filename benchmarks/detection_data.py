@@ -25,10 +25,10 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
 from pathlib import Path
 
 import numpy as np
+from _shared import SHARED
 
 from hemline.data.garments import COLUMN, Garment, kind_of, to_text
 from hemline.data.images import open_image
@@ -45,11 +45,9 @@ TEST, VAL = 0.25, 0.08
 
 def shared() -> Path:
     """The folder of real data."""
-    named = os.environ.get("HEMLINE_SHARED")
-    folder = Path(named) if named else Path(__file__).parents[1].parent / "shared"
-    if not (folder / "data" / "clothing").is_dir():
-        raise SystemExit(f"no real photos at {folder}/data/clothing: set HEMLINE_SHARED")
-    return folder
+    if not (SHARED / "data" / "clothing").is_dir():
+        raise SystemExit(f"no real photos at {SHARED}/data/clothing: set HEMLINE_SHARED")
+    return SHARED
 
 
 def split_of_sender(sender: str) -> str:

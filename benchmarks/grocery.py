@@ -18,13 +18,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _shared import SHARED
 
 from hemline.cli._common import progress
 from hemline.data.manifest import Manifest
@@ -155,7 +155,6 @@ def run(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    shared = Path(os.environ.get("HEMLINE_SHARED", ROOT.parent / "shared"))
     parser.add_argument("--seen", action="append", default=[], help="a run or bundle")
     parser.add_argument(
         "--folds",
@@ -172,8 +171,8 @@ def main() -> None:
     for pattern in args.folds:
         if "{fold}" not in pattern:
             parser.error(f"--folds {pattern}: a path with {{fold}} in it is needed")
-    manifest, _ = READERS["grocery"].read(shared / "data/grocery")
-    start = None if args.no_start else Start(shared / "weights" / WEIGHTS, args.threads)
+    manifest, _ = READERS["grocery"].read(SHARED / "data/grocery")
+    start = None if args.no_start else Start(SHARED / "weights" / WEIGHTS, args.threads)
     result = {
         "label": "measured here",
         "when": time.strftime("%Y-%m-%d"),

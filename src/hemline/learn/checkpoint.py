@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 
 from hemline.data.preprocess import ImageInput, Preprocessing, prepare
 from hemline.encoding import RerankResult, ShopEncoding, StreetEncoding
-from hemline.errors import TrainingError
+from hemline.errors import TrainingError, UsageError
 from hemline.files import durable_path, write_durable
 from hemline.learn.model import MODELS, RetrievalModel
 from hemline.learn.recipe import Recipe
@@ -94,8 +93,7 @@ def build(recipe: Recipe, vocabulary: Sequence[str], weights: bool = True) -> Re
     """The untrained model of a recipe, the same for the same seed.
 
     Args:
-        weights: read the files of weights it starts from; False where a checkpoint follows. A path
-            that isn't there is sought in ``HEMLINE_SHARED`` too.
+        weights: read the files of weights it starts from; False where a checkpoint follows.
 
     Raises:
         UsageError: no such model, key of its configuration, or file of weights.
@@ -107,24 +105,29 @@ def build(recipe: Recipe, vocabulary: Sequence[str], weights: bool = True) -> Re
         return spec.build(spec.configure(values), vocabulary)
 
 
-def _with_weights(config: Mapping[str, Any], wanted: bool) -> dict[str, Any]:
-    """The configuration with its paths of weights found, or with none."""
+def _with_weights(
+    config: Mapping[str, Any], wanted: bool, where: str = "model.config."
+) -> dict[str, Any]:
+    """The configuration with its paths of weights checked, or without them.
+
+    Raises:
+        UsageError: a file of weights is missing.
+    """
     values: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, Mapping):
-            value = _with_weights(value, wanted)
+            value = _with_weights(value, wanted, f"{where}{key}.")
         elif key == "pretrained" and not wanted:
             value = False
         elif key == "weights" and value is not None:
-            value = found(Path(value)) if wanted else None
+            if wanted and not Path(value).is_file():
+                raise UsageError(
+                    f"there is no file of weights {value}; name one by {where}weights=FILE, or "
+                    f"take timm's own by {where}weights=null {where}pretrained=true"
+                )
+            value = value if wanted else None
         values[key] = value
     return values
-
-
-def found(path: Path) -> str:
-    """Where a file of weights is: as named, or in ``HEMLINE_SHARED``."""
-    shared = Path(os.environ.get("HEMLINE_SHARED", "../shared"))
-    return str(shared / path if not path.exists() and (shared / path).exists() else path)
 
 
 def load_run(folder: Path) -> Run:

@@ -35,8 +35,8 @@ class DetectorConfig(BaseModel):
 
     Attributes:
         backbone: timm's name of it; it must give features at strides 16 and 32.
-        weights: a file to start from; sought in ``HEMLINE_SHARED`` too, and done without where it
-            isn't there (the run says so).
+        weights: a file to start from; where it is missing, training starts from random weights
+            and says so.
         pad_type: timm's padding, as the weights want it.
         width: channels of the grid.
         depth: blocks over the grid.

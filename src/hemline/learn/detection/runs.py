@@ -19,10 +19,10 @@ BEST = "detector-best.safetensors"
 def build(recipe: DetectorRecipe, weights: bool = True) -> DetectorNetwork:
     """The untrained network, the same for the same seed; ``weights`` False where they follow."""
     named = recipe.detector.weights
-    found = None if named is None or not weights else Path(checkpoint.found(Path(named)))
+    file = None if named is None or not weights else Path(named)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        return DetectorNetwork(recipe.detector, found if found and found.is_file() else None)
+        return DetectorNetwork(recipe.detector, file if file and file.is_file() else None)
 
 
 class DetectorRun:
