@@ -48,11 +48,11 @@ def test_copies_are_checked(catalog: Catalog, tmp_path: Path) -> None:
     stray = tmp_path / "shop/pictures/ab/stray.part"
     stray.write_bytes(b"half")
     found = catalog.check()
-    assert [p.found for p in found.problems] == ["the copy isn't there"]
+    assert [p.found for p in found.problems] == ["the copy is missing"]
     assert found.strays == 1
     health = catalog.check(deep=True, repair=True)
     assert [(p.found, p.repaired) for p in health.problems] == [
-        ("the copy isn't there", False),
+        ("the copy is missing", False),
         ("the copy is damaged", False),
     ]
     assert health.strays == 1
@@ -103,7 +103,7 @@ def test_a_backup_is_a_catalogue(catalog: Catalog, tmp_path: Path) -> None:
     assert catalog.store.counts().items == 10
     with pytest.raises(CatalogError, match="is there already"):
         catalog.backup(tmp_path / "copies" / "monday")
-    with pytest.raises(CatalogError, match="lies in the catalogue itself"):
+    with pytest.raises(CatalogError, match="is inside the catalogue"):
         catalog.backup(tmp_path / "shop" / "inside")
 
 

@@ -282,4 +282,4 @@ def test_killed_at_any_moment_and_no_search_sees_half_of_it(
     assert all(one in allowed for one in seen)
     assert_is_of(catalog, new)
     assert len(state(catalog)) == 80
-    assert pointer.later(catalog.folder) == []
+    assert pointer.unfinished(catalog.folder) == []

@@ -98,10 +98,10 @@ def test_words_for_people(shop: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "skipped: 4.jpg: " in told.err
     assert "9 cells of price are no price" in told.err
     assert "9 pictures were found by the file name of their address" in told.err
-    assert "shop is whole: 9 pictures checked" in told.out
+    assert "shop is intact: 9 images checked" in told.out
     assert "copy is a copy with 9 pictures" in told.out
-    assert "9 pictures embedded anew" in told.out
-    assert "items.parquet has 9 pictures of 9 products" in told.out
+    assert "9 images embedded, 0 by an earlier run" in told.out
+    assert "items.parquet has 9 images of 9 items" in told.out
 
 
 def test_a_feed_that_drops_many_asks_at_a_terminal_only(
@@ -167,7 +167,7 @@ def test_columns_are_mapped_by_words_or_a_file(
         ),
         (["sync", "shop", "feed.csv", "--crop", "face"], 2, "crop is none"),
         (["backup", "shop", "other"], 1, "other is there already"),
-        (["backup", "shop", "shop/copy"], 1, "lies in the catalogue itself"),
+        (["backup", "shop", "shop/copy"], 1, "is inside the catalogue"),
         (["rebuild", "shop"], 2, "name the new bundle with --bundle"),
         (["rebuild", "shop", "--bundle", "none"], 1, "no bundle 'none'"),
         (["rebuild", "shop", "--bundle", "other", "--batch", "0"], 2, "--batch is at least 1"),
@@ -302,7 +302,7 @@ def test_a_damaged_segment_is_found_and_mended(
 def test_the_lost_copy_of_a_picture_is_told(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     next((shop / "shop/pictures").rglob("*.jpg")).unlink()
     assert main(["catalog", "check", "shop"]) == 1
-    assert "the copy isn't there" in capsys.readouterr().out
+    assert "the copy is missing" in capsys.readouterr().out
     answer = run(capsys, "catalog", "rebuild", "shop", "--bundle", "other", code=1)
     assert "1 pictures have no copy that can be opened" in answer["error"]
     assert run(capsys, "catalog", "stats", "shop")["unfinished_rebuild"] == ["rebuilt-1"]

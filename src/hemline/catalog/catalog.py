@@ -124,11 +124,11 @@ class Catalog:
         """
         from hemline.catalog import folders, pointer
 
-        if self.folder is None or pointer.stamp(self.folder) == self._live.stamp:
+        if self.folder is None or pointer.version(self.folder) == self._live.version:
             return self._live
         if self._reopening.acquire(blocking=False):
             try:
-                if pointer.stamp(self.folder) != self._live.stamp:
+                if pointer.version(self.folder) != self._live.version:
                     self._live = folders.open_live(self.folder)
             finally:
                 self._reopening.release()
@@ -157,12 +157,12 @@ class Catalog:
                         raise
                     time.sleep(_POLL)
                     continue
-                if self.folder is not None and pointer.stamp(self.folder) != live.stamp:
+                if self.folder is not None and pointer.version(self.folder) != live.version:
                     continue  # rebuilt between `live` and the lock
                 if died and self.images:
                     self.images.sweep(live.store.image_digests())
                 if self.folder is not None:
-                    pointer.sweep(self.folder)
+                    pointer.delete_old(self.folder)
                 yield live
                 return
 

@@ -48,7 +48,7 @@ def facet_columns(columns: Sequence[str], known: Iterable[str], tags: Iterable[s
 
 
 def bins(array: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[Bin, ...]:
-    """Bins with about as many in each: borders are values that occur, so none is cut through."""
+    """Bins of a sorted array with about equally many numbers; borders are numbers that occur."""
     places = (np.arange(1, BINS) * len(array)) // BINS
     borders = np.unique(np.concatenate([array[:1], array[places], array[-1:]]))
     if len(borders) == 1:
@@ -68,12 +68,12 @@ def _sortable(value: Any) -> tuple[int, Any]:
 
 
 def shown(value: Any) -> Any:
-    """A value as facets show it: 20.0 and 20 are one value."""
+    """The value as facets show it: 20.0 and 20 are one value."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def number_of(value: Any) -> float | None:
-    """A JSON value as the number that it is; None for what isn't one (true and false aren't)."""
+    """A JSON number as a float; None for any other value, also for true and false."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -114,14 +114,14 @@ def _values(row: Row, names: Sequence[str]) -> Iterable[tuple[str, Any]]:
 def _facet_of(pairs: Mapping[str, tuple[Any, set[str]]], limit: int) -> Facet:
     counts = {text: len(items) for text, (_, items) in pairs.items()}
     values = {text: value for text, (value, _) in pairs.items()}
-    everyone = set[str]().union(*(items for _, items in pairs.values()))
-    return from_texts(counts, values, len(everyone), limit)
+    items = set[str]().union(*(own for _, own in pairs.values()))
+    return from_texts(counts, values, len(items), limit)
 
 
 def from_texts(
     counts: Mapping[str, int], values: Mapping[str, Any], items: int, limit: int
 ) -> Facet:
-    """A facet from counts by the JSON text of the values."""
+    """The facet of counts and values by the JSON of the values."""
     order = sorted(counts, key=lambda text: (-counts[text], _sortable(values[text])))
     kept = tuple((values[text], counts[text]) for text in order[:limit])
     more = max(0, len(order) - limit)

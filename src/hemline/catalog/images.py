@@ -1,7 +1,7 @@
-"""Copies of a catalogue's pictures: bounded in size, named by their content.
+"""The stored copies of a catalogue's images, bounded in size and named by their content.
 
-``pictures/ab/abcdef….jpg``. A copy is on the disk before the row that refers to it is committed, so
-a kill can leave a copy without a row (swept later) but never a row without its copy.
+A copy ``pictures/ab/abcdef….jpg`` is synced before the row that refers to it is committed, so a
+kill can leave a copy without a row (deleted later) but never a row without its copy.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ _NAME = re.compile(r"[0-9a-f]{40}")
 
 
 class ImageStore:
-    """The folder of copies."""
+    """The folder of a catalogue's copies of images."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def path(self, digest: str) -> Path:
-        """Where the copy ``digest`` lies; it need not be there.
+        """The path of the copy ``digest``, which need not exist.
 
         Raises:
-            CatalogError: ``digest`` isn't one.
+            CatalogError: ``digest`` has another form.
         """
         if not _NAME.fullmatch(digest):
-            raise CatalogError(f"{digest!r} is no picture's name: 40 hexadecimal digits are")
+            raise CatalogError(f"{digest!r} isn't an image's digest of 40 hexadecimal digits")
         return self.folder / digest[:2] / f"{digest}.jpg"
 
-    def put(self, pictures: Sequence[bytes]) -> list[str]:
-        """Writes JPEG bytes, safely on the disk when it returns; gives their digests.
+    def put(self, images: Sequence[bytes]) -> list[str]:
+        """Writes JPEG files durably; returns their digests.
 
         Raises:
             CatalogError: the disk is full or fails.
         """
         digests, touched = [], set[Path]()
         try:
-            for data in pictures:
+            for data in images:
                 digest = hashlib.sha256(data).hexdigest()[:40]
                 path = self.path(digest)
                 if not path.exists():
                     if not path.parent.exists():
                         path.parent.mkdir(parents=True, exist_ok=True)
                         touched.add(self.folder)
-                    # One sync of each folder to a batch: they cost as much as the files' own.
+                    # Each folder is synced once for a batch, as that costs as much as a file.
                     with durable_path(path, sync_parent=False) as temporary:
                         temporary.write_bytes(data)
                     touched.add(path.parent)
@@ -67,7 +67,7 @@ class ImageStore:
         return digests
 
     def drop(self, digests: Collection[str]) -> None:
-        """Deletes copies; those that aren't there are passed over."""
+        """Deletes copies; missing ones are ignored."""
         for digest in digests:
             self.path(digest).unlink(missing_ok=True)
 
@@ -77,16 +77,16 @@ class ImageStore:
                 yield from folder.iterdir()
 
     def names(self) -> Iterator[str]:
-        """The digests of all copies that are there."""
+        """The digests of all copies."""
         return (p.stem for p in self._files() if p.suffix == ".jpg" and _NAME.fullmatch(p.stem))
 
-    def strays(self, wanted: Collection[str]) -> list[Path]:
-        """Every file that isn't a wanted copy, half-written ones too."""
-        return [p for p in self._files() if p.stem not in wanted or p.suffix != ".jpg"]
+    def strays(self, referenced: Collection[str]) -> list[Path]:
+        """All files but the ``referenced`` copies, including unfinished ones."""
+        return [p for p in self._files() if p.stem not in referenced or p.suffix != ".jpg"]
 
-    def sweep(self, wanted: Collection[str]) -> int:
-        """Deletes `strays`; how many."""
-        strays = self.strays(wanted)
+    def sweep(self, referenced: Collection[str]) -> int:
+        """Deletes `strays`; returns their number."""
+        strays = self.strays(referenced)
         for path in strays:
             path.unlink(missing_ok=True)
         return len(strays)

@@ -1,9 +1,9 @@
-"""Which store and bundle of a catalogue's folder are live.
+"""Which store and bundle of a catalogue are live.
 
-They lie in the folder itself until the first rebuild, afterwards in ``rebuilt-1``, ``rebuilt-2`` …;
-the file ``live`` names the one that counts and is replaced in one step. Copies of pictures are
-shared by all of them. What was live before is deleted by a later writer, a minute after the change
-at the earliest, so that a search that is under way ends on what it began with.
+They are in the catalogue's folder itself until the first rebuild, and afterwards in ``rebuilt-1``,
+``rebuilt-2`` …; the file ``live`` names the live part and is replaced in one step. All parts share
+the copies of images. A later writer deletes the previous part, a minute after the change at the
+earliest, so that running searches finish on the part they began with.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ if TYPE_CHECKING:
     from hemline.runtime.encoder import BundleEncoder
 
 POINTER = "live"
-GRACE = 60.0  # seconds
+GRACE = 60.0  # seconds until the previous part may be deleted
 _NAME = re.compile(r"rebuilt-([1-9]\d*)")
-#: What of the catalogue's folder itself belongs to its first store.
+#: The first part, in the catalogue's folder itself.
 _FIRST = ("catalog.*", "bundle", "segments", "index")
 
-Stamp = tuple[int, int]
+Version = tuple[int, int]
 
 
 class Live:
-    """A store and the bundle that made its vectors; what one search sees from its start to its end.
+    """A store and the bundle that made its vectors, which a search uses from start to end.
 
     Attributes:
-        home: where both lie, or None in memory.
-        stamp: of the pointer that named it.
+        folder: of both, or None in memory.
+        version: of the pointer that named the folder.
     """
 
     def __init__(
-        self, home: Path | None, bundle: Bundle, store: Store, stamp: Stamp | None = None
+        self, folder: Path | None, bundle: Bundle, store: Store, version: Version | None = None
     ) -> None:
-        self.home, self.bundle, self.store, self.stamp = home, bundle, store, stamp
+        self.folder, self.bundle, self.store, self.version = folder, bundle, store, version
         self._encoder: BundleEncoder | None = None
         self._lock = threading.Lock()
 
     def encoder(self, threads: int | None = None) -> BundleEncoder:
-        """The bundle's encoder, made once; ``threads`` counts at the first call."""
+        """The bundle's encoder, created by the first call, with its ``threads``."""
         from hemline.runtime.encoder import BundleEncoder
 
         with self._lock:
@@ -58,14 +58,12 @@ class Live:
             return self._encoder
 
     def close(self) -> None:
-        """Closes the store; what was replaced by a rebuild is closed by nobody but its last user's
-        end, as searches may be under way in it.
-        """
+        """Closes the store, but not one that a rebuild has replaced: searches may use that."""
         self.store.close()
 
 
-def stamp(folder: Path) -> Stamp | None:
-    """What changes when the pointer is replaced; None where nothing was ever rebuilt."""
+def version(folder: Path) -> Version | None:
+    """Modification time and inode of the pointer; None without a rebuild."""
     try:
         found = os.stat(folder / POINTER)
     except OSError:
@@ -73,8 +71,8 @@ def stamp(folder: Path) -> Stamp | None:
     return found.st_mtime_ns, found.st_ino
 
 
-def home(folder: Path) -> Path:
-    """Where the live store and its bundle lie.
+def live_folder(folder: Path) -> Path:
+    """The folder of the live store and its bundle.
 
     Raises:
         CatalogError: the pointer is damaged.
@@ -94,33 +92,34 @@ def home(folder: Path) -> Path:
     return folder / name
 
 
-def number(place: Path) -> int:
-    """0 for the catalogue's folder itself, N for ``rebuilt-N``."""
+def part_number(place: Path) -> int:
+    """N of a folder ``rebuilt-N``, 0 for the catalogue's folder itself."""
     found = _NAME.fullmatch(place.name)
     return int(found[1]) if found else 0
 
 
-def point(folder: Path, place: Path) -> None:
-    """Makes ``place`` (``rebuilt-N`` in ``folder``) the live one: in one step, durably."""
+def make_live(folder: Path, place: Path) -> None:
+    """Makes ``place`` (``rebuilt-N`` in ``folder``) the live part, durably."""
     write_durable(folder / POINTER, place.name + "\n")
 
 
-def later(folder: Path) -> list[Path]:
-    """Rebuilds that were begun and aren't live yet, oldest first."""
-    least = number(home(folder))
-    found = [p for p in folder.iterdir() if _NAME.fullmatch(p.name) and number(p) > least]
-    return sorted(found, key=number)
+def unfinished(folder: Path) -> list[Path]:
+    """The folders of rebuilds that aren't live yet, oldest first."""
+    least = part_number(live_folder(folder))
+    found = [p for p in folder.iterdir() if _NAME.fullmatch(p.name) and part_number(p) > least]
+    return sorted(found, key=part_number)
 
 
-def sweep(folder: Path) -> int:
-    """Deletes what was live before, if that was more than `GRACE` ago; how many parts.
+def delete_old(folder: Path) -> int:
+    """Deletes the previous part, `GRACE` after the swap; returns the number of paths deleted.
 
-    The caller holds the right to write.
+    The caller holds the write lock.
     """
-    live = home(folder)
+    live = live_folder(folder)
     if live == folder or time.time() - os.stat(folder / POINTER).st_mtime < GRACE:
         return 0
-    old = [p for p in folder.iterdir() if _NAME.fullmatch(p.name) and number(p) < number(live)]
+    last = part_number(live)
+    old = [p for p in folder.iterdir() if _NAME.fullmatch(p.name) and part_number(p) < last]
     old += [path for pattern in _FIRST for path in folder.glob(pattern)]
     for path in old:
         if path.is_dir():

@@ -1,4 +1,4 @@
-"""What a catalogue holds, what made it, and what it takes on the disk."""
+"""Statistics of a catalogue: counts, bundle and disk space."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hemline.catalog import pointer
 if TYPE_CHECKING:
     from hemline.catalog.catalog import Catalog
 
-#: Of the catalogue's folder, what isn't the store's.
+#: Parts of the catalogue's folder that aren't the store's.
 _OTHERS = ("pictures", "bundle")
 
 
@@ -18,9 +18,9 @@ def stats(catalog: Catalog) -> dict[str, Any]:
     """See `Catalog.stats`."""
     live = catalog.live()
     counts, info = live.store.counts(), live.bundle.info
-    held = 0 if live.home is None else _bytes(live.home, skip=_OTHERS)
+    held = 0 if live.folder is None else _bytes(live.folder, skip=_OTHERS)
     copies = 0 if catalog.folder is None else _bytes(catalog.folder / "pictures")
-    unfinished = [] if catalog.folder is None else [p.name for p in pointer.later(catalog.folder)]
+    rebuilds = pointer.unfinished(catalog.folder) if catalog.folder else []
     found: dict[str, Any] = {
         "catalog": str(catalog.folder or "memory"),
         "items": counts.items,
@@ -35,13 +35,13 @@ def stats(catalog: Catalog) -> dict[str, Any]:
         "store_bytes": held,
         "copies_bytes": copies,
     }
-    if unfinished:
-        found["unfinished_rebuild"] = unfinished
+    if rebuilds:
+        found["unfinished_rebuild"] = [folder.name for folder in rebuilds]
     return found
 
 
 def _bytes(folder: Path, skip: tuple[str, ...] = ()) -> int:
-    """Of all files below a folder, without some of its own parts and rebuilt stores."""
+    """The bytes of all files below a folder, without ``skip`` and rebuilt stores in it."""
     total = 0
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.name in skip or path.name.startswith("rebuilt-"):

@@ -1,4 +1,4 @@
-"""``hemline catalog check, compact, backup, rebuild, export``: a catalogue's care."""
+"""``hemline catalog check, compact, backup, rebuild, export``: the maintenance of a catalogue."""
 
 from __future__ import annotations
 
@@ -20,18 +20,16 @@ def check(
         bool,
         typer.Option(
             "--repair",
-            help="Put right what can be derived: index, columns, stray files, and lost vectors "
-            "from the pictures' copies.",
+            help="Repair what can be derived: the index, columns, stray files, and lost vectors "
+            "from the copies of images.",
         ),
     ] = False,
-    deep: Annotated[
-        bool, typer.Option("--deep", help="Read every picture's copy too, not only its name.")
-    ] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Also read every copy of an image.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Verify a catalogue's checksums and that all its parts agree.
 
-    Exits with 1 if something is wrong that isn't put right.
+    Exits with 1 if a problem is left.
 
     Example: hemline catalog check shop --repair
     """
@@ -59,26 +57,26 @@ def check(
 
 def _tell_check(result: Mapping[str, Any]) -> None:
     for problem in result["problems"][: 5 * _SHOWN]:
-        mended = " (repaired)" if problem["repaired"] else ""
-        out(f"{problem['part']} {problem['path']}: {problem['found']}{mended}")
+        repaired = " (repaired)" if problem["repaired"] else ""
+        out(f"{problem['part']} {problem['path']}: {problem['found']}{repaired}")
     if len(result["problems"]) > 5 * _SHOWN:
         out(f"and {len(result['problems']) - 5 * _SHOWN} more; --json lists them all")
     if result["embedded"]:
-        out(f"{result['embedded']} lost vectors made anew from the pictures' copies")
+        out(f"{result['embedded']} lost vectors embedded again from the copies of images")
     if result["strays"]:
-        what = "swept away" if result["swept"] else "the next writer sweeps them away"
-        out(f"{result['strays']} picture copies that no product refers to: {what}")
+        what = "deleted" if result["swept"] else "the next writer deletes them"
+        out(f"{result['strays']} copies of images that no item refers to: {what}")
     if result["lost"]:
         shown = ", ".join(result["lost"][:_SHOWN])
-        out(f"{len(result['lost'])} pictures have lost their vectors: {shown}")
+        out(f"{len(result['lost'])} images have lost their vectors: {shown}")
     if result["ok"]:
-        out(f"{result['catalog']} is whole: {result['pictures']} pictures checked")
+        out(f"{result['catalog']} is intact: {result['pictures']} images checked")
     else:
-        out("not all is well: --repair puts right what can be derived; add the rest again")
+        out("there are problems: --repair repairs what can be derived; add the rest again")
 
 
 def compact(catalog: _Folder, as_json: JsonOption = False) -> None:
-    """Give the room of removed products and stray files back, while searches go on.
+    """Free the space of removed items and stray files while searches go on.
 
     Example: hemline catalog compact shop
     """
@@ -101,9 +99,9 @@ def backup(
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="A new folder for the copy.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Copy a catalogue as it is at one moment, while it is searched and written to.
+    """Copy a catalogue in a consistent state, while it is searched and written to.
 
-    The copy is a catalogue like any other, and appears whole or not at all. Run the same command
+    The copy is a catalogue like any other and appears complete or not at all. Run the same command
     again after a kill.
 
     Example: hemline catalog backup shop /backups/shop-monday
@@ -116,7 +114,7 @@ def backup(
         {"catalog": str(catalog), "target": str(target), **done},
         as_json,
         lambda r: out(
-            f"{r['target']} is a copy with {r['pictures']} pictures, {r['bytes'] / 1e6:.1f} MB"
+            f"{r['target']} is a copy with {r['pictures']} images, {r['bytes'] / 1e6:.1f} MB"
         ),
     )
 
@@ -125,24 +123,24 @@ def rebuild(
     catalog: _Folder,
     bundle: Annotated[
         str | None,
-        typer.Option(help="The new bundle's folder, or a shipped one's name; needed."),
+        typer.Option(help="The new bundle: a folder, or the name of a shipped one; required."),
     ] = None,
     abandon: Annotated[
-        bool, typer.Option("--abandon", help="Delete what an interrupted rebuild has left.")
+        bool, typer.Option("--abandon", help="Delete an interrupted rebuild.")
     ] = False,
     drop_lost: Annotated[
-        bool, typer.Option("--drop-lost", help="Let pictures go whose copy can't be opened.")
+        bool, typer.Option("--drop-lost", help="Drop images whose copy can't be opened.")
     ] = False,
-    batch: Annotated[int, typer.Option(help="Pictures to one durable commit.")] = 64,
+    batch: Annotated[int, typer.Option(help="Images in one durable commit.")] = 64,
     threads: Annotated[
         int | None, typer.Option(help="Threads of the shop tower; all cores by default.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Embed every picture anew by another bundle, beside the live one, then swap in one step.
+    """Embed every image with another bundle, beside the live catalogue, then swap in one step.
 
-    Searches, adds and syncs go on meanwhile, and what they change is brought along. Searches take
-    the new one up by themselves. Run the same command again after a kill.
+    Searches, adds and syncs go on meanwhile, and their changes are applied to the new one. Running
+    searches switch to it by themselves. Run the same command again after a kill.
 
     Example: hemline catalog rebuild shop --bundle better-bundle
     """
@@ -180,10 +178,10 @@ def rebuild(
 
 def _tell_rebuild(result: Mapping[str, Any]) -> None:
     if not result["swapped"]:
-        out(f"{result['catalog']} was made with this bundle already; nothing is to be done")
+        out(f"{result['catalog']} was made with this bundle already; nothing to do")
         return
     out(
-        f"{result['embedded']} pictures embedded anew, {result['there']} by an earlier run; the "
+        f"{result['embedded']} images embedded, {result['there']} by an earlier run; the "
         f"catalogue is live with the bundle {result['fingerprint'][:12]}"
     )
     for image_id in result["lost"][:_SHOWN]:
@@ -198,7 +196,7 @@ def export(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a catalogue as a manifest in Parquet: its columns, and where each picture's copy lies.
+    """Write a catalogue as a manifest in Parquet, with the paths of the copies of images.
 
     Example: hemline catalog export shop -o products.parquet --vectors
     """
@@ -209,5 +207,5 @@ def export(
     emit(
         {"catalog": str(catalog), "file": str(target), **done},
         as_json,
-        lambda r: out(f"{r['file']} has {r['pictures']} pictures of {r['items']} products"),
+        lambda r: out(f"{r['file']} has {r['pictures']} images of {r['items']} items"),
     )

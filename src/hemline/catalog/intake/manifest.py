@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hemline.catalog.folders import same_print
+from hemline.catalog.folders import check_fingerprint
 from hemline.catalog.images import ImageStore
 from hemline.catalog.intake.crops import find_crop
 from hemline.catalog.intake.feed_values import plain
@@ -109,7 +109,7 @@ def checked_encoder(live: Live, encoder: Encoder | None) -> Encoder:
         CatalogError: the encoder is of another bundle.
     """
     encoder = encoder or live.encoder()
-    same_print(live.store, encoder.fingerprint, f"the encoder {encoder.name}")
+    check_fingerprint(live.store, encoder.fingerprint, f"the encoder {encoder.name}")
     return encoder
 
 

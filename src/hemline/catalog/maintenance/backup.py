@@ -1,31 +1,29 @@
-"""A copy of a catalogue at one moment, made while others search and write.
+"""Backs up a catalogue in a consistent state while others search and write.
 
-Copies of pictures are never changed, so most of them are copied before the moment; then the store's
-state is taken, then the few pictures that came since. Where one of those has left already, the
-state is taken again.
+The stored copies of images never change, so most are copied first; then the store, and then the few
+copies added since. Where one of those has been deleted already, the store is copied again.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hemline.catalog.images import ImageStore
 from hemline.catalog.intake import feed_map
-from hemline.catalog.store import StoreSpec
+from hemline.catalog.store import Advance, StoreSpec
 from hemline.errors import CatalogError
 from hemline.files import publish_folder
 
 if TYPE_CHECKING:
     from hemline.catalog.catalog import Catalog
 
-Advance = Callable[[int, int], None]
-_TRIES = 100
+_TRIES = 100  # copies of the store before a fast-changing catalogue is refused
 
 
-def _wanted(snapshot: Path, spec: StoreSpec) -> frozenset[str]:
+def _referenced(snapshot: Path, spec: StoreSpec) -> frozenset[str]:
     """The copies that the rows of a stored state refer to."""
     store = spec.open(snapshot)
     try:
@@ -37,29 +35,29 @@ def _wanted(snapshot: Path, spec: StoreSpec) -> frozenset[str]:
 def backup(catalog: Catalog, target: Path, spec: StoreSpec, advance: Advance) -> dict[str, int]:
     """See `Catalog.backup`."""
     live, folder = catalog.live(), catalog.folder
-    if folder is None or live.home is None or catalog.images is None:
-        raise CatalogError("a catalogue in memory keeps nothing to copy")
+    if folder is None or live.folder is None or catalog.images is None:
+        raise CatalogError("a catalogue in memory has nothing to copy")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise CatalogError(f"{target} is there already; name a new folder for the backup")
     if target.resolve().is_relative_to(folder.resolve()):
-        raise CatalogError(f"{target} lies in the catalogue itself; name a place outside of it")
-    partial = target.with_name(f".{target.name}.backup")  # a killed one is gone on with
+        raise CatalogError(f"{target} is inside the catalogue; name a folder outside it")
+    partial = target.with_name(f".{target.name}.backup")  # an interrupted one is continued
     copies = ImageStore(partial / "pictures")
     copies.folder.mkdir(parents=True, exist_ok=True)
     first = live.store.image_digests()
-    _copy_pictures(catalog.images, copies, sorted(first), advance)
-    for _ in range(100):
+    _copy_images(catalog.images, copies, sorted(first), advance)
+    for _ in range(_TRIES):
         snapshot = partial / "store"
         shutil.rmtree(snapshot, ignore_errors=True)
         snapshot.mkdir()
         live.store.backup(snapshot)
-        wanted = _wanted(snapshot, spec)
-        _copy_pictures(catalog.images, copies, sorted(wanted - first), advance)
-        if wanted <= set(copies.names()) | _lost(live.store.image_digests(), catalog.images):
+        referenced = _referenced(snapshot, spec)
+        _copy_images(catalog.images, copies, sorted(referenced - first), advance)
+        if referenced <= set(copies.names()) | _lost(live.store.image_digests(), catalog.images):
             break
     else:
         raise CatalogError(f"{folder} changes faster than it can be copied; try again later")
-    copies.sweep(wanted)
+    copies.sweep(referenced)
     shutil.rmtree(partial / "bundle", ignore_errors=True)
     live.bundle.copy_to(partial / "bundle")
     for path in snapshot.iterdir():
@@ -69,15 +67,15 @@ def backup(catalog: Catalog, target: Path, spec: StoreSpec, advance: Advance) ->
         shutil.copy2(folder / feed_map.FILE, partial / feed_map.FILE)
     publish_folder(partial, target)
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
-    return {"pictures": len(wanted), "bytes": size}
+    return {"pictures": len(referenced), "bytes": size}
 
 
-def _lost(rows: Iterable[str], pictures: ImageStore) -> set[str]:
-    """Copies that rows refer to and that aren't there."""
-    return set(rows) - set(pictures.names())
+def _lost(rows: Iterable[str], images: ImageStore) -> set[str]:
+    """The copies that rows refer to and that are missing."""
+    return set(rows) - set(images.names())
 
 
-def _copy_pictures(
+def _copy_images(
     source: ImageStore, target: ImageStore, digests: Sequence[str], advance: Advance
 ) -> None:
     """Copies files that the target lacks.

@@ -1,9 +1,9 @@
-"""A catalogue as a manifest in Parquet: every row, its columns with their types, its picture."""
+"""Exports a catalogue as a manifest in Parquet: rows, typed columns, and paths of images."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hemline.catalog.intake.embedding import batches
-from hemline.catalog.store import Row
+from hemline.catalog.store import Advance, Row
 from hemline.errors import UsageError
 from hemline.files import durable_file
 
@@ -25,9 +25,7 @@ _OWN = {
 } | {"tags": pa.list_(pa.string())}
 
 
-def export(
-    catalog: Catalog, path: Path, vectors: bool, advance: Callable[[int, int], None]
-) -> dict[str, int]:
+def export(catalog: Catalog, path: Path, vectors: bool, advance: Advance) -> dict[str, int]:
     """See `Catalog.export`."""
     if path.suffix.lower() not in (".parquet", ".pq"):
         raise UsageError(f"an export is a .parquet file, not {path.name!r}")
@@ -82,7 +80,7 @@ def _table(
 
 
 def _place(catalog: Catalog, row: Row, target: Path) -> str:
-    """The copy's path, relative to the export's folder where it lies below it."""
+    """The path of the copy, relative to the export's folder where it is below that."""
     copy = catalog.image_path(row)
     if copy is None:
         return row.image_id
@@ -104,7 +102,7 @@ def _kind(value: Any) -> str:
 
 
 def _common(kinds: set[str]) -> str:
-    """The narrowest kind that takes them all."""
+    """The narrowest kind that holds them all."""
     if len(kinds) == 1:
         return next(iter(kinds))
     if kinds == {"int", "float"}:
@@ -132,7 +130,7 @@ def _type(kinds: set[str]) -> Any:
 
 
 def _as(value: Any, kind: Any) -> Any:
-    """A value in a column's type: numbers as they are, the rest as text or JSON."""
+    """A value for a column's type: numbers as they are, the rest as text or JSON."""
     if value is None:
         return None
     if pa.types.is_list(kind):

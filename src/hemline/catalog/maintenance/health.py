@@ -1,23 +1,20 @@
-"""A catalogue's care: is it whole, and mended where what is lost can be derived."""
+"""Checks a catalogue, repairs what can be derived, and compacts it."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from hemline.catalog import pointer
 from hemline.catalog.images import ImageStore
 from hemline.catalog.intake.embedding import embed_copies
-from hemline.catalog.store import Problem
+from hemline.catalog.store import Advance, Problem
 from hemline.errors import BundleError
 
 if TYPE_CHECKING:
     from hemline.catalog.catalog import Catalog
     from hemline.catalog.pointer import Live
-
-Advance = Callable[[int, int], None]
 
 
 @dataclass(slots=True)
@@ -26,11 +23,11 @@ class Health:
 
     Attributes:
         images: number of images checked.
-        problems: what is wrong, each with whether it was put right.
-        embedded: vectors that were lost and made anew from the pictures' copies.
-        lost: image_ids whose vector is lost and has no copy to make it from.
-        strays: picture copies that no product refers to; a kill leaves some, and the next writer
-            sweeps them, so they aren't wrong.
+        problems: what is wrong, each with whether it was repaired.
+        embedded: number of lost vectors that were embedded again from the copies of images.
+        lost: image_ids whose vector is lost, without a copy to embed.
+        strays: number of copies that no row refers to. A kill leaves some and the next writer
+            deletes them, so they are no problem.
     """
 
     images: int = 0
@@ -41,7 +38,7 @@ class Health:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong (any more)."""
+        """Whether there is no problem, or none is left."""
         return not self.lost and all(problem.repaired for problem in self.problems)
 
 
@@ -51,10 +48,10 @@ def check(catalog: Catalog, repair: bool, deep: bool, advance: Advance) -> Healt
     found = live.store.verify(repair, advance)
     health = Health(found.images, list(found.problems), lost=list(found.lost))
     if repair and health.lost:
-        _heal(catalog, live, health)
+        _restore(catalog, live, health)
     try:
-        if live.home is not None:
-            type(live.bundle).open(live.home / "bundle")
+        if live.folder is not None:
+            type(live.bundle).open(live.folder / "bundle")
     except BundleError as error:
         health.problems.append(Problem("bundle", "bundle", str(error)))
     if catalog.images is not None:
@@ -62,8 +59,8 @@ def check(catalog: Catalog, repair: bool, deep: bool, advance: Advance) -> Healt
     return health
 
 
-def _heal(catalog: Catalog, live: Live, health: Health) -> None:
-    """Makes lost vectors anew from the copies; what that has put right is told as repaired."""
+def _restore(catalog: Catalog, live: Live, health: Health) -> None:
+    """Embeds lost vectors again from the copies, and marks the problems this repaired."""
     made = embed_copies(catalog.image_path, live.encoder(), live.store.get(health.lost).values())
     if not made:
         return
@@ -78,21 +75,21 @@ def _heal(catalog: Catalog, live: Live, health: Health) -> None:
 
 
 def _check_copies(
-    catalog: Catalog, pictures: ImageStore, health: Health, repair: bool, deep: bool
+    catalog: Catalog, images: ImageStore, health: Health, repair: bool, deep: bool
 ) -> None:
-    """Every row's copy is there and, deeply, is what its name says; counts those without a row."""
-    wanted = catalog.store.image_digests()
-    there = set(pictures.names())
-    for digest in sorted(wanted - there):
-        place = str(pictures.path(digest).relative_to(pictures.folder.parent))
-        health.problems.append(Problem("picture", place, "the copy isn't there"))
+    """Checks that each row's copy exists and, if ``deep``, has the content of its name."""
+    referenced = catalog.store.image_digests()
+    there = set(images.names())
+    for digest in sorted(referenced - there):
+        place = str(images.path(digest).relative_to(images.folder.parent))
+        health.problems.append(Problem("picture", place, "the copy is missing"))
     if deep:
-        for digest in sorted(wanted & there):
-            path = pictures.path(digest)
+        for digest in sorted(referenced & there):
+            path = images.path(digest)
             if hashlib.sha256(path.read_bytes()).hexdigest()[:40] != digest:
-                place = str(path.relative_to(pictures.folder.parent))
+                place = str(path.relative_to(images.folder.parent))
                 health.problems.append(Problem("picture", place, "the copy is damaged"))
-    health.strays = catalog.sweep() if repair else len(pictures.strays(wanted))
+    health.strays = catalog.sweep() if repair else len(images.strays(referenced))
 
 
 def compact(catalog: Catalog, advance: Advance) -> dict[str, int]:
@@ -100,7 +97,7 @@ def compact(catalog: Catalog, advance: Advance) -> dict[str, int]:
     with catalog.writing() as live:
         report = live.store.compact(advance)
         swept = catalog.sweep()
-        parts = pointer.sweep(catalog.folder) if catalog.folder else 0
+        parts = pointer.delete_old(catalog.folder) if catalog.folder else 0
     return {
         "moved": report.moved,
         "segments": report.segments,

@@ -1,22 +1,21 @@
-"""Embeds a whole catalogue anew by another bundle, beside the live one, and swaps them in one step.
+"""Embeds a whole catalogue with another bundle, beside the live store, and swaps it in.
 
-The new store is brought to the live one's rows in passes, without stopping anybody: searches and
-writers go on with the old one. When a pass has found the live store unchanged under the right to
-write, that right is held while the pointer is replaced (`hemline.catalog.pointer`). A killed
-rebuild is gone on with by the same command; one of another bundle is begun anew.
+Passes bring the new store to the rows of the live one, while searches and writers go on with that.
+The last pass holds the write lock until the pointer is replaced (`hemline.catalog.pointer`). The
+same command continues an interrupted rebuild; one with another bundle starts again.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hemline.catalog import pointer
 from hemline.catalog.intake.embedding import batches, counted_tags, embed_copies, same_content
-from hemline.catalog.store import Row, Store, StoreSpec
+from hemline.catalog.store import Advance, Row, Store, StoreSpec
 from hemline.errors import BundleError, CatalogError
 from hemline.files import publish_folder
 
@@ -25,20 +24,20 @@ if TYPE_CHECKING:
     from hemline.runtime.bundle import Bundle
     from hemline.runtime.encoder import BundleEncoder
 
-#: How long the swap waits for a writer, in seconds.
+#: Seconds that the swap waits for a writer.
 PATIENCE = 3600.0
-_PASSES = 3  # without the right to write, before the last one that has it
+_PASSES = 3  # without the write lock, before the last one with it
 
 
 @dataclass(slots=True)
 class RebuildReport:
-    """What `Catalog.rebuild` did, in pictures.
+    """What `Catalog.rebuild` did.
 
     Attributes:
-        embedded: those that went through the new bundle.
-        there: those that an earlier, interrupted run had embedded.
+        embedded: number of images embedded.
+        there: number that an earlier, interrupted run had embedded.
         lost: image_ids without a copy that can be opened.
-        unknown_tags: tag → how often it came, of tags that the new bundle doesn't know.
+        unknown_tags: number of images with each tag that the new bundle doesn't know.
         fingerprint: of the bundle that is live now.
         swapped: False where the catalogue was made with this bundle already.
     """
@@ -59,21 +58,21 @@ def rebuild(
     batch: int,
     threads: int | None,
     drop_lost: bool,
-    advance: Callable[[int, int], None],
+    advance: Advance,
 ) -> RebuildReport:
     """See `Catalog.rebuild`."""
     folder, live = catalog.folder, catalog.live()
     if folder is None:
         raise CatalogError("a catalogue in memory can't be rebuilt; create a new one")
     if live.store.fingerprint == bundle.fingerprint:
-        abandon(catalog, spec)  # what an interrupted rebuild by another bundle has left
+        abandon(catalog, spec)  # an interrupted rebuild with another bundle
         return RebuildReport(fingerprint=bundle.fingerprint, swapped=False)
     place = _begin(folder, bundle, spec)
     staged = spec.open(place)
     try:
         with staged.writing():
             run = _Rebuild(catalog, staged, place, batch, threads, advance)
-            run.all(drop_lost)
+            run.run(drop_lost)
     finally:
         staged.close()
     catalog.live()
@@ -81,38 +80,39 @@ def rebuild(
 
 
 def _begin(folder: Path, bundle: Bundle, spec: StoreSpec) -> Path:
-    """The part of the catalogue that is being rebuilt with this bundle: found, or new."""
+    """The folder of the rebuild with this bundle: an interrupted one's, or a new one."""
     from hemline.runtime.bundle import Bundle
 
-    for place in pointer.later(folder):
+    for place in pointer.unfinished(folder):
         try:
             if Bundle.open(place / "bundle").fingerprint == bundle.fingerprint:
                 return place
         except BundleError:
-            pass  # not whole, or of another hemline
+            pass  # incomplete, or of another format version
         _drop(place, spec)
-    place = folder / f"rebuilt-{pointer.number(pointer.home(folder)) + 1}"
-    rough = folder / f".{place.name}"
-    shutil.rmtree(rough, ignore_errors=True)
-    rough.mkdir()
-    bundle.copy_to(rough / "bundle")
-    spec.create(rough, bundle.fingerprint, bundle.info.embedding_dim).close()
-    publish_folder(rough, place)
+    place = folder / f"rebuilt-{pointer.part_number(pointer.live_folder(folder)) + 1}"
+    temporary = folder / f".{place.name}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    bundle.copy_to(temporary / "bundle")
+    spec.create(temporary, bundle.fingerprint, bundle.info.embedding_dim).close()
+    publish_folder(temporary, place)
     return place
 
 
 def abandon(catalog: Catalog, spec: StoreSpec) -> int:
-    """Deletes what an interrupted rebuild left; how many parts."""
-    places = pointer.later(catalog.folder) if catalog.folder else []
+    """Deletes interrupted rebuilds; returns their number."""
+    places = pointer.unfinished(catalog.folder) if catalog.folder else []
     for place in places:
         _drop(place, spec)
     return len(places)
 
 
 def _drop(place: Path, spec: StoreSpec) -> None:
-    """
+    """Deletes an interrupted rebuild.
+
     Raises:
-        CatalogError: another process is at it.
+        CatalogError: another process works on it.
     """
     try:
         store = spec.open(place)
@@ -128,7 +128,7 @@ def _drop(place: Path, spec: StoreSpec) -> None:
 
 
 class _Rebuild:
-    """One run."""
+    """One run of a rebuild."""
 
     def __init__(
         self,
@@ -137,7 +137,7 @@ class _Rebuild:
         place: Path,
         batch: int,
         threads: int | None,
-        advance: Callable[[int, int], None],
+        advance: Advance,
     ) -> None:
         from hemline.runtime.bundle import Bundle
         from hemline.runtime.encoder import BundleEncoder
@@ -148,8 +148,8 @@ class _Rebuild:
         self.report = RebuildReport(fingerprint=self.encoder.fingerprint)
         self.lost: set[str] = set()
 
-    def all(self, drop_lost: bool) -> None:
-        """Passes until nothing is left, then the swap."""
+    def run(self, drop_lost: bool) -> None:
+        """Passes until the stores agree, then the swap."""
         live = self.catalog.live()
         with counted_tags(self.encoder, self.report.unknown_tags):
             seen = -1
@@ -159,10 +159,10 @@ class _Rebuild:
                 seen = self._pass(live.store)
             self._check_lost(drop_lost)
             with self.catalog.writing(PATIENCE) as held:
-                if held.home != live.home:
+                if held.folder != live.folder:
                     raise CatalogError(
-                        f"{self.catalog.folder} was rebuilt by another process meanwhile; look "
-                        "at it, then run the same command again if need be"
+                        f"{self.catalog.folder} was rebuilt by another process meanwhile; "
+                        "run the same command again if that was with another bundle"
                     )
                 if seen != held.store.revision:
                     self._pass(held.store)
@@ -170,7 +170,7 @@ class _Rebuild:
                 self.staged.save()
                 folder = self.catalog.folder
                 assert folder is not None
-                pointer.point(folder, self.place)
+                pointer.make_live(folder, self.place)
 
     def _check_lost(self, drop_lost: bool) -> None:
         self.report.lost = sorted(self.lost)
@@ -182,29 +182,29 @@ class _Rebuild:
             )
 
     def _pass(self, live: Store) -> int:
-        """Brings the new store to the live one's rows; gives the revision that it began with."""
+        """Brings the new store to the live one's rows of the returned revision."""
         revision = live.revision
         first = not self.report.embedded and not self.report.there
         total, done = live.counts().images, 0
         self.lost.clear()
-        there: set[str] = set()
+        live_ids: set[str] = set()
         for rows in batches(live.rows(), self.batch):
-            there.update(row.image_id for row in rows)
-            self._bring(rows, first)
+            live_ids.update(row.image_id for row in rows)
+            self._update(rows, first)
             done += len(rows)
             self.advance(min(done, total), total)
-        extra = [key.image_id for key in self.staged.row_keys() if key.image_id not in there]
+        extra = [key.image_id for key in self.staged.row_keys() if key.image_id not in live_ids]
         for some in batches(extra, 500):
             self.staged.add([], some)
         return revision
 
-    def _bring(self, rows: Sequence[Row], first: bool) -> None:
+    def _update(self, rows: Sequence[Row], first: bool) -> None:
         known = self.staged.get([row.image_id for row in rows])
         write: list[Row] = []
         embed: list[Row] = []
         for row in rows:
             old = known.get(row.image_id)
-            if old is None or not self._serves(old, row):
+            if old is None or not self._same_vector(old, row):
                 embed.append(row)
             elif not same_content(row, old):
                 write.append(replace(row, embedding=old.embedding, norm=old.norm))
@@ -214,11 +214,11 @@ class _Rebuild:
         lost = {row.image_id for row in embed} - {row.image_id for row in made}
         self.lost |= lost
         self.report.embedded += len(made)
-        gone = [image_id for image_id in lost if image_id in known]
-        if made or write or gone:
-            self.staged.add([*made, *write], gone)
+        removed = [image_id for image_id in lost if image_id in known]
+        if made or write or removed:
+            self.staged.add([*made, *write], removed)
 
-    def _serves(self, old: Row, row: Row) -> bool:
-        """Whether the staged vector is still that of the live row."""
+    def _same_vector(self, old: Row, row: Row) -> bool:
+        """Whether the new store's vector is that of the live row."""
         same_tags = not self.encoder.bundle.info.uses_tags or old.tags == row.tags
         return (old.source, old.image_digest) == (row.source, row.image_digest) and same_tags
