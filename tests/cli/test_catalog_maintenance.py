@@ -99,7 +99,7 @@ def test_words_for_people(shop: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "9 cells of price are no price" in told.err
     assert "9 pictures were found by the file name of their address" in told.err
     assert "shop is intact: 9 images checked" in told.out
-    assert "copy is a copy with 9 pictures" in told.out
+    assert "copy is a copy with 9 images" in told.out
     assert "9 images embedded, 0 by an earlier run" in told.out
     assert "items.parquet has 9 images of 9 items" in told.out
 

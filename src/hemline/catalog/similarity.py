@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,22 +14,32 @@ from hemline.errors import CatalogError
 from hemline.types import FloatArray
 
 
-def rounded(row: Row, dim: int) -> Row:
-    """A row with its embedding rounded to float16 and its norm to float32, as stores keep it.
+def halves(rows: Sequence[Row], dim: int) -> tuple[npt.NDArray[np.float16], FloatArray]:
+    """The vectors (n, D) float16 and norms (n,) float32 of rows, as stores keep them.
 
     Raises:
-        CatalogError: the vector's length isn't ``dim``, or a value isn't finite.
+        CatalogError: a vector's length isn't ``dim``, or a value isn't finite.
     """
-    if row.embedding.shape != (dim,):
-        raise CatalogError(f"a vector of {row.embedding.shape}, not ({dim},)")
+    for row in rows:
+        if row.embedding.shape != (dim,):
+            raise CatalogError(f"a vector of {row.embedding.shape}, not ({dim},)")
     with np.errstate(over="ignore"):
-        half = row.embedding.astype(np.float16)
-        norm = np.float32(row.norm)
-    if not (np.isfinite(half).all() and np.isfinite(norm)):
+        half = np.array([row.embedding for row in rows], np.float32).astype(np.float16)
+        norm = np.array([row.norm for row in rows], np.float64).astype(np.float32)
+    half = half.reshape(len(rows), dim)  # also for no rows
+    good = np.isfinite(half).all(axis=1) & np.isfinite(norm)
+    if not good.all():
+        row = rows[int(np.argmin(good))]
         raise CatalogError(
             f"the vector of {row.image_id!r} isn't finite as float16, or its norm as float32"
         )
-    return replace(row, embedding=half.astype(np.float32), norm=float(norm))
+    return half, norm
+
+
+def rounded(row: Row, dim: int) -> Row:
+    """A row with the vector and norm of `halves`. Raises as it does."""
+    half, norm = halves([row], dim)
+    return replace(row, embedding=half[0].astype(np.float32), norm=float(norm[0]))
 
 
 def similarities(query: FloatArray, embedding: npt.NDArray[np.floating[Any]]) -> FloatArray:

@@ -226,10 +226,6 @@ class Index:
             self._everyone = Subset.of(self.alive.data)
         return self._everyone
 
-    def search(self, query: FloatArray, k: int, where: Where | None) -> Neighbours:
-        """See `Store.search`."""
-        return self.search_many(query.reshape(1, -1), k, where)[0]
-
     def search_many(self, queries: FloatArray, k: int, where: Where | None) -> list[Neighbours]:
         """See `Store.search_many`; verifies the checksums of the results.
 

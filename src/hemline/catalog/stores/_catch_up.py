@@ -9,7 +9,6 @@ until then searches scan every vector: slower, but exact.
 from __future__ import annotations
 
 import contextlib
-import json
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -26,7 +25,7 @@ from hemline.catalog.segments import Segments
 from hemline.catalog.settings import Settings
 from hemline.catalog.store import Problem
 from hemline.catalog.stores import _verify
-from hemline.catalog.stores._database import FILE, Meta, catalog_errors, connect
+from hemline.catalog.stores._database import FILE, Meta, catalog_errors, connect, row_values
 from hemline.catalog.stores._lock import SharedLock, WriterLock
 from hemline.errors import CatalogError
 
@@ -176,16 +175,7 @@ class Reader:
         columns = index.columns or Columns.empty()
         cursor = self._newer(_ROWS, columns.revision)
         while found := cursor.fetchmany(_READ):
-            rows = [
-                {
-                    **json.loads(further),
-                    "image_id": image_id,
-                    "item_id": item_id,
-                    "category": category,
-                    "tags": json.loads(tags),
-                }
-                for _, image_id, item_id, category, tags, further in found
-            ]
+            rows = [row_values(*values[1:]) for values in found]
             columns.put(index.slots(np.array([f[0] for f in found], np.int64)), rows)
         columns.revision = revision
         index.columns = columns

@@ -138,6 +138,19 @@ def to_row(values: Sequence[Any], embedding: FloatArray, norm: float) -> Row:
     )
 
 
+def row_values(
+    image_id: str, item_id: str, category: str, tags: str, columns: str
+) -> dict[str, Any]:
+    """`Row.values` from the columns of the database."""
+    return {
+        **json.loads(columns),
+        "image_id": image_id,
+        "item_id": item_id,
+        "category": category,
+        "tags": json.loads(tags),
+    }
+
+
 def tags_text(row: Row) -> str:
     """The JSON of the column ``tags``."""
     return json.dumps(list(row.tags), ensure_ascii=False) if row.tags else "[]"

@@ -6,7 +6,6 @@ nothing refers to. A vector with a wrong checksum can't be derived here; its row
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from hemline.catalog.index import disk
 from hemline.catalog.index.index import Index
 from hemline.catalog.segments import Segments
 from hemline.catalog.store import Advance, Ids, Problem
-from hemline.catalog.stores._database import FILE, Meta, json_list
+from hemline.catalog.stores._database import FILE, Meta, json_list, row_values
 
 _BLOCK = 8192
 _SHOWN = 5  # lines of SQLite's own check
@@ -152,17 +151,9 @@ def index(db: sqlite3.Connection, memory: Index) -> list[Problem]:
     while found := cursor.fetchmany(_BLOCK):
         slots = memory.slots(np.array([f[0] for f in found], np.int64))
         rows = memory.columns.rows(slots)
-        for slot, row, (_, item, image_id, item_id, category, tags, further) in zip(
-            slots.tolist(), rows, found, strict=True
-        ):
-            values = {
-                **json.loads(further),
-                "image_id": image_id,
-                "item_id": item_id,
-                "category": category,
-                "tags": json.loads(tags),
-            }
-            stored_row = {name: value for name, value in values.items() if value is not None}
+        for slot, row, (_, item, *values) in zip(slots.tolist(), rows, found, strict=True):
+            pairs = row_values(*values).items()
+            stored_row = {name: value for name, value in pairs if value is not None}
             differ += row != stored_row or memory.items.data[slot] != item
     if differ:
         text = f"the columns of {differ} rows differ from the database"

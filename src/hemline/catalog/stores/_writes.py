@@ -10,7 +10,6 @@ import numpy as np
 from hemline.catalog.segments import Halves, Segments
 from hemline.catalog.store import Ids, Row
 from hemline.catalog.stores._database import Meta, columns_text, json_list, tags_text
-from hemline.errors import CatalogError
 from hemline.types import FloatArray
 
 _INSERT = """
@@ -22,28 +21,6 @@ _UPDATE = """
 UPDATE pictures SET item = (SELECT number FROM items WHERE item_id = ?), domain = ?, category = ?,
 tags = ?, columns = ?, source = ?, picture = ?, revision = ? WHERE id = ?
 """
-
-
-def halves(rows: Sequence[Row], dim: int) -> tuple[Halves, FloatArray]:
-    """The vectors (n, D) float16 and norms (n,) float32 of rows.
-
-    Raises:
-        CatalogError: a vector's length isn't ``dim``, or a value isn't finite.
-    """
-    for row in rows:
-        if row.embedding.shape != (dim,):
-            raise CatalogError(f"a vector of {row.embedding.shape}, not ({dim},)")
-    with np.errstate(over="ignore"):
-        half = np.array([row.embedding for row in rows], np.float32).astype(np.float16)
-        norm = np.array([row.norm for row in rows], np.float64).astype(np.float32)
-    half = half.reshape(len(rows), dim)  # also for no rows
-    good = np.isfinite(half).all(axis=1) & np.isfinite(norm)
-    if not good.all():
-        row = rows[int(np.argmin(good))]
-        raise CatalogError(
-            f"the vector of {row.image_id!r} isn't finite as float16, or its norm as float32"
-        )
-    return half, norm
 
 
 def store(

@@ -13,6 +13,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ from hemline.catalog.facets import facet_columns
 from hemline.catalog.index import disk
 from hemline.catalog.segments import SegmentError, Segments
 from hemline.catalog.settings import Settings
+from hemline.catalog.similarity import halves
 from hemline.catalog.store import (
     Advance,
     CheckReport,
@@ -150,7 +152,7 @@ class SqliteStore:
 
     def add(self, rows: Sequence[Row], gone: Collection[str] = ()) -> None:
         latest = {row.image_id: row for row in rows}  # the last row of an image_id counts
-        vectors = _writes.halves(list(latest.values()), self.dim)
+        vectors = halves(list(latest.values()), self.dim)
         with self._commit() as revision:
             _writes.delete_images(self._db, [name for name in gone if name not in latest], revision)
             _writes.store(self._db, self._segments, list(latest.values()), *vectors, revision)
@@ -174,35 +176,36 @@ class SqliteStore:
                 self._reader.invalidate()
         return read()
 
-    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[int, Row]]:
-        """(id, row) of the results of ``sql``, a `SELECT`."""
+    def _rows(
+        self, column: str, values: Collection[Any], vectors: bool = True
+    ) -> list[tuple[int, Row]]:
+        """(id, row) of the rows with one of ``values`` in a column."""
+        sql = f"{SELECT} WHERE {column} IN (SELECT value FROM json_each(?))"
+        asked = (json_list(list(values)),)
 
         def read() -> list[tuple[int, Row]]:
-            found = self._query(sql, values)
+            found = self._query(sql, asked)
             embedding, norm = self._vectors(np.array([f[0] for f in found], np.int64))
             return [
                 (f[0], to_row(f[1:], embedding[i], float(norm[i]))) for i, f in enumerate(found)
             ]
 
-        return self._retried(read)
-
-    def _bare(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[int, Row]]:
-        """`_rows` without vectors."""
+        if vectors:
+            return self._retried(read)
         none = np.zeros(0, np.float32)
-        return [(f[0], to_row(f[1:], none, 0.0)) for f in self._query(sql, values)]
+        return [(f[0], to_row(f[1:], none, 0.0)) for f in self._query(sql, asked)]
 
     def get(self, image_ids: Collection[str], vectors: bool = True) -> dict[str, Row]:
-        sql = f"{SELECT} WHERE image_id IN (SELECT value FROM json_each(?))"
-        values = (json_list(list(image_ids)),)
-        if not vectors:
-            return {row.image_id: row for _, row in self._bare(sql, values)}
-        return {row.image_id: row for _, row in self._rows(sql, values)}
+        return {row.image_id: row for _, row in self._rows("image_id", image_ids, vectors)}
 
     def take(self, ids: Ids, vectors: bool = True) -> list[Row | None]:
         listed = ids.tolist()
-        sql = f"{SELECT} WHERE id IN (SELECT value FROM json_each(?))"
-        rows = dict((self._rows if vectors else self._bare)(sql, (json_list(listed),)))
-        return [rows.get(i) for i in listed]
+        rows = dict(self._rows("id", listed, vectors))
+        return [rows.get(id_) for id_ in listed]
+
+    def items(self, item_ids: Collection[str], vectors: bool = True) -> list[Row]:
+        found = self._rows("item_id", item_ids, vectors)
+        return [row for _, row in sorted(found, key=itemgetter(0))]
 
     def rows(self) -> Iterator[Row]:
         sql = f"{SELECT} ORDER BY id"
@@ -227,11 +230,6 @@ class SqliteStore:
             cursor = db.execute(sql)
             while found := cursor.fetchmany(_READ):
                 yield from (Key(*values) for values in found)
-
-    def items(self, item_ids: Collection[str], vectors: bool = True) -> list[Row]:
-        sql = f"{SELECT} WHERE item_id IN (SELECT value FROM json_each(?)) ORDER BY id"
-        found = (self._rows if vectors else self._bare)(sql, (json_list(list(item_ids)),))
-        return [row for _, row in found]
 
     def item_page(self, limit: int, after: str = "", where: Where | None = None) -> ItemPage:
         with self._reader.index(columns=where is not None) as index:
