@@ -111,8 +111,7 @@ def test_a_catalogue_of_an_older_hemline_is_made_anew(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as older:
-        for module in ("_database", "sqlite"):
-            older.setattr(f"hemline.catalog.stores.{module}.FORMAT_VERSION", 1)
+        older.setattr("hemline.catalog.stores.sqlite.FORMAT_VERSION", 1)
         old = reopened(place)
         old.catalog.close()
         assert old.added == PRODUCTS

@@ -8,14 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
+from hemline.cli._catalog_options import LISTED, Folder, Threads
 from hemline.cli._common import JsonOption, emit, natives_hushed, out, progress, say
-
-_Folder = Annotated[Path, typer.Argument(metavar="CATALOG", help="The catalogue's folder.")]
-_SHOWN = 10
+from hemline.errors import UsageError
 
 
 def check(
-    catalog: _Folder,
+    catalog: Folder,
     repair: Annotated[
         bool,
         typer.Option(
@@ -56,18 +55,18 @@ def check(
 
 
 def _tell_check(result: Mapping[str, Any]) -> None:
-    for problem in result["problems"][: 5 * _SHOWN]:
+    for problem in result["problems"][: 5 * LISTED]:
         repaired = " (repaired)" if problem["repaired"] else ""
         out(f"{problem['part']} {problem['path']}: {problem['found']}{repaired}")
-    if len(result["problems"]) > 5 * _SHOWN:
-        out(f"and {len(result['problems']) - 5 * _SHOWN} more; --json lists them all")
+    if len(result["problems"]) > 5 * LISTED:
+        out(f"and {len(result['problems']) - 5 * LISTED} more; --json lists them all")
     if result["embedded"]:
         out(f"{result['embedded']} lost vectors embedded again from the copies of images")
     if result["strays"]:
         what = "deleted" if result["swept"] else "the next writer deletes them"
         out(f"{result['strays']} copies of images that no item refers to: {what}")
     if result["lost"]:
-        shown = ", ".join(result["lost"][:_SHOWN])
+        shown = ", ".join(result["lost"][:LISTED])
         out(f"{len(result['lost'])} images have lost their vectors: {shown}")
     if result["ok"]:
         out(f"{result['catalog']} is intact: {result['pictures']} images checked")
@@ -75,7 +74,7 @@ def _tell_check(result: Mapping[str, Any]) -> None:
         out("there are problems: --repair repairs what can be derived; add the rest again")
 
 
-def compact(catalog: _Folder, as_json: JsonOption = False) -> None:
+def compact(catalog: Folder, as_json: JsonOption = False) -> None:
     """Free the space of removed items and stray files while searches go on.
 
     Example: hemline catalog compact shop
@@ -95,7 +94,7 @@ def compact(catalog: _Folder, as_json: JsonOption = False) -> None:
 
 
 def backup(
-    catalog: _Folder,
+    catalog: Folder,
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="A new folder for the copy.")],
     as_json: JsonOption = False,
 ) -> None:
@@ -120,7 +119,7 @@ def backup(
 
 
 def rebuild(
-    catalog: _Folder,
+    catalog: Folder,
     bundle: Annotated[
         str | None,
         typer.Option(help="The new bundle: a folder, or the name of a shipped one; required."),
@@ -132,9 +131,7 @@ def rebuild(
         bool, typer.Option("--drop-lost", help="Drop images whose copy can't be opened.")
     ] = False,
     batch: Annotated[int, typer.Option(help="Images in one durable commit.")] = 64,
-    threads: Annotated[
-        int | None, typer.Option(help="Threads of the shop tower; all cores by default.")
-    ] = None,
+    threads: Threads = None,
     as_json: JsonOption = False,
 ) -> None:
     """Embed every image with another bundle, beside the live catalogue, then swap in one step.
@@ -145,7 +142,6 @@ def rebuild(
     Example: hemline catalog rebuild shop --bundle better-bundle
     """
     from hemline.catalog.catalog import Catalog
-    from hemline.errors import UsageError
     from hemline.runtime.bundle import Bundle
 
     if abandon == (bundle is not None):
@@ -184,12 +180,12 @@ def _tell_rebuild(result: Mapping[str, Any]) -> None:
         f"{result['embedded']} images embedded, {result['there']} by an earlier run; the "
         f"catalogue is live with the bundle {result['fingerprint'][:12]}"
     )
-    for image_id in result["lost"][:_SHOWN]:
+    for image_id in result["lost"][:LISTED]:
         say(f"left out, as its copy can't be opened: {image_id}")
 
 
 def export(
-    catalog: _Folder,
+    catalog: Folder,
     target: Annotated[Path, typer.Option("-o", "--out", help="The .parquet file to write.")],
     vectors: Annotated[
         bool, typer.Option("--vectors", help="With the columns embedding and norm.")

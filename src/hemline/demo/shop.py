@@ -75,7 +75,7 @@ def trained_crop(info: BundleInfo) -> str:
 def _made_by(info: BundleInfo) -> str:
     """Names what a catalogue is made by: the bundle, but for what was measured of it, and the
     catalogue's format. After an upgrade of either, the demo makes its catalogue anew."""
-    from hemline.catalog.stores._database import FORMAT_VERSION
+    from hemline.catalog.stores.sqlite import FORMAT_VERSION
 
     made = f"{FORMAT_VERSION} {info.model_dump_json(exclude={'quality'})}"
     return hashlib.sha256(made.encode()).hexdigest()[:12]

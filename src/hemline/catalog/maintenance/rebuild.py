@@ -18,11 +18,11 @@ from hemline.catalog.intake.embedding import batches, counted_tags, embed_copies
 from hemline.catalog.store import Advance, Row, Store, StoreSpec
 from hemline.errors import BundleError, CatalogError
 from hemline.files import publish_folder
+from hemline.runtime.bundle import Bundle
+from hemline.runtime.encoder import BundleEncoder
 
 if TYPE_CHECKING:
     from hemline.catalog.catalog import Catalog
-    from hemline.runtime.bundle import Bundle
-    from hemline.runtime.encoder import BundleEncoder
 
 #: Seconds that the swap waits for a writer.
 PATIENCE = 3600.0
@@ -81,8 +81,6 @@ def rebuild(
 
 def _begin(folder: Path, bundle: Bundle, spec: StoreSpec) -> Path:
     """The folder of the rebuild with this bundle: an interrupted one's, or a new one."""
-    from hemline.runtime.bundle import Bundle
-
     for place in pointer.unfinished(folder):
         try:
             if Bundle.open(place / "bundle").fingerprint == bundle.fingerprint:
@@ -139,9 +137,6 @@ class _Rebuild:
         threads: int | None,
         advance: Advance,
     ) -> None:
-        from hemline.runtime.bundle import Bundle
-        from hemline.runtime.encoder import BundleEncoder
-
         self.catalog, self.staged, self.place = catalog, staged, place
         self.batch, self.advance = batch, advance
         self.encoder: BundleEncoder = BundleEncoder(Bundle.open(place / "bundle"), threads)

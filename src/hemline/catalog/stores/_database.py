@@ -16,7 +16,6 @@ from hemline.errors import CatalogError
 from hemline.types import FloatArray
 
 FILE = "catalog.sqlite"
-FORMAT_VERSION = 2
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;

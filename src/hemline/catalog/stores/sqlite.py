@@ -43,7 +43,6 @@ from hemline.catalog.stores import _compact, _listing, _snapshot, _verify, _writ
 from hemline.catalog.stores._catch_up import Reader
 from hemline.catalog.stores._database import (
     FILE,
-    FORMAT_VERSION,
     SCHEMA,
     SELECT,
     Meta,
@@ -58,6 +57,7 @@ from hemline.catalog.where.expression import Where
 from hemline.errors import CatalogError
 from hemline.types import FloatArray
 
+FORMAT_VERSION = 2
 _READ = 4096  # rows read at a time
 _TRIES = 5  # reads of a segment that compactions delete
 _T = TypeVar("_T")
