@@ -6,6 +6,8 @@ PYTEST_ARGS ?=
 # The versions that were tested. Another platform or Python may need others: make CONSTRAINTS= ...
 CONSTRAINTS ?= constraints.txt
 PINNED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS) --build-constraint $(CONSTRAINTS))
+# MiB that the light install may weigh.
+MOST ?= 640
 # Pythons that `make test-pythons` tries beside PYTHON, where they are installed.
 PYTHONS ?= 3.11 3.12 3.13
 # Two processes of one thread each.
@@ -70,7 +72,7 @@ lock: ## Write constraints.txt anew: the newest versions that pyproject.toml all
 	rm -rf .venv-lock
 
 size: ## Measure the light install: pip install . into a new environment.
-	$(PYTHON) .ci/size.py
+	$(PYTHON) .ci/size.py --most $(MOST)
 
 clean: ## Remove the virtual environments and caches.
 	rm -rf $(VENV) .venv-* .pytest_cache .mypy_cache .ruff_cache

@@ -12,12 +12,14 @@ import argparse
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
+
+import pytest
+import torch
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,18 +37,16 @@ def tests() -> list[str]:
 
 def run(expression: str, seed: int, threads: int, values: Path) -> None:
     """One run of all; values are appended to a file."""
-    environment = {
-        **os.environ,
+    os.environ |= {
         "HEMLINE_TEST_SEED": str(seed),
         "HEMLINE_TEST_THREADS": str(threads),
         "HEMLINE_TEST_MARGINS": str(values),
-        "OMP_NUM_THREADS": str(threads),
-        "OMP_WAIT_POLICY": "passive",  # the machine may be busy
     }
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", expression]
-    done = subprocess.run([*command, *tests()], cwd=ROOT, env=environment, capture_output=True)
-    if done.returncode:
-        print(done.stdout.decode()[-2000:], file=sys.stderr)
+    torch.set_num_threads(threads)
+    for name in list(sys.modules):  # so that they read the seed anew
+        if name.partition(".")[0] in ("helpers", "tests"):
+            del sys.modules[name]
+    pytest.main(["-q", "--no-header", "-p", "no:cacheprovider", "-k", expression, *tests()])
 
 
 def report(lines: list[dict[str, Any]]) -> None:
@@ -70,6 +70,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--values", type=Path, help="a file to keep the values in, and to go on")
     options = parser.parse_args()
+    os.chdir(ROOT)
+    os.environ["OMP_WAIT_POLICY"] = "passive"  # the machine may be busy
     with tempfile.TemporaryDirectory() as folder:
         values = options.values or Path(folder) / "values.jsonl"
         for seed in range(*options.seeds):

@@ -20,6 +20,7 @@ from helpers.model_contract import (
     assert_overfits,
     build,
     make_batch,
+    unknown_batch,
 )
 from helpers.model_forms import FORMS, Form, tiny
 from hemline.errors import UsageError
@@ -76,6 +77,7 @@ def test_every_choice_of_every_setting_is_a_form() -> None:
                 assert not missing, f"{name}: no form has {setting} {missing}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "form"), CASES, ids=[f"{n}: {f}" for n, f in CASES])
 def test_each_option_learns_and_is_kept(name: str, form: str, tmp_path: Path) -> None:
     config = configured(name, FORMS[name][form])
@@ -86,6 +88,7 @@ def test_each_option_learns_and_is_kept(name: str, form: str, tmp_path: Path) ->
         model.train().loss(batch, model.stages()[0])
     assert_gradients(model, batch)
 
+    batch = unknown_batch(lambda: build(name, config=config), FORMS[name][form].alike)
     model = assert_overfits(lambda: build(name, config=config), batch).eval()
     street, shop = model.encode_street(batch.street), model.encode_shop(batch.shop, batch.tags)
     assert street.embedding.shape == (B, model.embedding_dim)

@@ -18,6 +18,8 @@ from hemline.learn.model import MODELS, Batch, Fitting, RetrievalModel, Stage
 
 VOCABULARY = ("category=shirt", "category=skirt", "colour=red", "collar=polo")
 B, M, T = 4, 6, len(VOCABULARY)
+#: A loss from which on a batch is one that a model can learn something of.
+UNKNOWN = 0.1
 
 
 def build(name: str, seed: int = 0, config: Mapping[str, Any] | None = None) -> RetrievalModel:
@@ -45,6 +47,19 @@ def make_batch(model: RetrievalModel, seed: int = 1, alike: bool = True) -> Batc
     landmarks = torch.cat([points, torch.full((B + M, 8, 1), 2.0)], dim=2)
     items = torch.arange(M)
     return Batch(street, shop, tags, items[:B], items, tags[:B].clone(), landmarks)
+
+
+def unknown_batch(make: Callable[[], RetrievalModel], alike: bool = True) -> Batch:
+    """The first batch of which the untrained model's first loss is at least `UNKNOWN`.
+
+    A tiny network may know pairs that are alike before it learns; pairs that aren't, none does.
+    """
+    model = make()
+    for seed in range(1, 6):
+        batch = make_batch(model, seed, alike and seed < 4)
+        if learn(make(), model.stages()[0], batch, 1)[0] >= UNKNOWN:
+            return batch
+    raise AssertionError("the untrained model knows every batch")
 
 
 def learn(model: RetrievalModel, stage: Stage, batch: Batch, steps: int) -> tuple[float, float]:
@@ -75,6 +90,7 @@ def assert_overfits(
     model = make()
     stages = model.stages()
     first, last = learn(model, stages[0], batch, steps)
+    assert first >= UNKNOWN, "the untrained model knows this batch; use `unknown_batch`"
     learned(stages[0].name, last / first, most=0.35)
     for stage in stages[1:]:  # a later stage may have other losses, or start at none
         untrained, _ = learn(make(), stage, batch, 1)
