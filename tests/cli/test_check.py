@@ -66,7 +66,7 @@ def test_check(
     assert main(["data", "check", str(manifest)]) == 0
     captured = capsys.readouterr()
     assert "files that can't be opened: 1" in captured.out
-    assert "a.jpg is truncated" in captured.err
+    assert "a.jpg is a damaged or truncated GIF" in captured.err
 
 
 def test_check_refuses_another_kind_of_report_and_a_bad_cache(

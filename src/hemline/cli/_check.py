@@ -13,6 +13,8 @@ import typer
 from hemline.cli._common import (
     Advance,
     JsonOption,
+    ManifestArgument,
+    Workers,
     emit,
     natives_hushed,
     out,
@@ -22,10 +24,6 @@ from hemline.cli._common import (
 )
 from hemline.errors import DataError, UsageError
 from hemline.files import write_durable
-
-ManifestArgument = Annotated[
-    Path, typer.Argument(help="A .parquet or .csv file, or a folder that holds one.")
-]
 
 
 def check(
@@ -47,9 +45,7 @@ def check(
             help="The folder that remembers what was looked at; default: checks in HEMLINE_HOME."
         ),
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="How many work at once; default: the processors.")
-    ] = None,
+    workers: Workers = None,
     json: JsonOption = False,
 ) -> None:
     """Open every picture; report what is broken, doubled, leaked, mislabelled or tells nothing.
@@ -80,18 +76,21 @@ def check(
             write_durable(file, to_json(result, indent=1) + "\n")
         else:
             write_page(report, table, file)
-    broken = report.count("broken")
-    if strict and broken:
-        first = result["findings"][0]["examples"][0]
-        written = ", ".join(map(str, output or ()))
-        raise DataError(
-            f"{broken:,} of {report.files:,} pictures can't be opened; the first: "
-            f"{first['paths'][0]} {first['reason']}" + (f"; {written} has all" if written else "")
-        )
+    if strict and report.count("broken"):
+        raise DataError(_broken(result, ", ".join(map(str, output or ()))))
     emit(result, json, _tell)
     if not json:
         for file in output or ():
             out(f"written: {file}")
+
+
+def _broken(result: Mapping[str, Any], written: str) -> str:
+    found = result["findings"][0]  # the most harmful kind
+    first = found["examples"][0]
+    return (
+        f"{found['count']:,} of {result['files']:,} pictures can't be opened; the first: "
+        f"{first['paths'][0]} {first['reason']}" + (f"; {written} has all" if written else "")
+    )
 
 
 @contextmanager

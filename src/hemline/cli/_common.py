@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -29,6 +30,13 @@ err = Console(stderr=True)
 
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")
+]
+
+ManifestArgument = Annotated[
+    Path, typer.Argument(help="A .parquet or .csv file, or a folder that holds one.")
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Threads or processes; default: one per processor.")
 ]
 
 Advance = Callable[[int, int], None]

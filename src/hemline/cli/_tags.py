@@ -16,69 +16,69 @@ from hemline.files import write_durable
 _SHOWN = 6
 
 
+_Manifest = Annotated[
+    Path | None,
+    typer.Argument(help="A .parquet or .csv file, or a folder that holds one.", show_default=False),
+]
+_Columns = Annotated[
+    str,
+    typer.Option(
+        "--from",
+        help="Columns to read, in order of trust: title,description. Default: detected.",
+    ),
+]
+_Vocabularies = Annotated[
+    list[str] | None,
+    typer.Option(help="A vocabulary file, or the built-in english. Repeatable."),
+]
+_Merge = Annotated[
+    bool, typer.Option("--merge/--no-merge", help="Merge free tags with nearly equal spelling.")
+]
+_Drop = Annotated[
+    list[Path] | None,
+    typer.Option(help="A file of tags to leave out, one per line. Repeatable."),
+]
+_WriteVocabulary = Annotated[
+    Path | None,
+    typer.Option(help="Write the built-in vocabulary to this file, to edit; no manifest."),
+]
+
+
 def tags(
-    manifest: Annotated[
-        Path | None,
-        typer.Argument(
-            help="A .parquet or .csv file, or a folder that holds one.", show_default=False
-        ),
-    ] = None,
+    manifest: _Manifest = None,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="The manifest with tags; without it, only the report."),
     ] = None,
-    columns: Annotated[
-        str,
-        typer.Option(
-            "--from",
-            help="Columns to read, the most believed first: title,description; default: found.",
-        ),
-    ] = "",
-    vocabulary: Annotated[
-        list[str] | None,
-        typer.Option(help="A vocabulary's file, or english, which ships. May be repeated."),
-    ] = None,
+    columns: _Columns = "",
+    vocabulary: _Vocabularies = None,
     keep_tags: Annotated[
-        bool, typer.Option("--keep-tags/--replace", help="Keep the tags that are there, or not.")
+        bool, typer.Option("--keep-tags/--replace", help="Keep or replace existing tags.")
     ] = True,
     min_count: Annotated[
-        int, typer.Option(min=1, help="A tag of fewer products becomes its parent, or goes.")
+        int, typer.Option(min=1, help="Tags of fewer products become their parent or are removed.")
     ] = 1,
-    merge: Annotated[
-        bool, typer.Option("--merge/--no-merge", help="Make one of free tags spelt nearly alike.")
-    ] = True,
-    drop: Annotated[
-        list[Path] | None,
-        typer.Option(help="A list of tags to leave out, one a line. May be repeated."),
-    ] = None,
-    report: Annotated[Path | None, typer.Option(help="Write the whole report, as JSON.")] = None,
-    sample: Annotated[int, typer.Option(min=0, help="How many rows are shown.")] = 5,
-    write_vocabulary: Annotated[
-        Path | None,
-        typer.Option(help="Write the vocabulary that ships to this file, to edit; no manifest."),
-    ] = None,
+    merge: _Merge = True,
+    drop: _Drop = None,
+    report: Annotated[Path | None, typer.Option(help="Write the full report, as JSON.")] = None,
+    sample: Annotated[int, typer.Option(min=0, help="Number of rows shown.")] = 5,
+    write_vocabulary: _WriteVocabulary = None,
     json: JsonOption = False,
 ) -> None:
-    """Make tags of a shop's own words: titles, descriptions, breadcrumbs, columns, free tags.
+    """Make tags from a shop's own text: titles, descriptions, breadcrumbs, columns, free tags.
 
-    Reads the columns that hold such words, by a vocabulary that you can edit, and tells how many
-    rows each tag has, what contradicts itself, and which frequent words it doesn't know.
+    Text columns are matched against a vocabulary that you can edit. The report counts the rows of
+    each tag, contradictions, and frequent words that the vocabulary lacks.
 
     Example: hemline data tags shop.parquet
     Example: hemline data tags shop.parquet -o tagged.parquet --from title --min-count 20
     Example: hemline data tags --write-vocabulary mine.toml
     """
     from hemline.data.manifest import Manifest
-    from hemline.tagging import SHIPPED, TagSettings, tag_manifest
+    from hemline.tagging import TagSettings, tag_manifest
 
     if write_vocabulary is not None:
-        if manifest is not None:
-            raise UsageError("--write-vocabulary takes no manifest; edit the file, then use it")
-        if write_vocabulary.exists():
-            raise UsageError(f"{write_vocabulary} is there already; name another file")
-        write_durable(write_vocabulary, SHIPPED["english"].read_bytes())
-        written = {"vocabulary": str(write_vocabulary)}
-        emit(written, json, lambda r: out(f"{r['vocabulary']}: edit it, then --vocabulary it"))
+        _write_vocabulary(write_vocabulary, manifest, json)
         return
     if manifest is None:
         raise UsageError("`hemline data tags` needs a MANIFEST (or --write-vocabulary FILE)")
@@ -102,6 +102,18 @@ def tags(
     emit(result, json, _tell)
     if not json and output is None:
         say("nothing is written; -o MANIFEST writes the tags")
+
+
+def _write_vocabulary(target: Path, manifest: Path | None, as_json: bool) -> None:
+    from hemline.tagging import SHIPPED
+
+    if manifest is not None:
+        raise UsageError("--write-vocabulary takes no manifest; edit the file, then use it")
+    if target.exists():
+        raise UsageError(f"{target} exists already; name another file")
+    write_durable(target, SHIPPED["english"].read_bytes())
+    words = "edit it, then pass it by --vocabulary"
+    emit({"vocabulary": str(target)}, as_json, lambda r: out(f"{r['vocabulary']}: {words}"))
 
 
 def _tell(result: Mapping[str, Any]) -> None:

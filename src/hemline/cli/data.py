@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from hemline.cli._check import check, show
-from hemline.cli._common import JsonOption, emit, out, progress, say
+from hemline.cli._common import JsonOption, ManifestArgument, Workers, emit, out, progress, say
 from hemline.cli._protocol import protocol
 from hemline.cli._tags import tags
 from hemline.errors import UsageError
@@ -19,13 +19,6 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-
-ManifestArgument = Annotated[
-    Path, typer.Argument(help="A .parquet or .csv file, or a folder that holds one.")
-]
-Workers = Annotated[
-    int | None, typer.Option(min=1, help="How many work at once; default: the processors.")
-]
 
 
 def _strength(text: str) -> Any:
@@ -67,19 +60,10 @@ def make(
     from hemline.synthetic.settings import SyntheticSettings
 
     given = {
-        "others": others,
-        "clutter": clutter,
-        "occlusion": occlusion,
-        "pose": pose,
-        "light": light,
-        "blur": blur,
-        "noise": noise,
-        "jpeg": jpeg,
-        "crop": crop,
-        "mirror": mirror,
-    }
-    strengths = {name: value for name, value in given.items() if value is not None}
-    settings = SyntheticSettings(size=size, **strengths)
+        "others": others, "clutter": clutter, "occlusion": occlusion, "pose": pose, "light": light,
+        "blur": blur, "noise": noise, "jpeg": jpeg, "crop": crop, "mirror": mirror,
+    }  # fmt: skip
+    settings = SyntheticSettings(size=size, **{k: v for k, v in given.items() if v is not None})
     with progress("drawing products") as advance:
         path = make_dataset(
             output,

@@ -122,9 +122,8 @@ def _open(kind: _Format, stream: BinaryIO) -> ImageFile:
         raise ImageError(
             f"has {pixels[0] if pixels else 'too many'} pixels, more than are decoded"
         ) from None
-    except Exception as error:  # Pillow's readers raise what their own parsing happens to
-        reason = " ".join(str(error).split())[:80]
-        raise ImageError(f"is a damaged or truncated {kind.name}: {reason}") from None
+    except Exception:  # Pillow's readers raise whatever their parsing runs into
+        raise ImageError(f"is a damaged or truncated {kind.name}") from None
 
 
 def orientation(image: ImageFile) -> int:

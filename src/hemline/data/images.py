@@ -223,7 +223,7 @@ def _decode(header: Header) -> Image:
         image = image.convert("RGB")
     except (ImageError, MemoryError):
         raise
-    except Exception as error:  # Pillow's decoders raise what their own parsing happens to
+    except Exception as error:  # Pillow's decoders raise whatever their parsing runs into
         reason = " ".join(str(error).split())[:80]
         raise ImageError(f"is a damaged or truncated {header.format}: {reason}") from None
     return _upright(np.array(image), turn)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +15,7 @@ import pyarrow.parquet as pq
 from hemline.data.manifest.text import format_landmarks, format_tags, infer, to_text
 from hemline.data.manifest.validate import SCHEMA, Problems, whole
 from hemline.errors import DataError
+from hemline.files import durable_file
 
 #: Its published types lag behind what the functions take.
 pc: Any = pyarrow.compute
@@ -69,27 +68,19 @@ def read_table(file: Path, typed: bool = True) -> tuple[Any, Problems]:
 
 
 def write_table(table: Any, target: Path) -> None:
-    """Writes ``target``, Parquet or CSV by its suffix: the old file or the new, never half.
+    """Writes ``target`` durably and atomically, as Parquet or CSV by its suffix.
 
     Raises:
         OSError: it can't be written.
     """
-    temporary = target.with_name(f".{target.name}.{uuid4().hex[:8]}")
-    try:
-        with temporary.open("xb") as stream:
-            if target.suffix.lower() in _PARQUET:
-                pq.write_table(table, stream, compression="zstd")
-            else:
-                tab = target.suffix.lower() == ".tsv"
-                options = pacsv.WriteOptions(quoting_style="needed", delimiter="\t" if tab else ",")
-                pacsv.write_csv(_csv_table(table), stream, options)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(target.parent)
+    suffix = target.suffix.lower()
+    with durable_file(target) as stream:
+        if suffix in _PARQUET:
+            pq.write_table(table, stream, compression="zstd")
+        else:
+            delimiter = "\t" if suffix == ".tsv" else ","
+            options = pacsv.WriteOptions(quoting_style="needed", delimiter=delimiter)
+            pacsv.write_csv(_csv_table(table), stream, options)
 
 
 def _read_parquet(file: Path) -> Any:
@@ -196,13 +187,3 @@ def _is_blank(column: Any) -> bool:
         return False
     longest = pc.max(pc.binary_length(column)).as_py()
     return not longest
-
-
-def _sync_folder(folder: Path) -> None:
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -219,41 +219,43 @@ def _tags(table: Any, problems: Problems) -> Any:
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), flat)
 
 
+def _side(
+    table: Any, name: str, problems: Problems, reported: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
+    """(N,) one side of the boxes; NaN where it is missing, infinite where it is no number.
+
+    ``reported`` (N,) becomes true where it is no number.
+    """
+    none = np.full(len(table), np.nan)
+    if name not in table.column_names:
+        return none
+    column = whole(table[name])
+    if pa.types.is_null(column.type):
+        return none
+    if _is_text(column.type):
+        text = pc.utf8_trim_whitespace(pc.fill_null(column.cast(pa.string()), ""))
+        valid = pc.match_substring_regex(text, NUMBER)
+        wrong = pc.and_(pc.invert(valid), pc.not_equal(text, ""))
+        problems.add(
+            f"wrong {name}",
+            _rows(wrong),
+            lambda row: f"{name} is {text[row].as_py()!r}, not a number",
+        )
+        reported[_rows(wrong)] = True
+        column = pc.if_else(valid, text, None).cast(pa.float64())
+        column = pc.if_else(wrong, float("inf"), column)
+    else:
+        try:
+            column = column.cast(pa.float64(), safe=False)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            problems.general.append(f"the column {name!r} is {column.type}, not a number")
+            return none
+    return column.to_numpy(zero_copy_only=False).astype(np.float64)  # type: ignore[no-any-return]
+
+
 def _boxes(table: Any, problems: Problems) -> dict[str, Any]:
-    sides = []
-    told = np.zeros(len(table), bool)
-    for name in BOX:
-        if name not in table.column_names:
-            sides.append(np.full(len(table), np.nan))
-            continue
-        column = whole(table[name])
-        if _is_text(column.type):
-            text = pc.utf8_trim_whitespace(pc.fill_null(column.cast(pa.string()), ""))
-            valid = pc.match_substring_regex(text, NUMBER)
-            wrong = pc.and_(pc.invert(valid), pc.not_equal(text, ""))
-            problems.add(
-                f"wrong {name}",
-                _rows(wrong),
-                lambda row, name=name, text=text: (  # type: ignore[misc]
-                    f"{name} is {text[row].as_py()!r}, not a number"
-                ),
-            )
-            column = pc.if_else(valid, text, None).cast(pa.float64())
-            # What is no number is told once; it must not count as a missing side too.
-            told[_rows(wrong)] = True
-            column = pc.if_else(wrong, float("inf"), column)
-            sides.append(column.to_numpy(zero_copy_only=False).astype(np.float64))
-        elif pa.types.is_null(column.type):
-            sides.append(np.full(len(table), np.nan))
-        else:
-            try:
-                column = column.cast(pa.float64(), safe=False)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-                problems.general.append(f"the column {name!r} is {column.type}, not a number")
-                sides.append(np.full(len(table), np.nan))
-                continue
-            sides.append(column.to_numpy(zero_copy_only=False).astype(np.float64))
-    box = np.stack(sides, axis=1)
+    reported = np.zeros(len(table), bool)
+    box = np.stack([_side(table, name, problems, reported) for name in BOX], axis=1)
     missing = np.isnan(box)
     partly = missing.any(axis=1) & ~missing.all(axis=1)
     infinite = np.isinf(box).any(axis=1)
@@ -270,7 +272,7 @@ def _boxes(table: Any, problems: Problems) -> dict[str, Any]:
         tell("lacks a side; give all of x1,y1,x2,y2 or none"),
     )
     problems.add(
-        "boxes not finite", np.flatnonzero(infinite & ~partly & ~told), tell("is not finite")
+        "boxes not finite", np.flatnonzero(infinite & ~partly & ~reported), tell("is not finite")
     )
     far = (np.abs(box) > _FAR).any(axis=1) & ~infinite
     problems.add(
