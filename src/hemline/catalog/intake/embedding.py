@@ -23,17 +23,26 @@ _BATCH = 64
 
 
 def embed_rows(
-    encoder: Encoder, rows: Sequence[Row], images: Sequence[ImageInput]
+    encoder: Encoder,
+    rows: Sequence[Row],
+    images: Sequence[ImageInput],
+    digests: Sequence[str] | None = None,
 ) -> list[Row | None]:
-    """The rows with their vectors; None where the shop tower gives no finite one."""
+    """The rows with their vectors; None where the shop tower gives no finite one.
+
+    Args:
+        digests: of the rows' copies; None: as they are.
+    """
     if not rows:
         return []
+    digests = [row.image_digest for row in rows] if digests is None else digests
     coded = encoder.encode_shop(images, [row.tags for row in rows])
+    finite = np.isfinite(coded.embedding).all(axis=1) & np.isfinite(coded.norm)
     return [
-        replace(row, embedding=vector, norm=float(norm))
-        if np.isfinite(vector).all() and np.isfinite(norm)
+        replace(row, embedding=coded.embedding[i], norm=float(coded.norm[i]), image_digest=digest)
+        if finite[i]
         else None
-        for row, vector, norm in zip(rows, coded.embedding, coded.norm, strict=True)
+        for i, (row, digest) in enumerate(zip(rows, digests, strict=True))
     ]
 
 

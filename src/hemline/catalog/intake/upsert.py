@@ -47,8 +47,10 @@ class _Batch(NamedTuple):
     stored: StoredRows
     images: list[list[Future[Prepared]]]
 
-    def replaces(self) -> set[str]:
-        return {update.item_id for update in self.updates if not update.keep_others}
+    def replaces(self, updates: Iterable[ItemUpdate]) -> bool:
+        """Whether it replaces items that other updates are about, too."""
+        items = {update.item_id for update in self.updates if not update.keep_others}
+        return bool(items) and any(update.item_id in items for update in updates)
 
 
 @dataclass(slots=True)
@@ -127,7 +129,7 @@ class Upsert:
             waiting: _Batch | None = None
             try:
                 for some in self._batches(updates):
-                    if waiting is not None and any(u.item_id in waiting.replaces() for u in some):
+                    if waiting is not None and waiting.replaces(some):
                         yield waiting  # its commit changes what these updates find
                         waiting = None
                     following = self._start(some, pool)
@@ -237,16 +239,17 @@ class Upsert:
                 own[i] = Complete(row, "embedded_again" if one.known else "added")
 
     def _embedded(self, todo: Sequence[ToEmbed]) -> list[Row | None]:
+        """The rows with vectors; their copies are stored."""
         encoder = self.encoder or self.live.encoder()
-        with counted_tags(encoder, self.counts.unknown_tags):
-            rows = embed_rows(encoder, [one.row for one in todo], [one.image for one in todo])
-        new = [i for i, one in enumerate(todo) if one.copy is not None]
+        digests = [one.row.image_digest for one in todo]
+        new = [(i, one.copy) for i, one in enumerate(todo) if one.copy is not None]
         if self.copies:
-            digests = self.copies.put([copy for one in todo if (copy := one.copy) is not None])
-            for i, digest in zip(new, digests, strict=True):
-                if (row := rows[i]) is not None:
-                    rows[i] = replace(row, image_digest=digest)
-        return rows
+            stored = self.copies.put([copy for _, copy in new])
+            for (i, _), digest in zip(new, stored, strict=True):
+                digests[i] = digest
+        rows, images = [one.row for one in todo], [one.image for one in todo]
+        with counted_tags(encoder, self.counts.unknown_tags):
+            return embed_rows(encoder, rows, images, digests)
 
     def _remove(self, update: ItemUpdate, stored: Sequence[Row], commit: _Commit) -> ItemOutcome:
         self._drop([row for row in stored if row.image_id not in self.claimed], commit)
