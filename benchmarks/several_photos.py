@@ -69,7 +69,7 @@ def ranks(
         query = Query(one.embedding[:views], local)
         ranking = Ranking(store, encoder, query, None, top, fusion)
         ranking.reach(50, Clock())
-        rows = store.take(np.array([p.id for p in ranking.items[:50]], np.int64))
+        rows = store.take(ranking.ids[:50])
         for rank, row in enumerate(rows, start=1):
             if row is not None and row.item_id == item:
                 found[i] = rank

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,6 +36,15 @@ from hemline.types import (
 #: Default fusion of several photos into one query (`benchmarks/several_photos.py` compares them).
 FUSION = "mean"
 _TRIES = 3
+
+
+class _Photo(NamedTuple):
+    """The first photo of a request: its searched box, garments, size, and the size of the part."""
+
+    box: Box | None
+    detections: tuple[Detection, ...]
+    size: tuple[int, int]
+    searched: tuple[int, int]
 
 
 class Engine:
@@ -257,9 +266,9 @@ class Engine:
         with clock.step("encode"):
             encoded = self.encoder_of(live).encode_street(parts)
         query = Query(encoded.embedding, encoded.local if self._rerank else None)
-        result = self._answer(live, clock, request, query, _size(parts[0]))
         box = used[0] if len(images) == 1 else None
-        return dataclasses.replace(result, box=box, detections=found, size=_size(images[0]))
+        photo = _Photo(box, found, _size(images[0]), _size(parts[0]))
+        return self._answer(live, clock, request, query, photo)
 
     def _answer(
         self,
@@ -267,9 +276,8 @@ class Engine:
         clock: Clock,
         request: SearchRequest,
         query: Query,
-        searched: tuple[int, int] | None = None,
+        photo: _Photo | None = None,
     ) -> SearchResult:
-        """``searched`` is (width, height) of the part of the photo that was encoded."""
         store, offset = live.store, request.offset
         end, left_out = offset + request.k, int(request.item_id is not None)
         where = Where.parse(request.where, store.columns()) if request.where else None
@@ -279,27 +287,35 @@ class Engine:
             revision = store.revision
             ranking = Ranking(store, encoder, query, where, top, self._fusion)
             ranking.reach(end + 1 + left_out, clock)
-            products = ranking.items
             with clock.step("rows"):
-                read = products[0 if left_out else offset : end + left_out]
-                ids = np.array([product.id for product in read], np.int64)
+                read = ranking.items(0 if left_out else offset, end + left_out)
+                ids = np.array([item.id for item in read], np.int64)
                 rows = store.take(ids, vectors=False)
             if all(row is not None for row in rows):
                 break  # else a writer has removed some of them meanwhile
         found = [(one, row) for one, row in zip(read, rows, strict=True) if row is not None]
-        more = len(products) > end
+        more = len(ranking.ids) > end
         if left_out:
             kept = [pair for pair in found if pair[1].item_id != request.item_id]
-            more = len(products) - (len(found) - len(kept)) > end
+            more = len(ranking.ids) - (len(found) - len(kept)) > end
             found = kept[offset:end]
         counted: Mapping[str, Mapping[str, Any]] = {}
         if request.facets:
             with clock.step("facets"):
                 counts = store.facets(list(request.facets), where)
                 counted = {name: dataclasses.asdict(facet) for name, facet in counts.items()}
-        searched = searched if request.attention else None
-        hits = _hits(found, offset, live.bundle.info, searched)
-        return SearchResult(hits, clock.timings(), None, offset, more, revision, counted)
+        searched = photo.searched if photo is not None and request.attention else None
+        return SearchResult(
+            hits=_hits(found, offset, live.bundle.info, searched),
+            timings_ms=clock.timings(),
+            box=None if photo is None else photo.box,
+            offset=offset,
+            more=more,
+            revision=revision,
+            facets=counted,
+            detections=() if photo is None else photo.detections,
+            size=None if photo is None else photo.size,
+        )
 
 
 def _name(photo: Photo, number: int) -> str:

@@ -90,7 +90,7 @@ class Ranking:
         fusion: of several photos, one of `hemline.ranking.fusion.FUSIONS`.
 
     Attributes:
-        items: those in order so far.
+        ids: (n,) row ids of the items in order so far, each by its best image.
     """
 
     def __init__(
@@ -110,16 +110,20 @@ class Ranking:
         self._seen: Ids = np.zeros(0, np.int64)
         self._lowest = np.float32(np.inf)
         self._shift = np.float32(0.0)
-        self.items: list[RankedItem] = []
+        self.ids: Ids = np.zeros(0, np.int64)
+        self._score: FloatArray = np.zeros(0, np.float32)
+        self._attention: FloatArray | None = None
+        self._attended: Ids = np.zeros(0, np.int64)  # of each item its row of attention, or -1
 
     def reach(self, count: int, clock: Clock) -> None:
         """Puts ``count`` items in order, if there are so many."""
-        while len(self.items) < count and not self._ended:
+        while len(self.ids) < count and not self._ended:
             with clock.step("search"):
                 near = self._nearest()
                 self._ended = len(near.ids) < self._depth
-                new = ~np.isin(near.ids, self._seen)
-                near = Neighbours(near.ids[new], near.similarity[new])
+                if len(self._seen):
+                    new = ~np.isin(near.ids, self._seen)
+                    near = Neighbours(near.ids[new], near.similarity[new])
             with clock.step("rerank"):
                 scores = self._scores(near)
             with clock.step("search"):
@@ -160,11 +164,28 @@ class Ranking:
         self._lowest = min(self._lowest, np.float32(scores.score.min()))
         self._seen = np.concatenate([self._seen, ids])
         order = np.argsort(-scores.score, kind="stable")
-        before = np.array([item.id for item in self.items], np.int64)
-        codes = self._store.item_codes(np.concatenate([before, ids[order]]))
+        before = len(self.ids)
+        codes = self._store.item_codes(np.concatenate([self.ids, ids[order]]))
         firsts = first_of_each(codes)
-        new = firsts[(firsts >= len(before)) & (codes[firsts] >= 0)]  # -1: removed meanwhile
-        for place in order[new - len(before)]:
-            seen = scores.attention is not None and place < len(scores.attention)
-            attention = scores.attention[place] if seen and scores.attention is not None else None
-            self.items.append(RankedItem(int(ids[place]), float(scores.score[place]), attention))
+        new = firsts[(firsts >= before) & (codes[firsts] >= 0)]  # -1: removed meanwhile
+        places = order[new - before]
+        self.ids = np.concatenate([self.ids, ids[places]])
+        self._score = np.concatenate([self._score, scores.score[places]])
+        if scores.attention is not None:
+            self._attention = scores.attention
+        attended = 0 if scores.attention is None else len(scores.attention)
+        rows = np.where(places < attended, places, -1)
+        self._attended = np.concatenate([self._attended, rows])
+
+    def items(self, start: int, end: int) -> list[RankedItem]:
+        """The items from rank ``start`` (0 for the first) to before ``end``."""
+        return [
+            RankedItem(
+                int(self.ids[rank]),
+                float(self._score[rank]),
+                None
+                if self._attention is None or self._attended[rank] < 0
+                else self._attention[self._attended[rank]],
+            )
+            for rank in range(start, min(end, len(self.ids)))
+        ]
