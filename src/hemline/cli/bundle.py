@@ -38,10 +38,10 @@ def bundle(
     Example: hemline bundle timm:convnext_tiny.fb_in22k -o bundles/convnext --precision float16
     """
     from hemline.learn.export.pretrained import bundle_pretrained
+    from hemline.learn.export.writer import ExportOptions
 
-    info = bundle_pretrained(
-        source, folder, weights=weights, precision=precision, name=name, force=force, say=say
-    )
+    options = ExportOptions(precision, name=name, force=force, say=say)
+    info = bundle_pretrained(source, folder, options, weights=weights)
     emit(
         {
             "bundle": str(folder),

@@ -1,14 +1,17 @@
-"""``hemline export``: a run to a bundle."""
+"""``hemline export``: writes a run as a bundle."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hemline.cli._common import JsonOption, emit, out, say
+
+if TYPE_CHECKING:
+    from hemline.bundle import BundleInfo
 
 
 def export(
@@ -47,78 +50,58 @@ def export(
 
     Example: hemline export runs/ctxynet -o bundles/ctxynet --precision float16
     """
-    from hemline.learn.detection.runs import is_detector_run
-
-    if is_detector_run(run):
-        _put(run, bundle, precision, threshold, pictures, as_json)
-        return
     from hemline.errors import UsageError
+    from hemline.learn.detection.runs import is_detector_run
+    from hemline.learn.export.detector import add_detector
     from hemline.learn.export.run import export as write_bundle
+    from hemline.learn.export.writer import ExportOptions
 
-    if threshold is not None:
+    of_detector = is_detector_run(run)
+    if threshold is not None and not of_detector:
         raise UsageError(f"--threshold is of a detector, and {run} is no run of one")
-    info = write_bundle(
-        run,
-        bundle,
-        precision=precision or "float32",
+    options = ExportOptions(
+        precision=precision or ("float16" if of_detector else "float32"),
         images=_some(pictures),
         name=name,
         force=force,
-        detector=detector,
         say=say,
     )
+    if of_detector:
+        info = add_detector(run, bundle, options, threshold=threshold)
+        emit(_of_detector(bundle, info), as_json, _detector_words)
+    else:
+        info = write_bundle(run, bundle, options, detector=detector)
+        emit(_of_bundle(bundle, info), as_json, _words)
+
+
+def _of_bundle(bundle: Path, info: BundleInfo) -> dict[str, Any]:
     files = {path.name: path.stat().st_size for path in sorted(bundle.iterdir())}
-    emit(
-        {
-            "bundle": str(bundle),
-            "name": info.name,
-            "fingerprint": info.fingerprint,
-            "precision": info.precision,
-            "precision_loss": info.precision_loss,
-            "bytes": sum(files.values()),
-            "files": files,
-        },
-        as_json,
-        _words,
-    )
+    return {
+        "bundle": str(bundle),
+        "name": info.name,
+        "fingerprint": info.fingerprint,
+        "precision": info.precision,
+        "precision_loss": info.precision_loss,
+        "bytes": sum(files.values()),
+        "files": files,
+    }
 
 
-def _put(
-    run: Path,
-    bundle: Path,
-    precision: str | None,
-    threshold: float | None,
-    pictures: Path | None,
-    as_json: bool,
-) -> None:
-    from hemline.learn.export.detector import add_detector
-
-    info = add_detector(
-        run,
-        bundle,
-        precision=precision or "float16",
-        threshold=threshold,
-        images=_some(pictures),
-        say=say,
-    )
+def _of_detector(bundle: Path, info: BundleInfo) -> dict[str, Any]:
     assert info.detector is not None
-    emit(
-        {
-            "bundle": str(bundle),
-            "name": info.name,
-            "fingerprint": info.fingerprint,
-            "detector": info.detector.name,
-            "detector_fingerprint": info.detector.fingerprint,
-            "precision": info.detector.precision,
-            "precision_loss": info.detector.precision_loss,
-            "bytes": (bundle / info.graphs["detector"]).stat().st_size,
-        },
-        as_json,
-        _put_words,
-    )
+    return {
+        "bundle": str(bundle),
+        "name": info.name,
+        "fingerprint": info.fingerprint,
+        "detector": info.detector.name,
+        "detector_fingerprint": info.detector.fingerprint,
+        "precision": info.detector.precision,
+        "precision_loss": info.detector.precision_loss,
+        "bytes": (bundle / info.graphs["detector"]).stat().st_size,
+    }
 
 
-def _put_words(result: Mapping[str, Any]) -> None:
+def _detector_words(result: Mapping[str, Any]) -> None:
     out(
         f"{result['bundle']}: the detector {result['detector']}, {result['bytes'] / 1e6:.1f} MB as "
         f"{result['precision']}; the embedding stays {result['fingerprint'][:12]}"
@@ -127,7 +110,7 @@ def _put_words(result: Mapping[str, Any]) -> None:
 
 
 def _some(manifest: Path | None, count: int = 32) -> list[Any]:
-    """Pictures spread evenly over a manifest."""
+    """Images spread evenly over a manifest."""
     if manifest is None:
         return []
     from hemline.data.images import open_many

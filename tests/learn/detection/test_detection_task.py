@@ -29,6 +29,7 @@ from hemline.learn.detection.network import DetectorConfig, DetectorNetwork, Out
 from hemline.learn.detection.recipe import DetectorRecipe
 from hemline.learn.detection.samples import DetectionPictures, Moves, Picture, pictures_of
 from hemline.learn.export.detector import add_detector, describe_detector
+from hemline.learn.export.writer import ExportOptions
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.detector import BundleDetector
 from hemline.synthetic import SyntheticSettings, make_dataset
@@ -314,7 +315,7 @@ def test_the_bundle_gives_torchs_numbers(drawn: Manifest, tmp_path: Path) -> Non
     run = runs.load_detector(tmp_path / "run")
     bundle = make_tiny_bundle(tmp_path / "bundle")
     before = Bundle.open(bundle).fingerprint
-    info = add_detector(tmp_path / "run", bundle, precision="float32", threshold=0.4)
+    info = add_detector(tmp_path / "run", bundle, ExportOptions("float32"), threshold=0.4)
     assert info.detector is not None
     assert info.detector.precision_loss["max_abs_error"] < 1e-4
     assert info.detector.heads.threshold == 0.4
@@ -355,7 +356,7 @@ def test_mistakes(drawn: Manifest, tmp_path: Path) -> None:
         add_detector(tmp_path, tmp_path / "none")
     train(recipe(steps=1, check=1), drawn, tmp_path / "run")
     with pytest.raises(UsageError, match="no precision 'int8' for a detector"):
-        add_detector(tmp_path / "run", tmp_path / "bundle", precision="int8")
+        add_detector(tmp_path / "run", tmp_path / "bundle", ExportOptions("int8"))
     only = drawn.with_column("split", ["train"] * len(drawn))
     with pytest.raises(DataError, match="no row of the manifest has the split 'val'"):
         train(recipe(), only, tmp_path / "other")

@@ -22,7 +22,8 @@ from hemline.catalog.catalog import Catalog
 from hemline.data.manifest import Manifest
 from hemline.errors import UsageError
 from hemline.learn.backbones.nin import nin_units
-from hemline.learn.export.pretrained import Pretrained, bundle_pretrained, find
+from hemline.learn.export.pretrained import Pretrained, bundle_pretrained, load_source
+from hemline.learn.export.writer import ExportOptions
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.encoder import BundleEncoder
 from hemline.types import Image, Record
@@ -153,7 +154,7 @@ def test_a_timm_model_is_served_with_its_own_preprocessing(tmp_path: Path) -> No
 def test_an_open_clip_model_gives_its_picture_vector(tmp_path: Path) -> None:
     model = clip_folder(tmp_path / "hub")
     source = f"open_clip:local-dir:{tmp_path / 'hub'}"
-    info = bundle_pretrained(source, tmp_path / "bundle", name="little-clip")
+    info = bundle_pretrained(source, tmp_path / "bundle", ExportOptions(name="little-clip"))
     assert (info.name, info.embedding_dim, info.preprocessing.size) == ("little-clip", 24, 64)
     assert info.preprocessing.resize == "crop"
     encoder = BundleEncoder(Bundle.open(tmp_path / "bundle"), 1)
@@ -197,7 +198,7 @@ def test_weights_from_a_file(tmp_path: Path) -> None:
     model = timm.create_model("test_efficientnet")
     state = {k: v.contiguous() for k, v in model.state_dict().items()}
     save_file(state, tmp_path / "weights.safetensors")
-    found = find("timm:test_efficientnet", tmp_path / "weights.safetensors")
+    found = load_source("timm:test_efficientnet", tmp_path / "weights.safetensors")
     own = dict(found.network.state_dict())
     assert all(torch.equal(own[key], state[key]) for key in own)
 
@@ -206,7 +207,7 @@ def test_the_papers_baselines_average_their_last_maps(tmp_path: Path) -> None:
     torch.manual_seed(0)
     units = nn.ModuleDict(dict(nin_units()))
     save_file(units.state_dict(), tmp_path / "nin.safetensors")
-    model = Pretrained(find("nin", tmp_path / "nin.safetensors")).eval()
+    model = Pretrained(load_source("nin", tmp_path / "nin.safetensors")).eval()
     images = torch.randn(1, 3, 224, 224)
     with torch.inference_mode():
         maps = images
@@ -217,7 +218,7 @@ def test_the_papers_baselines_average_their_last_maps(tmp_path: Path) -> None:
     assert model.embedding_dim == 1000
     torch.testing.assert_close(found.embedding * found.norm[:, None], wanted)
     with pytest.raises(UsageError, match="--weights"):
-        find("alexnet")
+        load_source("alexnet")
 
 
 @pytest.mark.parametrize(
@@ -233,7 +234,7 @@ def test_the_papers_baselines_average_their_last_maps(tmp_path: Path) -> None:
 )
 def test_a_wrong_source_is_told_the_right_one(source: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        find(source)
+        load_source(source)
 
 
 def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:

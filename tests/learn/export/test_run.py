@@ -21,6 +21,7 @@ from hemline.learn.export import graphs
 from hemline.learn.export import writer as exporting
 from hemline.learn.export.graphs import _int8
 from hemline.learn.export.run import export
+from hemline.learn.export.writer import ExportOptions
 from hemline.learn.recipe import parse
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.encoder import BundleEncoder
@@ -138,7 +139,7 @@ def test_smaller_precisions_tell_their_loss(
     tmp_path: Path, run: Path, bundle: Path, manifest: Manifest, precision: str, share: float
 ) -> None:
     images = [open_image(path) for path in manifest.files()[:4]]
-    info = export(run, tmp_path / "small", precision=precision, images=images)
+    info = export(run, tmp_path / "small", ExportOptions(precision, images))
     assert info.precision == precision
     assert info.fingerprint != read_info(bundle).fingerprint
     small = (tmp_path / "small" / "weights.bin").stat().st_size
@@ -176,11 +177,11 @@ def test_refusals(tmp_path: Path, run: Path, bundle: Path) -> None:
     with pytest.raises(UsageError, match="exists already"):
         export(run, bundle)
     with pytest.raises(UsageError, match="Did you mean 'float16'"):
-        export(run, tmp_path / "new", precision="float61")
+        export(run, tmp_path / "new", ExportOptions("float61"))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter.txt").write_text("dear")
     with pytest.raises(UsageError, match="other things"):
-        export(run, tmp_path / "other", force=True)
+        export(run, tmp_path / "other", ExportOptions(force=True))
     with pytest.raises(TrainingError, match="is no run"):
         export(tmp_path, tmp_path / "new")
     (run / "checkpoints" / "3-CtxYNet-best.safetensors").rename(tmp_path / "kept")

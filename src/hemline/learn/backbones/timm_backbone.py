@@ -57,7 +57,7 @@ def timm_units(
     except (TypeError, RuntimeError) as error:
         raise UsageError(f"timm can't build {name!r}: {error}") from None
     if weights is not None:
-        load_weights(model, weights, (*_classifiers(model), *(f"{end}." for end in ENDS)))
+        load_weights(model, weights, (*classifier_prefixes(model), *(f"{end}." for end in ENDS)))
     units = _units(model)
     model.eval()
     chain = nn.Sequential(*(unit for _, unit in units)).eval()
@@ -121,7 +121,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return {key.removeprefix("module."): value for key, value in state.items()}
 
 
-def _classifiers(model: nn.Module) -> tuple[str, ...]:
+def classifier_prefixes(model: nn.Module) -> tuple[str, ...]:
+    """Prefixes of the parameters of a timm network's classifier."""
     config = getattr(model, "default_cfg", {}) or {}
     names = config.get("classifier") or ()
     names = (names,) if isinstance(names, str) else tuple(names)

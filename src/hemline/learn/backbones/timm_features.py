@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hemline.errors import UsageError, nearest
 from hemline.learn.backbones.base import run_once
 from hemline.learn.backbones.config import BackboneConfig
-from hemline.learn.backbones.timm_backbone import ENDS, load_weights
+from hemline.learn.backbones.timm_backbone import ENDS, classifier_prefixes, load_weights
 
 
 class TimmFeatures(nn.Module):
@@ -57,10 +57,7 @@ class TimmFeatures(nn.Module):
                 "model.config.backbone.pretrained=false model.config.backbone.weights=FILE"
             ) from None
         if config.weights is not None:
-            default = getattr(self.network, "default_cfg", {}) or {}
-            head = default.get("classifier") or ()
-            ignored = (head,) if isinstance(head, str) else tuple(head)
-            load_weights(self.network, Path(config.weights), tuple(f"{one}." for one in ignored))
+            load_weights(self.network, Path(config.weights), classifier_prefixes(self.network))
         for end in (*ENDS, "fc_norm"):  # what follows the features never runs
             if isinstance(getattr(self.network, end, None), nn.Module):
                 setattr(self.network, end, nn.Identity())

@@ -1,8 +1,8 @@
-"""ONNX graphs of a model, and the one file of weights that they share.
+"""ONNX graphs of a model, and the file of weights that they share.
 
-Every large constant moves to ``weights.bin``; equal ones are stored once, so a backbone that two
-towers share costs its bytes once. Smaller precisions change what is stored and put the way back in
-front of its use: ONNX Runtime folds that at loading, so all computing stays in float32.
+Every large constant moves to ``weights.bin``, equal ones once, so a backbone that both encoders
+share is stored once. Smaller precisions store other types and cast them back in the graph; ONNX
+Runtime folds the casts at loading, so all computing stays in float32.
 """
 
 from __future__ import annotations
@@ -67,13 +67,13 @@ class _Rerank(nn.Module):
 
 
 def trace(model: RetrievalModel) -> dict[str, Any]:
-    """The model's graphs: role → onnx.ModelProto, all weights inside, float32."""
+    """The model's graphs: role → onnx.ModelProto, float32, with all weights inside."""
     model = model.eval().to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     size = model.preprocessing.size
     images = torch.randn(3, 3, size, size)
     with torch.inference_mode():
-        seen = model.encode_street(images)
-    names = ["embedding"] if seen.local is None else ["embedding", "local"]
+        street = model.encode_street(images)
+    names = ["embedding"] if street.local is None else ["embedding", "local"]
     graphs = {"street": traced(_Street(model), {"images": images}, {"images"}, names)}
     tags = torch.zeros(3, model.tag_count)
     if model.uses_tags:
@@ -88,10 +88,10 @@ def trace(model: RetrievalModel) -> dict[str, Any]:
             _PlainShop(model), {"images": images}, {"images"}, ["embedding", "norm"]
         )
     if model.reranks:
-        assert seen.local is not None
+        assert street.local is not None
         graphs["rerank"] = traced(
             _Rerank(model),
-            {"local": seen.local[0], "contexts": torch.randn(5, seen.local.shape[1])},
+            {"local": street.local[0], "contexts": torch.randn(5, street.local.shape[1])},
             {"contexts"},
             ["distance", "weights"],
         )
@@ -101,18 +101,18 @@ def trace(model: RetrievalModel) -> dict[str, Any]:
 def traced(
     module: nn.Module, example: Mapping[str, Tensor], dynamic: Iterable[str], outputs: list[str]
 ) -> Any:
-    """The graph of one module (onnx.ModelProto, weights inside, float32).
+    """The graph of one module (onnx.ModelProto, float32, weights inside).
 
     Args:
         module: in evaluation mode afterwards.
         example: name → tensor of each input, in order.
-        dynamic: inputs whose first side is free.
+        dynamic: inputs whose first dimension is free.
         outputs: names, in order.
     """
     count = torch.export.Dim("n")
     shapes = {name: {0: count} if name in dynamic else None for name in example}
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of axes that share one name
+        warnings.simplefilter("ignore")  # axes that share one name
         program = torch.onnx.export(
             module.eval(),
             tuple(value.clone() for value in example.values()),
@@ -178,7 +178,7 @@ def _output_axis(graph: Any, name: str, values: npt.NDArray[np.float32]) -> int:
 
 
 def write(graphs: Mapping[str, Any], folder: Path) -> dict[str, str]:
-    """Writes ``<role>.onnx`` for each, and ``weights.bin``; gives role → file name."""
+    """Writes ``ROLE.onnx`` for each, and ``weights.bin``; returns role → file name."""
     places: dict[str, int] = {}
     with (folder / WEIGHTS_FILE).open("wb") as file:
         for graph in graphs.values():
@@ -194,12 +194,12 @@ def write(graphs: Mapping[str, Any], folder: Path) -> dict[str, str]:
                     file.write(data)
                 _outside(tensor, places[digest], len(data))
     for role, graph in graphs.items():
-        (folder / f"{role}.onnx").write_bytes(alone(graph))
+        (folder / f"{role}.onnx").write_bytes(serialized(graph))
     return {role: f"{role}.onnx" for role in graphs}
 
 
-def alone(graph: Any) -> bytes:
-    """A graph's file, less what tracing noted of this machine; what is inside it stays inside."""
+def serialized(graph: Any) -> bytes:
+    """A graph's file, without the paths of this machine that tracing adds."""
     del graph.metadata_props[:]
     for node in graph.graph.node:
         del node.metadata_props[:]

@@ -1,25 +1,25 @@
-"""Any pre-trained embedding as it is: a model of a hub, with its own preprocessing, as a bundle.
+"""Pre-trained embeddings as bundles: a model of a hub with its own preprocessing, nothing trained.
 
 A source is ``library:NAME``:
 
 ================== ==========================================================================
-source             what
+source             model
 ================== ==========================================================================
 ``timm:NAME``      a model of timm with its weights: ``timm:convnext_tiny.fb_in22k``
-``hf-hub:ORG/NAME`` a timm model that lies on the Hugging Face hub
-``local-dir:PATH`` the same, a folder laid out as the hub lays it out
-``open_clip:NAME`` the picture tower of open_clip: ``open_clip:ViT-B-32/laion2b_s34b_b79k``,
+``hf-hub:ORG/NAME`` a timm model of the Hugging Face hub
+``local-dir:PATH`` the same, from a folder laid out as on the hub
+``open_clip:NAME`` the image encoder of open_clip: ``open_clip:ViT-B-32/laion2b_s34b_b79k``,
                    ``open_clip:hf-hub:Marqo/marqo-fashionSigLIP``, ``open_clip:local-dir:PATH``
 ``nin``, ``vgg_cnn_s``, ``alexnet`` the networks of the papers' baselines, with ``weights``
 ================== ==========================================================================
 
-Street and shop pictures go through the same network; nothing is trained.
+Street and shop images go through the same network.
 """
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -27,26 +27,22 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from hemline.bundle import BundleInfo
 from hemline.data.preprocess import Preprocessing, Triple
 from hemline.errors import UsageError, nearest
 from hemline.learn.backbones import BackboneConfig, build_backbone
-from hemline.learn.backbones.timm_backbone import load_weights
-from hemline.learn.export.writer import check_goal, write_bundle
+from hemline.learn.backbones.timm_backbone import classifier_prefixes, load_weights
+from hemline.learn.export.writer import ExportOptions, check_target, write_bundle
 from hemline.learn.model import Batch, RetrievalModel, ShopOutput, Stage, StreetOutput
-from hemline.types import Image
 
-IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
-IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 #: The papers' baselines, which no library has or whose features are read at a certain layer.
-_OWN = ("alexnet", "nin", "vgg_cnn_s")
+_BASELINES = ("alexnet", "nin", "vgg_cnn_s")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A network from pictures (B, 3, S, S) to vectors (B, D), and how it wants its pictures."""
+class LoadedNetwork:
+    """A network from images (B, 3, S, S) to vectors (B, D), and its preprocessing."""
 
     network: nn.Module
     preprocessing: Preprocessing
@@ -54,17 +50,20 @@ class Found:
 
 
 class Pretrained(RetrievalModel):
-    """One network for both domains, as it comes.
+    """One pre-trained network for both domains.
 
     Args:
-        found: of `find`.
+        loaded: of `load_source`.
+
+    Raises:
+        UsageError: a network whose output isn't a vector.
     """
 
-    def __init__(self, found: Found) -> None:
+    def __init__(self, loaded: LoadedNetwork) -> None:
         super().__init__()
-        self.network = found.network
-        self.preprocessing = found.preprocessing
-        size = found.preprocessing.size
+        self.network = loaded.network
+        self.preprocessing = loaded.preprocessing
+        size = loaded.preprocessing.size
         with torch.inference_mode():
             out = self.network.eval()(torch.zeros(1, 3, size, size))
         if not isinstance(out, Tensor) or out.ndim != 2:
@@ -74,22 +73,20 @@ class Pretrained(RetrievalModel):
         self.embedding_dim = int(out.shape[1])
 
     def encode_street(self, images: Tensor) -> StreetOutput:
-        return StreetOutput(functional.normalize(self.network(images).float(), dim=1))
+        return StreetOutput.of(self.network(images).float())
 
     def encode_shop(self, images: Tensor, tags: Tensor) -> ShopOutput:
-        vectors = self.network(images).float()
-        norm = torch.linalg.vector_norm(vectors, dim=1)
-        return ShopOutput(functional.normalize(vectors, dim=1), norm)
+        return ShopOutput.of(self.network(images).float())
 
     def stages(self) -> tuple[Stage, ...]:
         return ()
 
     def loss(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
-        raise TypeError("a pre-trained embedding is taken as it is; it has nothing to learn")
+        raise TypeError("a pre-trained embedding has nothing to learn")
 
 
-def find(source: str, weights: Path | None = None) -> Found:
-    """The network a source names.
+def load_source(source: str, weights: Path | None = None) -> LoadedNetwork:
+    """The network that a source names.
 
     Args:
         source: see the module.
@@ -99,7 +96,7 @@ def find(source: str, weights: Path | None = None) -> Found:
         UsageError: an unknown source, a library that isn't installed, or weights that can't be had.
     """
     library, colon, name = source.partition(":")
-    if source in _OWN:
+    if source in _BASELINES:
         return _baseline(source, weights)
     if library == "open_clip" and name:
         return _open_clip(name, weights)
@@ -109,7 +106,7 @@ def find(source: str, weights: Path | None = None) -> Found:
         return _timm(source, weights)
     if library == "timm" or not colon:
         raise UsageError(
-            f"{source!r} names no pre-trained model. {nearest(source, _OWN)} Or: timm:NAME, "
+            f"{source!r} names no pre-trained model. {nearest(source, _BASELINES)} Or: timm:NAME, "
             "hf-hub:ORG/NAME, local-dir:FOLDER, open_clip:NAME/WEIGHTS"
         )
     raise UsageError(
@@ -118,59 +115,49 @@ def find(source: str, weights: Path | None = None) -> Found:
 
 
 def bundle_pretrained(
-    source: str,
-    bundle: Path,
-    *,
-    weights: Path | None = None,
-    precision: str = "float32",
-    images: Sequence[Image] = (),
-    name: str | None = None,
-    force: bool = False,
-    say: Callable[[str], None] = lambda text: None,
+    source: str, bundle: Path, options: ExportOptions | None = None, *, weights: Path | None = None
 ) -> BundleInfo:
     """Makes a bundle of a pre-trained embedding.
 
     Args:
-        source, weights: see `find`.
-        bundle, precision, images, force, say: see `hemline.learn.export.writer.write_bundle`.
-        name: of the bundle; the source's by default.
+        source, weights: see `load_source`.
+        bundle: the new folder.
+        options: how it is written; the bundle's name is the source's by default.
 
     Raises:
-        UsageError: see `find`, or the folder exists.
+        UsageError: see `load_source`, or the folder exists.
         TrainingError: a graph that doesn't give torch's numbers.
     """
-    check_goal(bundle, precision, force)
-    say(f"loading {source}")
-    found = find(source, weights)
-    model = Pretrained(found).eval()
-    called = name or source.rstrip("/").split("/")[-1].split(":")[-1]
+    options = options or ExportOptions()
+    check_target(bundle, options)
+    options.say(f"loading {source}")
+    loaded = load_source(source, weights)
+    model = Pretrained(loaded).eval()
 
     def describe(
         folder: Path, files: dict[str, str], loss: dict[str, float]
     ) -> tuple[BundleInfo, str]:
         info = BundleInfo(
-            name=called,
+            name=options.name or source.rstrip("/").split("/")[-1].split(":")[-1],
             summary=f"{source}, as it comes: one network for both domains, nothing trained here.",
             embedding_dim=model.embedding_dim,
             preprocessing=model.preprocessing,
             graphs=files,
-            precision=precision,
+            precision=options.precision,
             precision_loss=loss,
             training={
                 "model": source,
                 "weights": None if weights is None else weights.name,
-                "versions": found.versions,
+                "versions": loaded.versions,
                 "machine": {"system": platform.system(), "processor": platform.machine()},
             },
         )
         return info, _card(info, source)
 
-    return write_bundle(
-        model, bundle, describe, precision=precision, images=images, force=force, say=say
-    )
+    return write_bundle(model, bundle, describe, options)
 
 
-def _timm(name: str, weights: Path | None) -> Found:
+def _timm(name: str, weights: Path | None) -> LoadedNetwork:
     import timm
     from timm.data.config import resolve_model_data_config
 
@@ -182,25 +169,18 @@ def _timm(name: str, weights: Path | None) -> Found:
     except Exception as error:  # every hub has its own
         raise _unreachable(name, error) from None
     if weights is not None:
-        config = getattr(network, "default_cfg", {}) or {}
-        head = config.get("classifier") or ()
-        ignored = (head,) if isinstance(head, str) else tuple(head)
-        load_weights(network, weights, tuple(f"{one}." for one in ignored))
-    wants: dict[str, Any] = resolve_model_data_config(network)  # type: ignore[no-untyped-call]
-    side = int(wants["input_size"][1])
-    way = wants.get("crop_mode", "center")
-    preprocessing = _spec(
-        side,
-        "stretch" if way == "squash" else "crop",
-        float(wants.get("crop_pct") or 1.0),
-        str(wants.get("interpolation", "bicubic")),
-        tuple(wants["mean"]),
-        tuple(wants["std"]),
+        load_weights(network, weights, classifier_prefixes(network))
+    data: dict[str, Any] = resolve_model_data_config(network)  # type: ignore[no-untyped-call]
+    preprocessing = _preprocessing(
+        int(data["input_size"][1]),
+        data,
+        squash=data.get("crop_mode") == "squash",
+        crop_share=float(data.get("crop_pct") or 1.0),
     )
-    return Found(network, preprocessing, _versions("timm", "torch"))
+    return LoadedNetwork(network, preprocessing, _versions("timm", "torch"))
 
 
-def _open_clip(name: str, weights: Path | None) -> Found:
+def _open_clip(name: str, weights: Path | None) -> LoadedNetwork:
     try:
         import open_clip
     except ModuleNotFoundError:
@@ -226,22 +206,15 @@ def _open_clip(name: str, weights: Path | None) -> Found:
         model, _, _ = open_clip.create_model_and_transforms(model_name, pretrained=pretrained)
     except Exception as error:  # every hub has its own
         raise _unreachable(f"open_clip:{name}", error) from None
-    wants = dict(model.visual.preprocess_cfg)
-    size = wants["size"]
+    data = dict(model.visual.preprocess_cfg)
+    size = data["size"]
     side = int(size if isinstance(size, int) else size[0])
-    preprocessing = _spec(
-        side,
-        "stretch" if wants.get("resize_mode") == "squash" else "crop",
-        1.0,
-        str(wants.get("interpolation", "bicubic")),
-        tuple(wants["mean"]),
-        tuple(wants["std"]),
-    )
-    return Found(model.visual, preprocessing, _versions("open_clip_torch", "torch"))
+    preprocessing = _preprocessing(side, data, squash=data.get("resize_mode") == "squash")
+    return LoadedNetwork(model.visual, preprocessing, _versions("open_clip_torch", "torch"))
 
 
-def _baseline(name: str, weights: Path | None) -> Found:
-    """The papers' networks, their last maps averaged (NIN, VGG-CNN-S) or fc7 (AlexNet)."""
+def _baseline(name: str, weights: Path | None) -> LoadedNetwork:
+    """The papers' networks: the mean of the last maps (NIN, VGG-CNN-S) or fc7 (AlexNet)."""
     if weights is None:
         raise UsageError(f"{name} has no weights of its own here; give them: --weights FILE")
     if name == "alexnet":
@@ -251,39 +224,37 @@ def _baseline(name: str, weights: Path | None) -> Found:
         load_weights(whole, weights, ("classifier.6.",))
         head = nn.Sequential(*list(whole.classifier)[:-1])
         network: nn.Module = nn.Sequential(whole.features, whole.avgpool, nn.Flatten(), head)
-        mean, std = IMAGENET_MEAN, IMAGENET_STD
+        mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     else:
         backbone = build_backbone(BackboneConfig(name=name, weights=str(weights)), 224)
         network = nn.Sequential(
             backbone.shared, backbone.upper, nn.AdaptiveAvgPool2d(1), nn.Flatten()
         )
         mean, std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
-    preprocessing = _spec(224, "crop", 0.875, "bilinear", mean, std)
-    return Found(network, preprocessing, _versions("torch"))
+    data = {"mean": mean, "std": std, "interpolation": "bilinear"}
+    preprocessing = _preprocessing(224, data, crop_share=0.875)
+    return LoadedNetwork(network, preprocessing, _versions("torch"))
 
 
-def _spec(
-    side: int,
-    resize: str,
-    crop_share: float,
-    interpolation: str,
-    mean: Sequence[float],
-    std: Sequence[float],
+def _preprocessing(
+    side: int, data: Mapping[str, Any], squash: bool = False, crop_share: float = 1.0
 ) -> Preprocessing:
-    """As the hubs say it; ``random`` interpolation is of training, bicubic is meant."""
+    """From a hub's data configuration. ``random`` interpolation is of training; bicubic is used."""
+    interpolation = str(data.get("interpolation", "bicubic"))
+    mean, std = _triple(data["mean"]), _triple(data["std"])
     return Preprocessing(
         size=side,
-        resize=resize,
-        crop_share=crop_share if resize == "crop" else 1.0,
-        interpolation=interpolation if interpolation in ("bilinear", "bicubic") else "bicubic",
-        street_mean=_triple(mean),
-        street_std=_triple(std),
-        shop_mean=_triple(mean),
-        shop_std=_triple(std),
+        resize="stretch" if squash else "crop",
+        crop_share=1.0 if squash else crop_share,
+        interpolation=interpolation if interpolation == "bilinear" else "bicubic",
+        street_mean=mean,
+        street_std=std,
+        shop_mean=mean,
+        shop_std=std,
     )
 
 
-def _triple(values: Sequence[float]) -> Triple:
+def _triple(values: Iterable[float]) -> Triple:
     red, green, blue = (float(value) for value in values)
     return red, green, blue
 
@@ -309,7 +280,7 @@ def _card(info: BundleInfo, source: str) -> str:
             info.summary,
             "",
             f"Embeddings of {info.embedding_dim} numbers, L2-normalised, compared by "
-            f"{info.distance} distance; pictures of {how.size} pixels ({how.resize}, "
+            f"{info.distance} distance; images of {how.size} pixels ({how.resize}, "
             f"{how.interpolation}). Weights stored as {info.precision}.",
             "",
             f"Source: `{source}`. Its licence is its authors'; look it up before you serve it.",
