@@ -375,7 +375,7 @@ def test_a_full_disk_at_the_database(tmp_path: Path, catalog: Catalog) -> None:
     pages = database.execute("PRAGMA page_count").fetchone()[0]
     database.execute(f"PRAGMA max_page_count = {pages + 3}")
     done: list[int] = []
-    with pytest.raises(CatalogError, match="no room on the disk.*is kept"):
+    with pytest.raises(CatalogError, match="no space on the disk.*is kept"):
         catalog.add(manifest(tmp_path / "data", rows), batch=4, advance=lambda d, _: done.append(d))
     assert catalog.store.counts().images == done[-1] > 0
     database.execute("PRAGMA max_page_count = 1000000")

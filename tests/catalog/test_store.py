@@ -386,7 +386,7 @@ def test_a_segment_that_may_not_grow_keeps_what_was_acknowledged(tmp_path: Path)
     command = [sys.executable, "-c", _LIMITED, str(tmp_path), str(Path(__file__).parent)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     lines = done.stdout.splitlines()
-    assert "can't be written: no room on the disk" in lines[-1], done.stderr
+    assert "can't be written: no space on the disk" in lines[-1], done.stderr
     kept = int(lines[-2])
     assert (tmp_path / "segments" / "000001.seg").stat().st_size == 3_000_000
     store = SqliteStore(tmp_path)
@@ -455,7 +455,7 @@ def test_a_write_that_breaks_off_in_a_segment_is_as_if_it_never_was(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "write", torn)
-    with store.writing(), pytest.raises(CatalogError, match="no room on the disk.*is kept"):
+    with store.writing(), pytest.raises(CatalogError, match="no space on the disk.*is kept"):
         store.add(rows(450, 120, seed=5))
     monkeypatch.undo()
     same(store, exact)

@@ -38,8 +38,8 @@ def open_live(folder: Path) -> pointer.Live:
         live = pointer.live_folder(folder)
         if not (live / "bundle").is_dir():
             raise CatalogError(
-                f"the catalogue {folder} has lost its folder 'bundle'; copy the catalogue whole, "
-                "or create it anew"
+                f"the catalogue {folder} has lost its folder 'bundle'; copy the whole catalogue, "
+                "or create it again"
             )
         store = spec.open(live)
         try:

@@ -59,10 +59,10 @@ class ImageStore:
             for folder in touched:
                 sync_folder(folder)
         except OSError as error:
-            room = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
+            why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
             raise CatalogError(
-                f"{self.folder} can't be written: {room}. What was acknowledged is kept; free some "
-                "room, then run the same command again"
+                f"{self.folder} can't be written: {why}. What was acknowledged is kept; free some "
+                "space, then run the same command again"
             ) from error
         return digests
 

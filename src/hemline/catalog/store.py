@@ -217,10 +217,10 @@ class Store(Protocol):
         """
         ...
 
-    def add(self, rows: Sequence[Row], gone: Collection[str] = ()) -> None:
+    def add(self, rows: Sequence[Row], removed: Collection[str] = ()) -> None:
         """Adds rows in one durable commit, in place of stored ones with the same image_id.
 
-        The same commit removes the rows of the image_ids ``gone``, where they exist. A row whose
+        The same commit removes the rows of the image_ids ``removed``, where they exist. A row whose
         rounded vector and norm equal the stored ones keeps its id, and only its columns are
         written. Of several rows with one image_id the last counts.
 

@@ -26,6 +26,7 @@ import cv2
 
 from hemline.data.garments import COLUMN, to_text
 from hemline.errors import DataError, UsageError
+from hemline.files import write_atomic, write_durable
 from hemline.synthetic.drawing import DISTURBANCES, Drawing
 from hemline.synthetic.photos import PhotoShelf
 from hemline.synthetic.product import Product, draw_product, split_of
@@ -161,7 +162,7 @@ def _found(out: Path, wanted: dict[str, Any], products: int) -> int:
     if not note.exists():
         if out.is_file():
             raise UsageError(f"{out} is a file: give a folder for the pictures")
-        if out.is_dir() and any(p.name != f".{NOTE}.tmp" for p in out.iterdir()):
+        if out.is_dir() and any(not p.name.startswith(f".{NOTE}.") for p in out.iterdir()):
             raise UsageError(
                 f"{out} holds other files and no {NOTE}: give a new or an empty folder"
             )
@@ -332,15 +333,11 @@ def _write_image(path: Path, drawing: Drawing) -> None:
     fine, data = cv2.imencode(".jpg", swapped, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not fine:
         raise DataError(f"{path} could not be encoded as JPEG")
-    rough = path.with_name(f".{path.name}.tmp")
-    rough.write_bytes(data.data)
-    os.replace(rough, path)
+    write_atomic(path, data.tobytes())  # unsynced, as syncing takes longer than drawing
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
-    rough = path.with_name(f".{path.name}.tmp")
-    rough.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", "utf-8")
-    os.replace(rough, path)
+    write_durable(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
 def _mend(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hemline.data.garments import COLUMN
+from hemline.files import durable_file
 from hemline.synthetic.drawing import DISTURBANCES
 
 __all__ = ["read_rows", "write_rows"]
@@ -31,7 +31,7 @@ def _schema(photos: bool) -> pa.Schema:
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Writes the rows as zstd Parquet, whole or not at all.
+    """Writes the rows as zstd Parquet, durably.
 
     Rows of photos have a `source`, the photo's path in its folder.
     """
@@ -39,9 +39,8 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
     table = pa.table(
         {name: [row.get(name) for row in rows] for name in schema.names}, schema=schema
     )
-    rough = path.with_name(f".{path.name}.tmp")
-    pq.write_table(table, rough, compression="zstd")
-    os.replace(rough, path)
+    with durable_file(path) as stream:
+        pq.write_table(table, stream, compression="zstd")
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

@@ -57,10 +57,10 @@ def drop(folder: Path) -> None:
 
 def _delete(saved: Path) -> None:
     """Renames before deleting, so that a kill leaves nothing that looks like damage."""
-    going = saved.with_name(f".{saved.name}.gone")
+    renamed = saved.with_name(f".{saved.name}.gone")
     with contextlib.suppress(OSError):
-        saved.rename(going)
-        shutil.rmtree(going, ignore_errors=True)
+        saved.rename(renamed)
+        shutil.rmtree(renamed, ignore_errors=True)
 
 
 def write(folder: Path, index: Index) -> None:

@@ -114,16 +114,16 @@ class _Scratch(threading.local):
 
     def __init__(self) -> None:
         self.dim = 0
-        self.room: Halves = np.zeros((0, 0), np.float16)
+        self.buffer: Halves = np.zeros((0, 0), np.float16)
         self.flat: Flat | None = None
 
     def block(self, dim: int) -> tuple[Halves, Flat]:
         """An array for `BLOCK` vectors, and an empty `Flat`."""
         if self.flat is None or self.dim != dim:
             self.dim, self.flat = dim, Flat(dim)
-            self.room = np.zeros((BLOCK, dim), np.float16)
+            self.buffer = np.zeros((BLOCK, dim), np.float16)
         self.flat.clear()
-        return self.room, self.flat
+        return self.buffer, self.flat
 
 
 _scratch = _Scratch()
@@ -141,9 +141,9 @@ def scan(query: FloatArray, k: int, ids: Ids, read: Read) -> Neighbours:
     score, places = np.zeros(0, np.float32), np.zeros(0, np.int64)
     for start in range(0, len(ids), BLOCK):
         block = ids[start : start + BLOCK]
-        room, flat = _scratch.block(len(query))
-        read(block, room[: len(block)])
-        flat.add(room[: len(block)])
+        buffer, flat = _scratch.block(len(query))
+        read(block, buffer[: len(block)])
+        flat.add(buffer[: len(block)])
         count = k + _EXTRA
         while True:
             near, found = flat.search(query, count)

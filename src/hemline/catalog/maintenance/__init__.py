@@ -1,1 +1,1 @@
-"""A catalogue's care: checked and mended, copied, made anew for another bundle, exported."""
+"""Maintenance of a catalogue: check, repair, compaction, backup, rebuild and export."""

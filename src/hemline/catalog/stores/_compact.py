@@ -31,9 +31,9 @@ def compact(
     before = _pages(db)
     sparse = _sparse(db, segments)
     ids = _ids_in(db, segments, sparse)
-    whole = segments.intact(ids)
-    if not whole.all():
-        number = int(ids[int(np.argmin(whole))]) // segments.rows
+    intact = segments.intact(ids)
+    if not intact.all():
+        number = int(ids[int(np.argmin(intact))]) // segments.rows
         raise SegmentError(segments.damage_message(number, "has damaged vectors"))
     removals = db.execute("SELECT COUNT(*) FROM removed").fetchone()[0]
     if not sparse and not removals:

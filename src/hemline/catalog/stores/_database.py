@@ -100,8 +100,8 @@ def catalog_errors(folder: Path) -> Iterator[None]:
         # The low byte of an extended code is its primary code.
         if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
             raise CatalogError(
-                f"{folder} can't be written: no room on the disk, or it fails ({error}). What was "
-                "acknowledged is kept; free some room, then run the same command again"
+                f"{folder} can't be written: no space on the disk, or it fails ({error}). What was "
+                "acknowledged is kept; free some space, then run the same command again"
             ) from error
         if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CANTOPEN:
             raise CatalogError(
@@ -112,10 +112,10 @@ def catalog_errors(folder: Path) -> Iterator[None]:
         raise CatalogError(f"{folder / FILE} isn't a catalogue, or is damaged: {error}") from error
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        why = "no room on the disk" if full else (error.strerror or str(error))
+        why = "no space on the disk" if full else (error.strerror or str(error))
         raise CatalogError(
             f"{folder} can't be written: {why}. What was acknowledged is kept; "
-            f"{'free some room, then' if full else 'when that is put right,'} run the same "
+            f"{'free some space, then' if full else 'once that is fixed,'} run the same "
             "command again"
         ) from error
 

@@ -55,10 +55,10 @@ class MemoryStore:
         finally:
             self._lock.release()
 
-    def add(self, rows: Sequence[Row], gone: Collection[str] = ()) -> None:
+    def add(self, rows: Sequence[Row], removed: Collection[str] = ()) -> None:
         latest = {row.image_id: rounded(row, self.dim) for row in rows}
         with self._lock:
-            for image_id in gone:
+            for image_id in removed:
                 id_ = self._ids.pop(image_id, None)
                 if id_ is not None:
                     del self._rows[id_]

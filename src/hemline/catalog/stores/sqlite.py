@@ -150,11 +150,13 @@ class SqliteStore:
                     self._db.execute("ROLLBACK")
                 raise
 
-    def add(self, rows: Sequence[Row], gone: Collection[str] = ()) -> None:
+    def add(self, rows: Sequence[Row], removed: Collection[str] = ()) -> None:
         latest = {row.image_id: row for row in rows}  # the last row of an image_id counts
         vectors = halves(list(latest.values()), self.dim)
         with self._commit() as revision:
-            _writes.delete_images(self._db, [name for name in gone if name not in latest], revision)
+            _writes.delete_images(
+                self._db, [name for name in removed if name not in latest], revision
+            )
             _writes.store(self._db, self._segments, list(latest.values()), *vectors, revision)
 
     def remove(self, item_ids: Collection[str]) -> dict[str, int]:
@@ -353,27 +355,27 @@ class SqliteStore:
 
     def stats(self) -> dict[str, Any]:
         counts = self._query("SELECT COUNT(*), COALESCE(SUM(count), 0) FROM segments")[0]
-        pictures = self.counts().images
+        images = self.counts().images
         places = [self._folder / FILE, self._segments.folder, self._folder / disk.FOLDER]
         files = [p for place in places for p in (place, *place.rglob("*")) if p.is_file()]
         size = sum(p.stat().st_size for p in files)
         return {
             "revision": self.revision,
             "segments": counts[0],
-            "dead_share": round(1 - pictures / counts[1], 4) if counts[1] else 0.0,
+            "dead_share": round(1 - images / counts[1], 4) if counts[1] else 0.0,
             "saved_revision": disk.revision(self._folder),
-            "bytes_per_picture": round(size / pictures, 1) if pictures else 0.0,
+            "bytes_per_picture": round(size / images, 1) if images else 0.0,
         }
 
     def _stale(self) -> bool:
         """Whether it wrote so much that the index should be saved again."""
         settings = self._reader.settings
-        pictures = self._query("SELECT COUNT(*) FROM pictures")[0][0] if self._wrote else 0
-        if pictures <= settings.exact_rows:
+        images = self._query("SELECT COUNT(*) FROM pictures")[0][0] if self._wrote else 0
+        if images <= settings.exact_rows:
             return False
         newer = "SELECT COUNT(*) FROM pictures WHERE revision > ?"
         changed = self._query(newer, (disk.revision(self._folder),))[0][0]
-        return bool(changed > settings.stale_share * pictures)
+        return bool(changed > settings.stale_share * images)
 
     def close(self) -> None:
         if self._closed:

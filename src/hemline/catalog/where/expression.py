@@ -1,8 +1,8 @@
-"""``--where``: a condition over the stored columns, as SQL says it, and nothing else of SQL.
+"""``--where``: parses an SQL condition over the stored columns, and nothing else of SQL.
 
-sqlglot parses the text; the tree is then read by a whitelist, so that a condition can only compare
-columns with constants. As in SQL an unknown value (null) compares neither true nor false, and only
-rows whose condition is true are found.
+sqlglot parses the text; its tree is then read by an allow-list, so that a condition can only
+compare columns with constants. As in SQL a comparison with null is neither true nor false, and a
+search finds only rows whose condition is true.
 
     category = 'dress' and price < 50 and 'floral' in tags
 """
@@ -34,7 +34,7 @@ from hemline.limits import MAX_WHERE
 if TYPE_CHECKING:
     from sqlglot import exp
 
-#: Columns that every catalogue has.
+#: The columns of every catalogue.
 FIXED_COLUMNS: tuple[str, ...] = ("category", "image_id", "item_id", "tags")
 
 
@@ -42,9 +42,9 @@ class Where:
     """A parsed condition.
 
     Attributes:
-        text: as it was given.
+        text: as given.
         columns: the columns it reads.
-        tree: what it says.
+        tree: the parsed condition.
     """
 
     def __init__(self, text: str, columns: frozenset[str], tree: Node) -> None:
@@ -54,14 +54,14 @@ class Where:
 
     @classmethod
     def parse(cls, text: str, extra: Iterable[str] = ()) -> Where:
-        """Reads a condition.
+        """Parses a condition.
 
         Args:
             text: such as ``price < 50 and 'floral' in tags``.
-            extra: the columns this catalogue stores besides `FIXED_COLUMNS`.
+            extra: the columns of the catalogue besides `FIXED_COLUMNS`.
 
         Raises:
-            UsageError: it can't be read, uses something else than conditions, or names an unknown
+            UsageError: it can't be parsed, has other parts than conditions, or names an unknown
                 column.
         """
         from sqlglot import parse
@@ -85,19 +85,19 @@ class Where:
         return cls(text, frozenset(reader.used), tree)
 
     def matches(self, row: Mapping[str, Any]) -> bool:
-        """Whether the condition is true of a row: column → value, ``tags`` a sequence."""
+        """Whether a row (column → value, ``tags`` a sequence) meets the condition."""
         return truth(self.tree, row) is True
 
 
 class _Reader:
-    """From a syntax tree to a tree of conditions."""
+    """Turns a syntax tree into a tree of conditions."""
 
     def __init__(self, known: set[str]) -> None:
         self.known = known
         self.used: set[str] = set()
 
     def condition(self, node: exp.Expr) -> Node:
-        """A node's condition; whatever part of the node isn't known to us is refused."""
+        """The condition of a node; nodes with unknown parts are refused."""
         if {name for name, value in node.args.items() if value} - _PARTS:
             raise _unreadable(node)
         positive = self._positive(node)
@@ -111,7 +111,7 @@ class _Reader:
         if isinstance(node, exp.Not):
             return Not(self.condition(node.this))
         if isinstance(node, exp.And | exp.Or):
-            # Chains of hundreds of parts are flat here, so that they don't nest calls.
+            # Flat, as a chain of hundreds of parts would nest as many calls.
             parts = tuple(self.condition(part) for part in node.flatten())
             return And(parts) if isinstance(node, exp.And) else Or(parts)
         if isinstance(node, exp.In):
@@ -127,7 +127,7 @@ class _Reader:
             if not isinstance(node.expression, exp.Null):
                 raise _unreadable(node)
             return IsNull(column)
-        if isinstance(node, exp.Column):  # a column of true and false, by itself
+        if isinstance(node, exp.Column):  # a boolean column by itself
             return IsTrue(self._column(node))
         symbol = _SYMBOLS.get(type(node).__name__)
         if symbol is None:
@@ -213,7 +213,7 @@ def _number(text: str) -> float:
     except ValueError:
         number = math.inf
     if not math.isfinite(number):
-        raise UsageError(f"{text!r} is no number that a condition can compare with")
+        raise UsageError(f"{text!r} isn't a number that a condition can compare with")
     return number
 
 
