@@ -1,11 +1,13 @@
 """Two versions of hemline side by side: how long each step of the catalogue and the service takes.
 
     python benchmarks/before_after.py --before OLD/src --after src --rounds 8
+    python benchmarks/before_after.py --before OLD/src --after src --vectors 200000 --items 60
 
 Each round starts one process for each version, in alternating order, and measures the same steps
 through names that both versions have: ``hemline.Catalog``, ``hemline.Engine``, the commands and
-HTTP. A step's ratio is after / before within a round; the table has the geometric mean over rounds
-with a 95 % interval (Student's t over the logarithms). Below 1 the new version is faster.
+HTTP; with ``--vectors`` also a store with so many made vectors of 128 numbers. A step's ratio is
+after / before within a round; the table has the geometric mean over rounds with a 95 % interval
+(Student's t over the logarithms). Below 1 the new version is faster.
 """
 
 from __future__ import annotations
@@ -25,10 +27,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 RESULTS = Path(__file__).with_name("results") / "before_after.json"
 #: 0.975 quantiles of Student's t by degrees of freedom.
@@ -38,7 +43,7 @@ BUNDLES = ("hemline-small", "atelier")
 _SCRIPT = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='w')"
 
 
-def worker(data: Path, work: Path) -> dict[str, float]:
+def worker(data: Path, work: Path, vectors: int) -> dict[str, float]:
     """Measures every step once in this process; seconds of each."""
     import hemline
 
@@ -68,6 +73,8 @@ def worker(data: Path, work: Path) -> dict[str, float]:
     catalog.close()
     seconds |= _commands(data, work)
     seconds |= _service(work, photos)
+    if vectors:
+        seconds |= _store(work / "store", vectors)
     return seconds
 
 
@@ -80,11 +87,11 @@ def _bundle() -> Any:
     raise SystemExit("no bundle ships with this version")
 
 
-def _median(call: Callable[[Path], object], photos: list[Path]) -> float:
+def _median(call: Callable[[Any], object], queries: Iterable[Any]) -> float:
     times = []
-    for photo in photos:
+    for query in queries:
         start = time.perf_counter()
-        call(photo)
+        call(query)
         times.append(time.perf_counter() - start)
     return statistics.median(times)
 
@@ -133,6 +140,70 @@ def _commands(data: Path, work: Path) -> dict[str, float]:
         "compact": run("catalog", "compact", shop),
         "export": run("catalog", "export", shop, "-o", work / "rows.parquet"),
     }
+
+
+def _vectors(count: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Clustered unit vectors (count, 128)."""
+    centres = np.random.default_rng(1).normal(size=(500, 128)).astype(np.float32)
+    noise = rng.normal(size=(count, 128)).astype(np.float32)
+    vectors = centres[rng.integers(500, size=count)] + noise
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+
+
+def _store(folder: Path, count: int) -> dict[str, float]:
+    """The SQLite store with ``count`` `_vectors`."""
+    try:
+        from hemline.catalog.store import Row
+        from hemline.catalog.stores import STORES
+        from hemline.catalog.where.expression import Where
+    except ImportError:  # versions up to November 2026
+        from hemline.search.catalog import STORES  # type: ignore[no-redef]
+        from hemline.search.catalog.protocol import Row  # type: ignore[no-redef]
+        from hemline.search.where import Where  # type: ignore[no-redef]
+
+    rng = np.random.default_rng(0)
+    colours = ("color=red", "color=blue", "color=green", "color=black")
+
+    def timed(call: Callable[[], object]) -> float:
+        start = time.perf_counter()
+        call()
+        return time.perf_counter() - start
+
+    def rows(start: int) -> list[Any]:
+        return [
+            Row(f"image{n}", f"item{n // 2}", vector, 1.0, category="dress" if n % 3 else "shirt",
+                tags=(colours[n % 4],), columns={"price": n % 1000, "title": f"title {n}"})
+            for n, vector in enumerate(_vectors(5000, rng), start)
+        ]  # fmt: skip
+
+    folder.mkdir()
+    store = STORES["sqlite"].create(folder, "print", 128)
+    batches = [rows(start) for start in range(0, count, 5000)]
+    found = {"store: add 5,000 rows, mean": timed(lambda: [store.add(rows) for rows in batches])}
+    found["store: add 5,000 rows, mean"] /= len(batches)
+    found["store: add one row"] = _median(lambda row: store.add([row]), batches[0][:30])
+    found["store: save and close"] = timed(store.close)
+    start = time.perf_counter()
+    store = STORES["sqlite"].open(folder)
+    queries = _vectors(400, rng)
+    store.search(queries[0], 20)
+    found["store: open and first search"] = time.perf_counter() - start
+    where = [Where.parse(text, ["price"]) for text in ("price < 10", "'red' in tags")]
+    found["store: first condition"] = timed(lambda: store.search(queries[0], 20, where[0]))
+    store.search(queries[0], 20, where[1])
+    ways: dict[str, Callable[[Any], object]] = {
+        "20 hits": lambda query: store.search(query, 20),
+        "256 hits": lambda query: store.search(query, 256),
+        "1 % meet the condition": lambda query: store.search(query, 20, where[0]),
+        "25 % meet the condition": lambda query: store.search(query, 20, where[1]),
+        "rows of 20 hits": lambda query: store.take(store.search(query, 20).ids),
+    }
+    found |= {f"store: {name}, p50": _median(call, queries) for name, call in ways.items()}
+    columns = ["category", "tags.color", "price"]
+    found["store: facets"] = _median(lambda _: store.facets(columns, where[1]), range(10))
+    found["store: verify"] = timed(store.verify)
+    store.close()
+    return found
 
 
 def _service(work: Path, photos: list[Path]) -> dict[str, float]:
@@ -210,7 +281,7 @@ def make_data(folder: Path, items: int) -> None:
                     )
 
 
-def measure(source: Path, data: Path) -> dict[str, float]:
+def measure(source: Path, data: Path, vectors: int) -> dict[str, float]:
     """One process of one version."""
     with tempfile.TemporaryDirectory() as work:
         environment = os.environ | {
@@ -220,7 +291,7 @@ def measure(source: Path, data: Path) -> dict[str, float]:
         }
         command = [sys.executable, "-c", _SCRIPT, str(Path(__file__).resolve())]
         done = subprocess.run(
-            [*command, "--worker", str(data), work],
+            [*command, "--worker", str(data), work, str(vectors)],
             env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
     if done.returncode:
@@ -254,6 +325,7 @@ def main() -> None:
     parser.add_argument("--after", type=Path, default=Path("src"), help="and of the other")
     parser.add_argument("--rounds", type=int, default=8, help="at least 3")
     parser.add_argument("--items", type=int, default=400)
+    parser.add_argument("--vectors", type=int, default=0, help="of a store alone")
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
     args = parser.parse_args()
     if args.rounds < 3:
@@ -265,7 +337,7 @@ def main() -> None:
         for number in range(args.rounds):
             pair = [(args.before, before), (args.after, after)]
             for source, into in pair if number % 2 == 0 else pair[::-1]:
-                into.append(measure(source, Path(data)))
+                into.append(measure(source, Path(data), args.vectors))
             print(f"round {number + 1} of {args.rounds}", file=sys.stderr)
     table = ratios(before, after)
     print(f"{'step':36} {'before ms':>10} {'after ms':>10} {'ratio':>6}  95 % interval")
@@ -277,11 +349,12 @@ def main() -> None:
     if args.write:
         from _system import machine
 
-        result = {"rounds": args.rounds, "items": args.items, "machine": machine(), "steps": table}
+        sizes = {"rounds": args.rounds, "items": args.items, "vectors": args.vectors}
+        result = {**sizes, "machine": machine(), "steps": table}
         RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
     main()
 elif __name__ == "w" and sys.argv[1:2] == ["--worker"]:
-    print(json.dumps(worker(Path(sys.argv[2]), Path(sys.argv[3]))))
+    print(json.dumps(worker(Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))))

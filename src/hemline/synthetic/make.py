@@ -26,7 +26,7 @@ import cv2
 
 from hemline.data.garments import COLUMN, to_text
 from hemline.errors import DataError, UsageError
-from hemline.files import write_atomic, write_durable
+from hemline.files import write_durable
 from hemline.synthetic.drawing import DISTURBANCES, Drawing
 from hemline.synthetic.photos import PhotoShelf
 from hemline.synthetic.product import Product, draw_product, split_of
@@ -333,7 +333,11 @@ def _write_image(path: Path, drawing: Drawing) -> None:
     fine, data = cv2.imencode(".jpg", swapped, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not fine:
         raise DataError(f"{path} could not be encoded as JPEG")
-    write_atomic(path, data.tobytes())  # unsynced, as syncing takes longer than drawing
+    # Unsynced, as syncing takes longer than drawing. The name is fixed, so that the next run
+    # overwrites what a kill left.
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(data.data)
+    temporary.replace(path)
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
