@@ -200,12 +200,10 @@ class Store(Protocol):
     @property
     def fingerprint(self) -> str:
         """The fingerprint of the bundle that made the vectors."""
-        ...
 
     @property
     def dim(self) -> int:
         """D, the length of the vectors."""
-        ...
 
     def writing(self) -> AbstractContextManager[bool]:
         """Holds the write lock, which `add` and `remove` otherwise acquire for each call.
@@ -215,7 +213,6 @@ class Store(Protocol):
         Raises:
             CatalogError: another process or thread holds it.
         """
-        ...
 
     def add(self, rows: Sequence[Row], removed: Collection[str] = ()) -> None:
         """Adds rows in one durable commit, in place of stored ones with the same image_id.
@@ -228,11 +225,9 @@ class Store(Protocol):
             CatalogError: the disk is full, another process or thread writes, or a vector has the
                 wrong length or isn't finite; nothing is stored.
         """
-        ...
 
     def remove(self, item_ids: Collection[str]) -> dict[str, int]:
         """Removes items; returns item_id → number of images, of those that existed."""
-        ...
 
     def get(self, image_ids: Collection[str], vectors: bool = True) -> dict[str, Row]:
         """The rows of those ``image_ids`` that exist.
@@ -240,51 +235,40 @@ class Store(Protocol):
         Without ``vectors`` the embeddings are empty and the norms 0, which also works for rows
         whose vector is lost.
         """
-        ...
 
     def take(self, ids: Ids, vectors: bool = True) -> list[Row | None]:
         """The rows of ``ids`` (n,) in their order; None for a removed one.
 
         ``vectors`` as in `get`.
         """
-        ...
 
     def rows(self) -> Iterator[Row]:
         """All rows, in the order of their ids."""
-        ...
 
     def row_keys(self) -> Iterator[Key]:
         """The keys of all rows, in the order of their ids, without reading vectors and columns."""
-        ...
 
     def items(self, item_ids: Collection[str], vectors: bool = True) -> list[Row]:
         """All rows of these items; ``vectors`` as in `get`."""
-        ...
 
     def item_page(self, limit: int, after: str = "", where: Where | None = None) -> ItemPage:
         """The first ``limit`` items after the id ``after`` that have an image meeting ``where``."""
-        ...
 
     def counts(self) -> Counts:
         """The numbers of images and items."""
-        ...
 
     def columns(self) -> tuple[str, ...]:
         """The names of the further columns, sorted; a removed row's may be among them."""
-        ...
 
     def tag_names(self) -> tuple[str, ...]:
         """The names of the tags that rows have (``color`` of ``color=red``), sorted."""
-        ...
 
     def image_digests(self) -> frozenset[str]:
         """The digests of the stored copies that rows refer to."""
-        ...
 
     @property
     def revision(self) -> int:
         """The number of commits, by all processes."""
-        ...
 
     def search(self, query: FloatArray, k: int, where: Where | None = None) -> Neighbours:
         """The ``k`` rows nearest to ``query`` (D,), or fewer where there are fewer.
@@ -296,28 +280,23 @@ class Store(Protocol):
         Raises:
             CatalogError: the store is damaged.
         """
-        ...
 
     def search_many(
         self, queries: FloatArray, k: int, where: Where | None = None
     ) -> list[Neighbours]:
         """`search` for each of ``queries`` (Q, D), faster than one by one."""
-        ...
 
     def search_exact(self, query: FloatArray, k: int, where: Where | None = None) -> Neighbours:
         """`search` over every vector, exact: the reference for tests and benchmarks."""
-        ...
 
     def vectors(self, ids: Ids) -> Vectors:
         """The vectors of ``ids`` (n,) in their order; a removed one's norm may be NaN."""
-        ...
 
     def item_codes(self, ids: Ids) -> Ids:
         """A number for the item of each of ``ids`` (n,), -1 for a removed row; from memory only.
 
         Within one call the numbers are equal exactly where the items are.
         """
-        ...
 
     def facets(
         self, columns: Sequence[str], where: Where | None = None, limit: int = 50
@@ -333,7 +312,6 @@ class Store(Protocol):
         Raises:
             UsageError: a column or tag that the catalogue doesn't have.
         """
-        ...
 
     def save(self) -> None:
         """Saves the derived index and columns, so that the next open is fast.
@@ -341,7 +319,6 @@ class Store(Protocol):
         A store does so when it is closed and much has changed. Does nothing where another process
         writes or the folder can't be written to.
         """
-        ...
 
     def compact(self, advance: Advance = silent) -> CompactReport:
         """Frees the space of removed rows while others search; rows that move get new ids.
@@ -350,7 +327,6 @@ class Store(Protocol):
             CatalogError: the disk is full, another process or thread writes, or the store is
                 damaged.
         """
-        ...
 
     def verify(self, repair: bool = False, advance: Advance = silent) -> CheckReport:
         """Verifies every vector's checksum and that all parts agree.
@@ -362,7 +338,6 @@ class Store(Protocol):
         Raises:
             CatalogError: ``repair`` while another process or thread writes.
         """
-        ...
 
     def backup(self, folder: Path, advance: Advance = silent) -> None:
         """Copies a consistent state to the empty ``folder`` while others may write.
@@ -372,15 +347,12 @@ class Store(Protocol):
         Raises:
             CatalogError: the disk is full, or the store is damaged or in memory.
         """
-        ...
 
     def stats(self) -> dict[str, Any]:
         """Figures for people: ``revision`` and others."""
-        ...
 
     def close(self) -> None:
         """Closes it; a second call does nothing."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,29 @@ class Meta:
         self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", pairs)
 
 
+def description(db: sqlite3.Connection, folder: Path, version: int) -> tuple[str, int, int]:
+    """Fingerprint, length of vectors and rows of a segment.
+
+    Raises:
+        CatalogError: damaged, or not of format ``version``.
+    """
+    path = folder / FILE
+    try:
+        meta = dict(db.execute("SELECT name, value FROM meta"))
+    except sqlite3.DatabaseError as error:
+        raise CatalogError(f"{path} isn't a catalogue, or is damaged: {error}") from None
+    found = meta.get("format_version")
+    if found != str(version):
+        raise CatalogError(
+            f"{folder} is a catalogue of format version {found}, this hemline reads "
+            f"{version}; create it again with this hemline"
+        )
+    try:
+        return meta["fingerprint"], int(meta["dim"]), int(meta["segment_rows"])
+    except (KeyError, ValueError):
+        raise CatalogError(f"{path} is damaged: its description is incomplete") from None
+
+
 def connect(path: Path, new: bool = False) -> sqlite3.Connection:
     """Opens the file, or creates a ``new`` one; read-only where its folder is."""
     if path.exists() and not os.access(path.parent, os.W_OK):

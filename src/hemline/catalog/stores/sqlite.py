@@ -9,7 +9,6 @@ with the commits of this and other processes by reading what is newer than its o
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -48,6 +47,7 @@ from hemline.catalog.stores._database import (
     Meta,
     catalog_errors,
     connect,
+    description,
     json_list,
     to_row,
 )
@@ -76,25 +76,11 @@ class SqliteStore:
         self._wrote = self._closed = False
         with catalog_errors(folder):
             self._db = connect(path)
-            try:
-                meta = dict(self._db.execute("SELECT name, value FROM meta"))
-            except sqlite3.DatabaseError as error:
-                self._db.close()
-                raise CatalogError(f"{path} isn't a catalogue, or is damaged: {error}") from None
-        version = meta.get("format_version")
-        if version != str(FORMAT_VERSION):
-            self._db.close()
-            raise CatalogError(
-                f"{folder} is a catalogue of format version {version}, this hemline reads "
-                f"{FORMAT_VERSION}; create it again with this hemline"
-            )
         try:
-            self.fingerprint: str = meta["fingerprint"]
-            self.dim = int(meta["dim"])
-            rows = int(meta["segment_rows"])
-        except (KeyError, ValueError):
+            self.fingerprint, self.dim, rows = description(self._db, folder, FORMAT_VERSION)
+        except CatalogError:
             self._db.close()
-            raise CatalogError(f"{path} is damaged: its description is incomplete") from None
+            raise
         self._segments = Segments(folder, self.dim, rows)
         self._reading = threading.RLock()
         self._read = connect(path)
@@ -395,7 +381,7 @@ STORES: Mapping[str, StoreSpec] = {
     "sqlite": StoreSpec(
         summary="rows in SQLite, vectors in segment files, search by FAISS",
         file=FILE,
-        create=lambda folder, fingerprint, dim: SqliteStore.create(folder, fingerprint, dim),
-        open=lambda folder: SqliteStore(folder),
+        create=SqliteStore.create,
+        open=SqliteStore,
     )
 }
