@@ -25,7 +25,7 @@ from _vectors import CHUNK, Made
 
 from hemline.catalog.index.codes import Codes
 from hemline.catalog.index.scan import threads
-from hemline.catalog.settings import Settings
+from hemline.catalog.settings import StoreSettings
 
 LISTS, QUERIES = 128, 100
 RESULTS = Path(__file__).with_name("results") / "lists.json"
@@ -39,12 +39,14 @@ def measure(count: int, dim: int) -> dict[str, Any]:
     queries = source.queries(chunks, QUERIES)
     vectors = np.concatenate([source.chunk(number).vectors for number in range(chunks)])
     exact = np.argsort(-(queries @ vectors.T), axis=1)[:, :256]
-    one = Settings(parts_rows=count + 1, lists_rows=count + 1)
-    layouts: list[tuple[float, Settings]] = [(1.0, one)]
+    one = StoreSettings(parts_rows=count + 1, lists_rows=count + 1)
+    layouts: list[tuple[float, StoreSettings]] = [(1.0, one)]
     layouts += [
         (
             share,
-            Settings(parts_rows=count + 1, lists_rows=0, lists=LISTS, probes=int(share * LISTS)),
+            StoreSettings(
+                parts_rows=count + 1, lists_rows=0, lists=LISTS, probes=int(share * LISTS)
+            ),
         )
         for share in SHARES
     ]

@@ -17,7 +17,7 @@ from hemline.catalog.index.codes import Codes
 from hemline.catalog.index.columns import Columns
 from hemline.catalog.index.index import Index
 from hemline.catalog.segments import Segments
-from hemline.catalog.settings import Settings
+from hemline.catalog.settings import StoreSettings
 from hemline.catalog.store import Row
 from hemline.catalog.stores._facet_columns import count_columns
 from hemline.catalog.where.expression import Where
@@ -176,7 +176,7 @@ def test_columns_come_back_from_the_disk(tmp_path: Path) -> None:
         }
         for n in range(200)
     ]
-    index = Index(8, Segments(tmp_path, 8, 100), Settings(train_rows=100))
+    index = Index(8, Segments(tmp_path, 8, 100), StoreSettings(train_rows=100))
     index.append(np.arange(100, 300), np.arange(200) // 2)
     index.columns = in_columns(rows, 3)
     vectors = rng.normal(size=(200, 8)).astype(np.float32)
@@ -185,7 +185,7 @@ def test_columns_come_back_from_the_disk(tmp_path: Path) -> None:
     index.coded, index.revision = 200, 17
     disk.write(tmp_path, index)
 
-    again = Index(8, Segments(tmp_path, 8, 100), Settings())
+    again = Index(8, Segments(tmp_path, 8, 100), StoreSettings())
     assert disk.read(tmp_path, again)
     assert (again.revision, again.live, len(again.codes or [])) == (17, 200, 200)
     assert again.columns is not None

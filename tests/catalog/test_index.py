@@ -16,13 +16,13 @@ import pytest
 
 from hemline.catalog.index import disk
 from hemline.catalog.index.scan import scan, threads
-from hemline.catalog.settings import Settings
+from hemline.catalog.settings import StoreSettings
 from hemline.catalog.store import Row
 from hemline.catalog.stores.sqlite import SqliteStore
 from hemline.catalog.where.expression import Where
 
 DIM, COUNT = 32, 6000
-ONE = Settings(segment_rows=700, exact_rows=500, subset_rows=300, train_rows=2000)
+ONE = StoreSettings(segment_rows=700, exact_rows=500, subset_rows=300, train_rows=2000)
 LAYOUTS = {
     "one part": ONE,
     "two parts": dataclasses.replace(ONE, parts_rows=1000),
@@ -55,7 +55,7 @@ def rows(vectors: Vectors, first: int = 0) -> list[Row]:
     ]
 
 
-def filled(folder: Path, settings: Settings) -> SqliteStore:
+def filled(folder: Path, settings: StoreSettings) -> SqliteStore:
     store = SqliteStore.create(folder, "print", DIM, settings)
     for start in range(0, COUNT, 1500):
         store.add(rows(made(COUNT, 0)[start : start + 1500], start))
@@ -80,7 +80,7 @@ def recall(store: SqliteStore, queries: Vectors, k: int, text: str | None = None
 
 
 @pytest.fixture(params=list(LAYOUTS))
-def layout(request: pytest.FixtureRequest) -> Settings:
+def layout(request: pytest.FixtureRequest) -> StoreSettings:
     return LAYOUTS[request.param]
 
 
@@ -89,7 +89,7 @@ def codes_of(store: SqliteStore) -> Any:
         return index.codes
 
 
-def test_codes_find_what_a_scan_finds(layout: Settings, tmp_path: Path) -> None:
+def test_codes_find_what_a_scan_finds(layout: StoreSettings, tmp_path: Path) -> None:
     store = filled(tmp_path, layout)
     assert len(codes_of(store)) == COUNT
     queries = made(40, 1)
@@ -111,7 +111,9 @@ def test_a_scan_is_what_numpy_says(tmp_path: Path) -> None:
     store.close()
 
 
-def test_changes_are_found_at_once_and_what_left_is_not(layout: Settings, tmp_path: Path) -> None:
+def test_changes_are_found_at_once_and_what_left_is_not(
+    layout: StoreSettings, tmp_path: Path
+) -> None:
     store = filled(tmp_path, layout)
     other = SqliteStore(tmp_path, layout)
     fresh = made(300, 7)

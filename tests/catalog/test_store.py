@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from hemline.catalog.index import disk
-from hemline.catalog.settings import Settings
+from hemline.catalog.settings import StoreSettings
 from hemline.catalog.store import Row
 from hemline.catalog.stores.memory import MemoryStore
 from hemline.catalog.stores.sqlite import SqliteStore
@@ -26,8 +26,8 @@ from hemline.catalog.where.expression import Where
 from hemline.errors import CatalogError
 
 DIM = 16
-SMALL = Settings(segment_rows=100)
-CODED = Settings(segment_rows=100, exact_rows=200, subset_rows=50, train_rows=200)
+SMALL = StoreSettings(segment_rows=100)
+CODED = StoreSettings(segment_rows=100, exact_rows=200, subset_rows=50, train_rows=200)
 
 
 def rows(first: int, count: int, seed: int = 0) -> list[Row]:
@@ -39,7 +39,7 @@ def rows(first: int, count: int, seed: int = 0) -> list[Row]:
     ]
 
 
-def filled(folder: Path, count: int = 450, settings: Settings = SMALL) -> SqliteStore:
+def filled(folder: Path, count: int = 450, settings: StoreSettings = SMALL) -> SqliteStore:
     folder.mkdir(exist_ok=True)
     store = SqliteStore.create(folder, "print", DIM, settings)
     for start in range(0, count, 90):
@@ -198,7 +198,7 @@ def test_a_whole_store_is_found_whole(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("settings", [SMALL, CODED], ids=["exact", "codes"])
 def test_a_damaged_vector_is_never_answered_and_can_be_healed(
-    tmp_path: Path, settings: Settings
+    tmp_path: Path, settings: StoreSettings
 ) -> None:
     store, exact = filled(tmp_path, settings=settings), twin()
     target = store.get(["image150"])["image150"]

@@ -19,14 +19,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from helpers.crash_ops import plain
-from hemline.catalog.settings import Settings
+from hemline.catalog.settings import StoreSettings
 from hemline.catalog.store import Row
 from hemline.catalog.stores.memory import MemoryStore
 from hemline.catalog.stores.sqlite import SqliteStore
 from hemline.catalog.where.expression import Where
 
 DIM = 16
-TINY = Settings(
+TINY = StoreSettings(
     segment_rows=32,
     exact_rows=30,
     subset_rows=10,

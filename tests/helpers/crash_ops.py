@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from hemline.catalog.settings import Settings
+from hemline.catalog.settings import StoreSettings
 from hemline.catalog.similarity import rounded
 from hemline.catalog.store import Row
 from hemline.catalog.stores.memory import MemoryStore
@@ -34,7 +34,7 @@ KINDS = ("add", "update", "delete", "compact", "backup")
 State = Mapping[str, Row]
 
 #: Small enough that some hundred rows have many segments, a codebook, and inverted lists.
-TINY = Settings(
+TINY = StoreSettings(
     segment_rows=128,
     exact_rows=100,
     subset_rows=40,

@@ -8,7 +8,7 @@ from hemline.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class StoreSettings:
     """How a store of vectors is laid out and searched.
 
     Attributes:

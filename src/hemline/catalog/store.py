@@ -63,7 +63,7 @@ class Row:
         return {**self.shown(), "image_id": self.image_id, "item_id": self.item_id}
 
 
-class Key(NamedTuple):
+class RowKey(NamedTuple):
     """Enough of a row to tell whether it is up to date, without vector and columns."""
 
     image_id: str
@@ -245,7 +245,7 @@ class Store(Protocol):
     def rows(self) -> Iterator[Row]:
         """All rows, in the order of their ids."""
 
-    def row_keys(self) -> Iterator[Key]:
+    def row_keys(self) -> Iterator[RowKey]:
         """The keys of all rows, in the order of their ids, without reading vectors and columns."""
 
     def items(self, item_ids: Collection[str], vectors: bool = True) -> list[Row]:

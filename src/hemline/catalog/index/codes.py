@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from hemline.catalog.index.column import Slots
 from hemline.catalog.index.scan import threads
-from hemline.catalog.settings import Settings
+from hemline.catalog.settings import StoreSettings
 from hemline.types import FloatArray
 
 _MEASURED = 2048  # vectors over which the loss of new ones is averaged
@@ -53,7 +53,9 @@ class Codes:
         new_loss: its moving average over the vectors added since.
     """
 
-    def __init__(self, parts: list[Any], trained: int, loss: float, settings: Settings) -> None:
+    def __init__(
+        self, parts: list[Any], trained: int, loss: float, settings: StoreSettings
+    ) -> None:
         self._parts = parts
         self.settings = settings
         self.trained = trained
@@ -64,7 +66,7 @@ class Codes:
         return sum(int(part.ntotal) for part in self._parts)
 
     @classmethod
-    def train(cls, sample: FloatArray, count: int, settings: Settings) -> Codes:
+    def train(cls, sample: FloatArray, count: int, settings: StoreSettings) -> Codes:
         """Trains a codebook on ``sample`` (n, D), for ``count`` vectors to be added."""
         import faiss
 
@@ -180,7 +182,7 @@ class Codes:
             faiss.write_index(part, str(folder / f"codes-{i}.{_EXTENSION}"))
 
     @classmethod
-    def read(cls, folder: Path, metadata: dict[str, Any], settings: Settings) -> Codes:
+    def read(cls, folder: Path, metadata: dict[str, Any], settings: StoreSettings) -> Codes:
         """Reads what `write` wrote, with the `metadata` of that moment.
 
         Raises:

@@ -19,7 +19,7 @@ from hemline.catalog.index.column import GrowingArray, Slots
 from hemline.catalog.index.columns import Columns
 from hemline.catalog.index.scan import Flat, scan
 from hemline.catalog.segments import Halves, Segments
-from hemline.catalog.settings import Settings
+from hemline.catalog.settings import StoreSettings
 from hemline.catalog.store import NO_NEIGHBOURS, Ids, Neighbours
 from hemline.catalog.where.expression import Where
 from hemline.types import FloatArray
@@ -45,7 +45,7 @@ class Index:
         columns: for conditions and facets; None until the first of them.
     """
 
-    def __init__(self, dim: int, segments: Segments, settings: Settings) -> None:
+    def __init__(self, dim: int, segments: Segments, settings: StoreSettings) -> None:
         self.dim = dim
         self.segments = segments
         self.settings = settings

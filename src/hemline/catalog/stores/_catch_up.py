@@ -22,7 +22,7 @@ from hemline.catalog.index import disk
 from hemline.catalog.index.columns import Columns
 from hemline.catalog.index.index import Index
 from hemline.catalog.segments import Segments
-from hemline.catalog.settings import Settings
+from hemline.catalog.settings import StoreSettings
 from hemline.catalog.store import Problem
 from hemline.catalog.stores import _verify
 from hemline.catalog.stores._database import FILE, Meta, catalog_errors, connect, row_values
@@ -40,7 +40,7 @@ _ROWS = "SELECT id, image_id, item_id, category, tags, columns FROM {} JOIN item
 class Reader:
     """An index that is always at the newest commit; may be used from several threads."""
 
-    def __init__(self, folder: Path, dim: int, segments: Segments, settings: Settings) -> None:
+    def __init__(self, folder: Path, dim: int, segments: Segments, settings: StoreSettings) -> None:
         self._folder = folder
         self._dim = dim
         self._segments = segments

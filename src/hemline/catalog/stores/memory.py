@@ -22,9 +22,9 @@ from hemline.catalog.store import (
     Facet,
     Ids,
     ItemPage,
-    Key,
     Neighbours,
     Row,
+    RowKey,
     StoreSpec,
     Vectors,
     silent,
@@ -110,8 +110,8 @@ class MemoryStore:
             rows = list(self._rows.values())
         return iter(rows)
 
-    def row_keys(self) -> Iterator[Key]:
-        return (Key(r.image_id, r.item_id, r.source, r.image_digest) for r in self.rows())
+    def row_keys(self) -> Iterator[RowKey]:
+        return (RowKey(r.image_id, r.item_id, r.source, r.image_digest) for r in self.rows())
 
     def items(self, item_ids: Collection[str], vectors: bool = True) -> list[Row]:
         chosen = set(item_ids)

@@ -21,7 +21,7 @@ import numpy as np
 from hemline.catalog.facets import facet_columns
 from hemline.catalog.index import disk
 from hemline.catalog.segments import SegmentError, Segments
-from hemline.catalog.settings import Settings
+from hemline.catalog.settings import StoreSettings
 from hemline.catalog.similarity import halves
 from hemline.catalog.store import (
     Advance,
@@ -31,9 +31,9 @@ from hemline.catalog.store import (
     Facet,
     Ids,
     ItemPage,
-    Key,
     Neighbours,
     Row,
+    RowKey,
     StoreSpec,
     Vectors,
     silent,
@@ -66,7 +66,7 @@ _T = TypeVar("_T")
 class SqliteStore:
     """``catalog.sqlite``, ``segments/`` and ``index/`` in a catalogue's folder."""
 
-    def __init__(self, folder: Path, settings: Settings | None = None) -> None:
+    def __init__(self, folder: Path, settings: StoreSettings | None = None) -> None:
         path = folder / FILE
         if not path.is_file():
             raise CatalogError(f"{folder} has no {FILE}; 'hemline catalog create' makes one")
@@ -84,13 +84,13 @@ class SqliteStore:
         self._segments = Segments(folder, self.dim, rows)
         self._reading = threading.RLock()
         self._read = connect(path)
-        self._reader = Reader(folder, self.dim, self._segments, settings or Settings())
+        self._reader = Reader(folder, self.dim, self._segments, settings or StoreSettings())
 
     @classmethod
     def create(
-        cls, folder: Path, fingerprint: str, dim: int, settings: Settings | None = None
+        cls, folder: Path, fingerprint: str, dim: int, settings: StoreSettings | None = None
     ) -> SqliteStore:
-        chosen = settings or Settings()
+        chosen = settings or StoreSettings()
         with catalog_errors(folder):
             db = connect(folder / FILE, new=True)
             db.executescript(f"BEGIN IMMEDIATE; {SCHEMA}")
@@ -209,7 +209,7 @@ class SqliteStore:
                 for i, values in enumerate(found):
                     yield to_row(values[1:], embedding[i], norm[i])
 
-    def row_keys(self) -> Iterator[Key]:
+    def row_keys(self) -> Iterator[RowKey]:
         sql = (
             "SELECT image_id, item_id, source, picture FROM pictures JOIN items "
             "ON number = item ORDER BY id"
@@ -217,7 +217,7 @@ class SqliteStore:
         with catalog_errors(self._folder), _snapshot.snapshot(self._folder) as (db, _):
             cursor = db.execute(sql)
             while found := cursor.fetchmany(_READ):
-                yield from (Key(*values) for values in found)
+                yield from (RowKey(*values) for values in found)
 
     def item_page(self, limit: int, after: str = "", where: Where | None = None) -> ItemPage:
         with self._reader.index(columns=where is not None) as index:
