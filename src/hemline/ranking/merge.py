@@ -43,7 +43,8 @@ def nearest(distances: Floats, count: int) -> Ints:
     if count == 0:
         return np.zeros(0, np.int64)
     last = np.partition(distances, count - 1)[count - 1]
-    some = np.flatnonzero((distances <= last) & np.isfinite(distances))
+    some = np.flatnonzero(distances <= last)
+    some = some[np.isfinite(distances[some])]
     order: Ints = some[np.argsort(distances[some], kind="stable")][:count]
     return order
 
@@ -61,12 +62,11 @@ def merge_reranked(first: Floats, top: Ints, reranked: Floats, margin: float = 0
         ``reranked`` at ``top``. The others keep their score, shifted down together, if need be, so
         that none of them passes the last of the re-ranked.
     """
-    merged = np.array(first)
-    rest = np.ones(len(merged), bool)
-    rest[top] = False
-    if len(top) and rest.any():
-        over = merged[rest].max() - reranked.min() + margin
-        merged[rest] -= max(merged.dtype.type(0.0), over)
+    rest = np.delete(first, top)
+    over = first.dtype.type(0.0)
+    if len(top) and len(rest):
+        over = max(over, rest.max() - reranked.min() + margin)
+    merged = first - over
     merged[top] = reranked
     return merged
 
@@ -89,7 +89,7 @@ def rerank_distances(
         if not np.isfinite(again).all():
             raise UsageError("a re-ranked distance is NaN or infinity; the model is broken")
         # A margin, for an image at the same distance would count as ahead (`metrics`).
-        merged[query] = -merge_reranked(-row, top, -again, margin=1.0)
+        np.negative(merge_reranked(-row, top, -again, margin=1.0), out=row)
     return merged
 
 

@@ -153,9 +153,13 @@ def image_ranks(distances: Floats, relevant: Mask) -> Ints:
     >>> image_ranks(np.array([[0.1, 0.2, 0.2]]), np.array([[False, True, False]]))
     array([3])
     """
-    nearest = np.where(relevant, distances, np.inf).min(axis=1, initial=np.inf)
-    ahead = ((distances <= nearest[:, None]) & ~relevant).sum(axis=1)
-    return np.where(np.isfinite(nearest), ahead + 1, MISS).astype(np.int64)
+    ranks = np.full(len(distances), MISS, dtype=np.int64)
+    for row, (far, right) in enumerate(zip(distances, relevant, strict=True)):
+        nearest = far[right].min(initial=np.inf)
+        if np.isfinite(nearest):
+            as_near = np.count_nonzero(far <= nearest) - np.count_nonzero(far[right] <= nearest)
+            ranks[row] = as_near + 1
+    return ranks
 
 
 def average_precision(distances: Floats, relevant: Mask) -> float:
@@ -179,9 +183,10 @@ def average_precision(distances: Floats, relevant: Mask) -> float:
     right = np.sort(distances[relevant & np.isfinite(distances)])
     if not len(right):
         return 0.0
-    near = np.sort(distances[distances <= right[-1]])  # what lies behind the last changes nothing
+    near = distances[distances <= right[-1]]  # what lies behind the last changes nothing
+    places = np.cumsum(np.bincount(np.searchsorted(right, near), minlength=len(right)))
     found = np.searchsorted(right, right, side="right")
-    return float((found / np.searchsorted(near, right, side="right")).sum() / total)
+    return float((found / places[found - 1]).sum() / total)
 
 
 def mean_average_precision(distances: Floats, relevant: Mask) -> float:
