@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
         "data", "synthetic", "ranking", "runtime", "catalog", "search", "evaluation", "views",
         *_FORMAT,
     },
-    "service": {"data", "runtime", "catalog", "search", "evaluation", "views", *_FORMAT},
+    "service": {"data", "ranking", "runtime", "catalog", "search", "evaluation", *_FORMAT},
     "client": set(),
     "cli": {
         "data", "datasets", "tagging", "synthetic", "runtime", "catalog", "learn", "search",
@@ -115,6 +115,12 @@ def test_torch_lives_in_learn_alone(file: Path) -> None:
     assert not [m for m, once in heavy if once or not allowed]
     eager = [m for m, once in found if m.startswith("hemline.") and room(m) in LAZY_ROOMS and once]
     assert not eager, f"{name_of(file)} imports {', '.join(eager)} outside a function"
+
+
+def test_the_retrieval_core_needs_numpy_alone() -> None:
+    files = [file for file in FILES if room(name_of(file)) == "ranking"]
+    found = {module.split(".")[0] for file in files for module, _ in imports(file)}
+    assert found - set(sys.stdlib_module_names) == {"numpy", "hemline"}
 
 
 def test_the_test_sees_an_arrow_that_turns_round(tmp_path: Path) -> None:

@@ -82,7 +82,9 @@ def calibrate(
     domains, items = rows.column("domain"), rows.column("item_id").astype(str)
     street, shop = np.flatnonzero(domains == "street"), np.flatnonzero(domains == "shop")
     if not len(street) or not len(shop):
-        raise DataError(f"street rows to ask and shop rows to find are needed, of split {split!r}")
+        raise DataError(
+            f"street rows (photos) and shop rows (gallery) of the split {split!r} are needed"
+        )
     street = street[np.unique(np.linspace(0, len(street) - 1, photos).round().astype(int))]
     absent = set(items[street[::ABSENT]])
     hits: list[tuple[float, bool]] = []

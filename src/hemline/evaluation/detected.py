@@ -1,4 +1,4 @@
-"""A protocol whose boxes are those that a detector finds, in place of the annotated ones."""
+"""Protocols with detected boxes in place of the annotated ones."""
 
 from __future__ import annotations
 

@@ -153,9 +153,7 @@ def compare(
     """
     for a, b in zip(ours, theirs, strict=True):
         if not np.array_equal(a.protocol.queries, b.protocol.queries):
-            raise UsageError(
-                f"{a.model} and {b.model} were asked other queries; nothing to compare"
-            )
+            raise UsageError(f"{a.model} and {b.model} have different queries; nothing to compare")
     items = [item for result in ours for item in result.items]
     mine, other = per_query(ours), per_query(theirs)
     differences: dict[str, Interval] = {
@@ -195,7 +193,7 @@ def by_group(
 def by_column(results: Sequence[EvaluationResult], column: str) -> dict[str, dict[str, Any]]:
     """Recall by a column of the manifest: by value, or by quarters of a number.
 
-    Source of the columns: any; the generator records how strong each disturbance of a picture is.
+    Synthetic data has a column for the strength of each disturbance of an image.
 
     Raises:
         UsageError: there is no such column, or it is a list.

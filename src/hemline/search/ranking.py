@@ -79,7 +79,7 @@ def rescore(
 
 
 class Ranking:
-    """The order of one query's items, as far as it was asked for.
+    """The order of one query's items, as far as `reach` has gone.
 
     Args:
         store: what is searched.

@@ -16,6 +16,7 @@ from hemline.catalog.store import Row
 from hemline.data.images import encode_jpeg, open_image
 from hemline.errors import ImageError
 from hemline.evaluation.bootstrap import cluster_interval
+from hemline.ranking.metrics import hits_at_k
 from hemline.service.jobs import Ended, Job
 from hemline.service.serving import Service
 from hemline.types import Image
@@ -51,7 +52,7 @@ def check(service: Service, job: Job, products: int = PRODUCTS) -> dict[str, Any
         job.advance(done, len(rows))
     rank = np.array(ranks)
     intervals = {
-        f"recall@{k}": cluster_interval((rank <= k).astype(float), items) for k in KS if items
+        f"recall@{k}": cluster_interval(hits_at_k(rank, k), items) for k in KS if items
     }
     return {
         "healthy": health.ok,
