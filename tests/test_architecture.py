@@ -28,7 +28,9 @@ ALLOWED: dict[str, set[str]] = {
     "catalog": {"data", "ranking", "runtime", *_FORMAT},
     "search": {"data", "ranking", "runtime", "catalog", *_FORMAT},
     "learn": {"data", "datasets", "ranking", *_FORMAT},
-    "evaluation": {"data", "ranking", "runtime", "catalog", "search", "learn", *_FORMAT},
+    "evaluation": {
+        "data", "datasets", "ranking", "runtime", "catalog", "search", "learn", *_FORMAT,
+    },
     "views": {"data", "ranking", "runtime", "catalog", "search", "evaluation", *_FORMAT},
     "demo": {
         "data", "synthetic", "ranking", "runtime", "catalog", "search", "evaluation", "views",
