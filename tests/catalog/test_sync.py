@@ -96,7 +96,7 @@ def test_a_feed_comes_in_and_a_second_run_does_nothing(
 ) -> None:
     path = feed(tmp_path, lines(tmp_path, 5))
     report = catalog.sync(path, SyncOptions(batch=2))
-    assert (report.items, report.new, report.embedded, report.removed_items) == (5, 5, 5, 0)
+    assert (report.items, report.new, report.images.embedded, report.removed_items) == (5, 5, 5, 0)
     row = catalog.store.get(["img/3.jpg"])["img/3.jpg"]
     assert (row.item_id, row.category, row.domain) == ("sku3", "Dresses", "shop")
     assert dict(row.columns) == {
@@ -143,8 +143,8 @@ def test_the_feed_s_changes_are_followed(
     del rows[9]
     report = catalog.sync(feed(tmp_path, rows))
     assert (report.changed, report.unchanged, report.removed_items, report.new) == (4, 5, 1, 0)
-    assert (report.embedded, report.reused, report.columns_only) == (2, 1, 1)
-    assert report.removed == 3  # the old pictures of 2 and 3, and that of 9
+    assert (report.images.embedded, report.images.duplicates, report.images.columns) == (2, 1, 1)
+    assert report.images.removed == 3  # the old pictures of 2 and 3, and that of 9
     assert sum(embedded) == 2
     fresh = Catalog.create(tmp_path / "fresh", catalog.bundle)
     fresh.sync(feed(tmp_path, rows))
@@ -161,7 +161,7 @@ def test_many_gone_products_stop_it(catalog: Catalog, tmp_path: Path) -> None:
         catalog.sync(feed(tmp_path, rows[:7]))
     assert state(catalog) == before
     planned = catalog.sync(feed(tmp_path, rows[:7]), SyncOptions(dry_run=True))
-    assert (planned.removed_items, planned.removal_share, planned.columns_only) == (3, 0.3, 1)
+    assert (planned.removed_items, planned.removal_share, planned.images.columns) == (3, 0.3, 1)
     assert state(catalog) == before
     asked = []
     catalog.sync(
@@ -213,8 +213,12 @@ def test_damaged_pictures_keep_the_old_ones_with_the_new_columns(
     rows[2]["price"] = "72 EUR"
     rows.append({"id": "bare", "image_link": "img/nothing.jpg", "price": "1 EUR"})
     report = catalog.sync(feed(tmp_path, rows))
-    assert {s.image_id for s in report.skipped} == {"img/0.jpg", "img/lost.jpg", "img/nothing.jpg"}
-    assert (report.changed, report.unchanged, report.kept) == (3, 1, 2)
+    assert {s.image_id for s in report.images.skipped} == {
+        "img/0.jpg",
+        "img/lost.jpg",
+        "img/nothing.jpg",
+    }
+    assert (report.changed, report.unchanged, report.images.kept) == (3, 1, 2)
     assert report.without_image == ["bare"]
     after = {row.image_id: row for row in catalog.store.rows()}
     assert [after[f"img/{n}.jpg"].columns["price"] for n in range(3)] == [70.0, 71.0, 72.0]
@@ -222,7 +226,7 @@ def test_damaged_pictures_keep_the_old_ones_with_the_new_columns(
         before[f"img/{n}.jpg"][4:] for n in range(4)
     ]
     again = catalog.sync(feed(tmp_path, rows))
-    assert (again.changed, again.columns_only) == (0, 0)
+    assert (again.changed, again.images.columns) == (0, 0)
 
 
 def variants(root: Path) -> list[Line]:
@@ -240,7 +244,7 @@ def variants(root: Path) -> list[Line]:
 
 def test_variants_stand_under_one_product(catalog: Catalog, tmp_path: Path) -> None:
     report = catalog.sync(feed(tmp_path, variants(tmp_path)))
-    assert (report.items, report.embedded) == (2, 4)
+    assert (report.items, report.images.embedded) == (2, 4)
     rows = {row.image_id: row for row in catalog.store.rows()}
     assert set(rows) == {"img/v0.jpg", "img/v1.jpg", "img/v2.jpg#P1", "img/v2.jpg#P2"}
     red = rows["img/v0.jpg"]
@@ -262,7 +266,12 @@ def test_a_picture_that_moves_to_another_product(
     embedded.clear()
     rows[4]["id"] = "renamed"
     report = catalog.sync(feed(tmp_path, rows))
-    assert (report.new, report.removed_items, report.embedded, report.removed) == (1, 1, 0, 0)
+    assert (report.new, report.removed_items, report.images.embedded, report.images.removed) == (
+        1,
+        1,
+        0,
+        0,
+    )
     assert catalog.store.get(["img/4.jpg"])["img/4.jpg"].item_id == "renamed"
     assert catalog.store.counts() == (10, 10)
 
@@ -325,8 +334,8 @@ def test_addresses_are_matched_by_their_file_names(catalog: Catalog, tmp_path: P
     assert {row.image_id for row in catalog.store.rows()} == {f"img/{n}.jpg" for n in range(3)}
     write_picture(tmp_path / "pictures/other/1.jpg", 5)
     again = catalog.sync(path)  # the folder is remembered
-    assert [s.reason for s in again.skipped] == ["is there 2 times: img/1.jpg, other/1.jpg"]
-    assert again.kept == 1
+    assert [s.reason for s in again.images.skipped] == ["is there 2 times: img/1.jpg, other/1.jpg"]
+    assert again.images.kept == 1
 
 
 def test_duplicates_and_bad_rows_are_told(catalog: Catalog, tmp_path: Path) -> None:

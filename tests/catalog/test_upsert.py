@@ -160,7 +160,7 @@ def test_images_that_change_their_items(
     embedded.clear()
     turned = {f"i{n}": (n + 1) % count for n in range(count)}
     report = catalog.sync(write_feed(tmp_path, turned), SyncOptions(batch=1))
-    assert (report.changed, report.removed, embedded) == (count, 0, [])
+    assert (report.changed, report.images.removed, embedded) == (count, 0, [])
     assert {r.item_id: r.image_id for r in catalog.store.rows()} == {
         item_id: f"{n}.jpg" for item_id, n in turned.items()
     }
@@ -173,7 +173,7 @@ def test_an_image_that_can_t_be_read_keeps_the_tags_of_its_vector(
     feed = write_feed(tmp_path, {"a": 1, "b": 2}, tags="colour=blue", price=2)
     (tmp_path / "1.jpg").write_bytes(b"no image")
     report = catalog.sync(feed)
-    assert (report.embedded, report.columns_only, len(report.skipped)) == (1, 1, 1)
+    assert (report.images.embedded, report.images.columns, len(report.images.skipped)) == (1, 1, 1)
     rows = {row.item_id: row for row in catalog.store.rows()}
     assert (rows["a"].tags, rows["b"].tags) == (("colour=red",), ("colour=blue",))
     assert {row.columns["price"] for row in rows.values()} == {2}

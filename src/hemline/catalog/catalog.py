@@ -22,10 +22,9 @@ from hemline.errors import CatalogBusy
 from hemline.limits import MAX_PIXELS
 
 if TYPE_CHECKING:
-    from hemline.catalog.intake.manifest import AddReport
     from hemline.catalog.intake.options import SyncOptions
     from hemline.catalog.intake.sync import SyncReport
-    from hemline.catalog.intake.update import ItemOutcome, ItemUpdate
+    from hemline.catalog.intake.update import ImageReport, ItemOutcome, ItemUpdate
     from hemline.catalog.maintenance.health import Health
     from hemline.catalog.maintenance.rebuild import RebuildReport
     from hemline.catalog.pointer import Live
@@ -181,7 +180,7 @@ class Catalog:
         workers: int | None = None,
         encoder: Encoder | None = None,
         advance: Advance = silent,
-    ) -> AddReport:
+    ) -> ImageReport:
         """Embeds the shop (or ``gallery``) rows of a manifest and stores them.
 
         Rows that are stored already (same image_id, content, tags and columns) are passed over, so

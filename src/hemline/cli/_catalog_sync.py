@@ -121,7 +121,7 @@ def sync(
     )
     share = 1.0 if yes else allow_removals
     report, counts = _sync(catalog, feed, options, share, threads)
-    write_skipped(skipped, report.skipped)
+    write_skipped(skipped, report.images.skipped)
     result = {"catalog": str(catalog), **_plain(report), **counts.to_json()}
     emit(result, as_json, _print_synced)
 
@@ -177,6 +177,7 @@ def _mapping(columns: Sequence[str], file: Path | None, images: Path | None) -> 
 
 def _plain(report: SyncReport) -> dict[str, Any]:
     """The report as JSON, whose keys are older than the report's names."""
+    images = report.images
     return {
         "dry_run": report.dry_run,
         "products": report.items,
@@ -185,18 +186,18 @@ def _plain(report: SyncReport) -> dict[str, Any]:
         "unchanged": report.unchanged,
         "gone": report.removed_items,
         "removal_share": report.removal_share,
-        "embedded": report.embedded,
-        "reused": report.reused,
-        "columns_only": report.columns_only,
-        "removed_pictures": report.removed,
-        "kept_old": report.kept,
+        "embedded": images.embedded,
+        "reused": images.duplicates,
+        "columns_only": images.columns,
+        "removed_pictures": images.removed,
+        "kept_old": images.kept,
         "found_by_name": report.by_name,
-        "skipped": [one._asdict() for one in report.skipped],
+        "skipped": [one._asdict() for one in images.skipped],
         "without_picture": report.without_image,
         "bad_rows": [one._asdict() for one in report.bad],
         "duplicates": report.duplicates,
         "unread_prices": report.unread_prices,
-        "unknown_tags": report.unknown_tags,
+        "unknown_tags": images.unknown_tags,
     }
 
 

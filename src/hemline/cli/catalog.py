@@ -85,7 +85,7 @@ def add(
         report = opened.add(Manifest.read(manifest), crop=crop, batch=batch, advance=advance)
         counts = opened.store.counts()
     write_skipped(skipped, report.skipped)
-    if report.skipped and not (report.stored + report.unchanged):
+    if report.skipped and not (report.embedded + report.updated + report.unchanged):
         first = report.skipped[0]
         raise CatalogError(
             f"none of the {len(report.skipped)} pictures can be added; the first, {first.path}: "

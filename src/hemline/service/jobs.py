@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hemline.errors import DataError, HemlineError
@@ -45,16 +45,7 @@ class Job:
         self.done, self.total = done, total
 
     def shown(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "kind": self.kind,
-            "state": self.state,
-            "done": self.done,
-            "total": self.total,
-            "result": self.result,
-            "error": self.error,
-            "begun": self.begun,
-        }
+        return asdict(self)
 
 
 class Refused(DataError):

@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -156,14 +156,8 @@ def load(folder: Path | None) -> FeedMapping:
 
 def save(folder: Path, mapping: FeedMapping) -> None:
     """Stores a mapping in the catalogue."""
-    columns = {name: list(value) for name, value in mapping.columns.items()}
-    kept = {
-        "columns": columns,
-        "without": list(mapping.without),
-        "images": mapping.images,
-        "crop": mapping.crop,
-    }
-    write_durable(folder / FILE, json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(asdict(mapping), indent=2, ensure_ascii=False)
+    write_durable(folder / FILE, text + "\n")
 
 
 def find_columns(names: Iterable[str], mapping: FeedMapping, where: str) -> Columns:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from hemline.catalog.folders import check_fingerprint
 from hemline.catalog.images import ImageStore
 from hemline.catalog.intake.crops import find_crop
 from hemline.catalog.intake.feed_values import plain
 from hemline.catalog.intake.options import IntakeOptions
 from hemline.catalog.intake.prepare import Preparer
-from hemline.catalog.intake.update import Attributes, ImageUpdate, ItemUpdate, Skipped
+from hemline.catalog.intake.update import Attributes, ImageReport, ImageUpdate, ItemUpdate
 from hemline.catalog.intake.upsert import Upsert
 from hemline.catalog.pointer import Live
 from hemline.catalog.store import Advance
@@ -21,35 +19,7 @@ from hemline.errors import UsageError
 from hemline.types import Record
 
 #: Columns of an export that aren't columns of an item.
-VECTORS = ("embedding", "norm")
-
-
-@dataclass(slots=True)
-class AddReport:
-    """What `Catalog.add` did, in images.
-
-    Attributes:
-        added: new ones.
-        embedded_again: known ones whose content or tags changed.
-        updated: known ones of which only columns changed.
-        unchanged: stored already.
-        skipped: those that can't be opened.
-        unknown_tags: tag → number of occurrences, of tags that the bundle doesn't know.
-        whole: embedded whole, as no garment of their category was found to crop.
-    """
-
-    added: int = 0
-    embedded_again: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    skipped: list[Skipped] = field(default_factory=list)
-    unknown_tags: dict[str, int] = field(default_factory=dict)
-    whole: int = 0
-
-    @property
-    def stored(self) -> int:
-        """Number of rows written."""
-        return self.added + self.embedded_again + self.updated
+_VECTORS = ("embedding", "norm")
 
 
 def add(
@@ -58,7 +28,7 @@ def add(
     manifest: Manifest,
     options: IntakeOptions,
     advance: Advance,
-) -> AddReport:
+) -> ImageReport:
     """See `Catalog.add`; the caller holds `Catalog.writing`."""
     rows = gallery(manifest)
     crop = find_crop(options.crop or "none", live.bundle)
@@ -72,16 +42,8 @@ def add(
     )
     for _ in upsert.run((_update(record, rows) for record in rows), len(rows), advance):
         pass
-    done = upsert.counts
-    return AddReport(
-        done.added,
-        done.embedded_again,
-        done.columns,
-        done.unchanged,
-        done.skipped,
-        done.unknown_tags,
-        crop.whole,
-    )
+    upsert.report.whole = crop.whole
+    return upsert.report
 
 
 def gallery(manifest: Manifest) -> Manifest:
@@ -98,7 +60,7 @@ def gallery(manifest: Manifest) -> Manifest:
             "role 'gallery' are"
         )
     kept = manifest.select(mask)
-    vectors = [name for name in VECTORS if name in kept.names]
+    vectors = [name for name in _VECTORS if name in kept.names]
     return Manifest(kept.table.drop_columns(vectors), kept.root)
 
 

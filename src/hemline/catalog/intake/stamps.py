@@ -7,16 +7,16 @@ isn't cached, as its next change might have the same time.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 FILE = "stamps.sqlite"
 _FRESH = 2_000_000_000  # ns
-_CHUNK = 500
 
 
 class Stamp(NamedTuple):
@@ -65,11 +65,15 @@ class Stamps:
         if self._forget:
             return found
         wanted = {os.fspath(path): path for path in paths}
-        for names in _chunks(list(wanted)):
-            marks = ",".join("?" * len(names))
-            sql = f"SELECT path, size, changed, digest FROM stamps WHERE path IN ({marks})"
-            for name, *rest in self._run(sql, names):
-                found[wanted[name]] = Stamp(*rest)
+        sql = (
+            "SELECT path, size, changed, digest FROM stamps "
+            "WHERE path IN (SELECT value FROM json_each(?))"
+        )
+        if self._db is not None:
+            with contextlib.suppress(sqlite3.Error, UnicodeEncodeError):
+                names = json.dumps(list(wanted), ensure_ascii=False)
+                for name, *rest in self._db.execute(sql, (names,)):
+                    found[wanted[name]] = Stamp(*rest)
         return found
 
     def note(self, stamps: Mapping[Path, Stamp]) -> None:
@@ -86,14 +90,6 @@ class Stamps:
                 self._db.executemany("INSERT OR REPLACE INTO stamps VALUES (?,?,?,?)", rows)
                 self._db.execute("COMMIT")
 
-    def _run(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        if self._db is None:
-            return []
-        try:
-            return self._db.execute(sql, values).fetchall()
-        except (sqlite3.Error, UnicodeEncodeError):
-            return []
-
     def close(self) -> None:
         if self._db is not None:
             self._db.close()
@@ -107,8 +103,3 @@ def _open(path: Path) -> sqlite3.Connection:
         "changed INTEGER NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID"
     )
     return db
-
-
-def _chunks(values: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(values), _CHUNK):
-        yield values[start : start + _CHUNK]

@@ -6,8 +6,7 @@ have are removed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,14 +21,13 @@ from hemline.catalog.intake.manifest import checked_encoder
 from hemline.catalog.intake.options import Removals, SyncOptions
 from hemline.catalog.intake.prepare import Preparer
 from hemline.catalog.intake.stamps import Stamps
-from hemline.catalog.intake.update import ItemUpdate, Skipped
+from hemline.catalog.intake.update import ImageReport, ItemUpdate
 from hemline.catalog.intake.upsert import Upsert
 from hemline.catalog.store import Advance, Row, Store
 from hemline.errors import CatalogError, DataError, UsageError
 
 if TYPE_CHECKING:
     from hemline.catalog.catalog import Catalog
-    from hemline.catalog.pointer import Live
 
 
 @dataclass(slots=True)
@@ -37,42 +35,31 @@ class SyncReport:
     """What `Catalog.sync` did, or would do.
 
     Attributes:
-        items: of the feed.
-        new, changed, unchanged, removed_items: items.
+        images: what became of the images.
+        items: number of items of the feed.
+        new, changed, unchanged: of these items.
+        removed_items: items that the feed doesn't have.
         removal_share: removed items / items that were stored.
-        embedded: images that went through the shop tower.
-        reused: images that took the vector of one with the same content.
-        columns_only: images of which only columns were written.
-        removed: images that left.
-        kept: old images that stay because their item has no new one that can be opened.
         by_name: images of the feed that were found by the file name of their address.
-        skipped: images that can't be opened.
         without_image: items of the feed that have no image that can be opened, and aren't stored.
         bad: rows of the feed that can't be used.
         duplicates: ids that several rows have; the last of them counts.
         unread_prices: column → number of cells that are no price.
-        unknown_tags: tag → number of occurrences, of tags that the bundle doesn't know.
         dry_run: nothing was changed.
     """
 
+    images: ImageReport = field(default_factory=ImageReport)
     items: int = 0
     new: int = 0
     changed: int = 0
     unchanged: int = 0
     removed_items: int = 0
     removal_share: float = 0.0
-    embedded: int = 0
-    reused: int = 0
-    columns_only: int = 0
-    removed: int = 0
-    kept: int = 0
     by_name: int = 0
-    skipped: list[Skipped] = field(default_factory=list)
     without_image: list[str] = field(default_factory=list)
     bad: list[BadRow] = field(default_factory=list)
     duplicates: list[str] = field(default_factory=list)
     unread_prices: dict[str, int] = field(default_factory=dict)
-    unknown_tags: dict[str, int] = field(default_factory=dict)
     dry_run: bool = False
 
 
@@ -82,7 +69,8 @@ def sync(catalog: Catalog, path: Path, options: SyncOptions, advance: Advance) -
     mapping = feed_map.load(catalog.folder).changed(new)
     crop = find_crop(mapping.crop or "none", catalog.live().bundle)
     items = _read(path, mapping)
-    with _writing(catalog, options.dry_run) as live:
+    held = nullcontext(catalog.live()) if options.dry_run else catalog.writing()
+    with held as live:
         encoder = checked_encoder(live, options.encoder)
         stamps = Stamps(catalog.folder, options.dry_run, forget=options.reread)
         stored = _Stored(live.store)
@@ -115,15 +103,6 @@ def _read(path: Path, mapping: FeedMapping) -> FeedItems:
     feed = Feed.read(path)
     columns = feed_map.find_columns(feed.columns, mapping, f"the feed {path}")
     return read_items(feed, columns, ImageFiles(path, mapping.images or None))
-
-
-@contextmanager
-def _writing(catalog: Catalog, dry_run: bool) -> Iterator[Live]:
-    if dry_run:
-        yield catalog.live()
-        return
-    with catalog.writing() as live:
-        yield live
 
 
 class _Stored:
@@ -161,6 +140,7 @@ def _run(
             f"changed. If they shall leave: --allow-removals {_up(removals.share)}, or --yes"
         )
     report = SyncReport(
+        upsert.report,
         items=len(feed.items),
         removed_items=len(removed),
         removal_share=round(removals.share, 4),
@@ -179,19 +159,14 @@ def _run(
             report.unchanged += 1
         else:
             report.changed += 1
-    counts = upsert.counts
-    if counts.skipped and len(counts.skipped) == len(upsert.claimed):
-        first = counts.skipped[0]
+    skipped = upsert.report.skipped
+    if skipped and len(skipped) == len(upsert.claimed):
         raise DataError(
-            f"none of the feed's {len(counts.skipped)} pictures can be opened; the first, "
-            f"{first.path}: {first.reason}"
+            f"none of the feed's {len(skipped)} pictures can be opened; the first, "
+            f"{skipped[0].path}: {skipped[0].reason}"
         )
     for _ in upsert.run(ItemUpdate(item_id, remove=True) for item_id in removed):
         pass
-    report.embedded = counts.added + counts.embedded_again
-    report.reused, report.columns_only = counts.duplicates, counts.columns
-    report.removed, report.kept = counts.removed, counts.kept
-    report.skipped, report.unknown_tags = counts.skipped, counts.unknown_tags
     return report
 
 

@@ -143,17 +143,18 @@ class ItemOutcome:
 
 
 @dataclass(slots=True)
-class ImageCounts:
-    """What an upsert did, in images.
+class ImageReport:
+    """What became of the images of a run.
 
     Attributes:
-        added: embedded, not there before.
-        embedded_again: embedded, there before.
+        added: embedded, not stored before.
+        embedded_again: stored before, with other content or tags.
         duplicates: stored with the vector of another image of the same content.
         columns: only columns were written.
         unchanged: stored already.
         removed: no longer in the catalogue.
         kept: old images that stay, as their item has no new one that can be opened.
+        whole: embedded whole, as no garment of their category was found to crop.
         skipped: those that can't be opened.
         unknown_tags: tag → number of occurrences, of tags that the bundle doesn't know.
     """
@@ -165,8 +166,19 @@ class ImageCounts:
     unchanged: int = 0
     removed: int = 0
     kept: int = 0
+    whole: int = 0
     skipped: list[Skipped] = field(default_factory=list)
     unknown_tags: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def embedded(self) -> int:
+        """Number of images that went through the shop tower."""
+        return self.added + self.embedded_again
+
+    @property
+    def updated(self) -> int:
+        """Number of rows written without embedding."""
+        return self.columns + self.duplicates
 
     def count(self, change: Change) -> None:
         setattr(self, change, getattr(self, change) + 1)

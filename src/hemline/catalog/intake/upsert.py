@@ -25,7 +25,7 @@ from hemline.catalog.intake.prepare import (
 from hemline.catalog.intake.stamps import Stamps
 from hemline.catalog.intake.update import (
     AttributeChanges,
-    ImageCounts,
+    ImageReport,
     ItemOutcome,
     ItemUpdate,
     Skipped,
@@ -78,7 +78,7 @@ class Upsert:
         claimed: image_ids that some update of the run has: they move to its item.
         stamps: files that were read before.
         dry_run: stores nothing.
-        counts: what was done, in images.
+        report: what was done.
     """
 
     live: Live
@@ -91,7 +91,7 @@ class Upsert:
     claimed: Collection[str] = ()
     stamps: Stamps | None = None
     dry_run: bool = False
-    counts: ImageCounts = field(default_factory=ImageCounts)
+    report: ImageReport = field(default_factory=ImageReport)
 
     def run(
         self, updates: Iterable[ItemUpdate], total: int = 0, advance: Advance = silent
@@ -248,7 +248,7 @@ class Upsert:
             for (i, _), digest in zip(new, stored, strict=True):
                 digests[i] = digest
         rows, images = [one.row for one in todo], [one.image for one in todo]
-        with counted_tags(encoder, self.counts.unknown_tags):
+        with counted_tags(encoder, self.report.unknown_tags):
             return embed_rows(encoder, rows, images, digests)
 
     def _remove(self, update: ItemUpdate, stored: Sequence[Row], commit: _Commit) -> ItemOutcome:
@@ -275,12 +275,12 @@ class Upsert:
         if not update.keep_others:
             kept = [] if complete else left  # better an old image than none
             left = left if complete else []
-            self.counts.kept += len(kept)
+            self.report.kept += len(kept)
             complete |= self._kept(update, skipped, kept, stored)
-        self.counts.skipped += skipped.values()
+        self.report.skipped += skipped.values()
         self._drop(left, commit)
         for one in complete.values():
-            self.counts.count(one.change)
+            self.report.count(one.change)
             if one.change != "unchanged":
                 commit.rows.append(one.row)
                 old = stored.by_image.get(one.row.image_id)
@@ -322,7 +322,7 @@ class Upsert:
     def _drop(self, rows: Sequence[Row], commit: _Commit) -> None:
         commit.removed += [row.image_id for row in rows]
         commit.copies |= {row.image_digest for row in rows}
-        self.counts.removed += len(rows)
+        self.report.removed += len(rows)
 
     def _write(self, commit: _Commit, stored: StoredRows) -> None:
         if self.dry_run:
