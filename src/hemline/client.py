@@ -42,11 +42,20 @@ class ServiceError(HemlineError):
         status: of HTTP; 0 without an answer.
         kind: the last part of the problem's type.
         request_id: of the request in the server's log.
+        retry_after: seconds after which a busy server takes the request again, or None.
     """
 
-    def __init__(self, message: str, status: int = 0, kind: str = "", request_id: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        status: int = 0,
+        kind: str = "",
+        request_id: str = "",
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.status, self.kind, self.request_id = status, kind, request_id
+        self.retry_after = retry_after
 
 
 class Client:
@@ -83,8 +92,6 @@ class Client:
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-    # Searching
 
     def search(
         self,
@@ -167,10 +174,9 @@ class Client:
 
     def triplets(self) -> Iterator[dict[str, Any]]:
         """The feedback as training triplets (write key)."""
-        for line in self._send("GET", "/v1/feedback/export").text.splitlines():
+        request = self._http.build_request("GET", "/v1/feedback/export")
+        for line in self._send(request).text.splitlines():
             yield json.loads(line)
-
-    # Products
 
     def item(self, item_id: str, *, why: bool = False) -> dict[str, Any]:
         """A product with its images."""
@@ -198,8 +204,7 @@ class Client:
         tags: Sequence[str] = (),
     ) -> dict[str, Any]:
         """Stores a product; without ``pictures`` it keeps the images that it has."""
-        body: dict[str, Any] = {"columns": dict(columns or {}), "category": category}
-        body["tags"] = list(tags)
+        body = {"columns": dict(columns or {}), "category": category, "tags": list(tags)}
         if pictures is None:
             return self._json("PUT", _item(item_id), json=body)
         files = [("picture", _file(one)) for one in pictures]
@@ -231,28 +236,28 @@ class Client:
                 ``tags``, ``pictures``; or with ``delete``: True.
 
         Yields:
-            For each product ``line``, ``item_id``, ``status`` and, where it is refused,
-            ``problem``.
+            For each its ``line``, ``item_id``, ``status`` and, where it is refused, ``problem``.
         """
 
         def lines() -> Iterator[bytes]:
             for product in products:
                 line = dict(product)
                 if line.get("pictures") is not None:
-                    line["pictures"] = [_base64(picture) for picture in line["pictures"]]
+                    files = [_file(picture)[1] for picture in line["pictures"]]
+                    line["pictures"] = [base64.b64encode(data).decode() for data in files]
                 yield json.dumps(line).encode() + b"\n"
 
         headers = {"Content-Type": "application/jsonl"}
-        sent = self._once("POST", "/v1/items:bulk", content=lines(), headers=headers)
-        for line in sent.text.splitlines():
+        request = self._http.build_request(
+            "POST", "/v1/items:bulk", content=lines(), headers=headers
+        )
+        for line in self._once(request).text.splitlines():
             yield json.loads(line)
 
     def picture(self, address: str) -> bytes:
         """The JPEG bytes of a stored image, by a hit's ``image_digest`` or a JSON's ``picture``."""
         path = address if address.startswith("/") else f"/v1/pictures/{quote(address, safe='')}"
-        return self._send("GET", path).content
-
-    # The service
+        return self._send(self._http.build_request("GET", path)).content
 
     def info(self) -> dict[str, Any]:
         """The bundle, the catalogue and the limits."""
@@ -276,56 +281,60 @@ class Client:
         end = time.monotonic() + wait
         while True:
             job = self._json("GET", f"/v1/admin/jobs/{quote(job_id, safe='')}")
-            if job["state"] in ("done", "failed") or time.monotonic() >= end:
+            left = end - time.monotonic()
+            if job["state"] in ("done", "failed") or left <= 0:
                 return job
-            time.sleep(min(0.2, max(0.0, end - time.monotonic())))
+            time.sleep(min(0.2, left))
 
-    # Inside
-
-    def _json(self, method: str, path: str, **asked: Any) -> dict[str, Any]:
-        answer: dict[str, Any] = self._send(method, path, **asked).json()
+    def _json(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        json: Any = None,
+        data: Mapping[str, str] | None = None,
+        files: Sequence[tuple[str, tuple[str, bytes]]] | None = None,
+    ) -> dict[str, Any]:
+        request = self._http.build_request(
+            method, path, params=params, json=json, data=data, files=files
+        )
+        answer: dict[str, Any] = self._send(request).json()
         return answer
 
-    def _send(self, method: str, path: str, **asked: Any) -> httpx.Response:
+    def _send(self, request: httpx.Request) -> httpx.Response:
         """Sends a request, and sends it again while the server is busy."""
         for left in reversed(range(_RETRIES)):
             try:
-                return self._once(method, path, **asked)
-            except _Busy as busy:
-                if not left:
-                    raise busy.error from None
-                time.sleep(min(busy.seconds, _LONGEST))
+                return self._once(request)
+            except ServiceError as error:
+                if error.retry_after is None or not left:
+                    raise
+                time.sleep(min(error.retry_after, _LONGEST))
         raise AssertionError("the last try raises or returns")
 
-    def _once(self, method: str, path: str, **asked: Any) -> httpx.Response:
+    def _once(self, request: httpx.Request) -> httpx.Response:
         import httpx2 as httpx
 
         try:
-            answer = self._http.request(method, path, **asked)
+            answer = self._http.send(request)
         except httpx.TransportError as error:
             raise ServiceError(f"{self._http.base_url} can't be reached: {error}") from None
         if answer.is_success:
             return answer
-        refused = _error(answer)
-        wait = answer.headers.get("retry-after", "")
-        if answer.status_code in (429, 503) and wait.isdigit() and "content" not in asked:
-            raise _Busy(refused, float(wait))
-        raise refused
-
-
-class _Busy(Exception):
-    def __init__(self, error: ServiceError, seconds: float) -> None:
-        super().__init__()
-        self.error, self.seconds = error, seconds
+        raise _error(answer)
 
 
 def _error(answer: httpx.Response) -> ServiceError:
+    status, wait = answer.status_code, answer.headers.get("retry-after", "")
+    retry_after = float(wait) if status in (429, 503) and wait.isdigit() else None
     try:
         problem = answer.json()
-        kind = str(problem["type"]).rpartition(":")[2]
-        return ServiceError(problem["detail"], answer.status_code, kind, problem["request_id"])
-    except (ValueError, KeyError, TypeError):
-        return ServiceError(f"the server answered {answer.status_code}", answer.status_code)
+        detail, request_id = problem["detail"], problem["request_id"]
+        kind = problem["type"].rpartition(":")[2]
+        return ServiceError(detail, status, kind, request_id, retry_after)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ServiceError(f"the server answered {status}", status, retry_after=retry_after)
 
 
 def _item(item_id: str) -> str:
@@ -344,10 +353,6 @@ def _file(photo: Photo) -> tuple[str, bytes]:
         return path.name, path.read_bytes()
     except OSError as error:
         raise ServiceError(f"{path} can't be read: {error.strerror}") from None
-
-
-def _base64(picture: Any) -> str:
-    return base64.b64encode(_file(picture)[1]).decode("ascii")
 
 
 def _result(answer: Mapping[str, Any]) -> SearchResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -17,7 +18,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 __all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
 
-_STEPS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_PHOTOS = (1, 2, 4, 8, 16, 32, 64)
 #: Set for the processes of one service, so that each can report the sum of all of them.
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -27,51 +29,31 @@ class Metrics:
 
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
-        self.requests = Counter(
-            *("hemline_requests", "Requests answered.", ["method", "route", "status"]),
-            registry=registry,
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"hemline_{name}", text, labels, registry=registry)
+
+        def histogram(
+            name: str, text: str, *labels: str, buckets: Sequence[float] = _SECONDS
+        ) -> Histogram:
+            return Histogram(f"hemline_{name}", text, labels, buckets=buckets, registry=registry)
+
+        def gauge(name: str, text: str, mode: Literal["livesum", "max"]) -> Gauge:
+            return Gauge(f"hemline_{name}", text, registry=registry, multiprocess_mode=mode)
+
+        self.requests = counter("requests", "Requests answered.", "method", "route", "status")
+        self.refused = counter("refused", "Refused requests, by kind.", "kind")
+        self.writes = counter("writes", "Products written, by status.", "what")
+        self.feedback = counter("feedback", "Feedback on hits.", "right")
+        self.seconds = histogram("request_seconds", "From request head to answer end.", "route")
+        self.steps = histogram("step_seconds", "Steps of searches and detections.", "step")
+        self.waits = histogram("queue_seconds", "Waiting for the street tower.")
+        self.batch = histogram(
+            "batch_photos", "Photos per run of the street tower.", buckets=_PHOTOS
         )
-        self.seconds = Histogram(
-            *("hemline_request_seconds", "From the request's head to its answer's end.", ["route"]),
-            buckets=_STEPS,
-            registry=registry,
-        )
-        self.steps = Histogram(
-            *("hemline_step_seconds", "Steps of searches and detections.", ["step"]),
-            buckets=_STEPS,
-            registry=registry,
-        )
-        self.batch = Histogram(
-            "hemline_batch_photos",
-            "Photos in one run of the street tower.",
-            buckets=(1, 2, 4, 8, 16, 32, 64),
-            registry=registry,
-        )
-        self.waits = Histogram(
-            *("hemline_queue_seconds", "Waiting for the street tower."),
-            buckets=_STEPS,
-            registry=registry,
-        )
-        self.refused = Counter(
-            *("hemline_refused", "Refused requests, by kind.", ["kind"]), registry=registry
-        )
-        self.writes = Counter(
-            *("hemline_writes", "Products written, by status.", ["what"]), registry=registry
-        )
-        self.feedback = Counter(
-            *("hemline_feedback", "Feedback on hits.", ["right"]), registry=registry
-        )
-        self.inside = Gauge(
-            *("hemline_inside", "Requests at work or waiting now."),
-            registry=registry,
-            multiprocess_mode="livesum",
-        )
-        self.items = Gauge(
-            *("hemline_catalog_items", "Products."), registry=registry, multiprocess_mode="max"
-        )
-        self.pictures = Gauge(
-            *("hemline_catalog_pictures", "Pictures."), registry=registry, multiprocess_mode="max"
-        )
+        self.inside = gauge("inside", "Requests in work or waiting.", "livesum")
+        self.items = gauge("catalog_items", "Products.", "max")
+        self.pictures = gauge("catalog_pictures", "Images.", "max")
 
     def on_run(self, photos: int, waits: Sequence[float]) -> None:
         """Counts a run of the street tower."""

@@ -44,21 +44,15 @@ class ServedEngine(Engine):
         super().__init__(catalog, threads=self._cores, max_pixels=settings.max_pixels)
 
     def encoder_of(self, live: Live) -> Encoder:
-        now = self._batching
-        if now is None or now[0] is not live.bundle:
-            with self._swapping:
-                now = self._batching
-                if now is None or now[0] is not live.bundle:
-                    if now is not None:  # it answers the calls that wait, then ends
-                        threading.Thread(target=now[1].close, daemon=True).start()
-                    now = self._batching = live.bundle, self._batch(live)
-        return now[1]
-
-    def _batch(self, live: Live) -> BatchingEncoder:
-        given = self._settings
-        return BatchingEncoder(
-            live.encoder(self._cores), given.batch, given.queue, given.timeout, self._on_run
-        )
+        with self._swapping:
+            now, own = self._batching, self._settings
+            if now is None or now[0] is not live.bundle:
+                if now is not None:  # it answers the calls that wait, then ends
+                    threading.Thread(target=now[1].close, daemon=True).start()
+                encoder = live.encoder(self._cores)
+                batching = BatchingEncoder(encoder, own.batch, own.queue, own.timeout, self._on_run)
+                now = self._batching = live.bundle, batching
+            return now[1]
 
     @property
     def waiting(self) -> int:
