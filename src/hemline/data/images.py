@@ -31,6 +31,9 @@ from hemline.types import Box, Image
 #: Bytes that a file may have.
 MAX_BYTES = 128 << 20
 
+#: Rows that are converted to RGB at a time: Pillow keeps four bytes a pixel.
+_BAND = 256
+
 S = TypeVar("S")
 T = TypeVar("T")
 Source = str | os.PathLike[str] | bytes
@@ -205,28 +208,38 @@ def _decode_jpeg(data: bytes) -> Image:
 
 def _decode(header: Header) -> Image:
     """(H, W, 3) RGB, upright, blended over white; every format but JPEG."""
-    image: PIL.Image.Image = header.image
+    image = header.image
     try:
         image.load()
-        turn = orientation(header.image)  # 1 of a TIFF, which Pillow turns itself
+        turn = orientation(image)  # 1 of a TIFF, which Pillow turns itself
         if image.mode in ("I", "F"):
             raise ImageError(
                 f"is a {header.format} of 32-bit numbers; 8 or 16 bits a channel are opened"
             )
-        if image.mode.startswith("I;16"):
-            grey = np.asarray(image, np.uint16)
-            image = PIL.Image.fromarray(cv2.convertScaleAbs(grey, alpha=255.0 / 65535))
-        if image.has_transparency_data:
-            clear = image.convert("RGBA")
-            image = PIL.Image.new("RGB", clear.size, "white")
-            image.paste(clear, mask=clear.getchannel("A"))
-        image = image.convert("RGB")
+        width, height = image.size
+        pixels = np.empty((height, width, 3), np.uint8)
+        for top in range(0, height, _BAND):
+            band = image.crop((0, top, width, min(top + _BAND, height)))
+            pixels[top : top + _BAND] = np.asarray(_rgb(band))
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # Pillow's decoders raise whatever their parsing runs into
         reason = " ".join(str(error).split())[:80]
         raise ImageError(f"is a damaged or truncated {header.format}: {reason}") from None
-    return _upright(np.array(image), turn)
+    return _upright(pixels, turn)
+
+
+def _rgb(image: PIL.Image.Image) -> PIL.Image.Image:
+    """Any mode of 8 or 16 bits → RGB, blended over white."""
+    if image.mode.startswith("I;16"):
+        grey = np.asarray(image, np.uint16)
+        return PIL.Image.fromarray(cv2.convertScaleAbs(grey, alpha=255.0 / 65535)).convert("RGB")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    clear = image.convert("RGBA")
+    white = PIL.Image.new("RGB", clear.size, "white")
+    white.paste(clear, mask=clear.getchannel("A"))
+    return white
 
 
 def _upright(image: Image, orientation: int) -> Image:
