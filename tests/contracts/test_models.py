@@ -8,8 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from helpers import example_model
 from helpers.learning import THREADS
 from helpers.model_contract import (
+    SPECS,
     B,
     M,
     T,
@@ -21,9 +23,9 @@ from helpers.model_contract import (
     unknown_batch,
 )
 from hemline.errors import UsageError
-from hemline.learn.model import MODELS, Stage
+from hemline.learn.model import Stage
 
-every_model = pytest.mark.parametrize("name", list(MODELS))
+every_model = pytest.mark.parametrize("name", list(SPECS))
 
 
 @pytest.fixture(autouse=True)
@@ -137,7 +139,7 @@ def test_export_gives_the_same_numbers(name: str, tmp_path: Path) -> None:
 
 @every_model
 def test_a_wrong_setting_names_the_nearest(name: str) -> None:
-    spec = MODELS[name]
+    spec = SPECS[name]
     known = next(iter(spec.config.model_fields))
     with pytest.raises(UsageError, match=known):
         spec.configure({**spec.tiny, f"{known}x": 1})
@@ -155,7 +157,7 @@ def test_an_unknown_stage_names_the_nearest(name: str) -> None:
 
 @every_model
 def test_the_registry_tells_what_it_holds(name: str) -> None:
-    spec = MODELS[name]
+    spec = SPECS[name]
     assert spec.name == name
     assert spec.paper
     assert spec.link.startswith("https://")
@@ -167,3 +169,7 @@ def test_the_registry_tells_what_it_holds(name: str) -> None:
         names = [parameter for parameter, _ in model.named_parameters()]
         for prefix in stage.trains:
             assert any(Stage("one", (prefix,)).learns(n) for n in names), prefix
+
+
+def test_the_documented_example_is_short() -> None:
+    assert len(example_model.code().splitlines()) <= 60

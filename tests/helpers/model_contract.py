@@ -13,9 +13,12 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from helpers import example_model
 from helpers.learning import SEED, learned
-from hemline.learn.model import MODELS, Batch, Fitting, RetrievalModel, Stage
+from hemline.learn.model import MODELS, Batch, Fitting, ModelSpec, RetrievalModel, Stage
 
+#: Every registered model, and the example of the documentation.
+SPECS: Mapping[str, ModelSpec] = {**MODELS, **example_model.load().MODELS}
 VOCABULARY = ("category=shirt", "category=skirt", "colour=red", "collar=polo")
 B, M, T = 4, 6, len(VOCABULARY)
 #: A loss from which on a batch is one that a model can learn something of.
@@ -25,7 +28,7 @@ UNKNOWN = 0.1
 def build(name: str, seed: int = 0, config: Mapping[str, Any] | None = None) -> RetrievalModel:
     """A registered model, of its tiny size unless told otherwise."""
     torch.manual_seed(seed + 100 * SEED)
-    spec = MODELS[name]
+    spec = SPECS[name]
     model = spec.build(spec.configure(spec.tiny if config is None else config), VOCABULARY)
     model.expect_items(torch.arange(M))
     return model
