@@ -61,8 +61,9 @@ types: $(VENV)/.full ## Check types.
 
 check: test test-slow lint types ## Everything that is checked on the full install.
 
-docs: $(VENV)/.light ## Write the command reference anew.
+docs: $(VENV)/.full ## Write the references of the commands and of the Python API anew.
 	$(BIN)/python docs/generate_cli.py
+	$(BIN)/python docs/generate_api.py
 
 lock: ## Write constraints.txt anew: the newest versions that pyproject.toml allows.
 	$(PYTHON) -m venv --clear .venv-lock

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "service": {"data", "ranking", "runtime", "catalog", "search", "evaluation", *_FORMAT},
     "client": set(),
+    "metrics": {"ranking"},
+    "losses": {"learn"},
     "cli": {
         "data", "datasets", "tagging", "synthetic", "runtime", "catalog", "learn", "search",
         "evaluation", "views", "demo", "service", *_FORMAT,
@@ -108,7 +112,7 @@ def test_arrows_point_one_way(file: Path) -> None:
 @pytest.mark.parametrize("file", FILES, ids=name_of)
 def test_torch_lives_in_learn_alone(file: Path) -> None:
     own = room(name_of(file))
-    if own == "learn":
+    if own in ("learn", "losses"):
         return
     found = list(imports(file))
     heavy = [(m, once) for m, once in found if m.split(".")[0] in HEAVY]
@@ -123,6 +127,58 @@ def test_the_retrieval_core_needs_numpy_alone() -> None:
     files = [file for file in FILES if room(name_of(file)) == "ranking"]
     found = {module.split(".")[0] for file in files for module, _ in imports(file)}
     assert found - set(sys.stdlib_module_names) == {"numpy", "hemline"}
+
+
+def names_of_imports(file: Path) -> Iterator[tuple[str, str]]:
+    """(module, name) of each name that is imported from a module of ours, also in functions."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("hemline"):
+            for alias in node.names:
+                yield str(node.module), alias.name
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """The strongly connected parts of more than one module."""
+    sorter = TopologicalSorter(graph)
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        return [list(error.args[1])]
+    return []
+
+
+def test_no_circle_of_imports_also_not_through_functions() -> None:
+    modules = {name_of(file): file for file in FILES}
+    graph = {
+        name: {module for module, _ in imports(file) if module in modules and module != name}
+        for name, file in modules.items()
+    }
+    assert not circles(graph)
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}})
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_no_private_name_of_another_room(file: Path) -> None:
+    own = room(name_of(file))
+    private = [
+        f"{module}.{name}"
+        for module, name in names_of_imports(file)
+        if room(f"{module}.{name}") != own
+        and any(re.match("_[^_]", part) for part in [*module.split("."), name])
+    ]
+    assert not private, f"{name_of(file)} imports {', '.join(private)}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_a_function_has_at_most_sixty_lines(file: Path) -> None:
+    long = [
+        f"{node.name} ({node.end_lineno - node.lineno + 1} lines)"
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno is not None
+        and node.end_lineno - node.lineno + 1 > 60
+    ]
+    assert not long, f"{name_of(file)}: {', '.join(long)}"
 
 
 def test_the_test_sees_an_arrow_that_turns_round(tmp_path: Path) -> None:

@@ -1,4 +1,8 @@
-"""hemline finds the product in a photo."""
+"""hemline finds the product in a photo.
+
+The names below are the public API (docs/api.md). Each is imported when it is first used, so
+``import hemline`` is fast, and torch is only imported by what trains.
+"""
 
 from __future__ import annotations
 
@@ -6,30 +10,70 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hemline import losses, metrics
     from hemline.catalog.catalog import Catalog
     from hemline.client import Client
     from hemline.data.manifest import Manifest
+    from hemline.errors import HemlineError
+    from hemline.evaluation.api import evaluate
+    from hemline.learn.api import train
     from hemline.runtime.bundle import Bundle
+    from hemline.runtime.encoder import load
     from hemline.search.engine import Engine
+    from hemline.types import Box, Detection, Hit, Record, SearchRequest, SearchResult
 
 __version__ = "0.1.0"
 
-#: The few public names, imported when first used.
+#: Public name → the module that has it; a module of ours that is public itself maps to "".
 _PUBLIC = {
+    "Box": "hemline.types",
     "Bundle": "hemline.runtime.bundle",
     "Catalog": "hemline.catalog.catalog",
     "Client": "hemline.client",
+    "Detection": "hemline.types",
     "Engine": "hemline.search.engine",
+    "HemlineError": "hemline.errors",
+    "Hit": "hemline.types",
     "Manifest": "hemline.data.manifest",
+    "Record": "hemline.types",
+    "SearchRequest": "hemline.types",
+    "SearchResult": "hemline.types",
+    "evaluate": "hemline.evaluation.api",
+    "load": "hemline.runtime.encoder",
+    "losses": "",
+    "metrics": "",
+    "train": "hemline.learn.api",
 }
 
-__all__ = ["Bundle", "Catalog", "Client", "Engine", "Manifest", "__version__"]
+__all__ = [
+    "Box",
+    "Bundle",
+    "Catalog",
+    "Client",
+    "Detection",
+    "Engine",
+    "HemlineError",
+    "Hit",
+    "Manifest",
+    "Record",
+    "SearchRequest",
+    "SearchResult",
+    "__version__",
+    "evaluate",
+    "load",
+    "losses",
+    "metrics",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PUBLIC:
-        return getattr(importlib.import_module(_PUBLIC[name]), name)
-    raise AttributeError(f"module 'hemline' has no attribute {name!r}")
+    module = _PUBLIC.get(name)
+    if module is None:
+        raise AttributeError(f"module 'hemline' has no attribute {name!r}")
+    if not module:
+        return importlib.import_module(f"hemline.{name}")
+    return getattr(importlib.import_module(module), name)
 
 
 def __dir__() -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hemline.bundle import BundleInfo, read_info, write_info
 from hemline.demo.shop import SEED, Shop
@@ -17,6 +18,7 @@ from hemline.evaluation.report import machine
 from hemline.ranking.metrics import MISS, hits_at_k
 from hemline.search.engine import Engine
 
+Ints = npt.NDArray[np.int64]
 #: Under this name a bundle's ``quality`` holds what the check measured of it.
 PROTOCOL = "hemline demo --check"
 KS = (1, 5, 20)
@@ -43,21 +45,10 @@ def check(
         The JSON of ``hemline demo --check``; ``passed`` says whether every floor was held.
     """
     rows = shop.some_photos(queries)
-    engine = Engine(shop.catalog)
-    files = [shop.manifest.file(int(row)) for row in rows]
     items = [shop.manifest[int(row)].item_id for row in rows]
-    engine.search(files[0], max(KS), shop.box(int(rows[0])))  # loads the graphs; not timed
-    ranks = np.full(len(rows), MISS, np.int64)
-    latency = np.zeros(len(rows))
     clock = time.perf_counter()
-    for number, (row, file) in enumerate(zip(rows, files, strict=True)):
-        answer = engine.search(file, max(KS), shop.box(int(row)))
-        latency[number] = answer.timings_ms["total"]
-        for hit in answer.hits:
-            if hit.item_id == items[number]:
-                ranks[number] = hit.rank
-        if advance is not None:
-            advance(number + 1, len(rows))
+    ranks, latency = _search(shop, rows, items, advance)
+    seconds = {**shop.seconds, "searching": time.perf_counter() - clock}
     intervals = {f"recall@{k}": cluster_interval(hits_at_k(ranks, k), items) for k in KS}
     found = {name: interval.value for name, interval in intervals.items()}
     info = shop.info
@@ -73,10 +64,7 @@ def check(
             "p50": round(float(np.quantile(latency, 0.5)), 2),
             "p95": round(float(np.quantile(latency, 0.95)), 2),
         },
-        "seconds": {
-            name: round(s, 2)
-            for name, s in {**shop.seconds, "searching": time.perf_counter() - clock}.items()
-        },
+        "seconds": {name: round(value, 2) for name, value in seconds.items()},
         "floor": floors,
         "passed": bool(floors) and all(found[name] >= least for name, least in floors.items()),
         "protocol": protocol(shop),
@@ -85,6 +73,26 @@ def check(
         "catalog": stats["catalog"],
         "machine": machine(),
     }
+
+
+def _search(
+    shop: Shop, rows: Ints, items: list[str], advance: Callable[[int, int], None] | None
+) -> tuple[Ints, npt.NDArray[np.float64]]:
+    """The rank of each photo's item, and the milliseconds that its search took."""
+    engine = Engine(shop.catalog)
+    files = [shop.manifest.file(int(row)) for row in rows]
+    engine.search(files[0], max(KS), shop.box(int(rows[0])))  # loads the graphs; not timed
+    ranks = np.full(len(rows), MISS, np.int64)
+    latency = np.zeros(len(rows))
+    for number, (row, file) in enumerate(zip(rows, files, strict=True)):
+        answer = engine.search(file, max(KS), shop.box(int(row)))
+        latency[number] = answer.timings_ms["total"]
+        for hit in answer.hits:
+            if hit.item_id == items[number]:
+                ranks[number] = hit.rank
+        if advance is not None:
+            advance(number + 1, len(rows))
+    return ranks, latency
 
 
 def protocol(shop: Shop) -> dict[str, str]:

@@ -80,13 +80,7 @@ def run(
             files.begin(recipe.resolved(), info)
         if recipe.channels_last:
             task.model = task.model.to(memory_format=torch.channels_last)
-        recorder = Recorder(files, say, first)
-        for number in range(progress.stage, len(task.stages)):
-            if number > progress.stage:
-                progress.stage, progress.epoch, progress.done = number, 0, False
-            if not progress.done:
-                _run_stage(task, files, progress, tensors, recorder, bar)
-            tensors = {}
+        _run_stages(task, files, progress, tensors, Recorder(files, say, first), bar)
         _, best = files.load_best(task.best_file(progress.stage))
         seconds = round(sum(row["seconds"] for row in progress.history), 1)
         epochs = len(progress.history)
@@ -94,6 +88,22 @@ def run(
         if first:
             files.write_info(info)
         return {**info, "recipe": recipe.name, "resumed": resumed}
+
+
+def _run_stages(
+    task: Task,
+    files: RunFolder,
+    progress: Progress,
+    tensors: dict[str, Tensor],
+    recorder: Recorder,
+    bar: bool,
+) -> None:
+    for number in range(progress.stage, len(task.stages)):
+        if number > progress.stage:
+            progress.stage, progress.epoch, progress.done = number, 0, False
+        if not progress.done:
+            _run_stage(task, files, progress, tensors, recorder, bar)
+        tensors = {}
 
 
 def _run_stage(
