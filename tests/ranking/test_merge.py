@@ -9,7 +9,7 @@ import pytest
 
 from hemline.errors import UsageError
 from hemline.ranking.fusion import fuse_embeddings, fuse_lists, fuse_scores
-from hemline.ranking.merge import first_of_each, merge_reranked, nearest, rerank_distances
+from hemline.ranking.merge import first_of_each, merge_reranked, nearest_images, rerank_distances
 from hemline.ranking.tags import multi_hot
 
 RNG = np.random.default_rng(11)
@@ -39,8 +39,8 @@ def test_distances_are_ordered_as_by_two_sorted_lists(seed: int) -> None:
         order = sorted(searched, key=lambda g: (far[query, g], g))
         top, rest = order[:8], order[8:]
         wanted = sorted(top, key=lambda g: new[query, g]) + rest
-        assert nearest(far[query], 8).tolist() == top
-        assert nearest(merged[query], 30).tolist() == wanted
+        assert nearest_images(far[query], 8).tolist() == top
+        assert nearest_images(merged[query], 30).tolist() == wanted
         assert merged[query, rest].min() > merged[query, top].max()
         assert np.isinf(merged[query, np.isinf(far[query])]).all()
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import ast
 import doctest
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -170,3 +172,21 @@ def test_the_examples_run(module: ModuleType) -> None:
 
 def test_the_public_names() -> None:
     assert all(getattr(metrics, name).__doc__ for name in metrics.__all__)
+
+
+def test_the_core_is_written_once() -> None:
+    """No other module defines a function of the retrieval core anew."""
+    package = Path(metrics.__file__).parents[1]
+    core = {path: _functions(path) for path in (package / "ranking").glob("*.py")}
+    names = set().union(*core.values())
+    assert {"average_precision", "merge_reranked", "multi_hot", "fuse_embeddings"} <= names
+    others = {
+        str(path): names & _functions(path) for path in package.rglob("*.py") if path not in core
+    }
+    assert not {path: again for path, again in others.items() if again}
+
+
+def _functions(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    return {name for name in found if not name.startswith("_")}

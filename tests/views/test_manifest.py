@@ -14,7 +14,8 @@ from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
 from hemline.errors import DataError, UsageError
 from hemline.types import Box, Record
-from hemline.views.manifest import draw_sheet, mark, pick, pick_pairs, write_sheet
+from hemline.views.cells import draw
+from hemline.views.manifest import draw_sheet, pick, pick_pairs, write_sheet
 
 GREY = np.full((100, 200, 3), 128, np.uint8)
 
@@ -53,7 +54,9 @@ def test_marks_lie_where_they_belong() -> None:
     marks[0] = [100, 50, 2]
     marks[1] = [160, 50, 1]
     marks[2] = [60, 50, 0]
-    drawn = mark(GREY, Record("", "a", "1", "shop", box=Box(20, 20, 180, 80), landmarks=marks), 100)
+    drawn = draw(
+        GREY, [Record("", "a", "1", "shop", box=Box(20, 20, 180, 80), landmarks=marks)], 100
+    )
     assert drawn.shape == (100, 100, 3)
     assert (drawn[:25] == drawn[0, 0]).all()
     box, seen, hidden = (drawn[y, x].astype(int) for y, x in ((35, 40), (50, 50), (50, 75)))
@@ -67,7 +70,7 @@ def test_occluded_is_hollow_and_the_legend_stands_below(manifest: Manifest) -> N
     marks = np.zeros((8, 3), np.float32)
     marks[0], marks[7] = [60, 50, 2], [140, 50, 1]
     record = Record("", "0.png", "1", "shop", landmarks=marks)
-    drawn = mark(GREY, record, 200).astype(int)
+    drawn = draw(GREY, [record], 200).astype(int)
     assert drawn[100, 60, 1] > drawn[100, 60, [0, 2]].max() + 60  # full
     assert drawn[100, 140].tolist() == [128] * 3  # hollow
     assert drawn[100, 135, 0] > drawn[100, 135, 2] + 60
@@ -149,8 +152,8 @@ def test_what_else_is_worn_has_thin_boxes() -> None:
         ]
     )
     plain = Record("", "a", "1", "shop", box=Box(20, 20, 180, 80))
-    drawn = mark(GREY, plain, 100)
-    more = mark(GREY, replace(plain, extra={"garments": others}), 100)
+    drawn = draw(GREY, [plain], 100)
+    more = draw(GREY, [replace(plain, extra={"garments": others})], 100)
     changed = np.argwhere((drawn != more).any(axis=2))
     assert len(changed) > 40
     assert (changed.min(axis=0) >= (39, 19)).all(), "only around the jeans"

@@ -19,7 +19,7 @@ from hemline.encoding import Detector, Encoder
 from hemline.evaluation.detected import detector_for, with_detected_boxes
 from hemline.evaluation.embed import Advance, Block, embed
 from hemline.ranking.distances import block_rows, euclidean_distances
-from hemline.ranking.merge import RERANK_TOP, first_of_each, nearest, rerank_distances
+from hemline.ranking.merge import RERANK_TOP, first_of_each, nearest_images, rerank_distances
 from hemline.ranking.metrics import (
     MISS,
     average_precision,
@@ -227,7 +227,7 @@ class _Ranking:
         result.image_ranks[places] = image_ranks(far, relevant)
         for row, place in enumerate(places):
             result.average_precision[place] = average_precision(far[row], relevant[row])
-            order = nearest(far[row], _NEAREST)
+            order = nearest_images(far[row], _NEAREST)
             best = order[first_of_each(self.items[order])[:SHOWN]]
             result.top[place, : len(best)] = self.rows[best]
             if result.ndcg is not None:

@@ -19,7 +19,7 @@ __all__ = [
     "Reranker",
     "first_of_each",
     "merge_reranked",
-    "nearest",
+    "nearest_images",
     "rerank_distances",
 ]
 
@@ -34,7 +34,7 @@ RERANK_TOP = 256
 Reranker = Callable[[int, Ints], Floats]
 
 
-def nearest(distances: Floats, count: int) -> Ints:
+def nearest_images(distances: Floats, count: int) -> Ints:
     """Places of the ``count`` nearest of (G,) distances, nearest first, ties in their order.
 
     Images at inf are not searched and left out.
@@ -84,7 +84,7 @@ def rerank_distances(
     """
     merged = np.array(distances, np.float64)
     for query, row in enumerate(merged):
-        top = nearest(row, depth)
+        top = nearest_images(row, depth)
         again = np.asarray(rerank(start + query, top), np.float64) if len(top) else np.zeros(0)
         if not np.isfinite(again).all():
             raise UsageError("a re-ranked distance is NaN or infinity; the model is broken")

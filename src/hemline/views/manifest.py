@@ -13,7 +13,7 @@ from hemline.data.images import open_many
 from hemline.data.manifest import Manifest
 from hemline.errors import DataError, ImageError, UsageError, nearest
 from hemline.types import DOMAINS, SPLITS, Image, Record
-from hemline.views._cells import draw, legend, words
+from hemline.views.cells import draw, legend, words
 from hemline.views.drawing import canvas, write_image
 
 Rows = npt.NDArray[np.int64]
@@ -152,11 +152,6 @@ def draw_sheet(
         foot[: len(note), _GAP : width - _GAP] = note
         parts.append(foot)
     return Sheet(np.vstack(parts), len(cells), skipped)
-
-
-def mark(image: Image, record: Record, side: int) -> Image:
-    """The image (H, W, 3) fitted into (side, side, 3) with the record's box and landmarks."""
-    return draw(image, [record], side)
 
 
 def _groups(manifest: Manifest, pairs: bool) -> list[list[Record]]:
