@@ -22,10 +22,10 @@ from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
 from hemline.errors import DataError
 from hemline.evaluation.detection import GroundTruth, ground_truth
-from hemline.learn.detection.boxes import Floats, as_boxes
-from hemline.learn.detection.patches import Scene
-from hemline.learn.detection.proposals import ProposalSettings, propose
-from hemline.learn.detection.regions import NetworkRegions
+from hemline.learn.detection.darn.boxes import Floats, as_boxes
+from hemline.learn.detection.darn.patches import Scene
+from hemline.learn.detection.darn.proposals import ProposalSettings, propose
+from hemline.learn.detection.darn.regions import NetworkRegions
 from hemline.types import Domain, FloatArray, Image, Record
 
 CLOTHES = ("upper", "lower", "full")

@@ -50,6 +50,7 @@ from _regions import (
 )
 from _shared import IMAGENET
 
+from hemline.data.boxes import overlaps
 from hemline.data.images import crop
 from hemline.data.manifest import Manifest
 from hemline.encoding import Detector, Encoder
@@ -58,11 +59,16 @@ from hemline.evaluation.detection import coco_average_precision
 from hemline.evaluation.report import machine
 from hemline.learn.backbones import BackboneConfig
 from hemline.learn.checkpoint import CheckpointEncoder
-from hemline.learn.detection.boxes import as_boxes, intersection_over_union
-from hemline.learn.detection.darn import RegionDetector, RegionSettings, read_patches, train_regions
-from hemline.learn.detection.proposals import ProposalSettings
-from hemline.learn.detection.regions import NetworkRegions, backbone_regions, darn_regions
-from hemline.learn.detection.svr import Kind
+from hemline.learn.detection.darn.boxes import as_boxes
+from hemline.learn.detection.darn.detector import (
+    RegionDetector,
+    RegionSettings,
+    read_patches,
+    train_regions,
+)
+from hemline.learn.detection.darn.heads import Kind
+from hemline.learn.detection.darn.proposals import ProposalSettings
+from hemline.learn.detection.darn.regions import NetworkRegions, backbone_regions, darn_regions
 from hemline.learn.models.darn import SubNetwork
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.detector import BundleDetector, clothes
@@ -245,7 +251,7 @@ def nearest(found: Sequence[Detection], box: Box | None, whole: Box) -> Box:
     """Of the boxes found, the one that shows the product best; the whole picture for none."""
     if not found or box is None:
         return found[0].box if found else whole
-    near = intersection_over_union(as_boxes([d.box for d in found]), as_boxes([box]))[:, 0]
+    near = overlaps(as_boxes([d.box for d in found]), as_boxes([box]))[:, 0]
     return found[int(near.argmax())].box
 
 

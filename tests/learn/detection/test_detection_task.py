@@ -24,10 +24,21 @@ from hemline.learn import checkpoint
 from hemline.learn import recipe as recipes
 from hemline.learn.api import train
 from hemline.learn.detection import runs
-from hemline.learn.detection.losses import Goal, Marked, box_shares, goals, losses
+from hemline.learn.detection.losses import (
+    Annotations,
+    GridTargets,
+    box_shares,
+    grid_targets,
+    losses,
+)
 from hemline.learn.detection.network import DetectorConfig, DetectorNetwork, Outputs
 from hemline.learn.detection.recipe import DetectorRecipe
-from hemline.learn.detection.samples import DetectionPictures, Moves, Picture, pictures_of
+from hemline.learn.detection.samples import (
+    AnnotatedImage,
+    DetectionAugmentation,
+    DetectionDataset,
+    annotated_images,
+)
 from hemline.learn.export.detector import add_detector, describe_detector
 from hemline.learn.export.writer import ExportOptions
 from hemline.runtime.bundle import Bundle
@@ -59,8 +70,8 @@ def recipe(**changes: object) -> DetectorRecipe:
     return loaded.model_copy(update=changes)
 
 
-def marked(*rows: tuple[tuple[float, ...], int, int, bool]) -> Marked:
-    return Marked(
+def marked(*rows: tuple[tuple[float, ...], int, int, bool]) -> Annotations:
+    return Annotations(
         torch.tensor([row[0] for row in rows], dtype=torch.float32).reshape(-1, 4),
         torch.tensor([row[1] for row in rows], dtype=torch.long),
         torch.tensor([row[2] for row in rows], dtype=torch.long),
@@ -76,7 +87,7 @@ def test_goals_against_loops() -> None:
         box = tuple(np.concatenate([low, low + rng.uniform(0.05, 0.3, 2)]).tolist())
         rows.append((box, int(rng.integers(3)), int(rng.integers(5)), bool(rng.random() < 0.3)))
     side = 10
-    goal = goals([marked(*rows)], 3, side)
+    goal = grid_targets([marked(*rows)], 3, side)
     for layer in range(3):
         for place in range(side * side):
             x, y = (place % side + 0.5) / side, (place // side + 0.5) / side
@@ -103,7 +114,7 @@ def test_goals_against_loops() -> None:
 
 
 def test_a_garment_too_small_for_a_place_still_has_one() -> None:
-    goal = goals([marked(((0.101, 0.101, 0.109, 0.109), 1, 0, False))], 2, 4)
+    goal = grid_targets([marked(((0.101, 0.101, 0.109, 0.109), 1, 0, False))], 2, 4)
     assert 1 <= int(goal.positive[0, 1].sum()) <= 4
     assert not goal.positive[0, 0].any()
 
@@ -111,7 +122,7 @@ def test_a_garment_too_small_for_a_place_still_has_one() -> None:
 def test_the_loss_falls_to_where_the_goal_is() -> None:
     """Fitting the outputs themselves: boxes and kinds come out, and `decode` reads them."""
     own = marked(((0.1, 0.2, 0.6, 0.9), 0, 1, False), ((0.5, 0.1, 0.9, 0.5), 2, 16, False))
-    goal = goals([own], len(TINY.layers), 8)
+    goal = grid_targets([own], len(TINY.layers), 8)
     values = [
         torch.zeros(1, 6, 64, requires_grad=True),
         torch.zeros(1, 6, 4, 64, requires_grad=True),
@@ -140,10 +151,10 @@ def test_the_loss_falls_to_where_the_goal_is() -> None:
 
 
 def test_ignored_places_teach_nothing() -> None:
-    goal = goals([marked(((0.0, 0.0, 1.0, 1.0), 1, 0, True))], 3, 4)
+    goal = grid_targets([marked(((0.0, 0.0, 1.0, 1.0), 1, 0, True))], 3, 4)
     spec = TINY.model_copy()
     scores = torch.randn(1, 6, 16, requires_grad=True)
-    goal = Goal(*(torch.cat([part, part], dim=1) for part in goal))
+    goal = GridTargets(*(torch.cat([part, part], dim=1) for part in goal))
     out = (scores, torch.zeros(1, 6, 4, 16), torch.zeros(1, len(spec.kinds), 16))
     losses(Outputs(*out), goal, spec).total.backward()  # type: ignore[no-untyped-call]
     assert scores.grad is not None
@@ -158,7 +169,7 @@ def test_every_weight_learns_and_frozen_ones_do_not() -> None:
         network = DetectorNetwork(CONFIG.model_copy(update={"frozen": frozen})).train()
         out = network(torch.randn(2, 3, 64, 64))
         assert [tuple(t.shape) for t in out] == [(2, 6, 16), (2, 6, 4, 16), (2, 22, 16)]
-        goal = goals([marked(((0.1, 0.1, 0.7, 0.7), k, 3 * k, False)) for k in (0, 1)], 6, 4)
+        goal = grid_targets([marked(((0.1, 0.1, 0.7, 0.7), k, 3 * k, False)) for k in (0, 1)], 6, 4)
         losses(out, goal, TINY).total.backward()  # type: ignore[no-untyped-call]
         still = [n for n, p in network.named_parameters() if p.grad is None]
         assert bool(still) == bool(frozen)
@@ -195,9 +206,11 @@ def test_boxes_follow_what_moves_the_picture(tmp_path: Path) -> None:
     image = np.zeros((120, 90, 3), np.uint8)
     image[30:80, 20:60] = 255
     (tmp_path / "a.jpg").write_bytes(encode_jpeg(image, 95))
-    picture = Picture(tmp_path / "a.jpg", (Garment("shirt", Box(20, 30, 60, 80)),))
-    moves = Moves(together=0.0, colour=Moves().colour.model_copy(update={"blur": 0.0}))
-    data = DetectionPictures([picture], TINY, [(0, 96, seed) for seed in range(40)], moves)
+    picture = AnnotatedImage(tmp_path / "a.jpg", (Garment("shirt", Box(20, 30, 60, 80)),))
+    moves = DetectionAugmentation(
+        together=0.0, colour=DetectionAugmentation().colour.model_copy(update={"blur": 0.0})
+    )
+    data = DetectionDataset([picture], TINY, [(0, 96, seed) for seed in range(40)], moves)
     seen = 0
     for view, own in data:
         if not len(own.boxes) or own.ignore[0]:
@@ -213,12 +226,12 @@ def test_boxes_follow_what_moves_the_picture(tmp_path: Path) -> None:
 
 def test_four_pictures_share_a_view(drawn: Manifest) -> None:
     rows = np.flatnonzero(drawn.column("split") == "train").tolist()
-    pictures = pictures_of(drawn, rows)
+    pictures = annotated_images(drawn, rows)
     assert len(pictures) == len(rows)
-    alone = DetectionPictures(pictures, TINY, [(0, 64, 5)], None)[0]
-    again = DetectionPictures(pictures, TINY, [(0, 64, 6)], None)[0]
+    alone = DetectionDataset(pictures, TINY, [(0, 64, 5)], None)[0]
+    again = DetectionDataset(pictures, TINY, [(0, 64, 6)], None)[0]
     assert torch.equal(alone[0], again[0])
-    four = DetectionPictures(pictures, TINY, [(0, 64, 5)], Moves(together=1.0))
+    four = DetectionDataset(pictures, TINY, [(0, 64, 5)], DetectionAugmentation(together=1.0))
     view, own = four[0]
     assert view.shape == (3, 64, 64)
     assert len(own.boxes) > len(alone[1].boxes)
@@ -232,12 +245,12 @@ def test_rows_of_one_picture_are_all_its_garments(tmp_path: Path) -> None:
         Record("b", "b.jpg", "3", "street", "", None, extra={"garments": to_text([])}),
     ]
     manifest = Manifest.from_records(rows, tmp_path)
-    found = {p.path.name: p.garments for p in pictures_of(manifest, [0, 1, 2])}
+    found = {p.path.name: p.garments for p in annotated_images(manifest, [0, 1, 2])}
     assert [g.category for g in found["a.jpg"]] == ["shirt", "jeans"]
     assert found["b.jpg"] == ()
     bare = Manifest.from_records([Record("c", "c.jpg", "3", "street")], tmp_path)
     with pytest.raises(DataError, match="neither a box nor the column 'garments'"):
-        pictures_of(bare, [0])
+        annotated_images(bare, [0])
 
 
 @pytest.mark.parametrize("kill_after", [(2, 0), (1, 1)])  # stretches of two steps, and steps
@@ -295,7 +308,7 @@ def test_it_learns_one_picture_by_heart(tmp_path: Path) -> None:
         for k, split in enumerate(("train", "val"))
     ]
     manifest = Manifest.from_records(rows, tmp_path)
-    still = Moves(zoom=1, aspect=0, flip=0, together=0)
+    still = DetectionAugmentation(zoom=1, aspect=0, flip=0, together=0)
     plain = recipe(seed=SEED, steps=90, check=90, lr=0.02, warmup=5, ema=0.9, batch_size=2)
     data = plain.data.model_copy(update={"moves": still})
     train(plain.model_copy(update={"data": data}), manifest, tmp_path / "run")

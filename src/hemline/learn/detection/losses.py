@@ -1,9 +1,9 @@
-"""What each place of the grid should say, and how wrong it is.
+"""Targets of each grid cell, and losses.
 
 Scores follow the generalised focal loss (Li et al., "Generalized Focal Loss", NeurIPS 2020, Eq. 3):
-the goal at a garment's middle is the overlap of the box told there, so that a better box gets a
-better score and survives the suppression. Boxes: generalised IoU (Rezatofighi et al., CVPR 2019),
-torchvision's. Kinds: cross-entropy among those of the garment's layer.
+the target at a garment's centre is the overlap of the box predicted there, so that a better box
+gets a better score and survives the suppression. Boxes: torchvision's generalised IoU (Rezatofighi
+et al., CVPR 2019). Kinds: cross-entropy among those of the garment's layer.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from torchvision.ops import generalized_box_iou_loss
 from hemline.data.detector_outputs import Heads
 from hemline.learn.detection.network import Outputs
 
-__all__ = ["Goal", "Losses", "Marked", "box_shares", "goals", "losses"]
+__all__ = ["Annotations", "GridTargets", "Losses", "box_shares", "grid_targets", "losses"]
 
-#: A garment's middle is this share of its box on either side of the centre, or this many places.
+#: The centre of a garment is this share of its box on either side, or this many cells.
 _MIDDLE, _LEAST = 0.15, 1.0
 _BOX_WEIGHT, _KIND_WEIGHT = 2.0, 0.5
 
 
-class Marked(NamedTuple):
-    """The garments of one picture: boxes (n, 4) xyxy in shares of it, layer (n,), kind (n,), -1
-    where only the layer is known; ignore (n,)."""
+class Annotations(NamedTuple):
+    """The garments of one image: boxes (n, 4) xyxy in shares of it, layers (n,), kinds (n,), -1
+    where only the layer is known, and ignore (n,)."""
 
     boxes: Tensor
     layers: Tensor
@@ -36,9 +36,9 @@ class Marked(NamedTuple):
     ignore: Tensor
 
 
-class Goal(NamedTuple):
-    """What a batch should give: boxes (B, L, N, 4) in shares, kinds (B, L, N), positive (B, L, N),
-    and counted (B, L, N): False where nothing is asked."""
+class GridTargets(NamedTuple):
+    """Targets of a batch: boxes (B, L, N, 4) in shares, kinds (B, L, N), positive (B, L, N), and
+    counted (B, L, N): False where the loss is masked."""
 
     boxes: Tensor
     kinds: Tensor
@@ -55,20 +55,20 @@ class Losses(NamedTuple):
     kind: Tensor
 
 
-def goals(marked: Sequence[Marked], layers: int, side: int) -> Goal:
-    """The goal of pictures on a grid of ``side`` × ``side`` places.
+def grid_targets(annotations: Sequence[Annotations], layers: int, side: int) -> GridTargets:
+    """The targets of images on a grid of ``side`` × ``side`` cells.
 
-    Of two garments of one layer with a place in common the smaller one gets it. Around a garment
-    to ignore its layer isn't asked at all.
+    A cell shared by two garments of one layer belongs to the smaller one. Inside a garment to
+    ignore, its layer is masked.
     """
     count = side * side
-    boxes = torch.zeros(len(marked), layers, count, 4)
-    kinds = torch.full((len(marked), layers, count), -1, dtype=torch.long)
-    positive = torch.zeros(len(marked), layers, count, dtype=torch.bool)
+    boxes = torch.zeros(len(annotations), layers, count, 4)
+    kinds = torch.full((len(annotations), layers, count), -1, dtype=torch.long)
+    positive = torch.zeros(len(annotations), layers, count, dtype=torch.bool)
     counted = torch.ones_like(positive)
     at = (torch.arange(side) + 0.5) / side
     x, y = at.repeat(side), at.repeat_interleave(side)  # (N,)
-    for row, own in enumerate(marked):
+    for row, own in enumerate(annotations):
         size = (own.boxes[:, 2:] - own.boxes[:, :2]).clamp(min=0)
         for k in size.prod(dim=1).argsort(descending=True).tolist():
             x1, y1, x2, y2 = own.boxes[k].tolist()
@@ -84,11 +84,11 @@ def goals(marked: Sequence[Marked], layers: int, side: int) -> Goal:
             boxes[row, layer, here] = own.boxes[k]
             kinds[row, layer, here] = own.kinds[k]
             positive[row, layer, here] = True
-    return Goal(boxes, kinds, positive, counted | positive)
+    return GridTargets(boxes, kinds, positive, counted | positive)
 
 
 def box_shares(raw: Tensor, reach: float) -> Tensor:
-    """Raw boxes (B, L, 4, N) → xyxy in shares of the picture (B, L, N, 4), not cut at its frame."""
+    """Raw boxes (B, L, 4, N) → xyxy in shares of the image (B, L, N, 4), not clipped."""
     side = round(raw.shape[3] ** 0.5)
     at = (torch.arange(side, device=raw.device, dtype=raw.dtype) + 0.5) / side
     middle = torch.stack([at.repeat(side), at.repeat_interleave(side)], dim=1)  # (N, 2)
@@ -96,23 +96,23 @@ def box_shares(raw: Tensor, reach: float) -> Tensor:
     return torch.cat([middle - far[..., :2], middle + far[..., 2:]], dim=3)
 
 
-def losses(outputs: Outputs, goal: Goal, spec: Heads) -> Losses:
-    """The losses of a batch, each over its number of positive places."""
-    positive = goal.positive
+def losses(outputs: Outputs, targets: GridTargets, spec: Heads) -> Losses:
+    """The losses of a batch, each divided by its number of positive cells."""
+    positive = targets.positive
     total = positive.sum().clamp(min=1)
-    told = box_shares(outputs.boxes, spec.reach)[positive]  # (P, 4)
-    wanted = goal.boxes[positive]
-    box = generalized_box_iou_loss(told, wanted, reduction="none")
+    predicted = box_shares(outputs.boxes, spec.reach)[positive]  # (P, 4)
+    target = targets.boxes[positive]
+    box = generalized_box_iou_loss(predicted, target, reduction="none")
     quality = torch.zeros_like(outputs.scores)
-    quality[positive] = _overlap(told.detach(), wanted)
-    score = _quality_focal(outputs.scores, quality)[goal.counted].sum()
-    kind = _kind_loss(outputs.kinds, goal, spec)
+    quality[positive] = _overlap(predicted.detach(), target)
+    score = _quality_focal(outputs.scores, quality)[targets.counted].sum()
+    kind = _kind_loss(outputs.kinds, targets, spec)
     parts = (score / total, box.sum() / total, kind / total)
     return Losses(parts[0] + _BOX_WEIGHT * parts[1] + _KIND_WEIGHT * parts[2], *parts)
 
 
 def _overlap(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union (P,) of boxes in pairs."""
+    """Intersection over union (P,) of pairs of boxes."""
     low, high = torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:])
     shared = (high - low).clamp(min=0).prod(dim=1)
     both = (a[:, 2:] - a[:, :2]).prod(dim=1) + (b[:, 2:] - b[:, :2]).prod(dim=1)
@@ -125,10 +125,10 @@ def _quality_focal(logits: Tensor, quality: Tensor) -> Tensor:
     return (quality - logits.sigmoid()).abs().square() * cross
 
 
-def _kind_loss(logits: Tensor, goal: Goal, spec: Heads) -> Tensor:
+def _kind_loss(logits: Tensor, targets: GridTargets, spec: Heads) -> Tensor:
     """Summed cross-entropy of the kinds, each within its layer."""
-    row, layer, place = goal.positive.nonzero(as_tuple=True)
-    kind = goal.kinds[row, layer, place]
+    row, layer, place = targets.positive.nonzero(as_tuple=True)
+    kind = targets.kinds[row, layer, place]
     known = kind >= 0
     if not bool(known.any()):
         return logits.sum() * 0.0

@@ -1,13 +1,13 @@
-"""The detector's network: MobileNetV2 features, one fine grid, every layer of clothing at a place.
+"""The detector's network: MobileNetV2 features, one fine grid, every layer of clothing per cell.
 
 Sources: FCOS (Tian, Shen, Chen, He: "FCOS: Fully Convolutional One-Stage Object Detection", ICCV
-2019, §3: a place tells its distances to the four sides) and YOLOF (Chen et al., "You Only Look
-One-level Feature", CVPR 2021: one level is enough where its view is wide). Features are timm's;
-losses and overlaps are torchvision's (`hemline.learn.detection.losses`).
+2019, §3: a cell predicts its distances to the four sides) and YOLOF (Chen et al., "You Only Look
+One-level Feature", CVPR 2021: one level is enough if its receptive field is wide). The features are
+timm's; losses and overlaps are torchvision's (`hemline.learn.detection.losses`).
 
-Differs from both: a place has its own score and box for every *layer* of clothing
-(`hemline.data.detector_outputs`). torchvision's own FCOS and SSDLite give a place, or an anchor,
-to one garment only, and a shirt under an open jacket has the jacket's middle and nearly its box.
+Differs from both: a cell has its own score and box for every *layer* of clothing
+(`hemline.data.detector_outputs`). torchvision's own FCOS and SSDLite assign a cell, or an anchor,
+to one garment only, and a shirt under an open jacket has the jacket's centre and nearly its box.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from hemline.learn.backbones.timm_backbone import load_weights
 
 __all__ = ["DetectorConfig", "DetectorNetwork", "Outputs"]
 
-#: Pixels from place to place.
+#: Pixels from cell to cell.
 STRIDE = 16
 
 
@@ -34,14 +34,14 @@ class DetectorConfig(BaseModel):
     """The network.
 
     Attributes:
-        backbone: timm's name of it; it must give features at strides 16 and 32.
-        weights: a file to start from; where it is missing, training starts from random weights
-            and says so.
-        pad_type: timm's padding, as the weights want it.
+        backbone: a timm model with features at strides 16 and 32.
+        weights: file of the backbone's weights; where it is missing, training starts from random
+            weights and reports it.
+        pad_type: timm's padding that the weights were trained with.
         width: channels of the grid.
         depth: blocks over the grid.
-        frozen: the first blocks of the backbone that don't learn, the stem with them.
-        heads: how the outputs are read; its ``preprocessing`` says the input.
+        frozen: number of the backbone's first blocks that aren't trained, nor is the stem.
+        heads: how the outputs are decoded, and the input's ``preprocessing``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -64,7 +64,7 @@ class Outputs(NamedTuple):
 
 
 class _Block(nn.Module):
-    """A wide look, each channel by itself, then a mixing of channels; added to its input."""
+    """A 5×5 depthwise and a 1×1 convolution, added to the input."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -80,13 +80,13 @@ class _Block(nn.Module):
 
 
 class DetectorNetwork(nn.Module):
-    """Pictures (B, 3, S, S), S a multiple of 32 → `Outputs` on a grid of S/16 × S/16 places."""
+    """Images (B, 3, S, S), S a multiple of 32 → `Outputs` on a grid of S/16 × S/16 cells."""
 
     def __init__(self, config: DetectorConfig, weights: Path | None = None) -> None:
         """
         Args:
             config: of the network.
-            weights: the file of ``config.weights``, found; None starts from chance.
+            weights: the file of ``config.weights``, if it exists; None starts from random weights.
         """
         super().__init__()
         self.config = config
@@ -102,8 +102,8 @@ class DetectorNetwork(nn.Module):
             self.backbone.load_state_dict(
                 {name: state[name] for name in self.backbone.state_dict()}
             )
-        told: Any = self.backbone.feature_info
-        fine, coarse = told.channels()
+        feature_info: Any = self.backbone.feature_info
+        fine, coarse = feature_info.channels()
         width, layers, kinds = config.width, len(config.heads.layers), len(config.heads.kinds)
         self.coarse = nn.Sequential(
             nn.Conv2d(coarse, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU6()
@@ -119,11 +119,11 @@ class DetectorNetwork(nn.Module):
             nn.init.normal_(conv.weight, std=0.01)
         nn.init.zeros_(self.boxes.bias)  # type: ignore[arg-type]
         self.started_from = None if weights is None else weights.name
-        for part in self._still():
+        for part in self._frozen():
             part.requires_grad_(False)
 
-    def _still(self) -> list[nn.Module]:
-        """The modules of the backbone that don't learn: its first blocks and the stem."""
+    def _frozen(self) -> list[nn.Module]:
+        """The modules of the backbone that aren't trained: its first blocks and the stem."""
         if not self.config.frozen:
             return []
         named = dict(self.backbone.named_children())
@@ -132,7 +132,7 @@ class DetectorNetwork(nn.Module):
         return [*stem, *blocks[: self.config.frozen]]
 
     def train(self, mode: bool = True) -> DetectorNetwork:
-        """As ever, but the backbone's normalisation stays as its weights have it."""
+        """As torch's, but pre-trained batch normalisation stays in evaluation mode."""
         super().train(mode)
         if self.started_from is not None:
             for module in self.backbone.modules():

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from hemline.learn.detection.network import DetectorConfig
-from hemline.learn.detection.samples import Moves
+from hemline.learn.detection.samples import DetectionAugmentation
 from hemline.learn.training.settings import RecipePart, RunSettings
 
 __all__ = ["DetectorRecipe"]
@@ -32,7 +32,7 @@ class DetectorData(RecipePart):
     sizes: tuple[int, ...] = (224, 256, 288)
     settle: float = Field(default=0.3, ge=0, le=1)
     validation: int = Field(default=320, ge=1)
-    moves: Moves = Moves()
+    moves: DetectionAugmentation = DetectionAugmentation()
     workers: int = Field(default=0, ge=0)
 
 

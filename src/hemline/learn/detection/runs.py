@@ -1,8 +1,9 @@
-"""A detector's run folder: its network, untrained and as it was kept."""
+"""Run folders of detectors: the untrained network, and the best one of a run."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,11 @@ BEST = "detector-best.safetensors"
 
 
 def build(recipe: DetectorRecipe, weights: bool = True) -> DetectorNetwork:
-    """The untrained network, the same for the same seed; ``weights`` False where they follow."""
+    """The untrained network, the same for the same seed.
+
+    Args:
+        weights: read the backbone's weights; False where a checkpoint follows.
+    """
     named = recipe.detector.weights
     file = None if named is None or not weights else Path(named)
     with torch.random.fork_rng(devices=[]):
@@ -25,6 +30,7 @@ def build(recipe: DetectorRecipe, weights: bool = True) -> DetectorNetwork:
         return DetectorNetwork(recipe.detector, file if file and file.is_file() else None)
 
 
+@dataclass(frozen=True, slots=True)
 class DetectorRun:
     """A detector's run folder, read.
 
@@ -32,24 +38,19 @@ class DetectorRun:
         folder: of the run.
         recipe: as resolved.
         info: ``run.json``.
-        state: of the kept checkpoint: step, figures.
+        state: of the best checkpoint: step, figures.
         network: in evaluation mode.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        recipe: DetectorRecipe,
-        info: dict[str, Any],
-        state: dict[str, Any],
-        network: DetectorNetwork,
-    ) -> None:
-        self.folder, self.recipe, self.info = folder, recipe, info
-        self.state, self.network = state, network
+    folder: Path
+    recipe: DetectorRecipe
+    info: dict[str, Any]
+    state: dict[str, Any]
+    network: DetectorNetwork
 
 
 def is_detector_run(folder: Path) -> bool:
-    """Whether a folder holds the run of a detector."""
+    """Whether a folder is the run of a detector."""
     file = folder / checkpoint.RUN_FILE
     if not file.is_file():
         return False
@@ -58,10 +59,10 @@ def is_detector_run(folder: Path) -> bool:
 
 
 def load_detector(folder: Path) -> DetectorRun:
-    """The best state of a run so far.
+    """The best network of a run so far.
 
     Raises:
-        TrainingError: no detector's run there, or one that wasn't validated yet.
+        TrainingError: no detector's run there, or one without a validation yet.
     """
     if not is_detector_run(folder):
         raise TrainingError(
@@ -77,8 +78,5 @@ def load_detector(folder: Path) -> DetectorRun:
     info = json.loads((folder / checkpoint.RUN_FILE).read_text(encoding="utf-8"))
     tensors, state = checkpoint.load(best)
     network = build(recipe, weights=False)
-    try:
-        network.load_state_dict({n.removeprefix("model."): t for n, t in tensors.items()})
-    except RuntimeError as error:
-        raise TrainingError(f"the checkpoint {best} doesn't fit: {error}") from None
+    checkpoint.restore(network, tensors)
     return DetectorRun(folder, recipe, info, state, network.eval())

@@ -1,7 +1,7 @@
-"""Pictures for a detector: a manifest's rows with all garments, moved and recoloured together.
+"""Training images of a detector: a manifest's images with all their garments, and augmentation.
 
-A row's garments come from its column ``garments``; where a manifest doesn't have it, from the boxes
-and categories of all rows of the same picture, which then count as all that is worn there.
+The garments of an image come from the column ``garments``; where a manifest doesn't have it, from
+the boxes and categories of all rows of the image, which then count as all its garments.
 """
 
 from __future__ import annotations
@@ -23,26 +23,33 @@ from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
 from hemline.data.preprocess import normalise
 from hemline.errors import DataError, ImageError
-from hemline.learn.detection.losses import Marked
+from hemline.learn.detection.losses import Annotations
 from hemline.learn.training.augment import Augmentation, colour
 from hemline.types import Box, Image
 
-__all__ = ["DetectionPictures", "Moves", "Picture", "collate", "pictures_of"]
+__all__ = [
+    "AnnotatedImage",
+    "DetectionAugmentation",
+    "DetectionDataset",
+    "annotated_images",
+    "collate",
+]
 
-#: Less of a garment is seen, or left of its box: its place is neither a garment nor none.
+#: A garment of which less is visible, or whose box is less inside the frame, is ignored: its cells
+#: are neither positive nor negative.
 _SEEN, _LEFT = 0.3, 0.25
-#: A garment's shorter side is at least this share of the picture's.
+#: So is a garment whose shorter side is less than this share of the image's.
 _SMALL = 0.03
 
 
-class Moves(BaseModel):
-    """How training pictures are changed; boxes follow.
+class DetectionAugmentation(BaseModel):
+    """Random changes of training images and their boxes.
 
     Attributes:
-        zoom: the picture's side is from 1/zoom to zoom of the view.
+        zoom: the view's side is from 1/zoom to zoom times the image's.
         aspect: largest relative change of width to height, either way.
-        flip: probability of a mirrored picture.
-        together: probability that four pictures share the view.
+        flip: probability of a mirrored image.
+        together: probability of a mosaic of four images.
         colour: light, colours and sharpness, as in `hemline.learn.training.augment`.
     """
 
@@ -58,18 +65,18 @@ class Moves(BaseModel):
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture's file, its garments, and the part of the data it belongs to."""
+class AnnotatedImage:
+    """An image file and its garments."""
 
     path: Path
     garments: tuple[Garment, ...]
 
 
-def pictures_of(manifest: Manifest, rows: Sequence[int]) -> list[Picture]:
-    """The pictures of some rows, each once.
+def annotated_images(manifest: Manifest, rows: Sequence[int]) -> list[AnnotatedImage]:
+    """The images of some rows, each once.
 
     Raises:
-        DataError: a row says of no garment where it is.
+        DataError: a row has neither a box nor the column ``garments``.
     """
     found: dict[str, list[Garment]] = {}
     whole: dict[str, tuple[Garment, ...]] = {}
@@ -81,34 +88,34 @@ def pictures_of(manifest: Manifest, rows: Sequence[int]) -> list[Picture]:
         elif record.box is None:
             raise DataError(
                 f"row {row} ({record.path}) has neither a box nor the column 'garments': a "
-                "detector learns from manifests that say where garments are"
+                "detector needs to know where garments are"
             )
         else:
             found.setdefault(record.path, []).append(
                 Garment(record.category, record.box, role="product")
             )
     named = {**{path: tuple(own) for path, own in found.items()}, **whole}
-    return [Picture(manifest.root / path, own) for path, own in named.items()]
+    return [AnnotatedImage(manifest.root / path, own) for path, own in named.items()]
 
 
-class DetectionPictures(Dataset[tuple[Tensor, Marked]]):
-    """A run of views, one for each (picture, size, seed); the same seed gives the same view."""
+class DetectionDataset(Dataset[tuple[Tensor, Annotations]]):
+    """Views of images: the same (image, size, seed) gives the same view."""
 
     def __init__(
         self,
-        pictures: Sequence[Picture],
+        images: Sequence[AnnotatedImage],
         spec: Heads,
         views: Sequence[tuple[int, int, int]],
-        moves: Moves | None,
+        moves: DetectionAugmentation | None,
     ) -> None:
         """
         Args:
-            pictures: to choose from.
+            images: of which views are made.
             spec: of the input and the layers.
-            views: (place in ``pictures``, side in pixels, seed) of each item.
-            moves: None shows each picture as it is.
+            views: (index in ``images``, side in pixels, seed) of each item.
+            moves: random changes; None only resizes.
         """
-        self.pictures = pictures
+        self.images = images
         self.spec = spec
         self.views = views
         self.moves = moves
@@ -118,24 +125,24 @@ class DetectionPictures(Dataset[tuple[Tensor, Marked]]):
     def __len__(self) -> int:
         return len(self.views)
 
-    def __getitem__(self, item: int) -> tuple[Tensor, Marked]:
-        """(3, S, S) and what is marked on it."""
+    def __getitem__(self, item: int) -> tuple[Tensor, Annotations]:
+        """(3, S, S) and its annotations."""
         place, side, seed = self.views[item]
         rng = np.random.default_rng(seed)
         moves = self.moves
         if moves is None:
-            image, garments = _shown(self.pictures[place], side, np.eye(3), rng)
+            image, garments = _view(self.images[place], side, np.eye(3), rng)
         elif rng.random() < moves.together:
-            image, garments = self._together(place, side, moves, rng)
+            image, garments = self._mosaic(place, side, moves, rng)
         else:
-            image, garments = self._moved(place, side, moves, rng)
+            image, garments = self._transformed(place, side, moves, rng)
         if moves is not None:
             image = colour(image, moves.colour, rng)
         spec = self.spec.preprocessing.model_copy(update={"size": side})
-        return torch.from_numpy(normalise(image, spec, "street")), self._marked(garments, side)
+        return torch.from_numpy(normalise(image, spec, "street")), self._annotations(garments, side)
 
-    def _moved(
-        self, place: int, side: int, moves: Moves, rng: np.random.Generator
+    def _transformed(
+        self, place: int, side: int, moves: DetectionAugmentation, rng: np.random.Generator
     ) -> tuple[Image, list[Garment]]:
         zoom = float(np.exp(rng.uniform(-1, 1) * np.log(moves.zoom)))
         stretch = float(np.exp(rng.uniform(-0.5, 0.5) * np.log1p(moves.aspect)))
@@ -145,21 +152,21 @@ class DetectionPictures(Dataset[tuple[Tensor, Marked]]):
         sign = -1.0 if mirror else 1.0
         start = at[0] + size[0] if mirror else at[0]
         matrix = np.array([[sign * size[0], 0, start], [0, size[1], at[1]], [0, 0, 1.0]])
-        return _shown(self.pictures[place], side, matrix, rng)
+        return _view(self.images[place], side, matrix, rng)
 
-    def _together(
-        self, place: int, side: int, moves: Moves, rng: np.random.Generator
+    def _mosaic(
+        self, place: int, side: int, moves: DetectionAugmentation, rng: np.random.Generator
     ) -> tuple[Image, list[Garment]]:
-        """Four pictures around a random middle, each squeezed into its part of the view."""
+        """A mosaic: four images around a random centre, each resized to its part of the view."""
         cut = rng.uniform(0.35, 0.65, 2)
         view = np.zeros((side, side, 3), np.uint8)
         garments: list[Garment] = []
-        others = [place, *rng.integers(0, len(self.pictures), 3).tolist()]
+        others = [place, *rng.integers(0, len(self.images), 3).tolist()]
         for k, other in enumerate(others):
             low = np.array((cut[0] * (k % 2), cut[1] * (k // 2)))
             high = np.array((1.0 if k % 2 else cut[0], 1.0 if k // 2 else cut[1]))
             corner, end = (low * side).round().astype(int), (high * side).round().astype(int)
-            image, own = _shown(self.pictures[int(other)], side, np.eye(3), rng)
+            image, own = _view(self.images[int(other)], side, np.eye(3), rng)
             size = tuple(int(v) for v in end - corner)
             view[corner[1] : end[1], corner[0] : end[0]] = cv2.resize(
                 image, size, interpolation=cv2.INTER_AREA
@@ -170,7 +177,7 @@ class DetectionPictures(Dataset[tuple[Tensor, Marked]]):
                 garments.append(garment._replace(box=Box(*box.ravel().tolist())))
         return view, garments
 
-    def _marked(self, garments: Sequence[Garment], side: int) -> Marked:
+    def _annotations(self, garments: Sequence[Garment], side: int) -> Annotations:
         rows = [
             (
                 [v / side for v in garment.box],
@@ -183,7 +190,7 @@ class DetectionPictures(Dataset[tuple[Tensor, Marked]]):
             for garment in garments
             if (layer := layer_of(garment.category)) in self._layers
         ]
-        return Marked(
+        return Annotations(
             torch.tensor([row[0] for row in rows], dtype=torch.float32).reshape(-1, 4),
             torch.tensor([row[1] for row in rows], dtype=torch.long),
             torch.tensor([row[2] for row in rows], dtype=torch.long),
@@ -191,13 +198,13 @@ class DetectionPictures(Dataset[tuple[Tensor, Marked]]):
         )
 
 
-def _shown(
-    picture: Picture, side: int, matrix: np.ndarray, rng: np.random.Generator
+def _view(
+    source: AnnotatedImage, side: int, matrix: np.ndarray, rng: np.random.Generator
 ) -> tuple[Image, list[Garment]]:
-    """A picture through ``matrix`` (3, 3), from shares of it to shares of the view; what lies
-    beyond it has the mean colour of its border, or any."""
+    """An image through ``matrix`` (3, 3), from shares of it to shares of the view; the area outside
+    it gets the mean colour of its border, or a random one."""
     try:
-        image = open_image(picture.path)
+        image = open_image(source.path)
     except ImageError:
         return np.full((side, side, 3), 127, np.uint8), []
     height, width = image.shape[:2]
@@ -228,11 +235,11 @@ def _shown(
         )
     shares = np.diag((side / width, side / height, 1.0))
     through = np.diag((side, side, 1.0)) @ matrix @ np.diag((1 / side, 1 / side, 1.0)) @ shares
-    return view, [g for garment in picture.garments if (g := _through(garment, through, side))]
+    return view, [g for garment in source.garments if (g := _through(garment, through, side))]
 
 
 def _through(garment: Garment, matrix: np.ndarray, side: int) -> Garment | None:
-    """A garment under the map of its pixels to the view's, cut at its frame; None if outside."""
+    """A garment through a map of its pixels to the view's, clipped to the view; None if outside."""
     ends = np.array(garment.box).reshape(2, 2) @ matrix[:2, :2].T + matrix[:2, 2]
     low, high = ends.min(axis=0), ends.max(axis=0)
     whole = float(np.prod(high - low))
@@ -244,6 +251,6 @@ def _through(garment: Garment, matrix: np.ndarray, side: int) -> Garment | None:
     return garment._replace(box=box, inside=garment.inside * left / whole)
 
 
-def collate(items: Sequence[tuple[Tensor, Marked]]) -> tuple[Tensor, list[Marked]]:
-    """Pictures (B, 3, S, S) and what is marked on each."""
+def collate(items: Sequence[tuple[Tensor, Annotations]]) -> tuple[Tensor, list[Annotations]]:
+    """Images (B, 3, S, S) and their annotations."""
     return torch.stack([image for image, _ in items]), [marked for _, marked in items]

@@ -14,11 +14,16 @@ from torch.utils.data import DataLoader, Dataset
 from hemline.data.manifest import Manifest
 from hemline.errors import DataError
 from hemline.learn import checkpoint
-from hemline.learn.detection.losses import Goal, Marked, goals, losses
+from hemline.learn.detection.losses import Annotations, GridTargets, grid_targets, losses
 from hemline.learn.detection.network import STRIDE
 from hemline.learn.detection.recipe import DetectorRecipe
 from hemline.learn.detection.runs import BEST, build, load_detector
-from hemline.learn.detection.samples import DetectionPictures, Picture, collate, pictures_of
+from hemline.learn.detection.samples import (
+    AnnotatedImage,
+    DetectionDataset,
+    annotated_images,
+    collate,
+)
 from hemline.learn.training.stages import ResolvedStage
 from hemline.learn.training.state import Progress, RunFolder
 from hemline.learn.training.task import Say, Task
@@ -32,20 +37,20 @@ class DetectionBatch(NamedTuple):
     """images (B, 3, S, S) and the targets of their grid."""
 
     images: Tensor
-    goal: Goal
+    targets: GridTargets
 
 
-class _Batches(Dataset[tuple[Tensor, list[Marked]]]):
+class _Batches(Dataset[tuple[Tensor, list[Annotations]]]):
     """One item per batch of views."""
 
-    def __init__(self, images: DetectionPictures, sizes: Sequence[int]) -> None:
+    def __init__(self, images: DetectionDataset, sizes: Sequence[int]) -> None:
         self.images = images
         self.ends = np.cumsum([0, *sizes]).tolist()
 
     def __len__(self) -> int:
         return len(self.ends) - 1
 
-    def __getitem__(self, number: int) -> tuple[Tensor, list[Marked]]:
+    def __getitem__(self, number: int) -> tuple[Tensor, list[Annotations]]:
         return collate([self.images[k] for k in range(*self.ends[number : number + 2])])
 
 
@@ -119,20 +124,22 @@ class DetectionTask(Task):
         return self._dataset(self.train, batches, moves=True)
 
     def _dataset(
-        self, images: list[Picture], batches: Sequence[list[View]], *, moves: bool
+        self, images: list[AnnotatedImage], batches: Sequence[list[View]], *, moves: bool
     ) -> _Batches:
         views = [view for batch in batches for view in batch]
         chosen = self.recipe.data.moves if moves else None
-        data = DetectionPictures(images, self.recipe.detector.heads, views, chosen)
+        data = DetectionDataset(images, self.recipe.detector.heads, views, chosen)
         return _Batches(data, [len(batch) for batch in batches])
 
-    def to_device(self, raw: tuple[Tensor, list[Marked]], device: torch.device) -> DetectionBatch:
-        images, marked = raw
+    def to_device(
+        self, raw: tuple[Tensor, list[Annotations]], device: torch.device
+    ) -> DetectionBatch:
+        images, annotations = raw
         layers = len(self.recipe.detector.heads.layers)
-        goal = goals(marked, layers, images.shape[-1] // STRIDE)
+        targets = grid_targets(annotations, layers, images.shape[-1] // STRIDE)
         return DetectionBatch(
             images.to(device, memory_format=torch.channels_last),
-            Goal(*(part.to(device) for part in goal)),
+            GridTargets(*(part.to(device) for part in targets)),
         )
 
     def loss(self, batch: DetectionBatch, stage: ResolvedStage) -> dict[str, Tensor]:
@@ -140,7 +147,7 @@ class DetectionTask(Task):
 
     def _losses(self, model: nn.Module, batch: DetectionBatch) -> dict[str, Tensor]:
         spec = self.recipe.detector.heads
-        return losses(model(batch.images), batch.goal, spec)._asdict()
+        return losses(model(batch.images), batch.targets, spec)._asdict()
 
     def validate(self, model: nn.Module, device: torch.device, epoch: int) -> dict[str, float]:
         """Mean losses on the validation images without random changes."""
@@ -209,11 +216,11 @@ def _stage(recipe: DetectorRecipe) -> ResolvedStage:
     )
 
 
-def _images(manifest: Manifest, split: str) -> list[Picture]:
+def _images(manifest: Manifest, split: str) -> list[AnnotatedImage]:
     rows = np.flatnonzero(np.asarray(manifest.column("split"), dtype=np.str_) == split)
     if not len(rows):
         raise DataError(
             f"no row of the manifest has the split {split!r}; a detector needs rows of 'train' "
             "and of 'val'"
         )
-    return pictures_of(manifest, rows.tolist())
+    return annotated_images(manifest, rows.tolist())

@@ -1,6 +1,6 @@
-"""Random changes to a square training picture and its landmarks, the same for the same generator.
+"""Random augmentation of a square training image and its landmarks.
 
-All geometry is one homography, so a picture is resampled once and landmarks follow exactly. Every
+All geometry is one homography, so an image is resampled once and landmarks follow exactly. Every
 strength is 0 by default: the papers train without augmentation.
 """
 
@@ -21,23 +21,23 @@ MIRRORED = (1, 0, 3, 2, 5, 4, 7, 6)
 
 
 class Augmentation(BaseModel):
-    """How training pictures are changed. Probabilities and strengths are shares.
+    """Random changes of training images. Probabilities and strengths are shares.
 
     Attributes:
-        domains: which side is changed.
+        domains: which images are changed.
         crop: smallest share of the area that a random crop keeps; 1 keeps all.
         aspect: largest relative change of a crop's sides, 0.33 is 3:4 to 4:3.
-        flip: probability of a mirrored picture.
+        flip: probability of a mirrored image.
         rotation: largest angle, degrees.
         perspective: largest shift of a corner, share of the side.
         brightness, contrast, saturation: largest relative change.
-        hue: largest turn, share of the colour circle.
-        grey: probability of a grey picture.
+        hue: largest shift, share of the colour circle.
+        grey: probability of a grey image.
         blur: probability of a Gaussian blur of up to 2 % of the side.
         noise: largest standard deviation of pixel noise, share of the range.
         erase: probability that a rectangle of 2 to 25 % of the area is filled with noise.
         virtual_products: probability that a pair becomes another product: the same strong change of
-            hue and channels on the street photo and on its shop picture, with a new item number.
+            hue and channels on both images, with a new item number.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -69,12 +69,12 @@ def _bytes(pixels: Any) -> Image:
 
 
 class Recolouring(NamedTuple):
-    """A strong change of colour shared by a street photo and its shop picture.
+    """A strong change of colour shared by a street photo and its shop image.
 
     Attributes:
         order: of the channels.
-        turn: of the hue, in OpenCV's half degrees.
-        inverted: whether lightness is turned round.
+        turn: shift of the hue, in OpenCV's half degrees.
+        inverted: whether lightness is inverted.
     """
 
     order: tuple[int, int, int]
@@ -83,7 +83,7 @@ class Recolouring(NamedTuple):
 
 
 def draw_recolouring(rng: np.random.Generator) -> Recolouring:
-    """One of many products that a pair could have been."""
+    """A random recolouring."""
     order = rng.permutation(3)
     return Recolouring(
         (int(order[0]), int(order[1]), int(order[2])),
@@ -93,7 +93,7 @@ def draw_recolouring(rng: np.random.Generator) -> Recolouring:
 
 
 def recolour(image: Image, change: Recolouring) -> Image:
-    """(H, W, 3) uint8 → the same picture of another product."""
+    """(H, W, 3) uint8 → the image as of another product."""
     swapped = np.ascontiguousarray(image[..., list(change.order)])
     hls = _bytes(cv2.cvtColor(swapped, cv2.COLOR_RGB2HLS))
     hls[..., 0] = (hls[..., 0].astype(np.int16) + change.turn) % 180
@@ -158,7 +158,7 @@ def move_landmarks(points: FloatArray, matrix: Matrix, mirrored: bool, size: int
 
 
 def colour(image: Image, spec: Augmentation, rng: np.random.Generator) -> Image:
-    """(H, W, 3) uint8 → the same with its light, colours and sharpness changed."""
+    """(H, W, 3) uint8 → the image with light, colours and sharpness changed."""
     draws = rng.uniform(-1, 1, 4)
     chances = rng.random(3)
     if spec.hue:

@@ -1,4 +1,4 @@
-"""How well a model predicts tags and landmarks of the validation split.
+"""Metrics of the tags and landmarks that a model predicts on the validation split.
 
 AHBN (https://arxiv.org/abs/2010.13357), section IV-C: mean average precision of the attributes, and
 the normalised error of the landmarks.
@@ -40,12 +40,12 @@ class Labels:
             self._errors.append(gap[visible(landmarks) > 0])
 
     def figures(self) -> dict[str, float]:
-        """What there is of it:
+        """Those metrics that the model has predictions for:
 
         - ``attribute_map``: mean over tags of the average precision among the rows that have a
           value of the tag's name; tags that no such row has are left out.
-        - ``attribute_accuracy``: of all known names of all rows, the share whose likeliest value is
-          one that the row has.
+        - ``attribute_accuracy``: share of the known names of all rows whose best-scored value
+          is one of the row's.
         - ``landmark_error``: mean distance of visible landmarks, as a share of the side.
         """
         found: dict[str, float] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -19,36 +19,39 @@ from hemline.learn.training.rows import Rows, TrainingRows
 from hemline.ranking.distances import block_rows, euclidean_distances
 from hemline.ranking.merge import Reranker, rerank_distances
 from hemline.ranking.metrics import item_distances, item_ranks, mean_reciprocal_rank, recalls_at
-from hemline.types import FloatArray
+from hemline.types import Domain, FloatArray
 
 
 class Validation:
     """Queries and gallery of a manifest, encoded anew at each call.
 
     Args:
-        pictures, parts: what is asked and searched.
+        images: at the model's size.
+        rows: with the queries and the gallery; unreadable ones are left out.
         items: (N,) item number of every manifest row.
         tags: (N, T) multi-hot of every row.
+        spec: the model's preprocessing.
         vocabulary: the T tags, for models that predict them.
+        batch_size: images encoded at a time.
     """
 
     def __init__(
         self,
-        pictures: ImageCache,
-        parts: TrainingRows,
+        images: ImageCache,
+        rows: TrainingRows,
         items: Rows,
         tags: npt.NDArray[np.uint8],
         spec: Preprocessing,
         vocabulary: Sequence[str] = (),
         batch_size: int = 64,
     ) -> None:
-        self.pictures, self.items, self.tags = pictures, items, tags
+        self.images, self.items, self.tags = images, items, tags
         self.names = name_numbers(vocabulary)
         self.spec, self.batch_size = spec, batch_size
-        self.gallery = np.array([r for r in parts.gallery if pictures[r] is not None], np.int64)
-        answers = np.unique(items[self.gallery])
+        self.gallery = np.array([r for r in rows.gallery if images[r] is not None], np.int64)
+        found = np.unique(items[self.gallery])
         self.queries = np.array(
-            [r for r in parts.queries if items[r] in answers and pictures[r] is not None], np.int64
+            [r for r in rows.queries if items[r] in found and images[r] is not None], np.int64
         )
 
     @torch.inference_mode()
@@ -56,7 +59,7 @@ class Validation:
         self, model: RetrievalModel, device: torch.device, rerank: bool = False
     ) -> dict[str, float]:
         """``recall@k`` and ``mrr`` in [0, 1]; with ``first_recall@k`` before re-ranking; and, of a
-        model that predicts tags or landmarks, the figures of `Labels`."""
+        model that predicts tags or landmarks, the metrics of `Labels`."""
         was = [(module, module.training) for module in model.modules()]
         model.eval()
         try:
@@ -78,36 +81,37 @@ class Validation:
             for module, training in was:
                 module.training = training
 
+    def _batches(
+        self, rows: Rows, domain: Domain, device: torch.device
+    ) -> Iterator[tuple[list[int], Tensor]]:
+        """Rows, and their normalised images (B, 3, S, S)."""
+        for start in range(0, len(rows), self.batch_size):
+            part = rows[start : start + self.batch_size].tolist()
+            squares = np.stack([square for row in part if (square := self.images[row]) is not None])
+            yield part, normalise(torch.from_numpy(squares).to(device), self.spec, domain)
+
     def _labels(self, model: RetrievalModel, device: torch.device) -> dict[str, float]:
-        """How well it predicts the tags and landmarks of queries and gallery, if it does."""
+        """Metrics of the tags and landmarks that the model predicts, if it does."""
         if type(model).predict is RetrievalModel.predict:
             return {}
         found = Labels(self.names, self.spec.size)
-        for rows, street in ((self.queries, True), (self.gallery, False)):
-            for start in range(0, len(rows), self.batch_size):
-                part = rows[start : start + self.batch_size].tolist()
-                images = normalise(
-                    self._squares(part).to(device), self.spec, "street" if street else "shop"
-                )
-                points = np.stack([self.pictures.landmarks(row) for row in part])
-                found.add(
-                    model.predict(images, street),
-                    torch.from_numpy(self.tags[part]),
-                    torch.from_numpy(points),
-                )
+        domains: tuple[tuple[Rows, Domain], ...] = (
+            (self.queries, "street"),
+            (self.gallery, "shop"),
+        )
+        for rows, domain in domains:
+            for part, images in self._batches(rows, domain, device):
+                predicted = model.predict(images, domain == "street")
+                points = np.stack([self.images.landmarks(row) for row in part])
+                tags = torch.from_numpy(self.tags[part])
+                found.add(predicted, tags, torch.from_numpy(points))
         return found.figures()
-
-    def _squares(self, rows: Sequence[int]) -> Tensor:
-        found = [self.pictures[row] for row in rows]
-        return torch.from_numpy(np.stack([square for square in found if square is not None]))
 
     def _street(self, model: RetrievalModel, device: torch.device) -> tuple[Tensor, list[Tensor]]:
         """Embeddings (Q, D), and local features (C, L) of each query where the model re-ranks."""
         embeddings: list[Tensor] = []
         local: list[Tensor] = []
-        for start in range(0, len(self.queries), self.batch_size):
-            rows = self.queries[start : start + self.batch_size].tolist()
-            images = normalise(self._squares(rows).to(device), self.spec, "street")
+        for _, images in self._batches(self.queries, "street", device):
             out = model.encode_street(images)
             embeddings.append(out.embedding.float())
             if out.local is not None:
@@ -115,11 +119,10 @@ class Validation:
         return torch.cat(embeddings), local
 
     def _shop(self, model: RetrievalModel, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Embeddings (G, D), and the contexts (G, D) of re-ranking."""
         embeddings, contexts = [], []
-        for start in range(0, len(self.gallery), self.batch_size):
-            rows = self.gallery[start : start + self.batch_size].tolist()
-            images = normalise(self._squares(rows).to(device), self.spec, "shop")
-            tags = torch.from_numpy(self.tags[rows]).to(device).float()
+        for part, images in self._batches(self.gallery, "shop", device):
+            tags = torch.from_numpy(self.tags[part]).to(device).float()
             out = model.encode_shop(images, tags)
             embeddings.append(out.embedding.float())
             contexts.append(out.embedding.float() * out.norm.float()[:, None])

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hemline.learn.detection.boxes import intersection_over_union
-from hemline.learn.detection.patches import LEVELS, Scene, discretised, draw_patches, jittered
+from hemline.data.boxes import overlaps
+from hemline.learn.detection.darn.patches import LEVELS, Scene, discretised, draw_patches, jittered
 
 TRUTHS = np.array([[20.0, 10, 60, 70], [70, 40, 100, 100]])
 NONE = np.empty((0, 4))
@@ -35,7 +35,7 @@ def test_jittered_truths_stay_in_the_picture_and_fill_the_levels() -> None:
     assert (boxes[:, 2] <= 110).all()
     assert (boxes[:, 3] <= 120).all()
     assert (boxes[:, 2:] > boxes[:, :2]).all()
-    near = intersection_over_union(boxes, TRUTHS).max(axis=1)
+    near = overlaps(boxes, TRUTHS).max(axis=1)
     counts, _ = np.histogram(near, bins=np.linspace(0.3, 1, 8))
     assert (counts > 5).all()
 

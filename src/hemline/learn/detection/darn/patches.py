@@ -1,4 +1,4 @@
-"""Training patches: boxes of a picture with the overlap they should be given.
+"""Training patches: boxes of an image with the overlap that they are labelled with.
 
 DARN, section 4.2: "the discretization of IoU on training patches, data augmentation, and hard
 example mining". It gives no intervals; here they are tenths, drawn evenly.
@@ -11,21 +11,22 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hemline.learn.detection.boxes import Floats, intersection_over_union
+from hemline.data.boxes import overlaps
+from hemline.learn.detection.darn.boxes import Floats
 
 #: Intervals of the overlap: 0, 0.1, … 1.
 LEVELS = 10
-#: A box that overlaps a region to ignore by more than this teaches nothing.
+#: A box that overlaps a region to ignore by more than this isn't trained on.
 UNCLEAR = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The marked garments of a picture.
+    """The marked garments of an image.
 
     Attributes:
-        truths: (N, 4) boxes to be found.
-        ignored: (M, 4) boxes of which nothing is known: hardly seen garments.
+        truths: (N, 4) boxes to find.
+        ignored: (M, 4) boxes of hardly visible garments, neither positive nor negative.
     """
 
     truths: Floats
@@ -36,10 +37,10 @@ class Scene:
         if not len(self.truths):
             overlap, nearest = np.zeros(len(boxes)), np.zeros(len(boxes), np.int64)
         else:
-            each = intersection_over_union(boxes, self.truths)
+            each = overlaps(boxes, self.truths)
             overlap, nearest = each.max(axis=1), each.argmax(axis=1).astype(np.int64)
         if len(self.ignored):
-            near = intersection_over_union(boxes, self.ignored).max(axis=1)
+            near = overlaps(boxes, self.ignored).max(axis=1)
             overlap = np.where((near > UNCLEAR) & (near > overlap), np.nan, overlap)
         return overlap, nearest
 
@@ -52,7 +53,7 @@ def discretised(overlap: Floats) -> Floats:
 def jittered(
     truths: Floats, count: int, width: int, height: int, rng: np.random.Generator
 ) -> Floats:
-    """Each truth ``count`` times, shifted and scaled, from hardly to beyond recognition."""
+    """Each truth ``count`` times, shifted and scaled, from hardly at all to far away."""
     strength = rng.uniform(0, 0.45, (len(truths), count, 1))
     size = (truths[:, 2:] - truths[:, :2])[:, None]
     centre = ((truths[:, :2] + truths[:, 2:]) / 2)[:, None]
@@ -72,10 +73,10 @@ def draw_patches(
     per_level: int,
     rng: np.random.Generator,
 ) -> Floats:
-    """(K, 4) patches of a picture, as evenly over the levels of overlap as it has them.
+    """(K, 4) patches of an image, as evenly over the levels of overlap as it has them.
 
-    From its proposals, its truths, and truths that are shifted and scaled (the augmentation that
-    fills the high levels; half of all patches are mirrored besides, by who reads them).
+    They are drawn from its proposals, its truths, and truths shifted and scaled (the augmentation
+    that fills the high levels). The caller mirrors half of them.
     """
     pool = [proposals, scene.truths]
     if len(scene.truths):
@@ -84,7 +85,7 @@ def draw_patches(
     overlap, _ = scene.targets(boxes)
     level = np.round(overlap * LEVELS)
     chosen = []
-    for wanted in range(LEVELS + 1):
-        rows = np.flatnonzero(level == wanted)  # never NaN
+    for one in range(LEVELS + 1):
+        rows = np.flatnonzero(level == one)  # never NaN
         chosen.append(rng.permutation(rows)[:per_level])
     return np.asarray(boxes[np.concatenate(chosen)])

@@ -1,4 +1,4 @@
-"""Proposals: boxes that may hold a garment, by selective search.
+"""Proposals: boxes that may contain a garment, by selective search.
 
 J. Uijlings et al., "Selective Search for Object Recognition", IJCV 104(2), 2013, as OpenCV contrib
 has it (fast mode); DARN, section 4.2, discards "unsuitable candidates … by constraining the range
@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from hemline.learn.detection.boxes import Floats, suppress
+from hemline.data.boxes import suppress
+from hemline.learn.detection.darn.boxes import Floats
 from hemline.types import Image
 
 
@@ -20,14 +21,14 @@ class ProposalSettings(BaseModel):
     """How boxes are proposed.
 
     Attributes:
-        side: a picture's longer side is shrunk to so many pixels first; never enlarged.
+        side: longer side in pixels that an image is first reduced to; never enlarged.
         base, step, sigma: of the fast mode: the coarseness of its first segments, the step between
             them, and the blur before.
-        smallest: least width and height, as shares of the picture's.
-        area: least area, as a share of the picture's.
+        smallest: least width and height, as shares of the image's.
+        area: least area, as a share of the image's.
         aspect: least and largest width / height.
         alike: of boxes that overlap by more than this, one stays.
-        most: boxes of a picture, the largest.
+        most: boxes per image; the largest are kept.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,7 +45,7 @@ class ProposalSettings(BaseModel):
 
 
 def propose(image: Image, settings: ProposalSettings) -> Floats:
-    """(H, W, 3) → (N, 4) boxes in its pixels; the whole picture is the last of them."""
+    """(H, W, 3) → (N, 4) boxes in its pixels; the last one is the whole image."""
     height, width = image.shape[:2]
     whole = np.array([[0.0, 0.0, width, height]])
     scale = min(1.0, settings.side / max(height, width))
@@ -62,10 +63,11 @@ def propose(image: Image, settings: ProposalSettings) -> Floats:
     boxes = np.concatenate([found[:, :2], found[:, :2] + found[:, 2:]], axis=1)
     boxes *= [width / small.shape[1], height / small.shape[0]] * 2
     boxes = boxes[_suitable(boxes, width, height, settings)]
-    # OpenCV shuffles them, by a generator that can't be seeded: largest first, then by place.
+    # OpenCV shuffles them with a generator that can't be seeded: sort by size, then by position.
     area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     boxes = boxes[np.lexsort((*boxes.T, -area))]
-    order = suppress(boxes, -np.arange(len(boxes), dtype=np.float64), settings.alike)
+    places = np.arange(len(boxes))
+    order = suppress(boxes, -places, np.zeros(len(boxes)), settings.alike)
     return np.concatenate([boxes[order[: settings.most - 1]], whole])
 
 

@@ -11,13 +11,14 @@ import pytest
 import torch
 
 from helpers.learning import SEED, learned
+from hemline.data.boxes import overlaps
 from hemline.errors import TrainingError
 from hemline.learn.backbones import BackboneConfig
-from hemline.learn.detection.boxes import as_boxes, intersection_over_union
-from hemline.learn.detection.darn import RegionDetector, RegionSettings, train_regions
-from hemline.learn.detection.patches import Scene
-from hemline.learn.detection.proposals import ProposalSettings, propose
-from hemline.learn.detection.regions import CONTEXT, backbone_regions, cut
+from hemline.learn.detection.darn.boxes import as_boxes
+from hemline.learn.detection.darn.detector import RegionDetector, RegionSettings, train_regions
+from hemline.learn.detection.darn.patches import Scene
+from hemline.learn.detection.darn.proposals import ProposalSettings, propose
+from hemline.learn.detection.darn.regions import CONTEXT, backbone_regions, cut
 
 SIZE = 96
 PROPOSALS = ProposalSettings(side=96)
@@ -85,7 +86,7 @@ def test_it_finds_the_garment(detector: RegionDetector) -> None:
     for number in range(100, 106):
         image, boxes = picture(number)
         (found,) = detector.detect([image])
-        overlap = intersection_over_union(as_boxes([found[0].box]), boxes)
+        overlap = overlaps(as_boxes([found[0].box]), boxes)
         learned(f"overlap {number}", float(overlap[0, 0]), least=0.7)
         scores = [d.score for d in found]
         assert scores == sorted(scores, reverse=True)
@@ -97,7 +98,7 @@ def test_two_garments_and_none(detector: RegionDetector) -> None:
     image, boxes = picture(200, 2)
     none, _ = picture(201, 0)
     two, empty = detector.detect([image, none])
-    near = intersection_over_union(boxes, as_boxes([d.box for d in two[:2]]))
+    near = overlaps(boxes, as_boxes([d.box for d in two[:2]]))
     learned("least overlap of two", float(near.max(axis=1).min()), least=0.6)
     highest = max((d.score for d in empty), default=0)
     learned("score above nothing", two[1].score - highest, least=0.2)
@@ -106,7 +107,7 @@ def test_two_garments_and_none(detector: RegionDetector) -> None:
 def test_the_svm_finds_it_too() -> None:
     image, boxes = picture(300)
     best = train("svm").detect([image])[0][0]
-    overlap = intersection_over_union(as_boxes([best.box]), boxes)
+    overlap = overlaps(as_boxes([best.box]), boxes)
     learned("overlap", float(overlap[0, 0]), least=0.5)
 
 

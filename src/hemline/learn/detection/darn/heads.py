@@ -13,16 +13,16 @@ import numpy.typing as npt
 from sklearn.linear_model import Ridge
 from sklearn.svm import LinearSVC, LinearSVR
 
-from hemline.learn.detection.boxes import Floats
+from hemline.learn.detection.darn.boxes import Floats
 from hemline.types import FloatArray
 
 Kind = Literal["svr", "svm"]
-#: R-CNN's: a region below is background to the SVM, one between is left out.
+#: R-CNN's: the SVM takes regions below for background and leaves out those between.
 BACKGROUND = 0.3
-#: Regions from this overlap on are garments to the SVM (the discretised 1: truths and boxes that
-#: all but fit them).
+#: The SVM takes regions from this overlap on for garments (the discretised 1: truths and boxes
+#: that almost fit them).
 GARMENT = 0.95
-#: Regions from this overlap on teach where to move (R-CNN's 0.6).
+#: Regions from this overlap on train the box regression (R-CNN's 0.6).
 NEAR = 0.6
 
 

@@ -1,4 +1,4 @@
-"""What a network says of the regions of a picture: R-CNN's way, each region warped to a square.
+"""Features of image regions as in R-CNN: each region is warped to a square.
 
 R. Girshick et al., "Rich feature hierarchies for accurate object detection", CVPR 2014; DARN,
 section 4.2: "the attribute-aware network … in order to embed semantic information".
@@ -19,18 +19,18 @@ from hemline.data.preprocess import Preprocessing, resize_square
 from hemline.errors import UsageError
 from hemline.learn.backbones import BackboneConfig, build_backbone
 from hemline.learn.checkpoint import load_run
-from hemline.learn.detection.boxes import Floats
+from hemline.learn.detection.darn.boxes import Floats
 from hemline.learn.layers.adaptive_pooling import adaptive_max_pool
 from hemline.learn.models.darn import Darn, Responses, SubNetwork
 from hemline.learn.training.batches import normalise
 from hemline.types import FloatArray, Image
 
-#: What lies around a box in its square, as a share of the square on each side (R-CNN: 16 of 227).
+#: Context around a box in its square, as a share of the square on each side (R-CNN: 16 of 227).
 CONTEXT = 0.07
 
 
 class RegionFeatures(Protocol):
-    """Features of boxes on a picture."""
+    """Features of boxes on an image."""
 
     @property
     def name(self) -> str: ...
@@ -41,7 +41,7 @@ class RegionFeatures(Protocol):
 
 
 def cut(image: Image, boxes: Floats, size: int, mirrored: bool = False) -> Image:
-    """The boxes of a picture as squares with some context: (N, size, size, 3)."""
+    """The boxes of an image as squares with some context: (N, size, size, 3)."""
     height, width = image.shape[:2]
     grow = CONTEXT / (1 - 2 * CONTEXT)
     border = int(np.ceil(grow * max(height, width))) + 1
@@ -56,12 +56,12 @@ def cut(image: Image, boxes: Floats, size: int, mirrored: bool = False) -> Image
 
 
 class NetworkRegions:
-    """Features by any network of pictures.
+    """Features by any network of images.
 
     Args:
-        name: of it.
+        name: of the features.
         forward: a module of (B, 3, S, S) → (B, C).
-        spec: preprocessing; a region is a street picture to it, whichever picture it is of.
+        spec: preprocessing, that of street images for every region.
         batch_size: regions at a time.
     """
 

@@ -3,12 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hemline.learn.detection.boxes import (
+from hemline.data.boxes import overlaps, suppress
+from hemline.learn.detection.darn.boxes import (
     as_boxes,
-    intersection_over_union,
     moved,
     offsets,
-    suppress,
 )
 from hemline.types import Box
 
@@ -38,7 +37,7 @@ def slow_suppress(boxes: np.ndarray, scores: np.ndarray, most: float) -> list[in
 
 def test_overlap_by_counting_pixels() -> None:
     first, second = some(9, 0), some(7, 1)
-    found = intersection_over_union(first, second)
+    found = overlaps(first, second)
     for row, a in enumerate(first):
         for column, b in enumerate(second):
             assert found[row, column] == pytest.approx(slow_overlap(a, b))
@@ -47,14 +46,16 @@ def test_overlap_by_counting_pixels() -> None:
 @pytest.mark.parametrize("most", [0.1, 0.3, 0.7])
 def test_suppression_against_the_slow_one(most: float) -> None:
     boxes, scores = some(40, 2), np.random.default_rng(3).random(40)
-    assert suppress(boxes, scores, most).tolist() == slow_suppress(boxes, scores, most)
+    assert suppress(boxes, scores, np.zeros(40), most).tolist() == slow_suppress(
+        boxes, scores, most
+    )
 
 
 def test_nothing_stays_nothing() -> None:
     none = as_boxes([])
     assert none.shape == (0, 4)
-    assert suppress(none, np.empty(0), 0.5).shape == (0,)
-    assert intersection_over_union(none, some(3, 0)).shape == (0, 3)
+    assert suppress(none, np.empty(0), np.empty(0), 0.5).shape == (0,)
+    assert overlaps(none, some(3, 0)).shape == (0, 3)
     assert as_boxes([Box(1, 2, 3, 4)]).tolist() == [[1, 2, 3, 4]]
 
 

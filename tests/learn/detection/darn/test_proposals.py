@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hemline.learn.detection.boxes import intersection_over_union
-from hemline.learn.detection.proposals import ProposalSettings, propose
+from hemline.data.boxes import overlaps
+from hemline.learn.detection.darn.proposals import ProposalSettings, propose
 
 
 def scene(size: int = 120) -> np.ndarray:
@@ -16,14 +16,14 @@ def scene(size: int = 120) -> np.ndarray:
 
 def test_a_plain_garment_is_proposed() -> None:
     boxes = propose(scene(), ProposalSettings())
-    near = intersection_over_union(boxes, np.array([[40.0, 30, 80, 90]]))
+    near = overlaps(boxes, np.array([[40.0, 30, 80, 90]]))
     assert near.max() > 0.85
     assert boxes[-1].tolist() == [0, 0, 120, 120]
 
 
 def test_proposals_of_a_shrunken_picture_are_in_its_own_pixels() -> None:
     boxes = propose(scene(360), ProposalSettings(side=120))
-    assert intersection_over_union(boxes, np.array([[120.0, 90, 240, 270]])).max() > 0.8
+    assert overlaps(boxes, np.array([[120.0, 90, 240, 270]])).max() > 0.8
 
 
 def test_unsuitable_boxes_are_left_out() -> None:
@@ -36,7 +36,7 @@ def test_unsuitable_boxes_are_left_out() -> None:
     assert (high >= 18).all()
     assert (wide * high >= 0.1 * 90 * 120).all()
     assert ((wide / high >= 0.5) & (wide / high <= 2)).all()
-    near = intersection_over_union(boxes, boxes)[~np.eye(len(boxes), dtype=bool)]
+    near = overlaps(boxes, boxes)[~np.eye(len(boxes), dtype=bool)]
     assert near.max(initial=0) <= 0.8
 
 

@@ -3,7 +3,7 @@
 "Cross-domain Image Retrieval with a Dual Attribute-aware Ranking Network", ICCV 2015, section 4.2.
 
 Differs from the paper: it finds garments of any kind, not upper clothing only, and takes its
-negatives from the same pictures, not from another data set. Open in the paper and settled here:
+negatives from the same images, not from another data set. Left open by the paper and chosen here:
 the intervals of the overlap (tenths, drawn evenly), the context around a region (R-CNN's), how many
 hard examples are taken (those that are most overrated, anew in each round), one detector for both
 domains.
@@ -21,12 +21,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.numpy import load_file, save_file
 
+from hemline.data.boxes import suppress
 from hemline.errors import TrainingError
-from hemline.learn.detection.boxes import Floats, moved, offsets, suppress
-from hemline.learn.detection.patches import Scene, discretised, draw_patches
-from hemline.learn.detection.proposals import ProposalSettings, propose
-from hemline.learn.detection.regions import RegionFeatures
-from hemline.learn.detection.svr import BACKGROUND, Heads, Kind, fit_heads
+from hemline.files import write_durable
+from hemline.learn.detection.darn.boxes import Floats, moved, offsets
+from hemline.learn.detection.darn.heads import BACKGROUND, Heads, Kind, fit_heads
+from hemline.learn.detection.darn.patches import Scene, discretised, draw_patches
+from hemline.learn.detection.darn.proposals import ProposalSettings, propose
+from hemline.learn.detection.darn.regions import RegionFeatures
 from hemline.types import Box, Detection, FloatArray, Image
 
 Advance = Callable[[int, int], None]
@@ -68,7 +70,7 @@ class RegionDetector:
         features: of regions; the same as in training.
         heads: fitted to them.
         settings, proposals: see there.
-        propose: image → boxes; by selective search where None (a benchmark keeps its own).
+        propose_with: image → boxes; selective search where None.
     """
 
     def __init__(
@@ -88,7 +90,7 @@ class RegionDetector:
         return f"{self.features.name} + {self.settings.kind.upper()}"
 
     def detect(self, images: Sequence[Image]) -> list[tuple[Detection, ...]]:
-        """For each picture its garments, best first; the category is empty: it tells none."""
+        """For each image its garments, best first; the category is empty: it has none."""
         return [self._detect(image) for image in images]
 
     def _detect(self, image: Image) -> tuple[Detection, ...]:
@@ -96,7 +98,8 @@ class RegionDetector:
         boxes = self.propose(image)
         features = self.features(image, boxes)
         scores = self.heads.scores(features)
-        kept = suppress(boxes, scores, self.settings.overlap)[: self.settings.most]
+        kept = suppress(boxes, scores, np.zeros(len(boxes)), self.settings.overlap)
+        kept = kept[: self.settings.most]
         refined = moved(boxes[kept], self.heads.offsets(features[kept]), width, height)
         return tuple(
             Detection(Box(*(float(v) for v in box)), "", float(score))
@@ -104,34 +107,34 @@ class RegionDetector:
         )
 
     def save(self, folder: Path) -> None:
-        """Writes heads and settings; the features' network is kept by who trained it."""
+        """Writes heads and settings, without the network of the features."""
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {n: v for n, v in self.heads._asdict().items() if isinstance(v, np.ndarray)}
         save_file({n: np.atleast_1d(v) for n, v in arrays.items()}, folder / "heads.safetensors")
-        told = {
+        described = {
             "features": self.features.name,
             "settings": self.settings.model_dump(mode="json"),
             "proposals": self.proposals.model_dump(mode="json"),
         }
-        (folder / "detector.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        write_durable(folder / "detector.json", json.dumps(described, indent=2) + "\n")
 
     @classmethod
     def load(cls, folder: Path, features: RegionFeatures) -> RegionDetector:
         """Raises TrainingError: no detector there, or one of other features."""
         try:
-            told = json.loads((folder / "detector.json").read_text(encoding="utf-8"))
+            described = json.loads((folder / "detector.json").read_text(encoding="utf-8"))
             arrays = load_file(folder / "heads.safetensors")
         except (OSError, ValueError) as error:
             raise TrainingError(f"{folder} holds no region detector: {error}") from None
-        if told["features"] != features.name:
+        if described["features"] != features.name:
             raise TrainingError(
-                f"the detector of {folder} reads features of {told['features']!r}, "
+                f"the detector of {folder} reads features of {described['features']!r}, "
                 f"not of {features.name!r}"
             )
-        settings = RegionSettings.model_validate(told["settings"])
+        settings = RegionSettings.model_validate(described["settings"])
         arrays["score_bias"] = arrays["score_bias"].reshape(())
         heads = Heads(**arrays, kind=settings.kind)
-        proposals = ProposalSettings.model_validate(told["proposals"])
+        proposals = ProposalSettings.model_validate(described["proposals"])
         return cls(features, heads, settings, proposals)
 
 
@@ -166,11 +169,11 @@ class _Patches:
 
 
 class _Reading(NamedTuple):
-    """What is read of the training pictures, the same for whatever is fitted to it.
+    """What is read of the training images, for any settings of the heads.
 
     Attributes:
-        patches: the evenly drawn ones.
-        hard: for each picture of a round, its number, boxes and their features.
+        patches: evenly drawn over the levels of overlap.
+        hard: for each image of a round, its number, boxes and their features.
     """
 
     patches: _Patches
@@ -187,8 +190,10 @@ def read_patches(
     seed: int = 0,
     advance: Advance = lambda done, total: None,
 ) -> _Reading:
-    """The features of all patches that training with these settings may use; see
-    `train_regions`."""
+    """The features of all patches that training with these settings may use.
+
+    Arguments as of `train_regions`.
+    """
     rng = np.random.default_rng([seed, 0xDA27])
     patches = _Patches([], [], [])
     hard = min(settings.hard_pictures, len(pictures))
@@ -230,19 +235,19 @@ def train_regions(
 ) -> RegionDetector:
     """Trains the detector.
 
-    1. Patches of each picture, evenly over the levels of overlap, half of them mirrored.
+    1. Patches of each image are drawn evenly over the levels of overlap, half of them mirrored.
     2. The heads are fitted.
-    3. In each round all proposals of some pictures are scored; those that are most overrated join
+    3. In each round all proposals of some images are scored; the most overrated ones are added to
        the patches, and the heads are fitted again.
 
     Args:
         features: of regions.
-        pictures: each read when it is wanted.
-        scenes: what is marked on each.
+        pictures: functions that read an image.
+        scenes: the garments of each.
         settings, proposals: see there.
-        seed: of all that is drawn.
+        seed: of every random draw.
         propose_with: as of `RegionDetector`.
-        advance: told how many pictures were read.
+        advance: called with (images read, images in all).
     """
     find: Proposer = propose_with or (lambda image: propose(image, proposals))
     patches, rounds = read_patches(
@@ -262,7 +267,7 @@ def train_regions(
 def _overrated(
     heads: Heads, features: FloatArray, overlap: Floats, settings: RegionSettings
 ) -> Any:
-    """Rows of the hard examples: said to fit better than they do, the worst first."""
+    """Rows of the hard examples: scored higher than they overlap, the worst first."""
     raw = heads.raw(features)
     if settings.kind == "svm":
         excess = np.where(overlap < BACKGROUND, raw + 1.0, -1.0)  # beyond the margin
