@@ -17,16 +17,16 @@ _FIGURES = ("mrr", "loss", "score_loss", "box_loss", "kind_loss")
 
 def train(
     recipe: Annotated[
-        str | None, typer.Argument(help="A recipe's file, or the name of one that ships.")
+        str | None, typer.Argument(help="A recipe's file, or the name of a shipped one.")
     ] = None,
     manifest: Annotated[Path | None, typer.Argument(help="The table of images.")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Settings over the recipe's."),
+        typer.Argument(metavar="[KEY=VALUE]...", help="Changes of the recipe's settings."),
     ] = None,
     run: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Folder of the run; the same command goes on in it."),
+        typer.Option("--out", "-o", help="Folder of the run; the same command continues it."),
     ] = None,
     scale: Annotated[
         str | None, typer.Option(help="paper (default), bench or smoke, as the recipe has them.")
@@ -34,7 +34,7 @@ def train(
     show: Annotated[bool, typer.Option("--list", help="List the recipes that ship.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a model as a recipe says.
+    """Train a model by a recipe.
 
     Example: hemline train ctxynet shop/manifest.parquet -o runs/ctxynet --scale bench seed=1
     """
@@ -72,7 +72,7 @@ def train(
 def _detector_words(result: Mapping[str, Any]) -> None:
     loss = result["validation"]["loss"]
     out(f"{result['run']}: best is step {result['step']}, validation loss {loss:.3f}")
-    out(f"Next: hemline export {result['run']} -o BUNDLE, into a bundle that is there")
+    out(f"Next: hemline export {result['run']} -o BUNDLE, into an existing bundle")
 
 
 def _words(result: Mapping[str, Any]) -> None:

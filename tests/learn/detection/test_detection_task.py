@@ -277,7 +277,7 @@ def test_it_learns_goes_on_after_a_kill_and_refuses_another(
     said: list[str] = []
     again = train(chosen, drawn, tmp_path / "cut", say=said.append)
     assert again["resumed"]
-    assert f"going on after step {2 * kill_after[0] + kill_after[1]}" in said
+    assert f"continuing after step {2 * kill_after[0] + kill_after[1]}" in said
     assert json.loads((tmp_path / "cut" / "history.json").read_text()) == history
     first = runs.load_detector(tmp_path / "whole").network.state_dict()
     second = runs.load_detector(tmp_path / "cut").network.state_dict()

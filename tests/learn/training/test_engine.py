@@ -188,7 +188,7 @@ def test_sigkill_of_the_command_and_the_same_command_again(
     result = json.loads(done.stdout)
     assert result["resumed"] is True
     assert result["finished"] is True
-    assert "going on" in done.stderr
+    assert "continuing" in done.stderr
     same_run(tmp_path / "run", whole)
 
 

@@ -74,7 +74,7 @@ def run(
         resumed = bool(tensors)
         task = prepare(resumed, say)
         if resumed:
-            say(f"going on after {task.position(progress)}")
+            say(f"continuing after {task.position(progress)}")
         info = {**task.info, **_circumstances(task.stages), "finished": False}
         if first:
             files.begin(recipe.resolved(), info)
