@@ -63,9 +63,9 @@ def train(
         best = result["best"]
         figures = {k: v for k, v in best["figures"].items() if "@" in k or k in _FIGURES}
         place = {name: best[name] for name in ("stage", "epoch", "step") if name in best}
-        told = {name: result[name] for name in ("recipe", "model", "resumed", "finished")}
+        common = {name: result[name] for name in ("recipe", "model", "resumed", "finished")}
         detector = result["model"] == "detector"
-        answer = {"run": str(run), **told, **place, "validation": figures}
+        answer = {"run": str(run), **common, **place, "validation": figures}
         emit(answer, as_json, _detector_words if detector else _words)
 
 

@@ -59,10 +59,10 @@ def train(
     table = manifest if isinstance(manifest, Manifest) else Manifest.read(Path(manifest))
     resolved = recipe
 
-    def prepare(resumed: bool, tell: Say) -> Task:
+    def prepare(resumed: bool, report: Say) -> Task:
         if isinstance(resolved, DetectorRecipe):
-            return DetectionTask(resolved, table, tell)
-        return RetrievalTask(resolved, table, resumed, tell, progress)
+            return DetectionTask(resolved, table, report)
+        return RetrievalTask(resolved, table, resumed, report, progress)
 
     return engine.run(resolved, table, Path(folder), prepare, say=say, bar=bar)
 

@@ -106,7 +106,7 @@ def build(recipe: Recipe, vocabulary: Sequence[str], weights: bool = True) -> Re
 
 
 def _with_weights(
-    config: Mapping[str, Any], wanted: bool, where: str = "model.config."
+    config: Mapping[str, Any], keep: bool, where: str = "model.config."
 ) -> dict[str, Any]:
     """The configuration with its paths of weights checked, or without them.
 
@@ -116,16 +116,16 @@ def _with_weights(
     values: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, Mapping):
-            value = _with_weights(value, wanted, f"{where}{key}.")
-        elif key == "pretrained" and not wanted:
+            value = _with_weights(value, keep, f"{where}{key}.")
+        elif key == "pretrained" and not keep:
             value = False
         elif key == "weights" and value is not None:
-            if wanted and not Path(value).is_file():
+            if keep and not Path(value).is_file():
                 raise UsageError(
                     f"there is no file of weights {value}; name one by {where}weights=FILE, or "
                     f"take timm's own by {where}weights=null {where}pretrained=true"
                 )
-            value = value if wanted else None
+            value = value if keep else None
         values[key] = value
     return values
 
@@ -196,7 +196,7 @@ class CheckpointEncoder:
     Args:
         run: the folder, or a `Run` already read.
         device: where it computes; the accelerator where there is one by default.
-        batch_size: pictures at a time.
+        batch_size: images at a time.
     """
 
     def __init__(

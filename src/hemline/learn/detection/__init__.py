@@ -1,1 +1,1 @@
-"""Detectors: they find the garments on a picture before it is searched."""
+"""Detectors, which find the garments of an image before it is searched."""

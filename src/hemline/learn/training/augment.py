@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from hemline.types import FloatArray, Image
 
 Matrix = npt.NDArray[np.float64]
-#: (left, right) pairs of the eight landmarks change places in a mirrored picture.
+#: (left, right) pairs of the eight landmarks swap in a mirrored image.
 MIRRORED = (1, 0, 3, 2, 5, 4, 7, 6)
 
 

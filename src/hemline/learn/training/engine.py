@@ -114,7 +114,7 @@ def _run_stage(
     recorder: Recorder,
     bar: bool,
 ) -> None:
-    """Runs the stage that ``progress`` stands in, from ``tensors`` where it was interrupted."""
+    """Runs the current stage of ``progress``, from ``tensors`` where it was interrupted."""
     stage = task.stages[progress.stage]
     if tensors:
         checkpoint.restore(task.model, tensors)
@@ -206,7 +206,7 @@ class _Bar(TQDMProgressBar):
 
 
 def _circumstances(stages: Any) -> dict[str, Any]:
-    """What ``run.json`` says besides the task: stages, versions and machine."""
+    """Content of ``run.json`` besides the task's: stages, versions and machine."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
     return {
         "stages": [stage.name for stage in stages],

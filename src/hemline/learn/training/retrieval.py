@@ -31,7 +31,7 @@ class _Images(NamedTuple):
     """Caches of a manifest's images.
 
     Attributes:
-        train: cropped as the recipe says, a quarter larger where random crops are taken of them.
+        train: cropped by the recipe, a quarter larger where augmentation crops them again.
         uncropped: the same without cropping, where the recipe picks either.
         plain: at the model's size, for validation and fitting.
     """
@@ -44,10 +44,10 @@ class _Images(NamedTuple):
     def of(cls, spec: DataRecipe, manifest: Manifest, preprocessing: Preprocessing) -> _Images:
         zooms = spec.augment.crop < 1 or spec.augment.perspective
         size = -(-preprocessing.size * 5 // 4) if zooms else preprocessing.size
-        room = spec.cache_mb // (2 if spec.crop == "either" else 1)
+        room_mb = spec.cache_mb // (2 if spec.crop == "either" else 1)
 
         def cache(boxes: bool, side: int) -> ImageCache:
-            return ImageCache(manifest, preprocessing, boxes=boxes, size=side, cache_mb=room)
+            return ImageCache(manifest, preprocessing, boxes=boxes, size=side, cache_mb=room_mb)
 
         train = cache(spec.crop != "none", size)
         uncropped = cache(False, size) if spec.crop == "either" else None
@@ -133,7 +133,7 @@ class RetrievalTask(Task):
             raise DataError("none of the training images can be read")
 
     def _set_normalisation(self) -> None:
-        """Sets the model's means and deviations as the recipe says."""
+        """Sets the model's means and deviations by the recipe."""
         chosen = self.recipe.data.normalisation
         if chosen == "model":
             return

@@ -45,7 +45,7 @@ def choose_rows(manifest: Manifest, spec: DataRecipe, seed: int) -> TrainingRows
 
     A row without a split belongs to all: a shop image is also in validation's gallery; a street
     photo trains unless a query of another split shows its item. Queries are street rows, or those
-    whose role says so; the gallery likewise.
+    with the role of a query; the gallery likewise.
 
     Raises:
         DataError: no pair to train on, or nothing to validate with.

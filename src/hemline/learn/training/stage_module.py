@@ -68,7 +68,7 @@ class StageModule(lightning.LightningModule):
         return self.model if self.ema is None else self.ema.module
 
     def next_epoch(self) -> None:
-        """Draws the batches of the epoch that ``progress`` stands in."""
+        """Draws the batches of the current epoch."""
         self.batches = self.task.batches(
             self.progress.stage, self.progress.epoch, self.global_rank, self.trainer.world_size
         )

@@ -17,7 +17,7 @@ from hemline.learn.recipe import EarlyStop, StageRecipe
 
 @dataclass(frozen=True, slots=True)
 class ResolvedStage(Stage):
-    """A stage with everything that the recipe says about it.
+    """A stage with all its settings.
 
     Attributes:
         schedule: of the learning rate: ``step``, ``cosine`` or ``constant``.

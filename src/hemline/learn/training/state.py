@@ -26,7 +26,7 @@ from hemline.learn.training.settings import RunSettings
 
 @dataclass(slots=True)
 class Progress:
-    """How far a run is: the state of ``last.safetensors`` beside its tensors.
+    """How far a run is: the state in ``last.safetensors``.
 
     Attributes:
         stage: index of the current stage.

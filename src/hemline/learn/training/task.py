@@ -39,7 +39,7 @@ class Task(ABC):
         recipe: of the run.
         model: on the CPU, untrained or with the weights that the recipe starts from.
         stages: in order.
-        info: what ``run.json`` says about model and data; ``info["data"]["fingerprint"]`` is the
+        info: model and data in ``run.json``; ``info["data"]["fingerprint"]`` is the
             manifest's.
     """
 
@@ -88,7 +88,7 @@ class Task(ABC):
         """One line for people about an epoch."""
 
     def best_state(self, row: dict[str, Any]) -> dict[str, Any]:
-        """The state beside the best weights, which ``run.json`` repeats."""
+        """The state stored with the best weights and in ``run.json``."""
         return {"stage": row["stage"], "epoch": row["epoch"], "figures": row}
 
     def position(self, progress: Progress) -> str:

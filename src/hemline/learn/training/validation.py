@@ -144,14 +144,14 @@ def _reranker(model: RetrievalModel, local: Sequence[Tensor], contexts: Tensor) 
 
 
 def ranks(
-    street: FloatArray, shop: FloatArray, wanted: Rows, items: Rows, rerank: Reranker | None = None
+    street: FloatArray, shop: FloatArray, targets: Rows, items: Rows, rerank: Reranker | None = None
 ) -> tuple[Rows, Rows]:
     """Item rank of each query in the first search, and after re-ranking; as `hemline evaluate`.
 
     Args:
         street: (Q, D) embeddings, L2-normalised.
         shop: (G, D) embeddings, L2-normalised.
-        wanted: (Q,) item number of each query.
+        targets: (Q,) item number of each query.
         items: (G,) item number of each gallery image.
         rerank: of the first `RERANK_TOP` images of a query; None leaves the first search.
 
@@ -159,10 +159,10 @@ def ranks(
         (Q,), (Q,) from 1; `hemline.ranking.metrics.MISS` where the gallery lacks the item.
     """
     names, columns = np.unique(items, return_inverse=True)
-    places = np.searchsorted(names, wanted).clip(max=max(0, len(names) - 1))
+    places = np.searchsorted(names, targets).clip(max=max(0, len(names) - 1))
     right = [
         frozenset((int(place),)) if names[place] == item else frozenset[int]()
-        for place, item in zip(places, wanted, strict=True)
+        for place, item in zip(places, targets, strict=True)
     ]
     first, served = np.zeros(len(street), np.int64), np.zeros(len(street), np.int64)
     step = block_rows(len(shop))

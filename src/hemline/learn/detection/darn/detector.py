@@ -42,12 +42,12 @@ class RegionSettings(BaseModel):
         kind: ``svr`` (the paper's) or ``svm`` (R-CNN's).
         cost: C of the support vectors.
         ridge: of the box regression.
-        per_level: patches of a picture at each level of overlap.
+        per_level: patches of an image at each level of overlap.
         rounds: of hard examples.
-        hard_pictures: pictures searched for them in a round.
-        hard: examples of a picture in a round.
+        hard_pictures: images searched for them in a round.
+        hard: examples of an image in a round.
         overlap: found boxes that overlap by more than this are one garment.
-        most: garments of a picture.
+        most: garments of an image.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -182,7 +182,7 @@ class _Reading(NamedTuple):
 
 def read_patches(
     features: RegionFeatures,
-    pictures: Sequence[Callable[[], Image]],
+    images: Sequence[Callable[[], Image]],
     scenes: Sequence[Scene],
     settings: RegionSettings,
     propose_with: Proposer,
@@ -196,9 +196,9 @@ def read_patches(
     """
     rng = np.random.default_rng([seed, 0xDA27])
     patches = _Patches([], [], [])
-    hard = min(settings.hard_pictures, len(pictures))
-    total, done = len(pictures) + settings.rounds * hard, 0
-    for read, scene in zip(pictures, scenes, strict=True):
+    hard = min(settings.hard_pictures, len(images))
+    total, done = len(images) + settings.rounds * hard, 0
+    for read, scene in zip(images, scenes, strict=True):
         image = read()
         height, width = image.shape[:2]
         boxes = draw_patches(scene, propose_with(image), width, height, settings.per_level, rng)
@@ -212,8 +212,8 @@ def read_patches(
     rounds = []
     for _ in range(settings.rounds):
         searched = []
-        for number in rng.permutation(len(pictures))[:hard].tolist():
-            image = pictures[number]()
+        for number in rng.permutation(len(images))[:hard].tolist():
+            image = images[number]()
             boxes = propose_with(image)
             searched.append((number, boxes, features(image, boxes)))
             done += 1
@@ -224,7 +224,7 @@ def read_patches(
 
 def train_regions(
     features: RegionFeatures,
-    pictures: Sequence[Callable[[], Image]],
+    images: Sequence[Callable[[], Image]],
     scenes: Sequence[Scene],
     settings: RegionSettings,
     proposals: ProposalSettings,
@@ -242,7 +242,7 @@ def train_regions(
 
     Args:
         features: of regions.
-        pictures: functions that read an image.
+        images: functions that read an image.
         scenes: the garments of each.
         settings, proposals: see there.
         seed: of every random draw.
@@ -251,7 +251,7 @@ def train_regions(
     """
     find: Proposer = propose_with or (lambda image: propose(image, proposals))
     patches, rounds = read_patches(
-        features, pictures, scenes, settings, find, seed=seed, advance=advance
+        features, images, scenes, settings, find, seed=seed, advance=advance
     )
     heads = patches.fit(settings, seed)
     for searched in rounds:
