@@ -4,8 +4,7 @@
         answer = client.search("street.jpg", k=5, where="price < 50")
         print(answer.hits[0].item_id, answer.hits[0].alike)
 
-It needs ``pip install hemline[serve]``. Where the server is busy, a request is sent again after the
-time that the server names.
+It needs ``pip install hemline[serve]``. While the server is busy, a request is sent again.
 """
 
 from __future__ import annotations
@@ -28,11 +27,10 @@ from hemline.types import Box, Detection, Hit, SearchRequest, SearchResult
 if TYPE_CHECKING:
     import httpx2 as httpx
 
-__all__ = ["Client", "ServiceError"]
-
 #: The path or the bytes of an image file.
 Photo = bytes | str | os.PathLike[str]
-_RETRIES, _LONGEST = 4, 5.0  # seconds
+#: Attempts of a request, and the longest pause between two of them in seconds.
+_RETRIES, _LONGEST = 4, 5.0
 
 
 class ServiceError(HemlineError):
@@ -107,13 +105,8 @@ class Client:
     ) -> SearchResult:
         """Finds the ``k`` products most similar to the one in a photo, or in several photos of it.
 
-        Args:
-            photos, box, k, where, offset, facets, detect: as in `hemline.Engine.search`.
-            why: whether hits have their ``attention``.
-
-        Raises:
-            UsageError: a value out of range.
-            ServiceError: the server refuses, or can't be reached.
+        Args and errors are those of `hemline.Engine.search` and `answer`; ``why`` adds the
+        ``attention`` of hits.
         """
         return self.answer(
             SearchRequest(
@@ -128,9 +121,20 @@ class Client:
             )
         )
 
-    def similar(self, item_id: str, k: int = DEFAULT_K, where: str | None = None) -> SearchResult:
-        """Finds the products most similar to a product of the catalogue: `answer` in short."""
-        return self.answer(SearchRequest(item_id=item_id, k=k, where=where))
+    def similar(
+        self,
+        item_id: str,
+        k: int = DEFAULT_K,
+        where: str | None = None,
+        *,
+        offset: int = 0,
+        facets: Sequence[str] = (),
+    ) -> SearchResult:
+        """Finds the products most similar to a product of the catalogue; as `search`."""
+        columns = tuple(facets)
+        return self.answer(
+            SearchRequest(item_id=item_id, k=k, where=where, offset=offset, facets=columns)
+        )
 
     def answer(self, request: SearchRequest) -> SearchResult:
         """Sends a request; its photos are files or bytes, and only a single one may have a box.
@@ -169,13 +173,13 @@ class Client:
 
     def feedback(self, search_id: str, item_id: str, right: bool) -> None:
         """Records that a hit was right or wrong."""
-        body = {"search_id": search_id, "item_id": item_id, "right": right}
-        self._json("POST", "/v1/feedback", json=body)
+        feedback = {"search_id": search_id, "item_id": item_id, "right": right}
+        self._json("POST", "/v1/feedback", json=feedback)
 
     def triplets(self) -> Iterator[dict[str, Any]]:
         """The feedback as training triplets (write key)."""
-        request = self._http.build_request("GET", "/v1/feedback/export")
-        for line in self._send(request).text.splitlines():
+        export = self._http.build_request("GET", "/v1/feedback/export")
+        for line in self._send(export).text.splitlines():
             yield json.loads(line)
 
     def item(self, item_id: str, *, why: bool = False) -> dict[str, Any]:
@@ -190,8 +194,8 @@ class Client:
         Returns ``items`` (each as of `item`), ``counts`` (``items`` and ``pictures`` of all pages),
         ``after`` for the next page (None on the last) and ``revision``.
         """
-        given = (("after", after), ("where", where))
-        params = {"limit": str(limit)} | {name: value for name, value in given if value}
+        params = {"limit": str(limit)}
+        params |= {name: value for name, value in (("after", after), ("where", where)) if value}
         return self._json("GET", "/v1/items", params=params)
 
     def put_item(
@@ -304,14 +308,14 @@ class Client:
 
     def _send(self, request: httpx.Request) -> httpx.Response:
         """Sends a request, and sends it again while the server is busy."""
-        for left in reversed(range(_RETRIES)):
+        for _ in range(_RETRIES - 1):
             try:
                 return self._once(request)
             except ServiceError as error:
-                if error.retry_after is None or not left:
+                if error.retry_after is None:
                     raise
                 time.sleep(min(error.retry_after, _LONGEST))
-        raise AssertionError("the last try raises or returns")
+        return self._once(request)
 
     def _once(self, request: httpx.Request) -> httpx.Response:
         import httpx2 as httpx

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
 import hemline
 from hemline.client import ServiceError
-from hemline.types import Box
+from hemline.errors import UsageError
+from hemline.types import Box, SearchRequest
 
 
 class Through(httpx.BaseTransport):
@@ -53,7 +55,17 @@ def test_searching(ours: hemline.Client, made: Path, photo: bytes) -> None:
     ours.feedback(got.search_id, got.hits[0].item_id, True)
     assert ours.stats()["feedback"]["right"] == 1
     assert ours.search([photo, photo], 2).hits == ours.search([photo, photo], 2).hits
-    assert len(ours.similar("item0", 2).hits) == 2
+    near = ours.similar("item0", 2, offset=1, facets=["category"])
+    assert ([hit.rank for hit in near.hits], near.facets["category"]["items"]) == ([2, 3], 6)
+    same = ours.answer(SearchRequest(item_id="item0", k=2, offset=1))
+    assert [hit.item_id for hit in same.hits] == [hit.item_id for hit in near.hits]
+    for wrong in (
+        SearchRequest(photos=np.zeros((9, 9, 3), np.uint8)),
+        SearchRequest(embeddings=np.ones(8, np.float32)),
+        SearchRequest(photos=[photo, photo], boxes=[None, (0, 0, 9, 9)]),
+    ):
+        with pytest.raises(UsageError, match="use hemline.Engine"):
+            ours.answer(wrong)
     assert ours.facets(["category"])["category"]["items"] == 6
     assert ours.info()["catalog"]["items"] == 6
     assert isinstance(ours.detect(photo), tuple)

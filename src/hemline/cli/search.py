@@ -10,6 +10,7 @@ import typer
 
 from hemline.cli._common import JsonOption, emit, natives_hushed, say
 from hemline.cli._search_output import tell
+from hemline.limits import DEFAULT_K
 
 if TYPE_CHECKING:
     from hemline.catalog.catalog import Catalog
@@ -78,7 +79,7 @@ _Threads = Annotated[
 def search(
     catalog: _Catalog,
     photos: _Photos = None,
-    k: _K = 20,
+    k: _K = DEFAULT_K,
     offset: _Offset = 0,
     page: _Page = None,
     where: _Where = None,

@@ -87,12 +87,10 @@ class Form:
 
     Attributes:
         files: name → contents, in the order sent.
-        names: name → the file names, in the same order.
         fields: name → the last value.
     """
 
     files: dict[str, list[bytes]] = field(default_factory=dict)
-    names: dict[str, list[str]] = field(default_factory=dict)
     fields: dict[str, str] = field(default_factory=dict)
 
 
@@ -122,7 +120,6 @@ async def read_form(request: Request, files: int, limit: int) -> Form:
         for name, value in parsed.multi_items():
             if isinstance(value, UploadFile):
                 form.files.setdefault(name, []).append(await value.read())
-                form.names.setdefault(name, []).append(value.filename or "")
                 await value.close()
             else:
                 form.fields[name] = value
