@@ -82,9 +82,7 @@ def calibrate(
     domains, items = rows.column("domain"), rows.column("item_id").astype(str)
     street, shop = np.flatnonzero(domains == "street"), np.flatnonzero(domains == "shop")
     if not len(street) or not len(shop):
-        raise DataError(
-            f"street rows (photos) and shop rows (gallery) of the split {split!r} are needed"
-        )
+        raise DataError(f"the split {split!r} needs street rows (photos) and shop rows (gallery)")
     street = street[np.unique(np.linspace(0, len(street) - 1, photos).round().astype(int))]
     absent = set(items[street[::ABSENT]])
     hits: list[tuple[float, bool]] = []

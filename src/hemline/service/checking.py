@@ -51,9 +51,7 @@ def check(service: Service, job: Job, products: int = PRODUCTS) -> dict[str, Any
         items.append(row.item_id)
         job.advance(done, len(rows))
     rank = np.array(ranks)
-    intervals = {
-        f"recall@{k}": cluster_interval(hits_at_k(rank, k), items) for k in KS if items
-    }
+    intervals = {f"recall@{k}": cluster_interval(hits_at_k(rank, k), items) for k in KS if items}
     return {
         "healthy": health.ok,
         "problems": [f"{problem.part}: {problem.found}" for problem in health.problems][:20],
