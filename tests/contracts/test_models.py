@@ -105,7 +105,8 @@ def test_gradients_reach_exactly_what_each_stage_trains(name: str) -> None:
 
 @every_model
 def test_overfits_one_batch(name: str) -> None:
-    assert_overfits(lambda: build(name), unknown_batch(lambda: build(name)))
+    alike = name != "yfit"  # its frozen backbone knows much of pairs that are
+    assert_overfits(lambda: build(name), unknown_batch(lambda: build(name), alike))
 
 
 @every_model

@@ -23,6 +23,8 @@ VOCABULARY = ("category=shirt", "category=skirt", "colour=red", "collar=polo")
 B, M, T = 4, 6, len(VOCABULARY)
 #: A loss from which on a batch is one that a model can learn something of.
 UNKNOWN = 0.1
+#: The last loss over the first. Where nothing is learned it is about 1.
+LEARNED = 0.45
 
 
 def build(name: str, seed: int = 0, config: Mapping[str, Any] | None = None) -> RetrievalModel:
@@ -94,11 +96,11 @@ def assert_overfits(
     stages = model.stages()
     first, last = learn(model, stages[0], batch, steps)
     assert first >= UNKNOWN, "the untrained model knows this batch; use `unknown_batch`"
-    learned(stages[0].name, last / first, most=0.35)
+    learned(stages[0].name, last / first, most=LEARNED)
     for stage in stages[1:]:  # a later stage may have other losses, or start at none
         untrained, _ = learn(make(), stage, batch, 1)
         _, last = learn(model, stage, batch, steps)
-        learned(stage.name, last / max(first, untrained), most=0.35)
+        learned(stage.name, last / max(first, untrained), most=LEARNED)
     return model
 
 

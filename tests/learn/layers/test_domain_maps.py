@@ -87,8 +87,9 @@ def test_it_finds_items_that_it_was_not_fitted_to() -> None:
     fitted = found(
         street @ maps.street_weight.T + maps.street_bias, shop @ maps.shop_weight.T + maps.shop_bias
     )
-    learned("fitted", fitted, least=0.85)
-    learned("plain", plain, most=0.5)
+    # Twenty seeds: fitted 0.78 to 0.98, plain 0.08 to 0.19.
+    learned("fitted", fitted, least=0.65)
+    learned("plain", plain, most=0.4)
 
 
 def test_one_item_is_too_few() -> None:
