@@ -1,10 +1,10 @@
-"""The bundle's format: the one artefact that passes from learning to search.
+"""The format of a bundle, the only artefact that passes from training to search.
 
 A folder with ``bundle.json`` (a `BundleInfo`), ``street.onnx``, ``shop.onnx``, optionally
 ``rerank.onnx`` and ``detector.onnx``, shared weights in ``weights.bin`` (ONNX external data), and a
 model card ``README.md``. `hemline.learn.export.run` writes it, `hemline.runtime.bundle` runs it.
 
-Graphs' inputs and outputs, by name:
+Inputs and outputs of the graphs by name (``weights`` is the attention over locations):
 
 ========== ======================================== =============================================
 graph      in                                       out
@@ -15,8 +15,8 @@ rerank     local (C,L); contexts (K,C)              distance (K,); weights (K,L)
 detector   images (B,3,S,S)                         scores, boxes, kinds: `data.detector_outputs`
 ========== ======================================== =============================================
 
-The detector is no part of an embedding: it has a fingerprint of its own, so it can be put into a
-bundle, or replaced, and catalogues made with that bundle stay valid.
+The detector has a fingerprint of its own: it can be added or replaced, and catalogues made with the
+bundle stay valid.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from hemline.ranking.merge import RERANK_TOP
 FORMAT_VERSION = 1
 INFO_FILE = "bundle.json"
 WEIGHTS_FILE = "weights.bin"
-#: The role of a graph that changes no embedding.
+#: The role of the graph that changes no embedding.
 DETECTOR = "detector"
 
 
@@ -88,18 +88,20 @@ class BundleInfo(BaseModel):
         name: the model's registered name.
         embedding_dim: D.
         grid: (rows, columns) of the local features' locations, rows × columns = L, or None.
-        preprocessing: how a picture becomes a tensor.
+        preprocessing: how an image becomes a tensor.
         distance: between L2-normalised embeddings.
         vocabulary: the tags in the order of the shop graph's ``tags``.
-        uses_tags, reranks: what the model does.
-        rerank_top: how many first hits are re-ranked.
+        uses_tags: whether the shop graph reads tags.
+        reranks: whether there is a ``rerank`` graph.
+        rerank_top: number of first hits that are re-ranked.
         graphs: role → file name.
-        precision: of the stored weights; ``precision_loss`` says what it costs against float32.
-        training: how and on what (recipe, seed, data fingerprint, versions, machine).
-        quality: what was measured, each with its protocol.
-        fingerprint: of the graphs and of what else changes an embedding.
-        detector: what finds the garments, or None.
-        alike: what scores mean, or None where it wasn't measured.
+        precision: of the stored weights.
+        precision_loss: largest differences from the float32 model in torch.
+        training: recipe, seed, data fingerprint, versions and machine.
+        quality: measured figures, each with its protocol.
+        fingerprint: of the graphs and of all else that changes an embedding.
+        detector: of garments, or None.
+        alike: thresholds of scores, or None where they weren't measured.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -126,7 +128,7 @@ class BundleInfo(BaseModel):
 
 
 def fingerprint(folder: Path, info: BundleInfo) -> str:
-    """Hash of the embedding's graphs, their weights and of what else changes an embedding."""
+    """Hash of all that changes an embedding: graphs but the detector's, weights, preprocessing."""
     digest = hashlib.sha256()
     names = sorted(name for role, name in info.graphs.items() if role != DETECTOR)
     if (folder / WEIGHTS_FILE).exists():
@@ -144,7 +146,7 @@ def fingerprint(folder: Path, info: BundleInfo) -> str:
 
 
 def detector_fingerprint(folder: Path, info: BundleInfo) -> str:
-    """Hash of the detector's graph and of how it is read; empty where there is none."""
+    """Hash of the detector's graph and of its settings; empty where there is none."""
     if info.detector is None:
         return ""
     digest = hashlib.sha256((folder / info.graphs[DETECTOR]).read_bytes())
@@ -155,7 +157,7 @@ def detector_fingerprint(folder: Path, info: BundleInfo) -> str:
 
 
 def write_info(folder: Path, info: BundleInfo) -> BundleInfo:
-    """Writes ``bundle.json`` with its fingerprints; the last file to be written of a bundle."""
+    """Writes ``bundle.json`` with its fingerprints, after all other files of the bundle."""
     detector = info.detector
     if detector is not None:
         own = {"fingerprint": detector_fingerprint(folder, info)}
@@ -201,7 +203,7 @@ def read_info(folder: Path) -> BundleInfo:
             raise BundleError(f"{path}: a graph is a file of the bundle's folder, not {name!r}")
     if (info.detector is None) != (DETECTOR not in info.graphs):
         raise BundleError(
-            f"{path}: a detector needs its graph and its description, and one of them isn't there; "
+            f"{path}: a detector has a graph and a description, and one of them is missing; "
             "export it again"
         )
     missing = [name for name in info.graphs.values() if not (folder / name).is_file()]
@@ -212,9 +214,9 @@ def read_info(folder: Path) -> BundleInfo:
 
 def verify(folder: Path, info: BundleInfo) -> None:
     """Raises BundleError if the files of a bundle are not those of its fingerprint."""
-    told = "" if info.detector is None else info.detector.fingerprint
+    of_detector = "" if info.detector is None else info.detector.fingerprint
     same = fingerprint(folder, info) == info.fingerprint
-    if not same or detector_fingerprint(folder, info) != told:
+    if not same or detector_fingerprint(folder, info) != of_detector:
         raise BundleError(
             f"the files of the bundle {folder} are not those it was written with; copy it again"
         )

@@ -50,7 +50,7 @@ def test_fewer_pictures_than_dimensions_leave_directions_that_carry_nothing() ->
 
 
 def test_one_picture_is_refused() -> None:
-    with pytest.raises(DataError, match="components of 1 pictures; at least two"):
+    with pytest.raises(DataError, match="components of 1 images; at least two"):
         principal_components([rows(count=1)], 2)
-    with pytest.raises(DataError, match="of 0 pictures"):
+    with pytest.raises(DataError, match="of 0 images"):
         principal_components([], 2)

@@ -194,7 +194,7 @@ def test_data_without_tags_and_small_pictures_are_refused() -> None:
     spec = MODELS["darn"]
     with pytest.raises(UsageError, match="no tags; train ynet"):
         spec.build(spec.configure(spec.tiny), ())
-    with pytest.raises(UsageError, match="can't read pictures of 32 px|no attribute"):
+    with pytest.raises(UsageError, match="can't read images of 32 px|no attribute"):
         build(size=32, stem_kernel=11, stem_stride=4, attributes=["c"])
 
 

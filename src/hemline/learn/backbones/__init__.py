@@ -1,4 +1,4 @@
-"""Backbones: NIN and VGG-CNN-S as published, and timm's behind one adapter, all as a `Backbone`."""
+"""Backbones: NIN and VGG-CNN-S as published, and timm's, each cut in two as a `Backbone`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OWN = {"nin": (nin_units, NIN_CUT), "vgg_cnn_s": (vgg_cnn_s_units, VGG_CUT)}
 
 
 def build_backbone(config: BackboneConfig, size: int) -> Backbone:
-    """The backbone a configuration names, cut for the Y, for pictures of ``size`` pixels.
+    """The backbone that a configuration names, cut in two, for images of ``size`` pixels.
 
     Raises:
         UsageError: an unknown backbone or stage, weights that don't fit, or a size too small.

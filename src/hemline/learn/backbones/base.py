@@ -1,4 +1,4 @@
-"""A backbone as the Y needs it: a shared lower part and an upper part that each domain copies."""
+"""A backbone cut in two: a shared lower part, and an upper part that each domain copies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from hemline.errors import UsageError, nearest
 
-#: The layers of a backbone in the order they run, by the names that ``cut`` and ``end`` know.
+#: The layers of a backbone in order, by the names that ``cut`` and ``end`` accept.
 Units = Sequence[tuple[str, nn.Module]]
 
 
@@ -23,7 +23,7 @@ class Backbone:
 
     Attributes:
         shared: (B, 3, S, S) → features; subnetwork I.
-        upper: features → (B, C, H, W); the pattern of subnetworks II and III.
+        upper: features → (B, C, H, W); copied as subnetworks II and III.
         channels: C.
         grid: (H, W) of the last features at the size it was built for.
         blocks: channels of each tapped stage, adding up to C.
@@ -36,17 +36,17 @@ class Backbone:
     blocks: tuple[int, ...]
 
     def branch(self) -> nn.Module:
-        """A copy of the upper part with weights of its own, which start the same."""
+        """A copy of the upper part with its own weights, equal at first."""
         return copy.deepcopy(self.upper)
 
 
 class Tapped(nn.Module):
-    """A chain whose features at several stages are joined on the last stage's grid.
+    """A chain whose features at several stages are concatenated on the last stage's grid.
 
     Args:
-        units: what runs, in order.
-        cut: the stage whose features come in.
-        taps: the stages that are joined, among them perhaps ``cut``.
+        units: in the order they run.
+        cut: the stage whose features are the input.
+        taps: the stages that are concatenated; may include ``cut``.
     """
 
     def __init__(self, units: Units, cut: str, taps: Sequence[str]) -> None:
@@ -84,19 +84,19 @@ def cut_units(
 
     Args:
         name: of the backbone, for messages.
-        units: what runs, in order.
+        units: in the order they run.
         cut: the last shared unit.
         end: the last unit of the branch; None for the last of all.
         size: side of the input in pixels.
-        taps: stages whose features are joined, from ``cut`` on; none for the last stage's alone.
+        taps: stages whose features are concatenated, from ``cut`` on; none for the last stage only.
 
     Raises:
         UsageError: no such unit, nothing left for the branch, or ``size`` is too small.
     """
     names = [unit for unit, _ in units]
-    for wanted in (cut, end):
-        if wanted is not None and wanted not in names:
-            raise UsageError(f"{name} has no stage {wanted!r}. {nearest(wanted, names)}")
+    for stage in (cut, end):
+        if stage is not None and stage not in names:
+            raise UsageError(f"{name} has no stage {stage!r}. {nearest(stage, names)}")
     first = names.index(cut) + 1
     last = len(names) if end is None else names.index(end) + 1
     if last <= first:
@@ -119,7 +119,7 @@ def cut_units(
         if isinstance(upper, Tapped):
             blocks = tuple(layer.shape[1] for layer in upper.eval().layers(run_once(shared, size)))
     except RuntimeError as error:
-        raise UsageError(f"{name} can't read pictures of {size} px: {error}") from None
+        raise UsageError(f"{name} can't read images of {size} px: {error}") from None
     if features.ndim != 4:
         raise UsageError(
             f"{name} ends in a tensor of shape {tuple(features.shape)}; (B, C, H, W) is needed"
@@ -129,7 +129,7 @@ def cut_units(
 
 
 def run_once(module: nn.Module, size: int) -> Tensor:
-    """The output for one even picture (1, 3, size, size) in evaluation mode; no state changes."""
+    """The output for one image (1, 3, size, size) in evaluation mode; no state changes."""
     training = module.training
     module.eval()
     with torch.no_grad():
@@ -139,7 +139,7 @@ def run_once(module: nn.Module, size: int) -> Tensor:
 
 
 def kaiming(module: nn.Module) -> None:
-    """He's initialisation of every convolution for ReLU, zero biases: for training from scratch."""
+    """He's initialisation of every convolution for ReLU, with zero biases."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

@@ -1,4 +1,4 @@
-"""Which backbone, with which weights, cut where."""
+"""Configuration of a backbone: its name, its weights and where it is cut."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class BackboneConfig(ModelConfig):
         pretrained: start from timm's own weights (downloads them).
         cut: the last shared stage (``block3``, ``conv4``, ``blocks.4`` …); None for its own.
         end: the last stage of the branch, dropping what follows; None for all.
-        taps: stages whose features are joined, channel beside channel on the last one's grid, in
-            place of the last stage's alone; the cut itself or later ones.
+        taps: stages whose features are concatenated on the last one's grid; the cut itself or later
+            ones. None for the last stage only.
         pad_type: ``same`` for weights that come from TensorFlow (timm's EfficientNet family).
-        output_stride: pixels of the picture to a location of the last features, where timm can
-            keep them finer (8, 16 or 32, by dilation); None for the network's own.
+        output_stride: pixels per location of the last features, 8, 16 or 32, by dilation where timm
+            supports it; None for the network's own.
         freeze_bn: batch normalisation stays in evaluation mode while training (its scale and bias
             still learn); needed where it is folded into the convolutions.
     """

@@ -3,7 +3,7 @@
 M. Lin, Q. Chen, S. Yan, "Network In Network", ICLR 2014, https://arxiv.org/abs/1312.4400
 
 A Caffe network: its pooling rounds **up** (6×6 maps at 224 px). 7,595,176 parameters. The Y shares
-blocks 1 to 3 and copies block 4, as the YNet authors' code does; their paper counts "the first 4
+blocks 1 to 3 and copies block 4, as the YNet authors' code does; their paper names "the first 4
 blocks" and "the 5-th", which this network doesn't have.
 """
 

@@ -1,8 +1,8 @@
-"""Any convolutional backbone of timm, cut at a named stage into shared and branch parts.
+"""A convolutional backbone of timm as a chain of units, to be cut in two.
 
-timm runs a convolutional network as a chain of modules up to its pooling. The chain is taken apart
-here and put together again in two parts; that the two give what timm's own ``forward_features``
-gives is checked when it is built, so a network that is no plain chain is refused, not misread.
+timm's convolutional networks are chains of modules up to the pooling. That the chain gives the
+output of timm's ``forward_features`` is checked when it is built; a network that is no plain chain
+is refused.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from hemline.errors import UsageError, nearest
 from hemline.learn.backbones.base import Units, run_once
 
-#: Modules that end the features; what follows them belongs to classification.
+#: Modules that end the features; they and what follows belong to classification.
 ENDS = ("global_pool", "head", "fc", "classifier", "pre_logits")
 
 
@@ -31,15 +31,14 @@ def timm_units(
     pretrained: bool = False,
     extra: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[Units, str]:
-    """The chain of a timm network's feature part, and the stage it is cut after by default.
+    """The units of a timm network's features, and the stage it is cut after by default.
 
     Args:
         name: timm's name of it.
         size: side of the input in pixels.
-        weights: a safetensors or .pth file; what follows the features is ignored, all else
-            must fit.
+        weights: a .safetensors or .pth file; the classifier's are ignored, all others must fit.
         pretrained: take timm's own weights (downloads them).
-        extra: what else ``timm.create_model`` is told (``pad_type``, ``output_stride``).
+        extra: further arguments of ``timm.create_model`` (``pad_type``, ``output_stride``).
 
     Returns:
         The units, and the name of the last-but-one stage of timm's ``feature_info``.
@@ -65,7 +64,7 @@ def timm_units(
         own, whole = run_once(chain, size), _features(model, size)
         # On the meta device (to count parameters) there are shapes only.
         same = own.shape == whole.shape and (own.is_meta or torch.equal(own, whole))
-    except Exception as error:  # whatever a module says of input that isn't its own
+    except Exception as error:  # modules raise anything for input that doesn't fit
         raise UsageError(f"{name} can't be cut as a chain at {size} px: {error}") from None
     if not same:
         raise UsageError(
@@ -111,7 +110,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             loaded: dict[str, Tensor] = load_file(path)
             return loaded
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # every reader has its own
+    except Exception as error:  # readers raise anything
         raise UsageError(f"the weights {path} can't be read: {error}") from None
     for wrapper in ("state_dict", "model"):
         if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
@@ -130,7 +129,7 @@ def classifier_prefixes(model: nn.Module) -> tuple[str, ...]:
 
 
 def _units(model: nn.Module) -> Units:
-    """Top-level modules up to the pooling; containers of stages are opened one level."""
+    """Top-level modules up to the pooling; containers of stages are expanded by one level."""
     units: list[tuple[str, nn.Module]] = []
     for name, module in model.named_children():
         if name in ENDS:
@@ -143,14 +142,14 @@ def _units(model: nn.Module) -> Units:
 
 
 def _features(model: nn.Module, size: int) -> Tensor:
-    picture = torch.linspace(-1, 1, 3 * size * size).view(1, 3, size, size)
+    image = torch.linspace(-1, 1, 3 * size * size).view(1, 3, size, size)
     with torch.no_grad():
-        output: Tensor = model.forward_features(picture)  # type: ignore[operator]
+        output: Tensor = model.forward_features(image)  # type: ignore[operator]
     return output
 
 
 def _default_cut(model: nn.Module, names: list[str]) -> str:
-    """The last-but-one stage that timm names: it halves the map for the last time after it."""
+    """The last-but-one stage of timm's ``feature_info``."""
     info = getattr(model, "feature_info", None) or []
     stages = [str(stage["module"]) for stage in info if str(stage["module"]) in names]
     return stages[-2] if len(stages) > 1 else names[len(names) // 2]

@@ -1,4 +1,4 @@
-"""Any timm network, convolutions or transformer, as one map of locations."""
+"""Any timm network, convolutional or transformer, as a feature map."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from hemline.learn.backbones.timm_backbone import ENDS, classifier_prefixes, loa
 
 
 class TimmFeatures(nn.Module):
-    """(B, 3, S, S) → (B, C, H, W): last features, or the patch tokens on their grid.
+    """(B, 3, S, S) → (B, C, H, W): the last features, or the patch tokens on their grid.
 
-    Tokens that stand for no patch (the class token, registers) are left out.
+    Tokens of no patch (class token, registers) are left out.
 
     Args:
         config: ``name`` of timm, ``weights`` or ``pretrained``, ``pad_type``, ``output_stride``;
-            what cuts a network in two isn't taken.
+            ``cut``, ``end`` and ``taps`` are refused.
         size: S.
 
     Raises:
@@ -40,7 +40,7 @@ class TimmFeatures(nn.Module):
             raise UsageError(f"no backbone {config.name!r}. {nearest(plain, timm.list_models())}")
         for word in ("cut", "end", "taps"):
             if getattr(config, word):
-                raise UsageError(f"{word} is of a network cut in two; this one is taken whole")
+                raise UsageError(f"{word} is of a network cut in two; this one is used whole")
         options: dict[str, Any] = {"pretrained": config.pretrained, "num_classes": 0}
         for word in ("pad_type", "output_stride"):
             if getattr(config, word) is not None:
@@ -50,15 +50,15 @@ class TimmFeatures(nn.Module):
                 self.network: Any = timm.create_model(config.name, img_size=size, **options)
             except TypeError:  # convolutions take any size
                 self.network = timm.create_model(config.name, **options)
-        except Exception as error:  # timm's own, or the hub's where weights can't be had
+        except Exception as error:  # timm's, or the hub's where weights can't be downloaded
             line = " ".join(str(error).split())
             raise UsageError(
-                f"timm can't give {config.name!r}: {line[:300]}. Without a network name a file: "
+                f"timm can't load {config.name!r}: {line[:300]}. Without a network name a file: "
                 "model.config.backbone.pretrained=false model.config.backbone.weights=FILE"
             ) from None
         if config.weights is not None:
             load_weights(self.network, Path(config.weights), classifier_prefixes(self.network))
-        for end in (*ENDS, "fc_norm"):  # what follows the features never runs
+        for end in (*ENDS, "fc_norm"):  # not part of the features
             if isinstance(getattr(self.network, end, None), nn.Module):
                 setattr(self.network, end, nn.Identity())
         self.channels = int(self.network.num_features)

@@ -1,4 +1,4 @@
-"""What is a domain's own on top of a shared backbone: a narrow detour that starts as nothing.
+"""Adapter: a residual bottleneck for each domain on top of a shared backbone.
 
 N. Houlsby et al., "Parameter-Efficient Transfer Learning for NLP", ICML 2019,
 https://arxiv.org/abs/1902.00751.
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 
 class Adapter(nn.Module):
-    """x + up(gelu(down(norm(x)))) at every location; the identity before it learns.
+    """x + up(gelu(down(norm(x)))) at every location; the identity before training.
 
     Args:
         channels: C.
-        width: of the detour.
+        width: of the bottleneck.
     """
 
     def __init__(self, channels: int, width: int) -> None:
@@ -28,5 +28,5 @@ class Adapter(nn.Module):
     def forward(self, local: Tensor) -> Tensor:
         """(B, C, L) → (B, C, L)."""
         rows = self.norm(local.transpose(1, 2))
-        detour: Tensor = self.up(torch.nn.functional.gelu(self.down(rows)))
-        return local + detour.transpose(1, 2)
+        residual: Tensor = self.up(torch.nn.functional.gelu(self.down(rows)))
+        return local + residual.transpose(1, 2)

@@ -1,8 +1,7 @@
-"""Max-pooling of a map of any size into a fixed grid of windows.
+"""Adaptive max-pooling as slices, which export to ONNX for every size.
 
 DARN, section 4.1: "the max-pooling layer is used to down-sample the response of the convolutional
-layers into 3 × 3 × f_n". The windows are those of torch's ``adaptive_max_pool2d``, taken as slices,
-which ONNX knows for every size.
+layers into 3 × 3 × f_n". The windows are those of torch's ``adaptive_max_pool2d``.
 """
 
 from __future__ import annotations

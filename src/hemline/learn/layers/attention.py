@@ -52,7 +52,7 @@ def attend(local: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         local: (B, C, L).
-        scores: (B, L), or (B, M, L) for M ways to look at each.
+        scores: (B, L), or (B, M, L) for M candidates beside each.
 
     Returns:
         The vectors (B, C) or (B, M, C), and the attention, shaped like ``scores``.
@@ -64,9 +64,9 @@ def attend(local: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class TagAttention(nn.Module):
-    """Subnetwork IV: tags say where to look. W ~ N(0, 0.008), no bias.
+    """Subnetwork IV: attention by tags. W ~ N(0, 0.008), no bias.
 
-    No tags at all, or none known, look everywhere evenly.
+    Without known tags the attention is uniform.
     """
 
     def __init__(self, tags: int, channels: int) -> None:
@@ -79,14 +79,13 @@ class TagAttention(nn.Module):
 
 
 class ContextAttention(nn.Module):
-    """Subnetwork V: the candidate says where to look in the query.
+    """Subnetwork V: attention over the query's locations by the candidate.
 
     Args:
         channels: C.
         locations: L.
         alignment: ``linear`` (Eq. 4, the paper's choice) or ``inner``: a learned scale times the
-            cosine of location and candidate, which alone lets what is *at* a location meet what
-            the candidate shows.
+            cosine of location and candidate, which compares the content of the two.
     """
 
     def __init__(self, channels: int, locations: int, alignment: Alignment = "linear") -> None:
@@ -107,7 +106,7 @@ class ContextAttention(nn.Module):
         return attend(local, scores)
 
     def beside(self, local: Tensor, contexts: Tensor) -> tuple[Tensor, Tensor]:
-        """Euclidean distance of each query, as seen beside a candidate, to that candidate.
+        """Euclidean distance of each query, attended to beside a candidate, to that candidate.
 
         Args:
             local: (B, C, L).

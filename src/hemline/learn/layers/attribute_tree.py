@@ -14,24 +14,24 @@ from hemline.errors import UsageError, nearest
 
 
 def group_attributes(
-    vocabulary: Sequence[str], wanted: Sequence[str] | None = None
+    vocabulary: Sequence[str], names: Sequence[str] | None = None
 ) -> dict[str, tuple[int, ...]]:
     """Attribute name → columns of its values in a vocabulary of ``name=value``.
 
     Args:
         vocabulary: T tags.
-        wanted: names to keep; None for all.
+        names: to keep; None for all.
 
     Raises:
-        UsageError: a wanted name that the vocabulary lacks.
+        UsageError: a name that the vocabulary lacks.
     """
     groups: dict[str, list[int]] = {}
     for column, tag in enumerate(vocabulary):
         groups.setdefault(tag.split("=", 1)[0], []).append(column)
-    for name in wanted or ():
+    for name in names or ():
         if name not in groups:
             raise UsageError(f"the data has no attribute {name!r}. {nearest(name, groups)}")
-    kept = groups if wanted is None else wanted
+    kept = groups if names is None else names
     return {name: tuple(groups[name]) for name in kept}
 
 

@@ -7,7 +7,7 @@ At each location the count sketch of the outer product of two vectors is the cir
 their sketches, so the paper multiplies in the frequency domain (`sketch_by_fft`). The sketch is
 linear: averaged over locations it is the sketch of the averaged outer product, a matrix product and
 a scatter (`CompactBilinear.forward`). Both give the same numbers; the second exports to plain
-operators and needs no map of transforms in memory.
+operators and keeps no transforms in memory.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def count_sketch(vectors: Tensor, buckets: Tensor, signs: Tensor, size: int) -> 
 class CompactBilinear(nn.Module):
     """The count sketch of the averaged outer product. Eqs. 10 and 11, averaged over locations.
 
-    Buckets and signs are drawn when it is built and are part of the state.
+    Buckets and signs are drawn at random when it is built, and are part of the state.
 
     Args:
         first, second: channels C₁ and C₂.
@@ -69,7 +69,7 @@ class CompactBilinear(nn.Module):
         return count_sketch(product, buckets.flatten(), signs.flatten(), self.size)
 
     def sketch_by_fft(self, first: Tensor, second: Tensor) -> Tensor:
-        """The same as the paper writes it: location by location, by way of the frequencies."""
+        """The same as in the paper: location by location, through the Fourier transform."""
         one = self._at_locations(first, self.first_buckets, self.first_signs)
         two = self._at_locations(second, self.second_buckets, self.second_signs)
         product = torch.fft.rfft(one, dim=2) * torch.fft.rfft(two, dim=2)  # Eq. 11

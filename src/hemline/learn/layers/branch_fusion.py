@@ -1,6 +1,6 @@
-"""Where two branches meet: weighed by channel, brought to one size, joined.
+"""Fusion of two branches: weighted by channel, resampled to one grid, pooled.
 
-AHBN (https://arxiv.org/abs/2010.13357), section III-D, and the other ways of its Table I.
+AHBN (https://arxiv.org/abs/2010.13357), section III-D, and the variants of its Table I.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class BranchFusion(nn.Module):
 
     Args:
         first, second: channels C₁ and C₂.
-        grid: (H, W) where they meet.
+        grid: (H, W) that both are resampled to.
         fusion: ``compact`` or full ``bilinear`` pooling, ``concat``, ``product`` or ``sum``.
         sketch: size of the count sketch.
         width: channels that ``product`` and ``sum`` project both branches to.
@@ -32,7 +32,7 @@ class BranchFusion(nn.Module):
 
     Attributes:
         size: P.
-        unit: whether what comes out has length 1.
+        unit: whether the output has length 1.
     """
 
     def __init__(

@@ -1,8 +1,7 @@
-"""Takes each domain's own mean out of its features.
+"""Domain centering: subtracts each domain's running mean from its features.
 
-Phone photos and shop pictures differ on the whole before they differ in what they show; a running
-mean of each domain, subtracted at the end of its branch, removes that offset. Weights over
-locations sum to 1, so attended and averaged vectors are centred alike.
+Street and shop images differ by an offset that doesn't depend on the item. Attention sums to 1 over
+locations, so attended and averaged vectors are centred equally.
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ from torch import Tensor, nn
 
 
 class DomainCentering(nn.Module):
-    """x − μ, μ the running mean of the evenly averaged features of a domain.
+    """x − μ, μ the running mean over images and locations of a domain's features.
 
-    While training each batch moves μ: the plain mean of all batches at first, of the last
-    1 / ``momentum`` or so later. No gradient flows through μ. In evaluation μ is fixed.
+    In training μ is the mean of all batches at first, and later of about the last 1 / ``momentum``.
+    No gradient flows through μ. In evaluation μ is fixed.
 
     Args:
         channels: C.
-        momentum: the least weight of a batch.
+        momentum: least weight of a batch.
     """
 
     mean: Tensor

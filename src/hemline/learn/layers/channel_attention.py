@@ -1,4 +1,4 @@
-"""Which channels count: the co-attention of AHBN, and the two it is compared with.
+"""Channel attention: the co-attention of AHBN, and the two variants it is compared with.
 
 H. Su, P. Wang, L. Liu, H. Li, Z. Li, Y. Zhang, "Where to Look and How to Describe: Fashion Image
 Retrieval with an Attentional Heterogeneous Bilinear Network", IEEE TCSVT 31(8), 2021,
@@ -16,12 +16,12 @@ Gate = Literal["sigmoid", "softmax"]
 
 
 class CoAttention(nn.Module):
-    """Channel weights of two branches, each from what both see.
+    """Channel weights of two branches, each computed from both.
 
     Args:
         first, second: channels C₁ and C₂ of the branches.
         hidden: projection dimensions of the two perceptrons (open in the paper).
-        together: False gives each branch weights from itself alone ("Sepa. Atten.", two
+        together: False computes each branch's weights from itself alone ("Sepa. Atten.", two
             squeeze-and-excitation blocks).
         gate: ``sigmoid`` (the paper's) or ``softmax`` over the channels.
     """

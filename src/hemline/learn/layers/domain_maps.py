@@ -1,10 +1,9 @@
-"""One linear map for each domain, fitted in closed form on the features of training pictures.
+"""One linear map for each domain, fitted in closed form on the features of training images.
 
-Gradient training on few products learns the products, not how to find one. A metric that is only
-told how photos of one product vary, and how a shop's picture of it differs, can't: it whitens that
-variation away and keeps the directions in which products differ. It is the within-class covariance
-normalisation of speaker recognition (Hatch, Kajarekar and Stolcke, Interspeech 2006), widened by
-the shift between domains; ours, not the papers'.
+Gradient training on few items overfits them. This metric only models how photos of one item vary,
+and how its shop image differs: it whitens that variation and keeps the directions in which items
+differ. It is the within-class covariance normalisation of speaker recognition (Hatch, Kajarekar and
+Stolcke, Interspeech 2006), extended by the shift between domains; ours, not the papers'.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from hemline.learn.model_config import ModelConfig
 
 
 class DomainMapConfig(ModelConfig):
-    """How the map is fitted.
+    """How the maps are fitted.
 
     Attributes:
-        shrinkage: part of the mean variance that is added to every direction; more trusts the data
-            less and generalises further.
+        shrinkage: share of the mean variance that is added to every direction; more regularises
+            more.
         shift: weight of the street-to-shop difference of each item beside the variation of its
             photos.
-        rank: D, dimensions that are kept; at most items + shop pictures - 1.
+        rank: D, dimensions that are kept; at most items + shop images - 1.
     """
 
     shrinkage: float = Field(default=1.0, gt=0)
@@ -56,20 +55,20 @@ def fit_maps(
     """The maps of both domains, computed in double precision.
 
     1. Each domain's features are standardised; a block of n channels (a layer) weighs 1 / sqrt(n),
-       so that all layers count alike.
+       so that all layers have equal weight.
     2. S = mean of (x - item's mean)² over photos + ``shift`` · mean of (item's mean - its shop
-       picture)² over items + ``shrinkage`` · (trace S / C) · 1.
+       image)² over items + ``shrinkage`` · (trace S / C) · 1.
     3. x → S^(-1/2) x, then onto the first ``rank`` principal directions of the items' street means
-       and shop pictures.
+       and shop images.
 
     Args:
         street: (N, C) features of photos. street_items: (N,) their items.
-        shop: (M, C) features of shop pictures. shop_items: (M,) their items.
+        shop: (M, C) features of shop images. shop_items: (M,) their items.
         blocks: channels of each layer, adding up to C.
         config: see there.
 
     Raises:
-        DataError: fewer than two items have both photos and shop pictures.
+        DataError: fewer than two items have both photos and shop images.
     """
     street, shop = street.double(), shop.double()
     scale = torch.cat([torch.full((n,), n**-0.5, dtype=torch.float64) for n in blocks])
@@ -78,16 +77,16 @@ def fit_maps(
     items = [int(i) for i in torch.unique(street_items) if bool((shop_items == i).any())]
     if len(items) < 2:
         raise DataError(
-            f"{len(items)} items have both street and shop pictures; fitting needs at least two"
+            f"{len(items)} items have both street and shop images; fitting needs at least two"
         )
     photos = torch.stack([x[street_items == i].mean(dim=0) for i in items])  # (I, C)
-    products = torch.stack([y[shop_items == i].mean(dim=0) for i in items])  # (I, C)
+    goods = torch.stack([y[shop_items == i].mean(dim=0) for i in items])  # (I, C)
     within = torch.cat([x[street_items == i] - m for i, m in zip(items, photos, strict=True)])
-    gap = photos - products
+    gap = photos - goods
     spread = within.T @ within / len(within) + config.shift * (gap.T @ gap) / len(gap)
     spread.diagonal().add_(config.shrinkage * float(spread.trace()) / len(spread))
     lower = torch.linalg.cholesky(spread)
-    centres = torch.cat([photos, products])
+    centres = torch.cat([photos, goods])
     white = torch.linalg.solve_triangular(lower, centres.T, upper=False).T  # (2I, C)
     _, strength, directions = torch.linalg.svd(white - white.mean(dim=0), full_matrices=False)
     kept = int((strength > strength[0] * 1e-9).sum())
@@ -109,9 +108,9 @@ def _standardised(x: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 class DomainMap(nn.Module):
-    """y = weight @ x + bias at every location; fitted, and learning on where epochs are given.
+    """y = weight @ x + bias at every location; fitted, and trained further by a stage with epochs.
 
-    Weights over locations sum to 1, so it may stand before or after pooling.
+    Attention sums to 1 over locations, so it may stand before or after pooling.
 
     Args:
         channels: C.
@@ -127,7 +126,7 @@ class DomainMap(nn.Module):
 
     @torch.no_grad()
     def put(self, weight: Tensor, bias: Tensor) -> None:
-        """Takes a fitted map; rows that the data couldn't fill stay zero."""
+        """Sets a fitted map; rows beyond its rank stay zero."""
         self.weight.zero_()
         self.bias.zero_()
         self.weight[: len(weight)] = weight

@@ -1,4 +1,4 @@
-"""Stacked hourglasses: a fully convolutional network that says where the parts of a thing lie.
+"""Stacked hourglasses: a fully convolutional network that predicts heat maps of landmarks.
 
 A. Newell, K. Yang, J. Deng, "Stacked Hourglass Networks for Human Pose Estimation", ECCV 2016,
 https://arxiv.org/abs/1603.06937. The landmark branch of AHBN (section III-C): "a convolution and
@@ -15,11 +15,11 @@ from torch.nn import functional
 
 
 class Located(NamedTuple):
-    """What a stack of hourglasses says of (B, 3, S, S) pictures.
+    """Output of a stack of hourglasses for (B, 3, S, S) images.
 
     Attributes:
         features: (B, C, S/4, S/4), the last ones before the heat maps.
-        heatmaps: (N, B, K, S/4, S/4), the maps of each of the N hourglasses, the last one best.
+        heatmaps: (N, B, K, S/4, S/4), the maps of each of the N hourglasses; the last are the best.
     """
 
     features: Tensor

@@ -1,7 +1,7 @@
-"""Something for each training item: a class, a proxy, a centroid.
+"""Tables with a row for each training item: a class, a proxy, a centroid.
 
-How many items there are isn't known when a model is built; `ItemTable.expect` makes room for them,
-and a state that is loaded brings its own number along.
+The number of items isn't known when a model is built: `ItemTable.expect` makes the rows, and
+loading a state resizes the table.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class ItemTable(nn.Module, ABC):
         self.register_buffer("numbers", torch.zeros(0, dtype=torch.int64))
 
     def expect(self, items: Tensor) -> None:
-        """Makes a row for each of (N,) item numbers, unless these are the ones it has."""
+        """Makes a row for each of (N,) item numbers, unless it has rows for just these."""
         numbers = torch.unique(items).to(self.numbers.device)
         if not torch.equal(numbers, self.numbers):
             self.numbers = numbers
@@ -37,10 +37,10 @@ class ItemTable(nn.Module, ABC):
 
     @abstractmethod
     def make(self, count: int) -> None:
-        """Makes ``count`` rows anew."""
+        """Makes ``count`` new rows."""
 
     def places(self, items: Tensor) -> tuple[Tensor, Tensor]:
-        """(B,) row of each item, and (B,) whether it has one (a drawn product has none).
+        """(B,) row of each item, and (B,) whether it has one (a distractor has none).
 
         Raises:
             ValueError: no items are expected yet.
@@ -59,7 +59,7 @@ class ItemTable(nn.Module, ABC):
 
 
 class ItemClassifier(ItemTable):
-    """A linear layer with one output for each item: the head of an ID classification."""
+    """A linear classifier of items."""
 
     def __init__(self, dim: int) -> None:
         super().__init__(dim)
@@ -73,7 +73,7 @@ class ItemClassifier(ItemTable):
     def loss(self, vectors: Tensor, items: Tensor) -> Tensor:
         """Mean cross-entropy of (B, D) vectors of (B,) items; AHBN's Eq. 12.
 
-        Items that aren't expected (drawn ones) count for nothing.
+        Unexpected items are left out.
         """
         place, known = self.places(items)
         target = torch.where(known, place, -100)

@@ -1,4 +1,4 @@
-"""Local features about landmarks, gated by whether the landmarks are seen.
+"""Landmark pooling: local features at landmarks, gated by their visibility.
 
 Z. Liu, P. Luo, S. Qiu, X. Wang, X. Tang, "DeepFashion: Powering Robust Clothes Recognition and
 Retrieval with Rich Annotations", CVPR 2016, section 3.1: the landmark branch gives locations and
@@ -14,10 +14,10 @@ from torch.nn import functional
 
 
 class LandmarkBranch(nn.Module):
-    """Where the landmarks lie, and whether they are seen.
+    """Locations and visibility of landmarks.
 
     Args:
-        inputs: numbers of the flattened features.
+        inputs: length of the flattened features.
         hidden: of the fully connected layer.
         points: K.
     """
@@ -30,7 +30,7 @@ class LandmarkBranch(nn.Module):
         self.seen = nn.Linear(hidden, points * 3)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, H, W) → locations (B, K, 2) as shares of the side, scores (B, K, 3) of absent,
+        """(B, C, H, W) → locations (B, K, 2) in fractions of the side, scores (B, K, 3) of absent,
         occluded and visible."""
         hidden = self.hidden(features.flatten(1))
         where = self.where(hidden).sigmoid().view(-1, self.points, 2)
@@ -38,13 +38,13 @@ class LandmarkBranch(nn.Module):
 
 
 def pool_at_landmarks(features: Tensor, where: Tensor, visible: Tensor, window: int = 3) -> Tensor:
-    """The maximum over a window of cells about each landmark, times how visible it is.
+    """The maximum over a window of cells at each landmark, times its visibility.
 
     Args:
         features: (B, C, H, W).
-        where: (B, K, 2) x, y as shares of the side.
+        where: (B, K, 2) x, y in fractions of the side.
         visible: (B, K) from 0 to 1.
-        window: cells a side; values between cells are interpolated, outside is nothing.
+        window: side in cells; values between cells are interpolated, those outside are zero.
 
     Returns:
         (B, K, C).

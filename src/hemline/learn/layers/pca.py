@@ -13,11 +13,11 @@ from hemline.errors import DataError
 def principal_components(batches: Iterable[Tensor], dimensions: int) -> tuple[Tensor, Tensor]:
     """The mean and the directions of largest variance, in double precision.
 
-    Sums are kept, not the features, so the number of pictures costs no memory: C × C doubles do.
+    Only sums are kept: C × C doubles, however many images there are.
 
     Args:
         batches: (B, C) features each.
-        dimensions: D ≤ C; directions without variance fill up what the data can't.
+        dimensions: D ≤ C; directions without variance fill the rest.
 
     Returns:
         mean (C,) and directions (D, C), orthonormal, largest variance first; the largest component
@@ -36,7 +36,7 @@ def principal_components(batches: Iterable[Tensor], dimensions: int) -> tuple[Te
             products += rows.T @ rows
         count += len(rows)
     if total is None or products is None or count < 2:
-        raise DataError(f"principal components of {count} pictures; at least two are needed")
+        raise DataError(f"principal components of {count} images; at least two are needed")
     mean = total / count
     covariance = products / count - torch.outer(mean, mean)
     _, vectors = torch.linalg.eigh(covariance)  # ascending
@@ -46,7 +46,7 @@ def principal_components(batches: Iterable[Tensor], dimensions: int) -> tuple[Te
 
 
 class PrincipalComponents(nn.Module):
-    """y = weight @ (x - mean): (B, C) → (B, D); learns on where epochs are given.
+    """y = weight @ (x - mean): (B, C) → (B, D); fitted, and trained further by a stage with epochs.
 
     Args:
         channels: C.
@@ -62,7 +62,7 @@ class PrincipalComponents(nn.Module):
 
     @torch.no_grad()
     def fit(self, batches: Iterable[Tensor]) -> None:
-        """Takes the components of (B, C) features."""
+        """Sets the components of (B, C) features."""
         mean, directions = principal_components(batches, len(self.weight))
         self.mean.copy_(mean)
         self.weight.copy_(directions)

@@ -154,7 +154,7 @@ class SubNetwork(nn.Module):
         try:
             run_once(nn.Sequential(self.lower, self.conv5), config.size)
         except RuntimeError as error:
-            raise UsageError(f"DARN can't read pictures of {config.size} px: {error}") from None
+            raise UsageError(f"DARN can't read images of {config.size} px: {error}") from None
         self.fc1 = _connected(GRID * GRID * config.widths[4], config.fc1, config.batch_norm)
         self.fc2 = _connected(config.fc1, config.fc2, config.batch_norm)
         self.dropout = nn.Dropout(config.dropout)
