@@ -16,24 +16,27 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hemline.catalog import folders, pointer, stats
+from hemline.catalog.images import ImageStore
+from hemline.catalog.intake.crops import Whole
+from hemline.catalog.intake.prepare import Preparer
+from hemline.catalog.intake.update import ItemOutcome, ItemUpdate
+from hemline.catalog.intake.upsert import Upsert
+from hemline.catalog.maintenance import health, rebuild
+from hemline.catalog.pointer import Live
 from hemline.catalog.store import Advance, Row, Store, silent
 from hemline.catalog.stores import STORES
+from hemline.encoding import Encoder
 from hemline.errors import CatalogBusy
 from hemline.limits import MAX_PIXELS
+from hemline.runtime.bundle import Bundle
+from hemline.runtime.encoder import BundleEncoder
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what reads manifests, feeds and Parquet is imported where it is used
     from hemline.catalog.intake.options import SyncOptions
     from hemline.catalog.intake.sync import SyncReport
-    from hemline.catalog.intake.update import ImageReport, ItemOutcome, ItemUpdate
-    from hemline.catalog.maintenance.health import Health
-    from hemline.catalog.maintenance.rebuild import RebuildReport
-    from hemline.catalog.pointer import Live
+    from hemline.catalog.intake.update import ImageReport
     from hemline.data.manifest import Manifest
-    from hemline.encoding import Encoder
-    from hemline.runtime.bundle import Bundle
-    from hemline.runtime.encoder import BundleEncoder
-
-__all__ = ["Catalog"]
 
 DEFAULT_STORE = "sqlite"
 _POLL = 0.05  # seconds between two tries to become the writer
@@ -51,8 +54,6 @@ class Catalog:
     """
 
     def __init__(self, folder: Path | None, live: Live) -> None:
-        from hemline.catalog.images import ImageStore
-
         self.folder = folder
         self.images = ImageStore(folder / "pictures") if folder else None
         self._live = live
@@ -79,8 +80,6 @@ class Catalog:
         Raises:
             CatalogError: the folder exists and isn't empty.
         """
-        from hemline.catalog import folders
-
         folders.create(Path(folder), bundle, STORES[store])
         return cls.open(folder)
 
@@ -92,15 +91,11 @@ class Catalog:
             CatalogError: there is none, it is damaged, of another format version, or its bundle
                 isn't the one that made its vectors.
         """
-        from hemline.catalog import folders
-
         return cls(Path(folder), folders.open_live(Path(folder)))
 
     @classmethod
     def in_memory(cls, bundle: Bundle) -> Catalog:
         """An empty catalogue in memory, which keeps no images; its search is exact."""
-        from hemline.catalog.pointer import Live
-
         store = STORES["memory"].create(Path(), bundle.fingerprint, bundle.info.embedding_dim)
         return cls(None, Live(None, bundle, store))
 
@@ -121,8 +116,6 @@ class Catalog:
         Raises:
             CatalogError: the rebuilt store can't be opened.
         """
-        from hemline.catalog import folders, pointer
-
         if self.folder is None or pointer.version(self.folder) == self._live.version:
             return self._live
         if self._reopening.acquire(blocking=False):
@@ -143,8 +136,6 @@ class Catalog:
         Raises:
             CatalogBusy: another process or thread still writes.
         """
-        from hemline.catalog import pointer
-
         end = time.monotonic() + wait
         while True:
             live = self.live()
@@ -247,10 +238,6 @@ class Catalog:
         Raises:
             CatalogError: another writer, or no room; nothing of the commit is stored.
         """
-        from hemline.catalog.intake.crops import Whole
-        from hemline.catalog.intake.prepare import Preparer
-        from hemline.catalog.intake.upsert import Upsert
-
         with self.writing(wait) as live:
             preparer = Preparer(live.bundle.info, self.images, Whole(), max_pixels=max_pixels)
             one_commit = sys.maxsize
@@ -260,8 +247,6 @@ class Catalog:
 
     def remove(self, item_ids: Collection[str]) -> dict[str, int]:
         """Removes items; item_id → number of images, of those that were stored."""
-        from hemline.catalog.intake.update import ItemUpdate
-
         removals = [ItemUpdate(item_id, remove=True) for item_id in dict.fromkeys(item_ids)]
         return {o.item_id: o.images for o in self.update(removals) if o.status == "removed"}
 
@@ -273,8 +258,6 @@ class Catalog:
 
     def stats(self) -> dict[str, Any]:
         """Counts, and what the catalogue was made with."""
-        from hemline.catalog import stats
-
         return stats.stats(self)
 
     # Maintenance
@@ -288,7 +271,7 @@ class Catalog:
 
     def check(
         self, *, repair: bool = False, deep: bool = False, advance: Advance = silent
-    ) -> Health:
+    ) -> health.Health:
         """Verifies checksums and that all parts agree.
 
         Args:
@@ -300,8 +283,6 @@ class Catalog:
         Raises:
             CatalogError: ``repair`` while another process writes.
         """
-        from hemline.catalog.maintenance import health
-
         with self.writing() if repair else nullcontext():
             return health.check(self, repair, deep, advance)
 
@@ -311,8 +292,6 @@ class Catalog:
         Raises:
             CatalogError: another writer, no room, or a damaged store.
         """
-        from hemline.catalog.maintenance import health
-
         return health.compact(self, advance)
 
     def backup(
@@ -325,7 +304,6 @@ class Catalog:
         Raises:
             CatalogError: the target exists, no room, or a damaged store.
         """
-        from hemline.catalog import folders
         from hemline.catalog.maintenance import backup
 
         return backup.backup(self, Path(target), folders.kind(self.folder), advance)
@@ -338,7 +316,7 @@ class Catalog:
         threads: int | None = None,
         drop_lost: bool = False,
         advance: Advance = silent,
-    ) -> RebuildReport:
+    ) -> rebuild.RebuildReport:
         """Embeds the copies of all images with another bundle, then switches to it in one step.
 
         Searches and writes continue on the old store meanwhile; their changes are carried over.
@@ -355,9 +333,6 @@ class Catalog:
             CatalogError: copies can't be opened, another rebuild or (at the end) a writer is
                 running, or no room; the catalogue is unchanged.
         """
-        from hemline.catalog import folders
-        from hemline.catalog.maintenance import rebuild
-
         return rebuild.rebuild(
             self,
             bundle,
@@ -374,9 +349,6 @@ class Catalog:
         Raises:
             CatalogError: a rebuild is running.
         """
-        from hemline.catalog import folders
-        from hemline.catalog.maintenance import rebuild
-
         return rebuild.abandon(self, folders.kind(self.folder))
 
     def export(
