@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,20 +50,40 @@ Prepared = ToEmbed | Complete | Skipped
 
 
 @dataclass(slots=True)
-class StoredRows:
-    """The rows that some updates are about.
+class Batch:
+    """Updates that are stored in one commit.
 
     Attributes:
-        by_image: image_id → row.
-        by_item: item_id → its rows.
-        stamps: of files that were read before.
-        read: takes the stamps of files that are read now.
+        updates: in their order.
+        by_image: image_id → stored row.
+        by_item: item_id → its stored rows.
+        stamps: of image files that were read before.
+        read: stamps of files that are read now.
+        prepared: the images of each update.
+        rows, removed: what is written: rows, and image_ids of rows that leave.
+        replaced_copies: digests of copies that may have become unused.
     """
 
-    by_image: Mapping[str, Row]
-    by_item: Mapping[str, list[Row]]
-    stamps: Mapping[Path, Stamp]
-    read: dict[Path, Stamp]
+    updates: Sequence[ItemUpdate]
+    by_image: dict[str, Row]
+    by_item: dict[str, list[Row]] = field(default_factory=dict)
+    stamps: Mapping[Path, Stamp] = field(default_factory=dict)
+    read: dict[Path, Stamp] = field(default_factory=dict)
+    prepared: list[list[Future[Prepared]]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    replaced_copies: set[str] = field(default_factory=set)
+
+    def replaces(self, updates: Iterable[ItemUpdate]) -> bool:
+        """Whether it replaces items that these updates are about, too."""
+        items = {update.item_id for update in self.updates if not update.keep_others}
+        return bool(items) and any(update.item_id in items for update in updates)
+
+    def write(self, row: Row) -> None:
+        self.rows.append(row)
+        old = self.by_image.get(row.image_id)
+        if old is not None and old.image_digest != row.image_digest:
+            self.replaced_copies.add(old.image_digest)
 
 
 @dataclass(slots=True)
@@ -85,42 +106,41 @@ class Preparer:
     max_pixels: int = MAX_PIXELS
     track_files: bool = False
 
-    def prepare(self, update: ItemUpdate, image: ImageUpdate, stored: StoredRows) -> Prepared:
+    def image(self, update: ItemUpdate, image: ImageUpdate, batch: Batch) -> Prepared:
         """An image of an update."""
         try:
             if image.source is None:
                 return Skipped(image.image_id, image.name, image.problem)
-            return self._prepare(update, image, image.source, stored)
+            return self._image(update, image, image.source, batch)
         except HemlineError as error:
             return Skipped(image.image_id, image.name, _reason(error))
 
-    def prepare_stored(self, update: ItemUpdate, row: Row) -> Prepared:
+    def stored(self, update: ItemUpdate, row: Row) -> Prepared:
         """A stored image of an update that has no images of its own."""
         new = with_attributes(row, update.item_id, update.attributes.over(row))
-        if not self.info.uses_tags or new.tags == row.tags:
-            return Complete(new, "unchanged" if same_content(new, row) else "columns")
+        if not self.info.uses_tags or new.row.tags == row.tags:
+            return new
         try:
             if self.copies is None or not row.image_digest:
                 raise UsageError("the catalogue keeps no pictures; send them along")
-            image = open_image(
-                read_bytes(self.copies.path(row.image_digest)), name="its stored copy"
-            )
-            prepared = PreparedImage.of(image, self.info.preprocessing)
-            return ToEmbed(new, prepared, None, True)
+            data = read_bytes(self.copies.path(row.image_digest))
+            image = open_image(data, name="its stored copy")
+            return ToEmbed(new.row, PreparedImage.of(image, self.info.preprocessing), None, True)
         except HemlineError as error:
             return Skipped(row.image_id, row.image_id, _reason(error))
 
-    def _prepare(
-        self, update: ItemUpdate, image: ImageUpdate, file: bytes | Path, stored: StoredRows
+    def _image(
+        self, update: ItemUpdate, image: ImageUpdate, file: bytes | Path, batch: Batch
     ) -> Prepared:
         attributes = image.attributes or update.attributes
         assert isinstance(attributes, Attributes), "changes are for stored images alone"
-        digest, data = self._digest(file, stored)
+        digest, data = self._digest(file, batch)
         source = digest + self.crop.mark(image.box, attributes.category)
         if image.image_id:
-            image_id, old = image.image_id, stored.by_image.get(image.image_id)
+            image_id, old = image.image_id, batch.by_image.get(image.image_id)
         else:
-            old = _with_source(stored.by_item.get(update.item_id, ()), source)
+            rows = batch.by_item.get(update.item_id, ())
+            old = next((row for row in rows if row.source == source), None)
             image_id = old.image_id if old else f"{update.item_id}/{source[:16]}"
         row = Row(
             image_id=image_id,
@@ -152,36 +172,29 @@ class Preparer:
     def _same_vector(self, match: Row, row: Row) -> bool:
         return match.source == row.source and not (self.info.uses_tags and match.tags != row.tags)
 
-    def _digest(self, file: bytes | Path, stored: StoredRows) -> tuple[str, bytes | None]:
+    def _digest(self, file: bytes | Path, batch: Batch) -> tuple[str, bytes | None]:
         """The digest of an image's bytes; and the bytes, where they had to be read."""
         before = None
         if self.track_files and isinstance(file, Path):
             with contextlib.suppress(OSError):  # reading the file gives the reason
                 before = current(file)
-            stamp = stored.stamps.get(file)
+            stamp = batch.stamps.get(file)
             if stamp is not None and before == (stamp.size, stamp.changed):
                 return stamp.digest, None
         data = _read(file)
         digest = hashlib.sha256(data).hexdigest()[:40]
         if before is not None and before[0] == len(data):
             assert isinstance(file, Path)
-            stored.read[file] = Stamp(*before, digest)
+            batch.read[file] = Stamp(*before, digest)
         return digest, data
 
 
-def with_attributes(row: Row, item_id: str, attributes: Attributes) -> Row:
+def with_attributes(row: Row, item_id: str, new: Attributes) -> Complete:
     """A stored row with other attributes, maybe of another item."""
-    return replace(
-        row,
-        item_id=item_id,
-        category=attributes.category,
-        tags=attributes.tags,
-        columns=attributes.columns,
+    changed = replace(
+        row, item_id=item_id, category=new.category, tags=new.tags, columns=new.columns
     )
-
-
-def _with_source(rows: Iterable[Row], source: str) -> Row | None:
-    return next((row for row in rows if row.source == source), None)
+    return Complete(changed, "unchanged" if same_content(changed, row) else "columns")
 
 
 def _read(file: bytes | Path) -> bytes:

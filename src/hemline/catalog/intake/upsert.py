@@ -1,30 +1,30 @@
 """The one way into a catalogue: brings items to what their `ItemUpdate` says, in durable commits.
 
-Each commit holds about a batch of images. An item's old images leave in the commit that brings its
-new ones. The images of the next commit are decoded while those of one are embedded. Every run works
-out from the store what is left to do, so the same call goes on after a kill.
+An item's old images leave in the commit that brings its new ones. The images of the next commit are
+decoded while those of one are embedded. What is left to do is worked out from the store at each
+run, so the same call goes on after a kill.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 from hemline.catalog.images import ImageStore
-from hemline.catalog.intake.embedding import counted_tags, embed_rows, same_content
+from hemline.catalog.intake.embedding import counted_tags, embed_rows
 from hemline.catalog.intake.prepare import (
+    Batch,
     Complete,
     Prepared,
     Preparer,
-    StoredRows,
     ToEmbed,
     with_attributes,
 )
 from hemline.catalog.intake.stamps import Stamps
 from hemline.catalog.intake.update import (
     AttributeChanges,
+    Attributes,
     ImageReport,
     ItemOutcome,
     ItemUpdate,
@@ -40,31 +40,9 @@ _ITEMS = 500  # of one commit, at most
 _UNKNOWN = "there is no such product"
 
 
-class _Batch(NamedTuple):
-    """The updates of one commit, the rows they are about, and their images on the way in."""
-
-    updates: Sequence[ItemUpdate]
-    stored: StoredRows
-    images: list[list[Future[Prepared]]]
-
-    def replaces(self, updates: Iterable[ItemUpdate]) -> bool:
-        """Whether it replaces items that other updates are about, too."""
-        items = {update.item_id for update in self.updates if not update.keep_others}
-        return bool(items) and any(update.item_id in items for update in updates)
-
-
-@dataclass(slots=True)
-class _Commit:
-    """What one commit writes; ``copies`` are the digests of copies that may become unused."""
-
-    rows: list[Row] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
-    copies: set[str] = field(default_factory=set)
-
-
 @dataclass(slots=True)
 class Upsert:
-    """One run over updates; the caller holds `Catalog.writing`.
+    """Stores updates; the caller holds `Catalog.writing`.
 
     Attributes:
         live: the store and its bundle.
@@ -78,7 +56,7 @@ class Upsert:
         claimed: image_ids that some update of the run has: they move to its item.
         stamps: files that were read before.
         dry_run: stores nothing.
-        report: what was done.
+        report: what became of the images.
     """
 
     live: Live
@@ -96,10 +74,10 @@ class Upsert:
     def run(
         self, updates: Iterable[ItemUpdate], total: int = 0, advance: Advance = silent
     ) -> Iterator[ItemOutcome]:
-        """Gives the outcome of each update, in their order, once it is durable.
+        """Yields the outcome of each update, in their order, once it is durable.
 
         Args:
-            updates: an item may come again; later ones see what earlier ones did.
+            updates: an item may come again; later updates see what earlier ones did.
             total: number of images of all updates.
             advance: called with (images done, ``total``) after each commit.
 
@@ -109,24 +87,26 @@ class Upsert:
         unused: set[str] = set()
         done = 0
         for batch in self._ahead(updates):
-            images = [[future.result() for future in futures] for futures in batch.images]
-            commit = _Commit()
-            outcomes = self._plan(batch, images, commit)
-            self._write(commit, batch.stored)
-            unused |= commit.copies
+            outcomes = self._apply(batch)
+            if not self.dry_run:
+                if batch.rows or batch.removed:
+                    self.live.store.add(batch.rows, batch.removed)
+                if self.stamps is not None:
+                    self.stamps.note(batch.read)
+                unused |= batch.replaced_copies
             done += sum(len(update.images or ()) for update in batch.updates)
             advance(done, total)
             yield from outcomes
-        unused.discard("")  # an image without a copy
-        if unused and self.copies and not self.dry_run:
+        unused.discard("")  # of an image without a copy
+        if unused and self.copies:
             self.copies.drop(unused - self.live.store.image_digests())
 
     # Reading ahead
 
-    def _ahead(self, updates: Iterable[ItemUpdate]) -> Iterator[_Batch]:
-        """Batches whose images are being decoded, one further than the one that is given."""
+    def _ahead(self, updates: Iterable[ItemUpdate]) -> Iterator[Batch]:
+        """Batches whose images are being decoded, one ahead of the one that is yielded."""
         with ThreadPoolExecutor(self.workers, thread_name_prefix="catalog-add") as pool:
-            waiting: _Batch | None = None
+            waiting: Batch | None = None
             try:
                 for some in self._batches(updates):
                     if waiting is not None and waiting.replaces(some):
@@ -159,55 +139,54 @@ class Upsert:
         if some:
             yield some
 
-    def _start(self, updates: Sequence[ItemUpdate], pool: ThreadPoolExecutor) -> _Batch:
+    def _start(self, updates: Sequence[ItemUpdate], pool: ThreadPoolExecutor) -> Batch:
+        """Reads the stored rows of some updates and begins to decode their images."""
         store = self.live.store
         images = [image for update in updates for image in update.images or ()]
-        known = store.get([image.image_id for image in images if image.image_id])
-        by_item: dict[str, list[Row]] = {}
+        batch = Batch(updates, store.get([image.image_id for image in images if image.image_id]))
         for remove in (False, True):  # a row that is removed needs no vector
             items = [u.item_id for u in updates if not u.keep_others and u.remove is remove]
             for row in store.items(items, vectors=not remove) if items else ():
-                by_item.setdefault(row.item_id, []).append(row)
-                known.setdefault(row.image_id, row)
-        paths = [image.source for image in images if not isinstance(image.source, bytes)]
-        stamps = self.stamps.known(path for path in paths if path) if self.stamps else {}
-        stored = StoredRows(known, by_item, stamps, {})
-        return _Batch(updates, stored, [self._submit(one, stored, pool) for one in updates])
+                batch.by_item.setdefault(row.item_id, []).append(row)
+                batch.by_image.setdefault(row.image_id, row)
+        if self.stamps is not None:
+            sources = (image.source for image in images)
+            batch.stamps = self.stamps.known(s for s in sources if s and not isinstance(s, bytes))
+        batch.prepared = [self._submit(update, batch, pool) for update in updates]
+        return batch
 
     def _submit(
-        self, update: ItemUpdate, stored: StoredRows, pool: ThreadPoolExecutor
+        self, update: ItemUpdate, batch: Batch, pool: ThreadPoolExecutor
     ) -> list[Future[Prepared]]:
+        prepare = self.preparer
         if update.remove:
             return []
         if update.images is None:
-            rows = stored.by_item.get(update.item_id, ())
-            return [pool.submit(self.preparer.prepare_stored, update, row) for row in rows]
-        return [
-            pool.submit(self.preparer.prepare, update, image, stored) for image in update.images
-        ]
+            rows = batch.by_item.get(update.item_id, ())
+            return [pool.submit(prepare.stored, update, row) for row in rows]
+        return [pool.submit(prepare.image, update, image, batch) for image in update.images]
 
     # One commit
 
-    def _plan(
-        self, batch: _Batch, images: list[list[Prepared]], commit: _Commit
-    ) -> list[ItemOutcome]:
-        """Embeds what has to be, and notes in ``commit`` what is to be written."""
+    def _apply(self, batch: Batch) -> list[ItemOutcome]:
+        """Embeds what has to be, and notes in the batch what is to be written."""
+        images = [[future.result() for future in futures] for futures in batch.prepared]
         refusals = [self._refusal(*one) for one in zip(batch.updates, images, strict=True)]
-        images = [[] if no else own for no, own in zip(refusals, images, strict=True)]
+        images = [[] if reason else own for reason, own in zip(refusals, images, strict=True)]
         self._embed(images)
         outcomes: list[ItemOutcome] = []
-        for update, own, no in zip(batch.updates, images, refusals, strict=True):
-            reason = no or self._refusal(update, own)
-            stored = batch.stored.by_item.get(update.item_id, [])
-            if update.remove:
-                outcome = self._remove(update, stored, commit)
-            elif reason:
-                outcome = ItemOutcome(update.item_id, "refused", reason=reason)
-            elif isinstance(update.attributes, AttributeChanges) and not stored:
-                outcome = ItemOutcome(update.item_id, "unchanged", 0, _UNKNOWN, False)
+        for update, own, refusal in zip(batch.updates, images, refusals, strict=True):
+            item, stored = update.item_id, batch.by_item.get(update.item_id, [])
+            reason = refusal or self._refusal(update, own)  # the tower may have refused an image
+            if reason:
+                outcomes.append(ItemOutcome(item, "refused", reason=reason))
+            elif not stored and (update.remove or isinstance(update.attributes, AttributeChanges)):
+                outcomes.append(ItemOutcome(item, "unchanged", 0, _UNKNOWN, found=False))
+            elif update.remove:
+                self._remove([row for row in stored if row.image_id not in self.claimed], batch)
+                outcomes.append(ItemOutcome(item, "removed", len(stored)))
             else:
-                outcome = self._store(update, own, batch.stored, commit)
-            outcomes.append(outcome)
+                outcomes.append(self._store(update, own, stored, batch))
         return outcomes
 
     def _refusal(self, update: ItemUpdate, own: Sequence[Prepared]) -> str:
@@ -226,8 +205,8 @@ class Upsert:
 
     def _embed(self, images: list[list[Prepared]]) -> None:
         """Puts a `Complete` row, or why there is none, in the place of each `ToEmbed`."""
-        todo = [(own, i, one) for own in images for i, one in enumerate(own)
-                if isinstance(one, ToEmbed)]  # fmt: skip
+        places = [(own, i) for own in images for i in range(len(own))]
+        todo = [(own, i, one) for own, i in places if isinstance(one := own[i], ToEmbed)]
         rows: list[Row | None] = [one.row for _, _, one in todo]
         if todo and not self.dry_run:
             rows = self._embedded([one for _, _, one in todo])
@@ -239,26 +218,20 @@ class Upsert:
                 own[i] = Complete(row, "embedded_again" if one.known else "added")
 
     def _embedded(self, todo: Sequence[ToEmbed]) -> list[Row | None]:
-        """The rows with vectors; their copies are stored."""
-        encoder = self.encoder or self.live.encoder()
+        """The rows with their vectors; their copies are stored."""
         digests = [one.row.image_digest for one in todo]
-        new = [(i, one.copy) for i, one in enumerate(todo) if one.copy is not None]
         if self.copies:
+            new = [(i, one.copy) for i, one in enumerate(todo) if one.copy is not None]
             stored = self.copies.put([copy for _, copy in new])
             for (i, _), digest in zip(new, stored, strict=True):
                 digests[i] = digest
+        encoder = self.encoder or self.live.encoder()
         rows, images = [one.row for one in todo], [one.image for one in todo]
         with counted_tags(encoder, self.report.unknown_tags):
             return embed_rows(encoder, rows, images, digests)
 
-    def _remove(self, update: ItemUpdate, stored: Sequence[Row], commit: _Commit) -> ItemOutcome:
-        self._drop([row for row in stored if row.image_id not in self.claimed], commit)
-        if not stored:
-            return ItemOutcome(update.item_id, "unchanged", 0, _UNKNOWN, False)
-        return ItemOutcome(update.item_id, "removed", len(stored))
-
     def _store(
-        self, update: ItemUpdate, own: Sequence[Prepared], stored: StoredRows, commit: _Commit
+        self, update: ItemUpdate, own: Sequence[Prepared], stored: Sequence[Row], batch: Batch
     ) -> ItemOutcome:
         """Notes the rows of an item that are written and removed."""
         complete: dict[str, Complete] = {}
@@ -268,66 +241,40 @@ class Upsert:
                 complete.setdefault(one.row.image_id, one)
             elif isinstance(one, Skipped):
                 skipped[one.image_id] = one
-        before = [] if update.keep_others else stored.by_item.get(update.item_id, [])
-        others = [row for row in before if row.image_id not in {*complete, *skipped}]
-        left = [row for row in others if row.image_id not in self.claimed]
-        moved = len(others) > len(left)
-        if not update.keep_others:
-            kept = [] if complete else left  # better an old image than none
-            left = left if complete else []
-            self.report.kept += len(kept)
-            complete |= self._kept(update, skipped, kept, stored)
         self.report.skipped += skipped.values()
-        self._drop(left, commit)
+        others = [row for row in stored if row.image_id not in {*complete, *skipped}]
+        unclaimed = [row for row in others if row.image_id not in self.claimed]
+        # Better an old image than none.
+        left, kept = (unclaimed, []) if complete else ([], unclaimed)
+        changed = len(others) > len(unclaimed) or bool(left)
+        for image in () if update.keep_others else update.images or ():
+            if image.image_id in skipped and (row := batch.by_image.get(image.image_id)):
+                complete[row.image_id] = self._keep(row, update, image.attributes)
+        complete |= {row.image_id: self._keep(row, update) for row in kept}
+        self.report.kept += len(kept)
+        self._remove(left, batch)
         for one in complete.values():
             self.report.count(one.change)
             if one.change != "unchanged":
-                commit.rows.append(one.row)
-                old = stored.by_image.get(one.row.image_id)
-                if old is not None and old.image_digest != one.row.image_digest:
-                    commit.copies.add(old.image_digest)
-        if not complete and not before:
+                changed = True
+                batch.write(one.row)
+        if not complete and not stored:
             reason = next((one.reason for one in skipped.values()), "it has no image")
             return ItemOutcome(update.item_id, "refused", 0, reason)
-        changed = left or moved or any(c.change != "unchanged" for c in complete.values())
-        status: Status = ("updated" if changed else "unchanged") if before else "added"
+        status: Status = ("updated" if changed else "unchanged") if stored else "added"
         return ItemOutcome(update.item_id, status, len(complete))
 
-    def _kept(
-        self,
-        update: ItemUpdate,
-        skipped: Mapping[str, Skipped],
-        kept: Sequence[Row],
-        stored: StoredRows,
-    ) -> dict[str, Complete]:
-        """Stored rows of images that can't be opened now, with the update's attributes.
+    def _keep(self, row: Row, update: ItemUpdate, attributes: Attributes | None = None) -> Complete:
+        """A stored row whose image can't be opened now, with new attributes.
 
-        Their tags stay where the vectors were made with them.
+        Its tags stay if its vector was made with them.
         """
-        found: dict[str, Complete] = {}
-        own = [
-            (row, image.attributes or update.attributes)
-            for image in update.images or ()
-            if image.image_id in skipped and (row := stored.by_image.get(image.image_id))
-        ]
-        for row, new in [*own, *((row, update.attributes) for row in kept)]:
-            attributes = new.over(row)
-            if self.preparer.info.uses_tags:
-                attributes = replace(attributes, tags=row.tags)
-            changed = with_attributes(row, update.item_id, attributes)
-            same = same_content(changed, row)
-            found[row.image_id] = Complete(changed, "unchanged" if same else "columns")
-        return found
+        new = (attributes or update.attributes).over(row)
+        if self.preparer.info.uses_tags:
+            new = replace(new, tags=row.tags)
+        return with_attributes(row, update.item_id, new)
 
-    def _drop(self, rows: Sequence[Row], commit: _Commit) -> None:
-        commit.removed += [row.image_id for row in rows]
-        commit.copies |= {row.image_digest for row in rows}
+    def _remove(self, rows: Sequence[Row], batch: Batch) -> None:
+        batch.removed += [row.image_id for row in rows]
+        batch.replaced_copies |= {row.image_digest for row in rows}
         self.report.removed += len(rows)
-
-    def _write(self, commit: _Commit, stored: StoredRows) -> None:
-        if self.dry_run:
-            return
-        if commit.rows or commit.removed:
-            self.live.store.add(commit.rows, commit.removed)
-        if self.stamps is not None:
-            self.stamps.note(stored.read)
