@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from baselines.coco_ap import GroundTruth, ground_truth
 
 from hemline.data.garments import garments_of, group_of
 from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
 from hemline.errors import DataError
-from hemline.evaluation.detection import GroundTruth, ground_truth
 from hemline.learn.detection.darn.boxes import Floats, as_boxes
 from hemline.learn.detection.darn.patches import Scene
 from hemline.learn.detection.darn.proposals import ProposalSettings, propose

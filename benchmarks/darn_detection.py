@@ -49,13 +49,13 @@ from _regions import (
     readers,
 )
 from _shared import IMAGENET
+from baselines.coco_ap import coco_average_precision
 
 from hemline.data.boxes import overlaps
 from hemline.data.images import crop
 from hemline.data.manifest import Manifest
 from hemline.encoding import Detector, Encoder
 from hemline.evaluation.bootstrap import cluster_interval, paired_difference
-from hemline.evaluation.detection import coco_average_precision
 from hemline.evaluation.report import machine
 from hemline.learn.backbones import BackboneConfig
 from hemline.learn.checkpoint import CheckpointEncoder

@@ -38,6 +38,13 @@ from typing import Any
 import cv2
 import detection_data
 import numpy as np
+from baselines.coco_ap import (
+    AveragePrecision,
+    GroundTruth,
+    by_category,
+    coco_average_precision,
+    ground_truth,
+)
 
 from hemline.bundle import DETECTOR
 from hemline.data.detector_outputs import decode
@@ -47,13 +54,6 @@ from hemline.data.manifest import Manifest
 from hemline.data.preprocess import prepare
 from hemline.data.protocol import Choices
 from hemline.datasets import build
-from hemline.evaluation.detection import (
-    AveragePrecision,
-    GroundTruth,
-    by_category,
-    coco_average_precision,
-    ground_truth,
-)
 from hemline.evaluation.report import report
 from hemline.evaluation.run import evaluate
 from hemline.runtime.bundle import Bundle

@@ -1,1 +1,1 @@
-"""Baselines that only benchmarks and tests use."""
+"""Baselines and metrics that only benchmarks and tests use."""

@@ -8,13 +8,7 @@ import math
 
 import numpy as np
 import pytest
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
-
-from hemline.data.boxes import overlaps
-from hemline.data.garments import Garment, group_of, kind_of
-from hemline.errors import UsageError
-from hemline.evaluation.detection import (
+from baselines.coco_ap import (
     THRESHOLDS,
     GroundTruth,
     by_category,
@@ -22,6 +16,12 @@ from hemline.evaluation.detection import (
     covers,
     ground_truth,
 )
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from hemline.data.boxes import overlaps
+from hemline.data.garments import Garment, group_of, kind_of
+from hemline.errors import UsageError
 from hemline.types import Box, Detection
 
 Found = list[list[Detection]]
