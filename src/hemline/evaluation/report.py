@@ -165,10 +165,7 @@ def compare(
         "model": theirs[0].model,
         "fingerprint": theirs[0].fingerprint,
         **{name: float(values.mean()) for name, values in other.items()},
-        "difference": {
-            name: {"value": i.value, "low": i.low, "high": i.high}
-            for name, i in differences.items()
-        },
+        "difference": {name: interval._asdict() for name, interval in differences.items()},
     }
 
 
@@ -182,10 +179,7 @@ def by_group(
         if group:
             rows[group].append(row)
     return {
-        group: {
-            "queries": len(rows[group]),
-            **recalls_at(ranks[rows[group]], (1, 20)),
-        }
+        group: {"queries": len(rows[group]), **recalls_at(ranks[rows[group]], (1, 20))}
         for group in sorted(rows)
     }
 
@@ -243,8 +237,6 @@ def _choices(results: Sequence[EvaluationResult]) -> dict[str, str]:
 
 
 def _categories(results: Sequence[EvaluationResult]) -> list[str]:
-    return [
-        str(result.protocol.manifest.column("category")[row])
-        for result in results
-        for row in result.protocol.queries
-    ]
+    columns = [np.asarray(r.protocol.manifest.column("category"), np.str_) for r in results]
+    pairs = zip(columns, results, strict=True)
+    return [name for column, r in pairs for name in column[r.protocol.queries].tolist()]
