@@ -49,7 +49,7 @@ class Hemline:
 
     package = "hemline"
     settings = f"default; {BATCH:,} rows to a durable commit"
-    ladder = ("default",)
+    effort_levels = ("default",)
 
     def __init__(self) -> None:
         self._store: Any = None

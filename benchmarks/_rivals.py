@@ -22,7 +22,7 @@ class FaissFlat:
 
     package = "faiss-cpu"
     settings = "IndexFlatIP, float32, written with write_index; filter: IDSelectorBitmap"
-    ladder = ("exact",)
+    effort_levels = ("exact",)
 
     def build(self, folder: Path, data: Data) -> dict[str, float]:
         import faiss
@@ -73,7 +73,7 @@ class Hnswlib:
 
     package = "hnswlib"
     settings = "M=16, ef_construction=200, two threads; ef chosen; filter: a Python function"
-    ladder = (64, 128, 256, 400, 600, 1000, 1600, 2500)
+    effort_levels = (64, 128, 256, 400, 600, 1000, 1600, 2500)
 
     def build(self, folder: Path, data: Data) -> dict[str, float]:
         import hnswlib
@@ -98,7 +98,7 @@ class Hnswlib:
         self._index.load_index(str(folder / "graph.bin"))
         self._index.set_num_threads(THREADS)
         self._columns = {name: np.array(data.array(name)) for name in ("price", "category")}
-        self._ef = self.ladder[0]
+        self._ef = self.effort_levels[0]
 
     def use(self, setting: Any) -> None:
         self._ef = setting
@@ -129,7 +129,7 @@ class Usearch:
 
     package = "usearch"
     settings = "f16, connectivity=16, expansion_add=128, two threads; expansion_search chosen"
-    ladder = (64, 128, 256, 400, 600, 1000, 1600, 2500)
+    effort_levels = (64, 128, 256, 400, 600, 1000, 1600, 2500)
 
     def _index(self, dim: int) -> Any:
         from usearch.index import Index
@@ -173,7 +173,16 @@ class Lance:
         "IVF_PQ, D/8 sub-vectors, sqrt(n) partitions; nprobes and refine_factor chosen; "
         "filter: where(prefilter), BTREE on price, BITMAP on category"
     )
-    ladder = ((20, 4), (20, 10), (20, 20), (20, 40), (40, 40), (80, 40), (160, 40), (320, 40))
+    effort_levels = (
+        (20, 4),
+        (20, 10),
+        (20, 20),
+        (20, 40),
+        (40, 40),
+        (80, 40),
+        (160, 40),
+        (320, 40),
+    )
 
     def build(self, folder: Path, data: Data) -> dict[str, float]:
         import lancedb
@@ -222,7 +231,7 @@ class Lance:
         import lancedb
 
         self._table: Any = lancedb.connect(folder).open_table("pictures")
-        self._setting = self.ladder[0]
+        self._setting = self.effort_levels[0]
 
     def use(self, setting: Any) -> None:
         self._setting = setting
@@ -250,7 +259,7 @@ class Qdrant:
 
     package = "qdrant-edge-py"
     settings = "float32, m=16, ef_construct=100, one segment; hnsw_ef chosen; filter: payload index"
-    ladder = (64, 128, 256, 400, 600, 1000, 1600, 2500)
+    effort_levels = (64, 128, 256, 400, 600, 1000, 1600, 2500)
 
     def build(self, folder: Path, data: Data) -> dict[str, float]:
         import qdrant_edge as q
@@ -299,7 +308,7 @@ class Qdrant:
         import qdrant_edge as q
 
         self._shard = q.EdgeShard.load(str(folder))
-        self._ef = self.ladder[0]
+        self._ef = self.effort_levels[0]
 
     def use(self, setting: Any) -> None:
         self._ef = setting

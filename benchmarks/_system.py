@@ -27,7 +27,7 @@ class System(Protocol):
     #: Settings that trade time for recall, from fast to careful; the benchmark takes the first that
     #: reaches the recall on queries kept for that.
     @property
-    def ladder(self) -> Sequence[Any]: ...
+    def effort_levels(self) -> Sequence[Any]: ...
 
     def build(self, folder: Path, data: Data) -> dict[str, float]:
         """Takes in every row and builds; ``ingest_s`` and ``build_s``; on the disk at the end."""
@@ -38,7 +38,7 @@ class System(Protocol):
         ...
 
     def use(self, setting: Any) -> None:
-        """Takes a step of the ladder."""
+        """Sets one of `effort_levels`."""
         ...
 
     def search(self, query: Floats, k: int, condition: Condition | None) -> Any:

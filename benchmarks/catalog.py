@@ -5,11 +5,11 @@
     python benchmarks/catalog.py --size 200k --kind atelier --work /tmp/catalogs --rivals all
 
 Each system runs in a process of its own, with the settings of `_rivals.py`; all of them answer in
-turns, round after round, so that what else the machine does falls on each alike. Those that trade
-time for recall take the first step of their ladder that reaches recall 0.99 on 100 queries kept for
-that (recall@20 for ``k=20``, recall@256 for ``k=256``), or the last. ``--work`` keeps the vectors
+turns, round after round, so that other load on the machine affects each alike. Those that trade
+time for recall use their first effort level with recall 0.99 on 100 queries kept for that
+(recall@20 for ``k=20``, recall@256 for ``k=256``), or the last. ``--work`` keeps the vectors
 (`_vectors.py`), the exact answers (`_truth.py`) and the rivals' indexes for the next run; ours is
-built anew unless ``--reuse``. Writes ``benchmarks/results/catalog-SIZE-KIND.json``.
+built again unless ``--reuse``. Writes ``benchmarks/results/catalog-SIZE-KIND.json``.
 """
 
 from __future__ import annotations
@@ -119,11 +119,11 @@ def build(name: str, data: Data, folder: Path, minutes: float, reuse: bool) -> d
 
 
 def choose(server: Server, exact: Any, k: int) -> Any:
-    """The first step of the system's ladder that reaches the recall, on the kept queries."""
-    ladder: Sequence[Any] = SYSTEMS[server.name]().ladder
-    for setting in ladder:
+    """The system's first effort level that reaches the recall on the kept queries."""
+    levels: Sequence[Any] = SYSTEMS[server.name]().effort_levels
+    for setting in levels:
         server.ask(do="use", setting=setting)
-        if len(ladder) == 1:
+        if len(levels) == 1:
             break
         _, rows = server.single(0, KEPT // 2, k, warm=0)
         if recall(rows, exact[: KEPT // 2], k) >= AIM:
