@@ -225,13 +225,13 @@ class Segments:
             places = order[start:stop]
             yield int(ordered[start]), places, ids[places] % self.rows
 
-    def verify(self, ids: Ids) -> None:
-        """Verifies the checksums of search results.
+    def verify(self, ids: Ids, fresh: bool = False) -> None:
+        """Verifies the checksums of records, as `intact` does.
 
         Raises:
             SegmentError: that of one of ``ids`` (n,) is wrong.
         """
-        good = self.intact(ids, fresh=False)
+        good = self.intact(ids, fresh)
         if not good.all():
             number = int(ids[int(np.argmin(good))]) // self.rows
             raise SegmentError(self.damage_message(number, "has damaged vectors"))

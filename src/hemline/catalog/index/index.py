@@ -60,7 +60,7 @@ class Index:
         self.columns: Columns | None = None
         self._filters: dict[str, tuple[int, Mask, Subset]] = {}
         self._filtering = threading.Lock()
-        self._everyone: Subset | None = None
+        self._all_alive: Subset | None = None
         self._tag_names: tuple[int, tuple[str, ...]] | None = None
 
     def __len__(self) -> int:
@@ -76,7 +76,7 @@ class Index:
             array.data[before:] = values
         self.alive.resize(length, True)
         self.live += len(ids)
-        self._everyone = None
+        self._all_alive = None
 
     def remove(self, ids: Ids) -> None:
         """Marks rows as removed; unknown ids are ignored."""
@@ -86,7 +86,7 @@ class Index:
         self.alive.resize(len(self), False)
         self.alive.data[slots] = False
         self.live -= len(slots)
-        self._everyone = None
+        self._all_alive = None
 
     def slots(self, ids: Ids) -> Slots:
         """The slots of ``ids`` (n,); -1 for an unknown one."""
@@ -133,10 +133,8 @@ class Index:
         """A copy without the slots of removed rows, and without vectors and codes."""
         slots = np.flatnonzero(self.alive.data)
         copy = Index(self.dim, self.segments, self.settings)
-        copy.ids, copy.items = (
-            GrowingArray(self.ids.data[slots]),
-            GrowingArray(self.items.data[slots]),
-        )
+        copy.ids = GrowingArray(self.ids.data[slots])
+        copy.items = GrowingArray(self.items.data[slots])
         copy.alive = GrowingArray(np.ones(len(slots), bool))
         copy.live, copy.revision = len(slots), self.revision
         if self.columns is not None:
@@ -222,9 +220,9 @@ class Index:
             return self._filter(where)[2]
         if self.live == len(self):
             return None
-        if self._everyone is None:
-            self._everyone = Subset.of(self.alive.data)
-        return self._everyone
+        if self._all_alive is None:
+            self._all_alive = Subset.of(self.alive.data)
+        return self._all_alive
 
     def search_many(self, queries: FloatArray, k: int, where: Where | None) -> list[Neighbours]:
         """See `Store.search_many`; verifies the checksums of the results.

@@ -46,13 +46,14 @@ def backup(catalog: Catalog, target: Path, spec: StoreSpec, advance: Advance) ->
     copies.folder.mkdir(parents=True, exist_ok=True)
     first = live.store.image_digests()
     _copy_images(catalog.images, copies, sorted(first), advance)
+    complete = first & set(copies.names())  # other files may be what a kill left of one
     for _ in range(_TRIES):
         snapshot = partial / "store"
         shutil.rmtree(snapshot, ignore_errors=True)
         snapshot.mkdir()
         live.store.backup(snapshot)
         referenced = _referenced(snapshot, spec)
-        _copy_images(catalog.images, copies, sorted(referenced - first), advance)
+        _copy_images(catalog.images, copies, sorted(referenced - complete), advance)
         if referenced <= set(copies.names()) | _lost(live.store.image_digests(), catalog.images):
             break
     else:

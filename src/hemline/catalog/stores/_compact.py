@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 
-from hemline.catalog.segments import SegmentError, Segments
+from hemline.catalog.segments import Segments
 from hemline.catalog.store import Advance, CompactReport, Ids
 from hemline.catalog.stores import _writes
 from hemline.catalog.stores._database import Meta
@@ -31,10 +31,7 @@ def compact(
     before = _pages(db)
     sparse = _sparse(db, segments)
     ids = _ids_in(db, segments, sparse)
-    intact = segments.intact(ids)
-    if not intact.all():
-        number = int(ids[int(np.argmin(intact))]) // segments.rows
-        raise SegmentError(segments.damage_message(number, "has damaged vectors"))
+    segments.verify(ids, fresh=True)
     removals = db.execute("SELECT COUNT(*) FROM removed").fetchone()[0]
     if not sparse and not removals:
         return CompactReport(0, 0, _sweep(db, segments)[1])
