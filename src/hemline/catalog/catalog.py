@@ -306,7 +306,7 @@ class Catalog:
         """
         from hemline.catalog.maintenance import backup
 
-        return backup.backup(self, Path(target), folders.kind(self.folder), advance)
+        return backup.backup(self, Path(target), advance)
 
     def rebuild(
         self,
@@ -336,7 +336,6 @@ class Catalog:
         return rebuild.rebuild(
             self,
             bundle,
-            folders.kind(self.folder),
             batch=batch,
             threads=threads,
             drop_lost=drop_lost,
@@ -349,7 +348,7 @@ class Catalog:
         Raises:
             CatalogError: a rebuild is running.
         """
-        return rebuild.abandon(self, folders.kind(self.folder))
+        return rebuild.abandon(self)
 
     def export(
         self,

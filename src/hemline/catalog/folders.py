@@ -62,16 +62,16 @@ def find(folder: Path) -> StoreSpec | None:
     return None
 
 
-def kind(folder: Path | None) -> StoreSpec:
-    """The kind of store of an open catalogue.
+def stored(folder: Path | None) -> tuple[Path, StoreSpec]:
+    """The folder and the kind of store of an open catalogue.
 
     Raises:
         CatalogError: it is in memory.
     """
     spec = None if folder is None else find(folder)
-    if spec is None:
-        raise CatalogError("a catalogue in memory has nothing on the disk")
-    return spec
+    if folder is None or spec is None:
+        raise CatalogError("a catalogue in memory has nothing on the disk; create one in a folder")
+    return folder, spec
 
 
 def check_fingerprint(store: Store, fingerprint: str, whose: str) -> None:

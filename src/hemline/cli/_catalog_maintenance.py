@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,10 +41,7 @@ def check(
         "catalog": str(catalog),
         "ok": health.ok,
         "pictures": health.images,
-        "problems": [
-            {"part": p.part, "path": p.path, "found": p.found, "repaired": p.repaired}
-            for p in health.problems
-        ],
+        "problems": [asdict(problem) for problem in health.problems],
         "embedded": health.embedded,
         "lost": health.lost,
         "strays": health.strays,
@@ -160,16 +158,7 @@ def rebuild(
         report = opened.rebuild(
             Bundle.open(bundle), batch=batch, threads=threads, drop_lost=drop_lost, advance=advance
         )
-    result = {
-        "catalog": str(catalog),
-        "swapped": report.swapped,
-        "fingerprint": report.fingerprint,
-        "embedded": report.embedded,
-        "there": report.there,
-        "lost": report.lost,
-        "unknown_tags": report.unknown_tags,
-    }
-    emit(result, as_json, _tell_rebuild)
+    emit({"catalog": str(catalog), **asdict(report)}, as_json, _tell_rebuild)
 
 
 def _tell_rebuild(result: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hemline.catalog import folders
 from hemline.catalog.images import ImageStore
 from hemline.catalog.intake import feed_map
 from hemline.catalog.store import Advance, StoreSpec
@@ -32,11 +33,10 @@ def _referenced(snapshot: Path, spec: StoreSpec) -> frozenset[str]:
         store.close()
 
 
-def backup(catalog: Catalog, target: Path, spec: StoreSpec, advance: Advance) -> dict[str, int]:
+def backup(catalog: Catalog, target: Path, advance: Advance) -> dict[str, int]:
     """See `Catalog.backup`."""
-    live, folder = catalog.live(), catalog.folder
-    if folder is None or live.folder is None or catalog.images is None:
-        raise CatalogError("a catalogue in memory has nothing to copy")
+    folder, spec = folders.stored(catalog.folder)
+    live, images = catalog.live(), ImageStore(folder / "pictures")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise CatalogError(f"{target} is there already; name a new folder for the backup")
     if target.resolve().is_relative_to(folder.resolve()):
@@ -45,7 +45,7 @@ def backup(catalog: Catalog, target: Path, spec: StoreSpec, advance: Advance) ->
     copies = ImageStore(partial / "pictures")
     copies.folder.mkdir(parents=True, exist_ok=True)
     first = live.store.image_digests()
-    _copy_images(catalog.images, copies, sorted(first), advance)
+    _copy_images(images, copies, sorted(first), advance)
     complete = first & set(copies.names())  # other files may be what a kill left of one
     for _ in range(_TRIES):
         snapshot = partial / "store"
@@ -53,8 +53,8 @@ def backup(catalog: Catalog, target: Path, spec: StoreSpec, advance: Advance) ->
         snapshot.mkdir()
         live.store.backup(snapshot)
         referenced = _referenced(snapshot, spec)
-        _copy_images(catalog.images, copies, sorted(referenced - complete), advance)
-        if referenced <= set(copies.names()) | _lost(live.store.image_digests(), catalog.images):
+        _copy_images(images, copies, sorted(referenced - complete), advance)
+        if referenced <= set(copies.names()) | _lost(live.store.image_digests(), images):
             break
     else:
         raise CatalogError(f"{folder} changes faster than it can be copied; try again later")

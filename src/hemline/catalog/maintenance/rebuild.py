@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hemline.catalog import pointer
+from hemline.catalog import folders, pointer
 from hemline.catalog.intake.embedding import batches, counted_tags, embed_copies, same_content
 from hemline.catalog.store import Advance, Row, Store, StoreSpec
 from hemline.errors import BundleError, CatalogError
@@ -53,7 +53,6 @@ class RebuildReport:
 def rebuild(
     catalog: Catalog,
     bundle: Bundle,
-    spec: StoreSpec,
     *,
     batch: int,
     threads: int | None,
@@ -61,11 +60,9 @@ def rebuild(
     advance: Advance,
 ) -> RebuildReport:
     """See `Catalog.rebuild`."""
-    folder, live = catalog.folder, catalog.live()
-    if folder is None:
-        raise CatalogError("a catalogue in memory can't be rebuilt; create a new one")
-    if live.store.fingerprint == bundle.fingerprint:
-        abandon(catalog, spec)  # an interrupted rebuild with another bundle
+    folder, spec = folders.stored(catalog.folder)
+    if catalog.live().store.fingerprint == bundle.fingerprint:
+        abandon(catalog)  # an interrupted rebuild with another bundle
         return RebuildReport(fingerprint=bundle.fingerprint, swapped=False)
     place = _begin(folder, bundle, spec)
     staged = spec.open(place)
@@ -98,9 +95,10 @@ def _begin(folder: Path, bundle: Bundle, spec: StoreSpec) -> Path:
     return place
 
 
-def abandon(catalog: Catalog, spec: StoreSpec) -> int:
+def abandon(catalog: Catalog) -> int:
     """Deletes interrupted rebuilds; returns their number."""
-    places = pointer.unfinished(catalog.folder) if catalog.folder else []
+    folder, spec = folders.stored(catalog.folder)
+    places = pointer.unfinished(folder)
     for place in places:
         _drop(place, spec)
     return len(places)
