@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from hemline.catalog.store import Bin, Facet, Row
-from hemline.catalog.where.expression import FIXED_COLUMNS
+from hemline.catalog.where.conditions import FIXED_COLUMNS
 from hemline.errors import UsageError, nearest
 
 BINS = 10

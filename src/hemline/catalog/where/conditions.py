@@ -14,6 +14,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+#: The columns of every catalogue.
+FIXED_COLUMNS: tuple[str, ...] = ("category", "image_id", "item_id", "tags")
+
 Truth = bool | None
 Scalar = str | float | bool | None
 

@@ -1,0 +1,174 @@
+"""Parses the SQL of a condition, and nothing else of SQL.
+
+sqlglot parses the text; its tree is then read by an allow-list, so that a condition can only
+compare columns with constants.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from sqlglot import exp, parse
+from sqlglot.errors import SqlglotError
+
+from hemline.catalog.where.conditions import (
+    FIXED_COLUMNS,
+    And,
+    Compare,
+    HasTag,
+    IsNull,
+    IsTrue,
+    Like,
+    Node,
+    Not,
+    OneOf,
+    Or,
+    Scalar,
+)
+from hemline.errors import UsageError, nearest
+
+
+def read_condition(text: str, known: set[str]) -> tuple[Node, set[str]]:
+    """The tree of a condition over ``known`` columns, and the columns it reads.
+
+    Raises:
+        UsageError: it can't be parsed, has other parts than conditions, or names an unknown column.
+    """
+    reader = _Reader(known)
+    try:
+        trees = parse(text, dialect="sqlite")
+        if len(trees) != 1 or trees[0] is None:
+            raise UsageError(f"--where takes one condition, such as price < 50; got {text!r}")
+        return reader.condition(trees[0]), reader.used
+    except (SqlglotError, RecursionError) as error:
+        reason = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines()[0]
+        if reason.startswith("Required keyword"):
+            reason = "something is missing" + reason[reason.rfind(". Line") :].rstrip(".")
+        elif reason.startswith("Error tokenizing"):
+            reason = "a quotation mark isn't closed"
+        raise UsageError(f"the condition {text!r} can't be read: {reason}") from None
+
+
+class _Reader:
+    """Turns a syntax tree into a tree of conditions."""
+
+    def __init__(self, known: set[str]) -> None:
+        self.known = known
+        self.used: set[str] = set()
+
+    def condition(self, node: exp.Expr) -> Node:
+        """The condition of a node; nodes with unknown parts are refused."""
+        if {name for name, value in node.args.items() if value} - _PARTS:
+            raise _unreadable(node)
+        positive = self._positive(node)
+        return Not(positive) if node.args.get("negate") else positive
+
+    def _positive(self, node: exp.Expr) -> Node:
+        if isinstance(node, exp.Paren):
+            return self.condition(node.this)
+        if isinstance(node, exp.Not):
+            return Not(self.condition(node.this))
+        if isinstance(node, exp.And | exp.Or):
+            # Flat, as a chain of hundreds of parts would nest as many calls.
+            parts = tuple(self.condition(part) for part in node.flatten())
+            return And(parts) if isinstance(node, exp.And) else Or(parts)
+        if isinstance(node, exp.In):
+            return self._in(node)
+        if isinstance(node, exp.Between):
+            column = self._column(node.this)
+            low, high = _constant(node.args["low"]), _constant(node.args["high"])
+            return And((Compare(column, low, ">="), Compare(column, high, "<=")))
+        if isinstance(node, exp.Like):
+            return Like(self._column(node.this), _pattern(_constant(node.expression)))
+        if isinstance(node, exp.Is):
+            column = self._column(node.this)
+            if not isinstance(node.expression, exp.Null):
+                raise _unreadable(node)
+            return IsNull(column)
+        if isinstance(node, exp.Column):  # a boolean column by itself
+            return IsTrue(self._column(node))
+        symbol = _SYMBOLS.get(type(node).__name__)
+        if symbol is None:
+            raise _unreadable(node)
+        return self._comparison(node, symbol)
+
+    def _comparison(self, node: exp.Expr, symbol: str) -> Node:
+        left, right = node.this, node.expression
+        if not isinstance(left, exp.Column):
+            left, right, symbol = right, left, _MIRRORED[symbol]
+        return Compare(self._column(left), _constant(right), symbol)
+
+    def _in(self, node: exp.In) -> Node:
+        field = node.args.get("field")
+        if isinstance(field, exp.Column):  # 'floral' in tags
+            if field.name.lower() == "tags":
+                self.used.add("tags")
+                return HasTag(str(_constant(node.this)))
+            column = self._column(field)
+            if column in FIXED_COLUMNS:
+                raise UsageError(f"{column} isn't a list; tags are, and further columns may be")
+            return OneOf(column, (_constant(node.this),))
+        column = self._column(node.this)
+        if node.args.get("query") or not node.expressions:
+            raise _unreadable(node)
+        return OneOf(column, tuple(_constant(part) for part in node.expressions))
+
+    def _column(self, node: exp.Expr) -> str:
+        if not isinstance(node, exp.Column) or node.table:
+            raise _unreadable(node)
+        name: str = node.name
+        if name not in self.known:
+            close = [known for known in self.known if known.lower() == name.lower()]
+            if not close:
+                raise UsageError(
+                    f"no column {name!r}. {nearest(name, self.known)} "
+                    f"Columns: {', '.join(sorted(self.known))}. Text stands in 'single quotes'"
+                )
+            name = close[0]
+        if name == "tags":
+            raise UsageError("tags are a list: write 'floral' in tags")
+        self.used.add(name)
+        return name
+
+
+_PARTS = {"this", "expression", "expressions", "field", "low", "high", "negate", "query"}
+_SYMBOLS = {"EQ": "=", "NEQ": "<>", "LT": "<", "LTE": "<=", "GT": ">", "GTE": ">="}
+_MIRRORED = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
+def _unreadable(node: exp.Expr) -> UsageError:
+    return UsageError(
+        f"a condition compares columns with constants (= <> < <= > >= in, between, like, is null, "
+        f"and, or, not); it can't have {node.sql(dialect='sqlite')!r}"
+    )
+
+
+def _constant(node: exp.Expr) -> Scalar:
+    if isinstance(node, exp.Literal):
+        return node.name if node.is_string else _number(node.name)
+    if isinstance(node, exp.Neg):
+        inner = _constant(node.this)
+        if isinstance(inner, float):
+            return -inner
+    if isinstance(node, exp.Boolean):
+        return bool(node.this)
+    if isinstance(node, exp.Paren):
+        return _constant(node.this)
+    raise _unreadable(node)
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise UsageError(f"{text!r} isn't a number that a condition can compare with")
+    return number
+
+
+def _pattern(constant: Scalar) -> str:
+    if not isinstance(constant, str):
+        raise UsageError(f"like takes a text with % and _, not {constant!r}")
+    return constant
