@@ -163,6 +163,26 @@ def test_a_folder_with_content_is_replaced_only_on_request(tmp_path: Path) -> No
     assert [path.name for path in target.iterdir()] == ["new"]
 
 
+def test_a_folder_that_cant_be_replaced_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "there"
+    target.mkdir()
+    (target / "old").touch()
+    rename = os.rename
+
+    def failing(source: Path, to: Path) -> None:
+        if to == target and not source.name.endswith(".old"):
+            raise OSError(5, "Input/output error")
+        rename(source, to)
+
+    monkeypatch.setattr(os, "rename", failing)
+    with pytest.raises(OSError, match="Input"), durable_folder(target, replace=True) as folder:
+        (folder / "new").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+    assert [path.name for path in target.iterdir()] == ["old"]
+
+
 def test_a_lock_excludes_threads_and_processes_and_ends_with_its_holder(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     busy = RuntimeError("busy")

@@ -103,7 +103,12 @@ def publish_folder(temporary: Path, target: Path, *, replace: bool = False) -> N
         os.rename(target, old)
     elif target.is_dir():
         target.rmdir()
-    os.rename(temporary, target)
+    try:
+        os.rename(temporary, target)
+    except OSError:
+        if old is not None:
+            os.rename(old, target)
+        raise
     sync_folder(target.parent)
     if old is not None:
         shutil.rmtree(old, ignore_errors=True)
