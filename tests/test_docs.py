@@ -54,3 +54,16 @@ def test_links_between_pages_lead_somewhere() -> None:
             if "://" not in target and not (page.parent / target).exists():
                 broken.append(f"{page.name}: {target}")
     assert not broken
+
+
+def test_the_walks_of_the_architecture_name_what_is_there() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    walks = text.split("## Three walks")[1].split("\n## ")[0]
+    steps = re.findall(r"`([a-z_]+/[a-z_/]+\.py)`(?:: `(\w+)`)?", walks)
+    steps = [step for step in steps if not step[0].startswith("tests/")]
+    assert len(steps) > 25
+    for file, name in steps:
+        code = ROOT / "src" / "hemline" / file
+        assert code.is_file(), file
+        text = code.read_text(encoding="utf-8")
+        assert not name or re.search(rf"(?:def|class) {name}\b", text), f"{file} has no {name}"
