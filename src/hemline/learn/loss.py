@@ -81,40 +81,33 @@ class RankingLoss(nn.Module, ABC):
         """Called once before the training with the (N,) item numbers it will show."""
 
 
+class FunctionLoss(RankingLoss):
+    """A function of `RankingInputs` as a ranking loss, for losses without a state."""
+
+    def __init__(self, function: Callable[[RankingInputs], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, inputs: RankingInputs) -> Tensor:
+        return self.function(inputs)
+
+
 @dataclass(frozen=True, slots=True)
 class LossSpec:
-    """A registered loss.
+    """A registered loss; its module's docstring names the paper.
 
     Attributes:
-        name: the value of ``loss`` in a recipe.
-        paper, link: where it was published.
-        summary: one line.
         function: the pure function over tensors.
         reads: what it is computed from; ``embeddings`` losses know nothing of attention.
         build: makes the `RankingLoss`; None for losses of attributes and landmarks.
     """
 
-    name: str
-    paper: str
-    link: str
-    summary: str
     function: Callable[..., Tensor]
     reads: Reads
     build: Callable[[RankingOptions], RankingLoss] | None = None
 
     def __call__(self, *inputs: Any) -> Tensor:
         return self.function(*inputs)
-
-
-class FunctionLoss(RankingLoss):
-    """A registered plain function as a ranking loss."""
-
-    def __init__(self, function: Callable[..., Tensor]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, inputs: RankingInputs) -> Tensor:
-        return self.function(inputs.distances, inputs.street_items, inputs.shop_items)
 
 
 LOSSES: Registry[LossSpec | Callable[..., Tensor]] = Registry(
@@ -127,14 +120,14 @@ def loss_spec(name: str) -> LossSpec:
     loss = LOSSES[name]
     if isinstance(loss, LossSpec):
         return loss
-    summary = (loss.__doc__ or "").partition("\n")[0]
-    return LossSpec(name, "", "", summary, loss, "distances", lambda _: FunctionLoss(loss))
+    ranking = FunctionLoss(lambda i: loss(i.distances, i.street_items, i.shop_items))
+    return LossSpec(loss, "distances", lambda _: ranking)
 
 
 def ranking_losses(*reads: Reads) -> tuple[str, ...]:
     """Names of the registered ranking losses, of those that read one of ``reads`` if given."""
-    specs = [loss_spec(name) for name in LOSSES]
-    return tuple(s.name for s in specs if s.build and (not reads or s.reads in reads))
+    specs = {name: loss_spec(name) for name in LOSSES}
+    return tuple(n for n, s in specs.items() if s.build and (not reads or s.reads in reads))
 
 
 def build_loss(name: str, options: RankingOptions) -> RankingLoss:

@@ -1,7 +1,7 @@
 """Triplet mining: negatives are drawn from the batch, among shop images of other items.
 
 Each function returns (N, 3) integer rows of anchor row, positive column and negative column of the
-(B, M) distances. Shop row i < B shows the item of street row i.
+(B, M) distances, from (B,) and (M,) item numbers. Shop row i < B shows the item of street row i.
 """
 
 from __future__ import annotations
@@ -15,12 +15,7 @@ Negatives = Literal["cyclic", "random", "semi_hard", "hard"]
 
 
 def cyclic(street_items: Tensor, shop_items: Tensor, shifts: int = 4) -> Tensor:
-    """The pairs' own shop rows shifted by 1 … ``shifts`` (the YNet authors' code).
-
-    Args:
-        street_items: (B,) item numbers.
-        shop_items: (M,) item numbers, M ≥ B.
-    """
+    """The shop rows of the pairs shifted by 1 … ``shifts`` (the YNet authors' code); M ≥ B."""
     rows = torch.arange(len(street_items), device=street_items.device)
     parts = [
         torch.stack([rows, rows, (rows + shift) % len(rows)], dim=1)
@@ -40,16 +35,12 @@ def random(
 ) -> Tensor:
     """``count`` negatives drawn with replacement for each pair (street row, shop row of its item).
 
-    Args:
-        street_items: (B,) item numbers.
-        shop_items: (M,) item numbers.
-        generator: on the CPU; torch's own where None.
+    ``generator`` is on the CPU; torch's default where None.
     """
-    other = street_items.unsqueeze(1) != shop_items.unsqueeze(0)
-    pairs = _with_negatives((~other).nonzero(), other)
+    pairs, other = _pairs(street_items, shop_items)
     if len(pairs) == 0:
         return pairs.new_empty((0, 3))
-    chance = other[pairs[:, 0]].float().cpu()
+    chance = other.float().cpu()
     drawn = torch.multinomial(chance, count, replacement=True, generator=generator)
     return torch.cat(
         [pairs.repeat_interleave(count, dim=0), drawn.to(pairs.device).reshape(-1, 1)], dim=1
@@ -57,40 +48,21 @@ def random(
 
 
 def semi_hard(distances: Tensor, street_items: Tensor, shop_items: Tensor) -> Tensor:
-    """For each pair the nearest negative farther than the positive; the farthest where none is.
-
-    Args:
-        distances: (B, M).
-        street_items: (B,) item numbers.
-        shop_items: (M,) item numbers.
-    """
-    other = street_items.unsqueeze(1) != shop_items.unsqueeze(0)
-    pairs = _with_negatives((~other).nonzero(), other)
-    if len(pairs) == 0:
-        return pairs.new_empty((0, 3))
+    """For each pair the nearest negative farther than the positive; the farthest where none is."""
+    pairs, other = _pairs(street_items, shop_items)
     distances = distances.detach()
     row = distances[pairs[:, 0]]  # (N, M)
-    allowed = other[pairs[:, 0]]
-    farther = allowed & (row > distances[pairs[:, 0], pairs[:, 1]].unsqueeze(1))
+    farther = other & (row > distances[pairs[:, 0], pairs[:, 1]].unsqueeze(1))
     nearest = row.masked_fill(~farther, float("inf")).argmin(dim=1)
-    farthest = row.masked_fill(~allowed, float("-inf")).argmax(dim=1)
+    farthest = row.masked_fill(~other, float("-inf")).argmax(dim=1)
     negative = torch.where(farther.any(dim=1), nearest, farthest)
     return torch.cat([pairs, negative.unsqueeze(1)], dim=1)
 
 
 def hard(distances: Tensor, street_items: Tensor, shop_items: Tensor) -> Tensor:
-    """For each pair the nearest negative of all.
-
-    Args:
-        distances: (B, M).
-        street_items: (B,) item numbers.
-        shop_items: (M,) item numbers.
-    """
-    other = street_items.unsqueeze(1) != shop_items.unsqueeze(0)
-    pairs = _with_negatives((~other).nonzero(), other)
-    if len(pairs) == 0:
-        return pairs.new_empty((0, 3))
-    row = distances.detach()[pairs[:, 0]].masked_fill(~other[pairs[:, 0]], float("inf"))
+    """For each pair the nearest of all negatives."""
+    pairs, other = _pairs(street_items, shop_items)
+    row = distances.detach()[pairs[:, 0]].masked_fill(~other, float("inf"))
     return torch.cat([pairs, row.argmin(dim=1, keepdim=True)], dim=1)
 
 
@@ -117,10 +89,13 @@ def mine(
         return cyclic(street_items, shop_items, count)
     if negatives == "random":
         return random(street_items, shop_items, count)
-    if negatives == "semi_hard":
-        return semi_hard(distances, street_items, shop_items)
-    return hard(distances, street_items, shop_items)
+    strategy = semi_hard if negatives == "semi_hard" else hard
+    return strategy(distances, street_items, shop_items)
 
 
-def _with_negatives(pairs: Tensor, other: Tensor) -> Tensor:
-    return pairs[other.any(dim=1)[pairs[:, 0]]]
+def _pairs(street_items: Tensor, shop_items: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, 2) positive pairs whose anchor has a negative, and (N, M) which columns are negatives."""
+    other = street_items.unsqueeze(1) != shop_items.unsqueeze(0)
+    pairs = (~other).nonzero()
+    pairs = pairs[other.any(dim=1)[pairs[:, 0]]]
+    return pairs, other[pairs[:, 0]]

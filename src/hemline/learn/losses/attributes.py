@@ -1,8 +1,9 @@
 """Cross-entropy of several attributes at once, where each may be missing.
 
 J. Huang et al., "Cross-domain Image Retrieval with a Dual Attribute-aware Ranking Network", ICCV
-2015, section 4.1: "the cross-entropy loss is used in each branch … the values of some attributes
-may be missing … the gradients from the corresponding branches are simply set to zero".
+2015, https://arxiv.org/abs/1505.07922, section 4.1: "the cross-entropy loss is used in each branch
+… the values of some attributes may be missing … the gradients from the corresponding branches are
+simply set to zero".
 """
 
 from __future__ import annotations
@@ -50,14 +51,4 @@ def attribute_loss(logits: Sequence[Tensor], values: Sequence[Tensor]) -> Tensor
     return total
 
 
-LOSSES = {
-    "attributes": LossSpec(
-        name="attributes",
-        paper="Cross-domain Image Retrieval with a Dual Attribute-aware Ranking Network "
-        "(ICCV 2015), section 4.1",
-        link="https://arxiv.org/abs/1505.07922",
-        summary="Softmax cross-entropy of each attribute; missing values are left out.",
-        function=attribute_loss,
-        reads="labels",
-    )
-}
+LOSSES = {"attributes": LossSpec(attribute_loss, "labels")}

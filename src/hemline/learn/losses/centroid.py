@@ -83,14 +83,4 @@ def _build(options: RankingOptions) -> CentroidLoss:
     return CentroidLoss(options.dim, options.temperature)
 
 
-LOSSES = {
-    "centroid": LossSpec(
-        name="centroid",
-        paper="On the Unreasonable Effectiveness of Centroids in Image Retrieval (2021)",
-        link="https://arxiv.org/abs/2104.13643",
-        summary="Softmax of each photo over the running mean shop embeddings of all items.",
-        function=centroid_loss,
-        reads="embeddings",
-        build=_build,
-    )
-}
+LOSSES = {"centroid": LossSpec(centroid_loss, "embeddings", _build)}

@@ -90,13 +90,4 @@ def points_of(heatmaps: Tensor, side: int) -> Tensor:
     return (cells * scale).view(rows, points, 2)
 
 
-LOSSES = {
-    "heatmap": LossSpec(
-        name="heatmap",
-        paper="Where to Look and How to Describe (IEEE TCSVT 2021), Eq. 2",
-        link="https://arxiv.org/abs/2010.13357",
-        summary="Squared error of the heat maps of visible landmarks.",
-        function=heatmap_loss,
-        reads="labels",
-    )
-}
+LOSSES = {"heatmap": LossSpec(heatmap_loss, "labels")}

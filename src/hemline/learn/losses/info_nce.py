@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hemline.learn.loss import LossSpec, RankingInputs, RankingLoss, RankingOptions
+from hemline.learn.loss import FunctionLoss, LossSpec, RankingOptions
 
 
 def info_nce_loss(
@@ -56,30 +56,11 @@ def _one_way(logits: Tensor, same: Tensor) -> Tensor:
     return loss.mean() if loss.numel() else logits.sum() * 0.0
 
 
-class InfoNCELoss(RankingLoss):
-    """`info_nce_loss` as a module."""
-
-    def __init__(self, temperature: float = 0.07) -> None:
-        super().__init__()
-        self.temperature = temperature
-
-    def forward(self, inputs: RankingInputs) -> Tensor:
-        items = (inputs.street_items, inputs.shop_items)
-        return info_nce_loss(inputs.distances, *items, self.temperature)
-
-
-def _build(options: RankingOptions) -> InfoNCELoss:
-    return InfoNCELoss(options.temperature)
-
-
-LOSSES = {
-    "infonce": LossSpec(
-        name="infonce",
-        paper="Representation Learning with Contrastive Predictive Coding (2018)",
-        link="https://arxiv.org/abs/1807.03748",
-        summary="Softmax cross-entropy of each photo's item among the shop images of the batch.",
-        function=info_nce_loss,
-        reads="distances",
-        build=_build,
+def _build(options: RankingOptions) -> FunctionLoss:
+    temperature = options.temperature
+    return FunctionLoss(
+        lambda i: info_nce_loss(i.distances, i.street_items, i.shop_items, temperature)
     )
-}
+
+
+LOSSES = {"infonce": LossSpec(info_nce_loss, "distances", _build)}

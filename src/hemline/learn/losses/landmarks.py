@@ -62,24 +62,7 @@ def visibility_loss(scores: Tensor, landmarks: Tensor) -> Tensor:
     return functional.cross_entropy(scores.flatten(0, 1), landmarks[..., 2].flatten().long())
 
 
-_PAPER = "DeepFashion: Powering Robust Clothes Recognition and Retrieval (CVPR 2016), section 3.2"
-_LINK = "https://liuziwei7.github.io/projects/DeepFashion.html"
-
 LOSSES = {
-    "landmark_location": LossSpec(
-        name="landmark_location",
-        paper=_PAPER,
-        link=_LINK,
-        summary="Squared distance of visible landmarks.",
-        function=location_loss,
-        reads="labels",
-    ),
-    "landmark_visibility": LossSpec(
-        name="landmark_visibility",
-        paper=_PAPER,
-        link=_LINK,
-        summary="Softmax cross-entropy of absent, occluded and visible.",
-        function=visibility_loss,
-        reads="labels",
-    ),
+    "landmark_location": LossSpec(location_loss, "labels"),
+    "landmark_visibility": LossSpec(visibility_loss, "labels"),
 }

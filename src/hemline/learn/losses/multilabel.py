@@ -78,13 +78,4 @@ def multilabel_loss(scores: Tensor, tags: Tensor, known: Tensor) -> Tensor:
     return (each * known).sum() / known.sum().clamp(min=1)
 
 
-LOSSES = {
-    "multilabel": LossSpec(
-        name="multilabel",
-        paper="Where to Look and How to Describe (IEEE TCSVT 2021), Eq. 1",
-        link="https://arxiv.org/abs/2010.13357",
-        summary="Binary cross-entropy of tags, over those that are labelled.",
-        function=multilabel_loss,
-        reads="labels",
-    )
-}
+LOSSES = {"multilabel": LossSpec(multilabel_loss, "labels")}

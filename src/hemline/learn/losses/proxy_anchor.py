@@ -98,14 +98,4 @@ def _build(options: RankingOptions) -> ProxyAnchorLoss:
     return ProxyAnchorLoss(options.dim)
 
 
-LOSSES = {
-    "proxy_anchor": LossSpec(
-        name="proxy_anchor",
-        paper="Proxy Anchor Loss for Deep Metric Learning (CVPR 2020)",
-        link="https://arxiv.org/abs/2003.13911",
-        summary="Embeddings against a learned proxy of each training item.",
-        function=proxy_anchor_loss,
-        reads="embeddings",
-        build=_build,
-    )
-}
+LOSSES = {"proxy_anchor": LossSpec(proxy_anchor_loss, "embeddings", _build)}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from hemline.learn.loss import LossSpec, RankingInputs, RankingLoss, RankingOptions
+from hemline.learn.loss import FunctionLoss, LossSpec, RankingInputs, RankingOptions
 from hemline.learn.mining import Negatives, mine
 
 
@@ -66,30 +66,9 @@ def mined_triplet_loss(
     return triplet_loss(inputs.distances, triplets, inputs.margin, squared)
 
 
-class TripletLoss(RankingLoss):
-    """`mined_triplet_loss` as a module; its arguments but ``inputs`` are the module's."""
-
-    def __init__(self, negatives: Negatives = "random", count: int = 4, squared: bool = False):
-        super().__init__()
-        self.negatives: Negatives = negatives
-        self.count, self.squared = count, squared
-
-    def forward(self, inputs: RankingInputs) -> Tensor:
-        return mined_triplet_loss(inputs, self.negatives, self.count, self.squared)
+def _build(options: RankingOptions) -> FunctionLoss:
+    mining = (options.negatives, options.negatives_count, options.squared)
+    return FunctionLoss(lambda inputs: mined_triplet_loss(inputs, *mining))
 
 
-def _build(options: RankingOptions) -> TripletLoss:
-    return TripletLoss(options.negatives, options.negatives_count, options.squared)
-
-
-LOSSES = {
-    "triplet": LossSpec(
-        name="triplet",
-        paper="FaceNet (CVPR 2015); Cross-Domain Image Retrieval with Attention Modeling, Eq. 7",
-        link="https://arxiv.org/abs/1503.03832",
-        summary="A photo is nearer to its item than to another, by a margin.",
-        function=triplet_loss,
-        reads="distances",
-        build=_build,
-    )
-}
+LOSSES = {"triplet": LossSpec(triplet_loss, "distances", _build)}
