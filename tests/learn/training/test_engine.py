@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -103,6 +104,34 @@ def test_the_same_command_again_says_so_and_changes_nothing(
     assert result["finished"]
     assert "finished" in said[0]
     assert {p: p.stat().st_mtime_ns for p in whole.rglob("*.safetensors")} == before
+
+
+def test_a_kill_before_the_run_says_that_it_is_finished(
+    tmp_path: Path, manifest: Manifest, whole: Path
+) -> None:
+    folder = Path(shutil.copytree(whole, tmp_path / "run"))
+    info = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**info, "finished": False}))
+    result = train(recipe(), manifest, folder)
+    assert result["finished"]
+    assert result["resumed"]
+    assert result["best"] == info["best"]
+    same_run(folder, whole)
+
+
+def test_a_run_of_an_earlier_version_is_known(
+    tmp_path: Path, manifest: Manifest, whole: Path
+) -> None:
+    """Its recipe has the key ``carve``, its last checkpoint the key ``finished``."""
+    folder = Path(shutil.copytree(whole, tmp_path / "run"))
+    written = json.loads((folder / "recipe.json").read_text())
+    written["data"]["carve"] = written["data"].pop("validation_split")
+    (folder / "recipe.json").write_text(json.dumps(written))
+    last = folder / "checkpoints" / checkpoint.LAST_FILE
+    tensors, state = checkpoint.load(last)
+    checkpoint.save(last, tensors, {**state, "finished": True})
+    assert checkpoint.load_run(folder).recipe == recipe()
+    assert train(recipe(), manifest, folder)["finished"]
 
 
 def test_another_recipe_or_other_data_is_refused(whole: Path, manifest: Manifest) -> None:

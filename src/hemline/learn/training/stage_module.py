@@ -128,7 +128,8 @@ class StageModule(lightning.LightningModule):
         losses = self.task.loss(batch, self.stage)
         for name, value in losses.items():
             self.sums[name] = self.sums.get(name, 0.0) + value.detach()
-        self.log("loss", losses["total"].detach(), prog_bar=True, logger=True)
+        if self.trainer.progress_bar_callback is not None or self.logger is not None:
+            self.log("loss", losses["total"].detach(), prog_bar=True, logger=True)
         return losses["total"]
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
