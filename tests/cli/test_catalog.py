@@ -74,9 +74,9 @@ def test_words_for_people(shop: Path, capsys: pytest.CaptureFixture[str]) -> Non
         assert main(["catalog", *args]) == 0
     told = capsys.readouterr()
     assert "shop is ready, with the model tiny" in told.out
-    assert "5 pictures added" in told.out
+    assert "5 images added" in told.out
     assert "items                    3" in told.out
-    assert "removed 1 products with 2 pictures" in told.out
+    assert "removed 1 items with 2 images" in told.out
     assert "skipped 0.jpg: " in told.err
     assert "fit=loose" in told.err
 
@@ -87,7 +87,7 @@ def test_a_manifest_without_any_picture_fails(
     (shop / "lost.csv").write_text("path,item_id,domain\nx.jpg,a,shop\ny.jpg,b,shop\n")
     assert main(["catalog", "create", "shop"]) == 0
     answer = run(capsys, "catalog", "add", "shop", "lost.csv", code=1)
-    assert "none of the 2 pictures can be added; the first, x.jpg" in answer["error"]
+    assert "none of the 2 images can be added; the first, x.jpg" in answer["error"]
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_manifest_without_any_picture_fails(
         (["add", "shop", "products.csv", "--crop", "face"], 2, "crop is none, box, detect"),
         (["add", "shop", "products.csv", "--batch", "0"], 2, "at least 1"),
         (["add", "shop", "products.csv", "--threads", "0"], 2, "from 1 to 256"),
-        (["remove", "shop", "no-such"], 1, "has none of these products: no-such"),
+        (["remove", "shop", "no-such"], 1, "has none of these items: no-such"),
         (["add", "shop", "products.csv", "--threads", "999999"], 2, "from 1 to 256"),
         (["add", "shop", "other.csv"], 1, "lacks the columns path, item_id, domain (found: sku)"),
         (["add", "shop", "bad.csv"], 1, "2 problems"),
@@ -112,7 +112,7 @@ def test_a_manifest_without_any_picture_fails(
         (["stats", "products.csv"], 1, "products.csv is a file; a catalogue is a folder"),
         (["create", "new", "--bundle", "products.csv"], 1, "no bundle 'products.csv'"),
         (["create", "products.csv/new"], 1, "products.csv is a file, where a folder is needed"),
-        (["show", "shop", "no-such"], 1, "has none of these products: no-such"),
+        (["show", "shop", "no-such"], 1, "has none of these items: no-such"),
         (["remove", "shop"], 2, "ITEM"),
     ],
 )

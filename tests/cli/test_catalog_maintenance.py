@@ -94,10 +94,10 @@ def test_words_for_people(shop: Path, capsys: pytest.CaptureFixture[str]) -> Non
     ):
         assert main(["catalog", *args]) == 0, args
     told = capsys.readouterr()
-    assert "9 products in the feed: 0 new, 9 changed, 0 unchanged; 1 gone" in told.out
+    assert "9 items in the feed: 0 new, 9 changed, 0 unchanged; 1 removed" in told.out
     assert "skipped: 4.jpg: " in told.err
     assert "9 cells of price are no price" in told.err
-    assert "9 pictures were found by the file name of their address" in told.err
+    assert "9 images were found by the file name of their address" in told.err
     assert "shop is intact: 9 images checked" in told.out
     assert "copy is a copy with 9 images" in told.out
     assert "9 images embedded, 0 by an earlier run" in told.out
@@ -109,7 +109,7 @@ def test_a_feed_that_drops_many_asks_at_a_terminal_only(
 ) -> None:
     write_feed(4)
     answer = run(capsys, "catalog", "sync", "shop", "feed.csv", code=1)
-    assert "lacks 6 of the catalogue's 10 products" in answer["error"]
+    assert "lacks 6 of the catalogue's 10 items" in answer["error"]
     assert "--allow-removals 0.6, or --yes" in answer["error"]
     asked: list[str] = []
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
@@ -120,7 +120,7 @@ def test_a_feed_that_drops_many_asks_at_a_terminal_only(
     )
     assert main(["catalog", "sync", "shop", "feed.csv"]) == 1
     assert main(["catalog", "sync", "shop", "feed.csv"]) == 0
-    assert asked == ["The feed lacks 6 of 10 products. Take them out?"] * 2
+    assert asked == ["The feed lacks 6 of 10 items. Remove them?"] * 2
     write_feed(1)
     assert main(["catalog", "sync", "shop", "feed.csv", "--allow-removals", "0.5"]) == 1
     assert main(["catalog", "sync", "shop", "feed.csv", "--yes"]) == 0

@@ -14,21 +14,21 @@ from hemline.cli._common import say
 LISTED = 10  # skipped images and bad rows that are printed
 
 Folder = Annotated[Path, typer.Argument(metavar="CATALOG", help="The catalogue's folder.")]
-Items = Annotated[list[str], typer.Argument(metavar="ITEM...", help="item_id of products.")]
+Items = Annotated[list[str], typer.Argument(metavar="ITEM...", help="item_id of an item.")]
 Crop = Annotated[
     str | None,
     typer.Option(
-        help="Part of each picture that is embedded: 'none' for the whole picture, 'box' for the "
+        help="Part of each image that is embedded: 'none' for the whole image, 'box' for the "
         "inside of the row's x1,y1,x2,y2, 'detect' for the garment of the row's category, if one "
         "is found. Default: none, or for a feed what it was last time."
     ),
 ]
-Batch = Annotated[int, typer.Option(help="Pictures in one durable commit, about.")]
+Batch = Annotated[int, typer.Option(help="Images in one durable commit, about.")]
 Threads = Annotated[
     int | None, typer.Option(help="Threads of the shop tower; all cores by default.")
 ]
 SkippedFile = Annotated[
-    Path | None, typer.Option("--skipped", help="Write the list of skipped pictures there, as CSV.")
+    Path | None, typer.Option("--skipped", help="Write the list of skipped images there, as CSV.")
 ]
 
 

@@ -51,7 +51,7 @@ _Map = Annotated[
 _Images = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of the pictures; the feed's own by default. Addresses (https://...) are "
+        help="Folder of the images; the feed's own by default. Addresses (https://...) are "
         "looked up in it by their file names. Remembered."
     ),
 ]
@@ -59,11 +59,11 @@ _AllowRemovals = Annotated[
     float | None,
     typer.Option(
         metavar="SHARE",
-        help="Largest share of the products that may be removed without asking; 0.2 by default.",
+        help="Largest share of the items that may be removed without asking; 0.2 by default.",
     ),
 ]
 _Yes = Annotated[
-    bool, typer.Option("--yes", help="Let any number of products be removed, without asking.")
+    bool, typer.Option("--yes", help="Let any number of items be removed, without asking.")
 ]
 _MaxBad = Annotated[
     float, typer.Option(metavar="SHARE", help="Stop if more of the feed's rows are unusable.")
@@ -75,7 +75,7 @@ _Reread = Annotated[
     bool,
     typer.Option(
         "--reread",
-        help="Read every picture's file, also those of unchanged size and modification time.",
+        help="Read every image's file, also those of unchanged size and modification time.",
     ),
 ]
 
@@ -99,8 +99,8 @@ def sync(
 ) -> None:
     """Make a catalogue equal to a shop's whole product feed.
 
-    New and changed products are stored, of which only new and changed pictures are embedded;
-    products that the feed doesn't have are removed. A feed that would remove more than a fifth
+    New and changed items are stored, of which only new and changed images are embedded; items
+    that the feed doesn't have are removed. A feed that would remove more than a fifth
     stops and asks. Run the same command again after a kill, or as often as you like.
 
     Example: hemline catalog sync shop feed.csv --images pictures
@@ -160,7 +160,7 @@ def _confirmed(removals: Removals) -> bool:
     """Asks a person at a terminal; elsewhere the answer is no."""
     if not (sys.stdin.isatty() and err.is_terminal):
         return False
-    question = f"The feed lacks {removals.removed} of {removals.of} products. Take them out?"
+    question = f"The feed lacks {removals.removed} of {removals.of} items. Remove them?"
     return typer.confirm(question, err=True)
 
 
@@ -204,25 +204,25 @@ def _plain(report: SyncReport) -> dict[str, Any]:
 def _print_synced(result: Mapping[str, Any]) -> None:
     would = "would be " if result["dry_run"] else ""
     out(
-        f"{result['products']} products in the feed: {result['new']} {would}new, "
+        f"{result['products']} items in the feed: {result['new']} {would}new, "
         f"{result['changed']} {would}changed, {result['unchanged']} unchanged; "
-        f"{result['gone']} {would}gone"
+        f"{result['gone']} {would}removed"
     )
     out(
-        f"pictures: {result['embedded']} {would}embedded, {result['reused']} known under another "
+        f"images: {result['embedded']} {would}embedded, {result['reused']} known under another "
         f"name, {result['columns_only']} with new columns only, {result['removed_pictures']} "
         f"{would}removed"
     )
     if not result["dry_run"]:
-        out(f"the catalogue has {result['pictures']} pictures of {result['items']} products")
+        out(f"the catalogue has {result['pictures']} images of {result['items']} items")
     if result["found_by_name"]:
-        say(f"{result['found_by_name']} pictures were found by the file name of their address")
+        say(f"{result['found_by_name']} images were found by the file name of their address")
     say_listed("skipped:", result["skipped"], "image_id")
     say_listed("row not used:", result["bad_rows"], "line")
     if result["kept_old"]:
-        say(f"{result['kept_old']} old pictures stay, as their products have no new one yet")
-    say_names("products without any picture that can be opened", result["without_picture"])
-    say_names("numbers that came more than once (the last row counts)", result["duplicates"])
+        say(f"{result['kept_old']} old images stay, as their items have no new one yet")
+    say_names("items without an image that can be opened", result["without_picture"])
+    say_names("ids that came more than once (the last row counts)", result["duplicates"])
     say_names("tags unknown to the bundle, and ignored", list(result["unknown_tags"]))
     for name, count in result["unread_prices"].items():
         say(f"{count} cells of {name} are no price, and are left out")

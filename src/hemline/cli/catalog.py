@@ -25,7 +25,7 @@ from hemline.cli._catalog_sync import sync
 from hemline.cli._common import JsonOption, emit, natives_hushed, out, progress, say
 
 app = typer.Typer(
-    help="Create, fill, update and maintain a catalogue of products.",
+    help="Create, fill, update and maintain a catalogue of items.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -88,7 +88,7 @@ def add(
     if report.skipped and not (report.embedded + report.updated + report.unchanged):
         first = report.skipped[0]
         raise CatalogError(
-            f"none of the {len(report.skipped)} pictures can be added; the first, {first.path}: "
+            f"none of the {len(report.skipped)} images can be added; the first, {first.path}: "
             f"{first.reason}"
         )
     result = {
@@ -107,13 +107,13 @@ def add(
 
 def _print_added(result: Mapping[str, Any]) -> None:
     out(
-        f"{result['added']} pictures added, {result['embedded_again']} embedded again, "
-        f"{result['updated']} updated, {result['unchanged']} there already, "
-        f"{len(result['skipped'])} skipped; the catalogue has {result['pictures']} pictures of "
-        f"{result['items']} products"
+        f"{result['added']} images added, {result['embedded_again']} embedded again, "
+        f"{result['updated']} updated, {result['unchanged']} stored already, "
+        f"{len(result['skipped'])} skipped; the catalogue has {result['pictures']} images of "
+        f"{result['items']} items"
     )
     if result["whole"]:
-        say(f"{result['whole']} pictures are embedded whole: no garment of their category is found")
+        say(f"{result['whole']} images are embedded whole: no garment of their category is found")
     say_listed("skipped", result["skipped"], "image_id", "; --skipped FILE lists them all")
     often = result["unknown_tags"]
     names = sorted(often, key=lambda tag: (-often[tag], tag))
@@ -126,7 +126,7 @@ def remove(
     items: Items,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove products with all their pictures.
+    """Remove items with all their images.
 
     Example: hemline catalog remove shop sku-1 sku-2
     """
@@ -138,7 +138,7 @@ def remove(
         counts = opened.store.counts()
     unknown = [item for item in items if item not in removed]
     if unknown and not removed:
-        raise CatalogError(f"{catalog} has none of these products: {', '.join(unknown[:LISTED])}")
+        raise CatalogError(f"{catalog} has none of these items: {', '.join(unknown[:LISTED])}")
     for item in unknown:
         say(f"{item} isn't in the catalogue")
     result = {
@@ -152,8 +152,8 @@ def remove(
         result,
         as_json,
         lambda r: out(
-            f"removed {r['removed_items']} products with {r['removed_pictures']} pictures; "
-            f"{r['items']} products are left"
+            f"removed {r['removed_items']} items with {r['removed_pictures']} images; "
+            f"{r['items']} items are left"
         ),
     )
 
@@ -182,7 +182,7 @@ def show(
     items: Items,
     as_json: JsonOption = False,
 ) -> None:
-    """Print what is stored of some products: columns and the copy of each picture.
+    """Print what is stored of some items: columns and the copy of each image.
 
     Example: hemline catalog show shop sku-1
     """
@@ -200,7 +200,7 @@ def show(
             for row in opened.store.items(items)
         ]
     if not rows:
-        raise CatalogError(f"{catalog} has none of these products: {', '.join(items[:LISTED])}")
+        raise CatalogError(f"{catalog} has none of these items: {', '.join(items[:LISTED])}")
     emit({"catalog": str(catalog), "rows": rows}, as_json, _print_rows)
 
 

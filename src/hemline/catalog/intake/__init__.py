@@ -1,1 +1,1 @@
-"""A catalogue made equal to a shop's product feed."""
+"""What comes into a catalogue: manifests, product feeds and single updates."""

@@ -80,7 +80,7 @@ class Feed:
             )
         if not feed.lines:
             reason = f"; the first of {len(feed.bad)}: {feed.bad[0].reason}" if feed.bad else ""
-            raise DataError(f"the feed {file} has no product{reason}; nothing was changed")
+            raise DataError(f"the feed {file} has no item{reason}; nothing was changed")
         return feed
 
 

@@ -83,7 +83,7 @@ class SyncOptions(IntakeOptions):
     def __post_init__(self) -> None:
         super(SyncOptions, self).__post_init__()
         if not callable(self.allow_removals):
-            _check_share(self.allow_removals, "the share of products that may leave")
+            _check_share(self.allow_removals, "the share of items that may be removed")
         _check_share(self.max_bad, "the share of bad rows")
 
     def allows(self, removals: Removals) -> bool:

@@ -99,7 +99,7 @@ def sync(catalog: Catalog, path: Path, options: SyncOptions, advance: Advance) -
 
 def _read(path: Path, mapping: FeedMapping) -> FeedItems:
     if mapping.images and not Path(mapping.images).is_dir():
-        raise UsageError(f"the folder of pictures {mapping.images} isn't there; name it (--images)")
+        raise UsageError(f"the folder of images {mapping.images} isn't there; name it (--images)")
     feed = Feed.read(path)
     columns = feed_map.find_columns(feed.columns, mapping, f"the feed {path}")
     return read_items(feed, columns, ImageFiles(path, mapping.images or None))
@@ -135,9 +135,9 @@ def _run(
     removals = Removals(len(removed), len(stored.items))
     if removed and not options.dry_run and not options.allows(removals):
         raise CatalogError(
-            f"the feed lacks {len(removed)} of the catalogue's {removals.of} products "
-            f"({removals.share:.2f} of them), more than may leave unasked; nothing was "
-            f"changed. If they shall leave: --allow-removals {_up(removals.share)}, or --yes"
+            f"the feed lacks {len(removed)} of the catalogue's {removals.of} items "
+            f"({removals.share:.2f} of them), more than may be removed without asking; "
+            f"nothing was changed. To remove them: --allow-removals {_up(removals.share)}, or --yes"
         )
     report = SyncReport(
         upsert.report,
@@ -162,7 +162,7 @@ def _run(
     skipped = upsert.report.skipped
     if skipped and len(skipped) == len(upsert.claimed):
         raise DataError(
-            f"none of the feed's {len(skipped)} pictures can be opened; the first, "
+            f"none of the feed's {len(skipped)} images can be opened; the first, "
             f"{skipped[0].path}: {skipped[0].reason}"
         )
     for _ in upsert.run(ItemUpdate(item_id, remove=True) for item_id in removed):
@@ -182,12 +182,12 @@ def _check(feed: FeedItems, max_bad: float) -> None:
             f"{first.reason}), more than {max_bad:g} of them; nothing was changed"
         )
     if not feed.items:
-        raise DataError("the feed has no product; nothing was changed")
+        raise DataError("the feed has no item; nothing was changed")
     images = [image for update in feed.items.values() for image in update.images or ()]
     if all(image.source is None for image in images):
         first_image = f"; the first, {images[0].name}, {images[0].problem}" if images else ""
         raise DataError(
-            f"none of the feed's {len(images)} pictures is there{first_image} (nothing was changed)"
+            f"none of the feed's {len(images)} images exists{first_image} (nothing was changed)"
         )
 
 
