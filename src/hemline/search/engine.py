@@ -238,9 +238,10 @@ class Engine:
         return boxes, found if len(images) == 1 else ()
 
     def _detector_of(self, live: Live) -> BundleDetector:
-        if self._detector is None or self._detector.bundle is not live.bundle:
-            self._detector = BundleDetector(live.bundle, self._threads)
-        return self._detector
+        detector = self._detector
+        if detector is None or detector.bundle is not live.bundle:
+            detector = self._detector = BundleDetector(live.bundle, self._threads)
+        return detector
 
     def _detected(self, live: Live, image: Image) -> tuple[Detection, ...]:
         """The garments of a photo with at least the detector's threshold as score."""

@@ -28,21 +28,18 @@ class JsonLines(logging.Formatter):
         return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def log(
-    event: str, level: int = logging.INFO, exc: BaseException | None = None, **fields: Any
-) -> None:
-    """Writes a line."""
-    LOGGER.log(
-        logging.ERROR if exc else logging.INFO, event, extra={"fields": fields}, exc_info=exc
-    )
+def log(event: str, exc: BaseException | None = None, **fields: Any) -> None:
+    """Writes a line, at level ERROR with an exception and INFO without."""
+    level = logging.ERROR if exc else logging.INFO
+    LOGGER.log(level, event, extra={"fields": fields}, exc_info=exc)
 
 
-def set_up(level: int = logging.INFO) -> None:
+def set_up() -> None:
     """Sends the service's and uvicorn's messages to standard error as JSON lines."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     for name in ("hemline.service", "uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers = [handler] if name != "uvicorn.error" else []
-        logger.setLevel(level if name == "hemline.service" else logging.WARNING)
+        logger.setLevel(logging.INFO if name == "hemline.service" else logging.WARNING)
         logger.propagate = name == "uvicorn.error"
