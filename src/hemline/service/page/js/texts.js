@@ -117,7 +117,7 @@ export const texts = {
   keyLabel: "Key",
   keySend: "Go on",
   keyWrong: "The shop does not know this key.",
-  badFile: (name) => `${name || "This file"} can't be opened as a photo. Please choose a JPEG, PNG or WebP picture.`,
+  badFile: (name) => `${name || "This file"} can't be read as a photo. Please choose a JPEG, PNG or WebP picture.`,
   tooBig: "This photo is too big. Please choose one under 60 MB.",
   sentTooBig: "This photo is too big for the shop. Please choose a smaller one.",
   tooSmall: "This picture is too small. Please choose one of at least 32 by 32 pixels.",
