@@ -4,8 +4,8 @@
     python benchmarks/attention.py DATA/manifest.parquet -o RUNS --seeds 0 1 2
 
 YNet, TagYNet and CtxYNet learn from the same rows with the same seed and the same number of epochs
-(the recipe ``ctxynet_atelier``), and answer the same photos of products that none has seen
-(protocol ``atelier``). The published order of training is kept: a YNet is trained for ``--first``
+(the recipe ``ctxynet_synthetic``), and answer the same photos of products that none has seen
+(protocol ``synthetic``). The published order of training is kept: a YNet is trained for ``--first``
 epochs; from there, with subnetwork I frozen, YNet learns on, tag attention is added, or tag and
 then context attention, each for ``--second`` epochs in all.
 
@@ -45,7 +45,7 @@ def recipe_of(model: str, scale: str, seed: int, first: int, second: int, base: 
     """``first`` epochs of YNet (the model ``base``), or ``second`` more from there."""
     words = [f"seed={seed}", "data.crop=none", "stages.all.lr_scale={}"]
     words.append(f"model.config.backbone.weights={IMAGENET}")  # whole pictures and trunk
-    recipe = load("ctxynet_atelier", None if scale == "paper" else scale, words)
+    recipe = load("ctxynet_synthetic", None if scale == "paper" else scale, words)
     epochs = {
         "base": {"YNet": first},
         "ynet": {"YNet": second},

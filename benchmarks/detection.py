@@ -305,7 +305,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="what detection_data.py made")
     parser.add_argument("part", choices=PARTS)
-    parser.add_argument("--bundle", default="atelier")
+    parser.add_argument("--bundle", default="hemline-small")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--products", type=int, default=400, help="of the part search")
     parser.add_argument("-o", "--out", type=Path, default=None, help="of the sheets")

@@ -261,7 +261,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("manifest", type=Path)
     parser.add_argument("-o", "--runs", type=Path, required=True)
-    parser.add_argument("--protocol", choices=("atelier", "grocery"), default="atelier")
+    parser.add_argument("--protocol", choices=("synthetic", "grocery"), default="synthetic")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--side", type=int, default=96, help="of the pictures, in pixels")
@@ -279,7 +279,7 @@ def main() -> None:
     args.crop = args.crop or ("none" if groceries else "box")
     args.categories = "[coarse]" if groceries else "[category]"
     args.table = args.table or args.protocol
-    name = "systems.json" if args.table == "atelier" else f"systems-{args.table}.json"
+    name = "systems.json" if args.table == "synthetic" else f"systems-{args.table}.json"
     output = args.output or ROOT / "benchmarks/results" / name
     manifest = Manifest.read(args.manifest)
     (protocol,) = build(args.protocol, manifest, Choices(crop=args.crop))

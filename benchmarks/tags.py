@@ -9,7 +9,7 @@ are no shop's data. Of ``labelled.txt`` the odd lines were used to write rules a
 ones were held out and read once. What they showed was then mended, so that figure is kept as it
 was (`FIRST_READING`), and ``labelled_later.txt`` was written and read once after that; nothing
 was changed since. A tag counts as right where name and value are right; micro precision and recall
-over all texts, with a 95 % bootstrap interval over texts. Drawn titles are those of the atelier,
+over all texts, with a 95 % bootstrap interval over texts. Drawn titles are those of the generator,
 compared with what is drawn: of the names that a title speaks of. Speed is that of `tag_manifest`
 over made-up rows with a title, and over a fifth of them with breadcrumbs and a description too, on
 one core.
@@ -98,7 +98,7 @@ def scores(made: Sequence[set[str]], wanted: Sequence[set[str]]) -> dict[str, di
 
 
 def drawn_titles(count: int) -> dict[str, dict[str, float]]:
-    """The atelier's titles against what is drawn, of the names that its titles speak of."""
+    """The generator's titles against what is drawn, of the names that its titles speak of."""
     products = [draw_product(11, index) for index in range(count)]
     spoken = ("category", "color", "pattern", "shape", "collar")
     wanted = [

@@ -1,12 +1,12 @@
-"""Which of the atelier's tags the shipped bundle can see, beside tags that nobody can see.
+"""Which of the generator's tags the shipped bundle can see, beside tags that nobody can see.
 
     hemline data make -o DATA --products 600 --seed 23 --street-views 1
     python benchmarks/tags_probe.py DATA/manifest.parquet --write
 
-Probes every tag of the drawn shop pictures as `hemline evaluate atelier DATA --probe tags` does. As
-a control each product also gets the colour and the collar of another product (``shuffled-color``,
-``shuffled-collar``) and forty coin tosses (``coin-1=heads`` or ``tails``): what the probe calls
-seen among these is wrong.
+Probes every tag of the drawn shop pictures as `hemline evaluate hemline-small DATA --probe tags`
+does. As a control each product also gets the colour and the collar of another product
+(``shuffled-color``, ``shuffled-collar``) and forty coin tosses (``coin-1=heads`` or ``tails``): what the probe
+calls seen among these is wrong.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--products", type=int, default=600, help="only the first ones")
-    parser.add_argument("--model", default="atelier")
+    parser.add_argument("--model", default="hemline-small")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     manifest = Manifest.read(options.data)

@@ -39,7 +39,7 @@ result = hemline.train("ynet", "data.parquet", "runs/ynet", scale="smoke")
 print(result["best"])
 """,
     "Evaluate a run or a bundle": """
-report = hemline.evaluate("atelier", "data.parquet", protocol="default")
+report = hemline.evaluate("hemline-small", "data.parquet", protocol="default")
 print(report["recall@1"], report["intervals"]["recall@1"])
 """,
     "Use a metric": """

@@ -22,6 +22,15 @@ from hemline.errors import UsageError, nearest
 T = TypeVar("T")
 
 
+def current_name(kind: str, name: str, renamed: Mapping[str, str]) -> str:
+    """``name``, or its new name, with a warning, where ``renamed`` has one."""
+    if name not in renamed:
+        return name
+    new = renamed[name]
+    warnings.warn(f"the {kind} {name!r} is now called {new!r}", FutureWarning, stacklevel=4)
+    return new
+
+
 class Registry(Mapping[str, T], Generic[T]):
     """The named entries of one package and of the plug-ins of one entry-point group.
 
@@ -123,12 +132,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __getitem__(self, name: str) -> T:
         entries = self._load()
-        if name in self.renamed:
-            new = self.renamed[name]
-            warnings.warn(
-                f"the {self.kind} {name!r} is now called {new!r}", FutureWarning, stacklevel=3
-            )
-            name = new
+        name = current_name(self.kind, name, self.renamed)
         try:
             return entries[name]
         except KeyError:

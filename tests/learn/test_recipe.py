@@ -115,7 +115,7 @@ def test_model_settings_are_checked_by_the_model() -> None:
 def test_a_written_recipe_reads_as_the_same() -> None:
     from hemline.learn.model import MODELS
 
-    recipe = recipes.load("ctxynet_atelier")
+    recipe = recipes.load("ctxynet_synthetic")
     again = recipes.parse(json.loads(json.dumps(recipe.resolved())))
     assert again == recipe
     spec = MODELS["ctxynet"]
@@ -131,3 +131,8 @@ def test_small_scales_need_no_download(name: str, scale: str) -> None:
     loaded = recipes.load(name, scale)
     assert not isinstance(loaded, DetectorRecipe)
     assert '"pretrained": true' not in json.dumps(loaded.model.config)
+
+
+def test_the_old_name_of_a_recipe_still_loads_it() -> None:
+    with pytest.warns(FutureWarning, match="'ctxynet_atelier' is now called 'ctxynet_synthetic'"):
+        assert recipes.load("ctxynet_atelier").name == "ctxynet_synthetic"

@@ -108,3 +108,8 @@ def test_a_graph_of_other_shapes_than_described_is_refused(
     write_info(folder, read_info(folder).model_copy(update=change))
     with pytest.raises(BundleError, match=words):
         Bundle.open(folder).session("shop")
+
+
+def test_the_old_name_of_the_bundle_that_ships_still_opens_it() -> None:
+    with pytest.warns(FutureWarning, match="'atelier' is now called 'hemline-small'"):
+        assert Bundle.open("atelier").fingerprint == Bundle.default().fingerprint

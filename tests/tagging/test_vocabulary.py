@@ -11,7 +11,7 @@ import hemline
 from hemline.errors import DataError
 from hemline.tagging import Matcher, read_vocabulary
 
-BUNDLE = Path(hemline.__file__).parent / "bundles" / "atelier" / "bundle.json"
+BUNDLE = Path(hemline.__file__).parent / "bundles" / "hemline-small" / "bundle.json"
 
 
 def test_all_tags_of_the_shipped_bundle_can_be_said() -> None:

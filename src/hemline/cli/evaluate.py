@@ -80,7 +80,7 @@ def evaluate(
     """Measure a model: recall, mean reciprocal rank, mAP and NDCG with their intervals.
 
     Example: hemline evaluate runs/tagynet data/manifest.parquet --against runs/ynet
-    Example: hemline evaluate atelier tagged.parquet --probe tags --noise noise.txt
+    Example: hemline evaluate hemline-small tagged.parquet --probe tags --noise noise.txt
     """
     if probe or noise is not None:
         if not probe or against or slices or errors is not None:

@@ -1,1 +1,1 @@
-"""What comes in: manifests, pictures, readers, protocols, and the atelier that draws."""
+"""Manifests, images, preprocessing, and the contract of evaluation protocols."""

@@ -16,7 +16,7 @@ def open_encoder(model: str, threads: int | None = None) -> Encoder:
         BundleError: it is neither a run's folder, nor a bundle's, nor a shipped name.
         ModuleNotFoundError: a run needs ``hemline[learn]``.
     """
-    from hemline.runtime.bundle import Bundle, shipped
+    from hemline.runtime.bundle import RENAMED, Bundle, shipped
     from hemline.runtime.encoder import BundleEncoder
 
     folder = Path(model)
@@ -29,7 +29,7 @@ def open_encoder(model: str, threads: int | None = None) -> Encoder:
             f"{model} is neither a bundle (no {INFO_FILE}) nor a run (no recipe.json); "
             "'hemline train' makes a run, 'hemline export RUN -o BUNDLE' a bundle"
         )
-    if not folder.is_dir() and model not in shipped():
+    if not folder.is_dir() and model not in (*shipped(), *RENAMED):
         have = ", ".join(shipped()) or "none"
         raise BundleError(
             f"no model {model!r}: name a run's or a bundle's folder, or a shipped bundle ({have})"

@@ -25,11 +25,16 @@ from hemline.errors import UsageError, nearest
 from hemline.learn.detection.recipe import DetectorRecipe
 from hemline.learn.training.augment import Augmentation
 from hemline.learn.training.settings import RecipePart, RunSettings
+from hemline.registry import current_name
 
 SCALES = ("paper", "bench", "smoke")
 
 
-#: Keys that were renamed: still read, with a warning.
+#: Recipes and keys that were renamed: old name → new name, still read, with a warning.
+RENAMED_RECIPES = {
+    "ctxynet_atelier": "ctxynet_synthetic",
+    "detector_atelier": "detector_synthetic",
+}
 RENAMED = {"data.carve": "data.validation_split"}
 
 
@@ -207,12 +212,12 @@ def load(
     path = Path(recipe)
     if not path.is_file():
         known = shipped()
-        if str(recipe) not in known:
+        name = current_name("recipe", str(recipe), RENAMED_RECIPES)
+        if name not in known:
             raise UsageError(
-                f"no recipe {str(recipe)!r}: neither a file nor one that ships. "
-                f"{nearest(str(recipe), known)}"
+                f"no recipe {name!r}: neither a file nor one that ships. {nearest(name, known)}"
             )
-        path = known[str(recipe)]
+        path = known[name]
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 from hemline.bundle import DETECTOR, INFO_FILE, BundleInfo, read_info, verify
 from hemline.errors import BundleError, UsageError
 from hemline.files import durable_folder
+from hemline.registry import current_name
 
 if TYPE_CHECKING:
     import onnxruntime as ort
 
+#: Old name of a bundle that ships → its name.
+RENAMED = {"atelier": "hemline-small"}
 #: Most threads of a run; each costs memory even where there is no core for it.
 MAX_THREADS = 256
 #: The ports that each graph must have: role → (inputs, outputs), see `hemline.bundle`.
@@ -68,12 +71,13 @@ class Bundle:
         folder = Path(bundle)
         if not folder.is_dir():
             names = shipped()
-            if str(bundle) not in names:
+            name = current_name("bundle", str(bundle), RENAMED)
+            if name not in names:
                 known = f"shipped with hemline: {', '.join(names)}" if names else "none is shipped"
                 raise BundleError(
-                    f"no bundle {str(bundle)!r}: neither a folder nor a shipped name ({known})"
+                    f"no bundle {name!r}: neither a folder nor a shipped name ({known})"
                 )
-            folder = shipped_root() / str(bundle)
+            folder = shipped_root() / name
         info = read_info(folder)
         for role in ("street", "shop", *(["rerank"] if info.reranks else [])):
             if role not in info.graphs:

@@ -65,7 +65,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 
 def recipe(**changes: object) -> DetectorRecipe:
-    loaded = recipes.load("detector_atelier", "smoke")
+    loaded = recipes.load("detector_synthetic", "smoke")
     assert isinstance(loaded, DetectorRecipe)
     return loaded.model_copy(update=changes)
 
@@ -374,7 +374,7 @@ def test_mistakes(drawn: Manifest, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no row of the manifest has the split 'val'"):
         train(recipe(), only, tmp_path / "other")
     with pytest.raises(UsageError, match="no key detector.widht"):
-        recipes.load("detector_atelier", "smoke", ["detector.widht=3"])
+        recipes.load("detector_synthetic", "smoke", ["detector.widht=3"])
     said: list[str] = []
     bare = CONFIG.model_copy(update={"weights": "nowhere.safetensors"})
     train(recipe(steps=1, check=1, detector=bare), drawn, tmp_path / "bare", say=said.append)

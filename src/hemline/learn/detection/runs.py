@@ -66,7 +66,7 @@ def load_detector(folder: Path) -> DetectorRun:
     """
     if not is_detector_run(folder):
         raise TrainingError(
-            f"{folder} is no run of a detector; 'hemline train detector_atelier' makes one"
+            f"{folder} is no run of a detector; 'hemline train detector_synthetic' makes one"
         )
     best = folder / "checkpoints" / BEST
     if not best.is_file():
