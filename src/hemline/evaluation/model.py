@@ -1,4 +1,4 @@
-"""MODEL of the command line → an encoder: a run, a bundle's folder, or a shipped name."""
+"""Opens the MODEL of a command as an encoder."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from hemline.errors import BundleError
 
 
 def open_encoder(model: str, threads: int | None = None) -> Encoder:
-    """Opens a model of either half.
+    """The encoder of a run's folder, a bundle's folder, or a shipped bundle's name.
 
     Raises:
-        BundleError: it is neither a run's folder, nor a bundle's, nor a shipped name.
+        BundleError: ``model`` is none of these.
         ModuleNotFoundError: a run needs ``hemline[learn]``.
     """
     from hemline.runtime.bundle import RENAMED, Bundle, shipped
