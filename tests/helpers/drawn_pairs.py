@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from pathlib import Path
 
 import cv2
@@ -34,14 +35,26 @@ def draw(form: str, colour: tuple[int, int, int], size: int, rng: np.random.Gene
 
 
 def make(
-    folder: Path, items: int = 16, photos: int = 3, val: int = 4, size: int = 48, seed: int = 0
+    folder: Path,
+    items: int = 16,
+    photos: int = 3,
+    val: int = 4,
+    size: int = 48,
+    seed: int = 0,
+    hues: bool = False,
 ) -> Path:
-    """Writes pictures and ``manifest.csv``; the last ``val`` items are the split ``val``."""
+    """Writes pictures and ``manifest.csv``; the last ``val`` items are the split ``val``.
+
+    ``hues`` spreads the colours of the items evenly over the hues instead of at random.
+    """
     rng = np.random.default_rng(seed)
     records = []
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(items):
         colour = tuple(int(c) for c in rng.integers(30, 226, 3))
+        if hues:
+            one = colorsys.hsv_to_rgb(number / items, 0.9, 0.9)
+            colour = tuple(round(255 * part) for part in one)
         form = FORMS[number % 3]
         split = "val" if number >= items - val else "train"
         for photo in range(photos + 1):

@@ -23,8 +23,8 @@ VOCABULARY = ("category=shirt", "category=skirt", "colour=red", "collar=polo")
 B, M, T = 4, 6, len(VOCABULARY)
 #: A loss from which on a batch is one that a model can learn something of.
 UNKNOWN = 0.1
-#: The last loss over the first. Where nothing is learned it is about 1.
-LEARNED = 0.45
+#: The last loss over the first: 1 where nothing is learned; of ten seeds at most 0.40 (DARN), 0.29.
+LEARNED = 0.6
 
 
 def build(name: str, seed: int = 0, config: Mapping[str, Any] | None = None) -> RetrievalModel:
@@ -48,6 +48,7 @@ def make_batch(model: RetrievalModel, seed: int = 1, alike: bool = True) -> Batc
     if not alike:
         street = street.roll(1, dims=0)
     tags = (torch.rand(M, T, generator=draw) > 0.5).float()
+    tags[:, 1] = 1 - tags[:, 0]  # one category each: with two, no loss falls to 0
     points = torch.rand(B + M, 8, 2, generator=draw) * size
     landmarks = torch.cat([points, torch.full((B + M, 8, 1), 2.0)], dim=2)
     items = torch.arange(M)

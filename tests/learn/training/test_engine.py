@@ -224,10 +224,10 @@ def test_sigkill_of_the_command_and_the_same_command_again(
 def test_it_learns(tmp_path: Path) -> None:
     """From 9 photos of each of 16 items it finds them in 3 others more often than by chance.
 
-    48 queries, so that one more or less changes little; without learning (lr 1e-9) recall@5 is
-    0.31 to 0.48.
+    Each item has its own hue, and 48 queries make one more or less change little. Without learning
+    (lr 1e-9) recall@5 is 0.21 to 0.38.
     """
-    manifest = Manifest.read(make(tmp_path / "pairs", photos=12, seed=SEED))
+    manifest = Manifest.read(make(tmp_path / "pairs", photos=12, seed=SEED, hues=True))
     config = {"backbone": {"name": "test_efficientnet"}, "size": 32, "projection": 16}
     quick = recipe(
         model={"name": "ynet", "config": {**config, "loss": "infonce", "temperature": 0.1}},
@@ -243,7 +243,7 @@ def test_it_learns(tmp_path: Path) -> None:
     unsplit = manifest.with_column("split", [""] * len(manifest))
     result = train(quick, unsplit, tmp_path / "run", say=said.append)
     assert "kept out of training" in said[0]
-    learned("recall@5", result["best"]["figures"]["recall@5"], least=0.6)
+    learned("recall@5", result["best"]["figures"]["recall@5"], least=0.7)
     rows = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
     column = rows[0].split(",").index("loss.total")
     losses = [float(row.split(",")[column]) for row in rows[1:]]
