@@ -5,8 +5,8 @@
 
 Probes every tag of the drawn shop pictures as `hemline evaluate hemline-small DATA --probe tags`
 does. As a control each product also gets the colour and the collar of another product
-(``shuffled-color``, ``shuffled-collar``) and forty coin tosses (``coin-1=heads`` or ``tails``): what the probe
-calls seen among these is wrong.
+(``shuffled-color``, ``shuffled-collar``) and forty coin tosses (``coin-1=heads`` or ``tails``):
+what the probe calls seen among these is wrong.
 """
 
 from __future__ import annotations

@@ -26,7 +26,13 @@ METRICS = {
     "average_precision", "hits_at_k", "mean_average_precision", "mean_reciprocal_rank",
     "ndcg_at_k", "recall_at_k", "reciprocal_ranks",
 }  # fmt: skip
-LOSSES = {"InfoNCELoss", "TripletLoss", "info_nce_loss", "proxy_anchor_loss", "triplet_loss"}
+LOSSES = {
+    "ProxyAnchorLoss",
+    "info_nce_loss",
+    "multilabel_loss",
+    "proxy_anchor_loss",
+    "triplet_loss",
+}
 
 
 def has_torch() -> bool:
