@@ -1,4 +1,4 @@
-"""Every error a user can cause: what was found, what was expected, what to do.
+"""Errors that a user can cause. The message says what was found, what was expected, what to do.
 
 The command line prints one line of it and exits with ``exit_code``: 2 for bad use, 1 for a job that
 failed (docs/interfaces.md).
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class HemlineError(Exception):
-    """The root of all errors that are the user's to mend."""
+    """Base of all errors that the user can correct."""
 
     exit_code = 1
 
@@ -27,11 +27,11 @@ class UsageError(HemlineError):
 
 
 class DataError(HemlineError):
-    """A manifest, list file or folder that is not as it must be."""
+    """An invalid manifest, list file or folder."""
 
 
 class ImageError(DataError):
-    """A file that can't be opened as a picture."""
+    """A file that can't be opened as an image."""
 
 
 class BundleError(HemlineError):
@@ -51,11 +51,11 @@ class UnknownItemError(CatalogError):
 
 
 class CatalogBusy(CatalogError):
-    """A catalogue that somebody else writes to just now; the same works again later."""
+    """A catalogue that another process is writing to; retry later."""
 
 
 class BusyError(HemlineError):
-    """Too many calls wait already, or one has waited too long; the same call works later."""
+    """Too many calls are waiting, or one has waited too long; retry later."""
 
 
 class TrainingError(HemlineError):

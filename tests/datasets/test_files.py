@@ -14,10 +14,10 @@ from hemline.datasets._files import (
     MISSING,
     NO_FILE,
     OUTSIDE,
+    file_states,
     find_pictures,
     fullest,
     leaves,
-    look,
 )
 
 
@@ -57,18 +57,18 @@ def test_states(tmp_path: Path) -> None:
         "a\0b": MISSING,
         "x" * 5000: MISSING,
     }
-    assert look(str(root), list(paths)).tolist() == list(paths.values())
-    followed = dict(zip(paths, look(str(root), list(paths), False).tolist(), strict=True))
+    assert file_states(str(root), list(paths)).tolist() == list(paths.values())
+    followed = dict(zip(paths, file_states(str(root), list(paths), False).tolist(), strict=True))
     assert followed["a/out.jpg"] == followed["away/secret.jpg"] == GOOD
     assert followed["../out/secret.jpg"] == OUTSIDE
-    free = dict(zip(paths, look(str(root), list(paths), None).tolist(), strict=True))
+    free = dict(zip(paths, file_states(str(root), list(paths), None).tolist(), strict=True))
     assert free["../out/secret.jpg"] == free[str(tmp_path / "out/secret.jpg")] == GOOD
 
 
 def test_a_root_that_is_a_link(tmp_path: Path) -> None:
     plant(tmp_path / "disk", "a.jpg")
     (tmp_path / "data").symlink_to(tmp_path / "disk")
-    assert look(str(tmp_path / "data"), ["a.jpg"]).tolist() == [GOOD]
+    assert file_states(str(tmp_path / "data"), ["a.jpg"]).tolist() == [GOOD]
 
 
 def test_the_fullest_folder(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def english() -> Matcher:
 
 
 def read(matcher: Matcher, text: str) -> set[str]:
-    return {f"{f.name}={f.value}" for f in matcher.read(text).found}
+    return {f"{f.name}={f.value}" for f in matcher.read(text).matches}
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_other_things_are_not_the_product(english: Matcher, text: str, wanted: s
 
 
 def test_variants_are_marked(english: Matcher) -> None:
-    found = english.read("Red dress. Available in blue and green.").found
+    found = english.read("Red dress. Available in blue and green.").matches
     assert [(f.value, f.variant) for f in found] == [
         ("red", False), ("dress", False), ("blue", True), ("green", True),
     ]  # fmt: skip
@@ -140,7 +140,7 @@ def test_variants_are_marked(english: Matcher) -> None:
 )
 def test_labels_announce_a_value_by_its_own_name(english: Matcher, text: str, wanted: str) -> None:
     assert read(english, text) == set(wanted.split())
-    assert "shirt" not in {f.value for f in english.read("long and straightforward").found}
+    assert "shirt" not in {f.value for f in english.read("long and straightforward").matches}
 
 
 def test_a_value_s_own_name_is_no_word_by_itself(english: Matcher) -> None:
@@ -199,10 +199,10 @@ def test_long_texts_cost_no_more_than_their_length(english: Matcher, words: str)
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_text_can_be_read(english: Matcher, text: str) -> None:
     reading = english.read(text)
-    for found in (*reading.found, *reading.negated):
+    for found in (*reading.matches, *reading.negated):
         assert 0 <= found.start < found.end <= len(reading.tokens)
         assert found.value in english.vocabulary.attributes[found.name].values
-    assert [f.start for f in reading.found] == sorted(f.start for f in reading.found)
+    assert [f.start for f in reading.matches] == sorted(f.start for f in reading.matches)
 
 
 WORDS = sorted(
@@ -219,7 +219,7 @@ WORDS = sorted(
 def test_any_order_of_its_words_can_be_read(english: Matcher, words: list[str]) -> None:
     reading = english.read(" ".join(words))
     spans: dict[str, list[tuple[int, int]]] = {}
-    for found in reading.found:
+    for found in reading.matches:
         spans.setdefault(found.name, []).append((found.start, found.end))
     for of_name in spans.values():  # values of one name never share a word
         for one, other in itertools.pairwise(sorted(of_name)):

@@ -24,7 +24,7 @@ def test_all_tags_of_the_shipped_bundle_can_be_said() -> None:
     for tag in json.loads(BUNDLE.read_text())["vocabulary"]:
         name, _, value = tag.partition("=")
         assert value in vocabulary.attributes[name].values
-        (found,) = matcher.read(f"{name}: {value}").found
+        (found,) = matcher.read(f"{name}: {value}").matches
         assert (found.name, found.value) == (name, value)
 
 
@@ -83,5 +83,5 @@ def test_files_join(tmp_path: Path) -> None:
         'format = 1\n[color.values]\nred = ["brick lane"]\n[fabric.values]\nsilk = ["silk"]'
     )
     both = read_vocabulary("english", more)
-    found = {f.value for f in Matcher(both).read("brick lane silk scarlet").found}
+    found = {f.value for f in Matcher(both).read("brick lane silk scarlet").matches}
     assert found == {"red", "silk"}

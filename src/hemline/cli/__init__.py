@@ -1,4 +1,4 @@
-"""The command line: one thin file for each verb, found by the registry."""
+"""The command line: one file per verb, found by the registry."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def build() -> typer.Typer:
     return app
 
 
-def _says(error: OSError) -> str:
-    """What the operating system refused, in words that say what to do."""
+def _os_error(error: OSError) -> str:
+    """An error of the operating system, with what to do about it."""
     where = os.fsdecode(error.filename2 or error.filename or "")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
@@ -104,7 +104,7 @@ def _interrupted(as_json: bool) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; every mistake of the user's becomes one line and an exit status.
+    """Runs one command; every error of the user becomes one line and an exit status.
 
     Exit status: 0 done, 1 the job failed, 2 bad use, 130 interrupted.
     """
@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = typer.main.get_command(build()).main(
             args=args, prog_name="hemline", standalone_mode=False
         )
-        if code == INTERRUPTED:  # newer Typers give it back where older ones raise Abort
+        if code == INTERRUPTED:  # newer Typers return it, older ones raise Abort
             raise KeyboardInterrupt
         return int(code) if isinstance(code, int) else 0
     except HemlineError as error:
@@ -150,10 +150,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno is None:
             raise
-        if error.errno == errno.EPIPE:  # who read our output has seen enough
+        if error.errno == errno.EPIPE:  # the reader of our output has closed it
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
-        return _fail(_says(error), type(error).__name__, 1, as_json)
+        return _fail(_os_error(error), type(error).__name__, 1, as_json)
     except MemoryError:
         return _fail("there isn't enough memory for this", "MemoryError", 1, as_json)
 

@@ -1,4 +1,4 @@
-"""``hemline data check`` and ``hemline data show``: looking at a manifest's pictures."""
+"""``hemline data check`` and ``hemline data show``."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def check(
             write_page(report, table, file)
     if strict and report.count("broken"):
         raise DataError(_broken(result, ", ".join(map(str, output or ()))))
-    emit(result, json, _tell)
+    emit(result, json, _print)
     if not json:
         for file in output or ():
             out(f"written: {file}")
@@ -95,7 +95,7 @@ def _broken(result: Mapping[str, Any], written: str) -> str:
 
 @contextmanager
 def _stages() -> Iterator[Callable[[str], Advance]]:
-    """Progress of one stage after the other; a stage's first word ends the one before it."""
+    """Progress of consecutive stages; a stage's first report ends the previous one."""
     with ExitStack() as stack:
         shown: dict[str, Advance] = {}
 
@@ -120,7 +120,7 @@ def _journal(cache: Path | None, root: Path) -> Path:
     return (cache or home() / "checks") / f"{name}.jsonl"
 
 
-def _tell(result: Mapping[str, Any]) -> None:
+def _print(result: Mapping[str, Any]) -> None:
     out(f"{result['rows']:,} rows, {result['files']:,} files, {result['items']:,} items")
     if result["sides"]:
         low, middle, high = result["sides"]

@@ -1,4 +1,4 @@
-"""The options by which a person chooses otherwise than a protocol does."""
+"""Options that override a protocol's choices."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def choices(
     share: float,
     seed: int,
 ) -> Choices:
-    """The options as `Choices`; raises `UsageError` for a word that is none of an option's."""
+    """The options as `Choices`; raises `UsageError` for an unknown value of an option."""
     from hemline.data.protocol import CROPS, SEVERAL, UNMATCHED, Choices
 
     known: Any = {

@@ -1,4 +1,4 @@
-"""What every verb shares: one JSON object on standard output, everything else on standard error."""
+"""Shared by all commands: one JSON object on standard output, all else on standard error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-#: Words for people; rebuilt at each use of the property so that tests can capture it.
+#: Messages for people.
 err = Console(stderr=True)
 
 JsonOption = Annotated[
@@ -55,7 +55,7 @@ def _plain(value: Any) -> Any:
 
 
 def _finite(value: Any) -> Any:
-    """The same with None for NaN and the infinities, which JSON doesn't have."""
+    """NaN and infinities replaced by None, as JSON has neither."""
     if isinstance(value, float | np.floating):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, Mapping):
@@ -68,18 +68,18 @@ def _finite(value: Any) -> Any:
 
 
 def to_json(result: Mapping[str, Any], indent: int | None = None) -> str:
-    """``result`` as one JSON object, readable by every strict parser and writable as UTF-8."""
+    """``result`` as one strict JSON object that can be encoded as UTF-8."""
     text = json.dumps(
         _finite(result), default=_plain, ensure_ascii=False, indent=indent, allow_nan=False
     )
-    # A file's name may hold bytes that are no UTF-8; Python has them as lone surrogates.
+    # File names may have bytes that aren't UTF-8, which Python has as lone surrogates.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def emit(
     result: Mapping[str, Any], as_json: bool, words: Callable[[Mapping[str, Any]], None]
 ) -> None:
-    """Prints ``result`` as one JSON object, or lets ``words`` tell it to a person."""
+    """Prints ``result`` as one JSON object, or in words by ``words``."""
     if as_json:
         sys.stdout.write(to_json(result) + "\n")
         sys.stdout.flush()
@@ -91,17 +91,17 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def printable(text: str) -> str:
-    """The same without what could steer a terminal: data comes from anywhere."""
+    """Without control characters, which could steer a terminal."""
     return _CONTROL.sub("\ufffd", text)
 
 
 def out(text: str) -> None:
-    """One plain line for a person, on standard output."""
+    """Prints one line on standard output."""
     sys.stdout.write(printable(text) + "\n")
 
 
 def say(text: str) -> None:
-    """One line about what is going on, on standard error."""
+    """Prints one message on standard error."""
     err.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
@@ -138,7 +138,7 @@ def progress(what: str) -> Iterator[Advance]:
 
 @contextmanager
 def natives_hushed() -> Iterator[None]:
-    """Mutes what C libraries print about damaged pictures; Python's own words still come out."""
+    """Silences what C libraries print about damaged images; Python still prints."""
     try:
         hushable = sys.stderr.fileno() == 2
     except (OSError, ValueError, AttributeError):

@@ -12,7 +12,7 @@ from hemline.cli._common import JsonOption, emit, out, progress, say, to_json
 from hemline.errors import UsageError
 from hemline.files import write_durable
 
-#: How many values, conflicts and words a person is shown; --report has all.
+#: Most values, conflicts and words printed; --report has all.
 _SHOWN = 6
 
 
@@ -99,7 +99,7 @@ def tags(
         result["manifest"] = str(made.write(output))
     if report is not None:
         write_durable(report, to_json(result, indent=1) + "\n")
-    emit(result, json, _tell)
+    emit(result, json, _print)
     if not json and output is None:
         say("nothing is written; -o MANIFEST writes the tags")
 
@@ -116,8 +116,8 @@ def _write_vocabulary(target: Path, manifest: Path | None, as_json: bool) -> Non
     emit({"vocabulary": str(target)}, as_json, lambda r: out(f"{r['vocabulary']}: {words}"))
 
 
-def _tell(result: Mapping[str, Any]) -> None:
-    _tell_columns(result)
+def _print(result: Mapping[str, Any]) -> None:
+    _print_columns(result)
     share = result["tagged"] / result["rows"]
     out(f"{result['tagged']:,} of {result['rows']:,} rows ({share:.0%}) have tags")
     for name, one in result["names"].items():
@@ -128,8 +128,8 @@ def _tell(result: Mapping[str, Any]) -> None:
             out(f"  {name:14} {one['coverage']:4.0%} of rows: {shown}{more}")
         else:
             out(f"  {name:14}   0% of rows")
-    _tell_cleaning(result)
-    _tell_conflicts(result)
+    _print_cleaning(result)
+    _print_conflicts(result)
     if result["words"]:
         words = ", ".join(f"{one['word']} {one['rows']:,}" for one in result["words"][:20])
         out(
@@ -142,7 +142,7 @@ def _tell(result: Mapping[str, Any]) -> None:
         out(f"written: {result['manifest']}")
 
 
-def _tell_columns(result: Mapping[str, Any]) -> None:
+def _print_columns(result: Mapping[str, Any]) -> None:
     for one in result["columns"]:
         what = f"values of {one['name']}" if one["name"] else one["kind"]
         out(f"reads {one['column']} as {what} ({one['why']})")
@@ -150,7 +150,7 @@ def _tell_columns(result: Mapping[str, Any]) -> None:
         out(f"doesn't read {column}: {why}")
 
 
-def _tell_cleaning(result: Mapping[str, Any]) -> None:
+def _print_cleaning(result: Mapping[str, Any]) -> None:
     for key, what in (("merged", "spelt nearly alike"), ("rare", "rare"), ("dropped", "listed")):
         changes = result[key]
         for one in changes[:_SHOWN]:
@@ -168,7 +168,7 @@ def _tell_cleaning(result: Mapping[str, Any]) -> None:
         out(f"{result['overruled']:,} values in customers' words gave way to the shop's own")
 
 
-def _tell_conflicts(result: Mapping[str, Any]) -> None:
+def _print_conflicts(result: Mapping[str, Any]) -> None:
     for what, one in list(result["conflicts"].items())[:_SHOWN]:
         first = one["examples"][0]
         kept = "/".join(first["kept"]) or "none"

@@ -78,7 +78,7 @@ def make(
         )
     made = Manifest.read(path)
     result = _summary(made, path) | {"seed": seed, "settings": settings.to_json()}
-    emit(result, json, _tell_summary)
+    emit(result, json, _print_summary)
 
 
 @app.command("read")
@@ -108,7 +108,7 @@ def read(
     from hemline.datasets import READERS
 
     if list_formats:
-        emit({"formats": [_format(spec) for spec in READERS.values()]}, json, _tell_formats)
+        emit({"formats": [_format(spec) for spec in READERS.values()]}, json, _print_formats)
         return
     if not format or root is None:
         raise UsageError("`hemline data read` needs FORMAT and ROOT; --list names the formats")
@@ -132,7 +132,7 @@ def read(
         "differences": report.differences(),
         "licence": spec.licence,
     }
-    emit(result, json, _tell_read)
+    emit(result, json, _print_read)
 
 
 @app.command("write")
@@ -182,14 +182,14 @@ def _summary(manifest: Any, path: Path) -> dict[str, Any]:
     }
 
 
-def _tell_summary(result: Mapping[str, Any]) -> None:
+def _print_summary(result: Mapping[str, Any]) -> None:
     out(
         f"{result['rows']:,} rows of {result['items']:,} items ({result['street']:,} street, "
         f"{result['shop']:,} shop), {result['tags']} tags: {result['manifest']}"
     )
 
 
-def _tell_read(result: Mapping[str, Any]) -> None:
+def _print_read(result: Mapping[str, Any]) -> None:
     for note in result["notes"]:
         out(note)
     for path in result["left_out"]:
@@ -205,7 +205,7 @@ def _tell_read(result: Mapping[str, Any]) -> None:
         out(f"as published: {', '.join(result['published'])}")
     for difference in result["differences"]:
         out(f"not as published: {difference}")
-    _tell_summary(result)
+    _print_summary(result)
 
 
 def _format(spec: Any) -> dict[str, Any]:
@@ -219,7 +219,7 @@ def _format(spec: Any) -> dict[str, Any]:
     }
 
 
-def _tell_formats(result: Mapping[str, Any]) -> None:
+def _print_formats(result: Mapping[str, Any]) -> None:
     for spec in result["formats"]:
         out(f"{spec['name']}: {spec['summary']}")
         out(f"    get it: {spec['get']}. Licence: {spec['licence']}")

@@ -1,1 +1,1 @@
-"""Manifests, images, preprocessing, and the contract of evaluation protocols."""
+"""Manifests, images, preprocessing, the contracts of protocols, and the check of a manifest."""

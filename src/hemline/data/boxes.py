@@ -1,4 +1,4 @@
-"""Rectangles in bulk: how much they overlap, and which of several on one thing are kept."""
+"""Arrays of boxes: intersection over union, and non-maximum suppression."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def overlaps(
     first: Sequence[Box] | npt.ArrayLike, second: Sequence[Box] | npt.ArrayLike, own: bool = False
 ) -> Floats:
     """Intersection over union (N, M) of boxes (N, 4) and (M, 4); with ``own`` over the first one's
-    area. A box without area overlaps nothing."""
+    area. A box without area has no overlap."""
     a = np.asarray(first, np.float64).reshape(-1, 4)
     b = np.asarray(second, np.float64).reshape(-1, 4)
     low = np.maximum(a[:, None, :2], b[None, :, :2])
@@ -34,13 +34,13 @@ def overlaps(
 def suppress(
     boxes: npt.ArrayLike, scores: npt.ArrayLike, classes: npt.ArrayLike, overlap: float
 ) -> npt.NDArray[np.int64]:
-    """Non-maximum suppression within each class: the places of the boxes kept, best score first.
+    """Non-maximum suppression within each class: indices of the boxes kept, best score first.
 
     Args:
         boxes: (N, 4) xyxy.
         scores: (N,).
-        classes: (N,) whole numbers; boxes of different classes leave each other alone.
-        overlap: a box that overlaps a better one of its class by more than this goes.
+        classes: (N,) whole numbers; boxes of different classes don't suppress each other.
+        overlap: a box that overlaps a better one of its class by more than this is suppressed.
     """
     values = np.asarray(boxes, np.float64).reshape(-1, 4)
     order = np.argsort(-np.asarray(scores, np.float64), kind="stable")

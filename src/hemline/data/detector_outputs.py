@@ -1,18 +1,16 @@
-"""What a detector's graph gives, and how boxes are read from it: one function for training's end
-and for serving.
+"""Decodes the outputs of a detector's graph into garments, for training and for serving.
 
-The graph looks at a picture through a grid of ``G × G`` places, and has an opinion of every
-*layer* of clothing at every place, so that a jacket and the shirt under it, which share their
-middle, don't fight for one answer:
+The graph predicts each *layer* of clothing at each of ``G × G`` grid cells, so that a jacket and
+the shirt under it, which share their centre, don't compete for one prediction:
 
 ============ ============ =========================================================================
 output       shape        meaning
 ============ ============ =========================================================================
-``scores``   (B, L, N)    logit: the middle of a garment of layer l lies here; its sigmoid is also
-                          how well the box is expected to overlap
-``boxes``    (B, L, 4, N) logarithm of how far left, up, right and down of the place's middle the
-                          garment reaches, in units of ``reach`` × the picture's side
-``kinds``    (B, K, N)    logit of each kind; only those of the garment's layer are compared
+``scores``   (B, L, N)    logit: the centre of a garment of layer l is here; its sigmoid is also
+                          the expected overlap of the box
+``boxes``    (B, L, 4, N) logarithm of how far left, up, right and down of the cell's centre the
+                          garment extends, in units of ``reach`` × the image's side
+``kinds``    (B, K, N)    logit of each kind; only kinds of the garment's layer are compared
 ============ ============ =========================================================================
 
 N = G·G, row by row.
@@ -33,15 +31,15 @@ from hemline.types import Box, Detection, FloatArray
 
 __all__ = ["LAYERS", "OUTER", "Heads", "decode", "layer_of"]
 
-#: Kinds that are worn over another upper garment.
+#: Kinds worn over another upper garment.
 OUTER = ("cardigan", "jacket", "blazer", "coat")
 #: Layer → its group.
 LAYERS: Mapping[str, str] = MappingProxyType(
     {"upper": "upper", "outer": "upper", **{g: g for g in GROUPS if g != "upper"}}
 )
-#: Places of a picture that are looked at closely, the best first; and garments told at most.
+#: Most cells of an image that are decoded, best first; and most garments returned.
 _PLACES, MOST = 300, 100
-#: Boxes reach at most e to this many times ``reach``.
+#: Boxes extend at most e to this power times ``reach``.
 _FARTHEST = 3.0
 
 
@@ -54,16 +52,16 @@ def layer_of(category: str) -> str:
 
 
 class Heads(BaseModel):
-    """How the outputs are read.
+    """How the outputs are decoded.
 
     Attributes:
-        preprocessing: of the picture, as of a street photo.
+        preprocessing: of the image, as a street photo.
         layers: (L,) names.
         kinds: (K,) kind → its layer, in the order of the output.
         reach: see the module.
-        overlap: of two boxes of one layer that overlap by more, the better one stays.
-        min_score: what is less sure is left out of every answer.
-        threshold: from which score on a garment is worth showing; chosen on validation.
+        overlap: of two boxes of one layer with a larger overlap, the better one is kept.
+        min_score: least score of a garment that is returned.
+        threshold: least score of a garment that is shown; chosen on validation.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -87,9 +85,9 @@ class Heads(BaseModel):
 def decode(
     outputs: Mapping[str, FloatArray], row: int, spec: Heads, width: int, height: int
 ) -> tuple[Detection, ...]:
-    """The garments of picture ``row`` of a batch, best first, in pixels of ``width × height``.
+    """The garments of image ``row`` of a batch, best first, in pixels of ``width × height``.
 
-    A side that is shorter than a pixel grows to one, so every box can be cropped.
+    A side shorter than a pixel is extended to one, so every box can be cropped.
     """
     logits = outputs["scores"][row]  # (L, N)
     with np.errstate(over="ignore"):
@@ -117,7 +115,7 @@ def decode(
 
 
 def _pixels(shares: FloatArray, width: int, height: int) -> FloatArray:
-    """Boxes (M, 4) in shares of the picture → in pixels, within it, no side under a pixel."""
+    """Boxes (M, 4) in shares of the image → in pixels, within it, no side under a pixel."""
     size = np.array((width, height), np.float64)
     low, high = shares[:, :2] * size, shares[:, 2:] * size
     thin = np.maximum(1.0 - (high - low), 0.0) / 2

@@ -1,15 +1,15 @@
-"""All garments of a picture: the words for them, and the manifest's optional column of them.
+"""The kinds of garments, and the manifest's optional column of all garments of an image.
 
-A row of a manifest is one garment, its box the one that is searched. The column ``garments`` holds
-all that are seen on the row's picture, that one among them, as JSON text:
+A row of a manifest is one garment with its box. The column ``garments`` lists all garments on the
+row's image, including that one, as JSON text:
 
     [{"category": "shirt", "role": "product", "box": [12.5, 30, 140, 200.25],
       "visible": 0.93, "inside": 1}]
 
-``box`` is xyxy in pixels of the upright picture, hidden parts included and cut at the frame;
-``visible`` the share of the garment's pixels within the frame that nothing hides; ``inside`` the
-share of its own box that lies within the frame; ``role`` what it is in the picture (``product``,
-``worn`` with it, laid ``beside`` it, a ``bystander``'s; may be left out, as may the shares).
+``box`` is xyxy in pixels of the upright image, including hidden parts, clipped to the frame;
+``visible`` the share of the garment's pixels within the frame that is not hidden; ``inside`` the
+share of its own box within the frame; ``role`` its role in the image (``product``, ``worn`` with
+it, ``beside`` it, a ``bystander``'s). Role and shares are optional.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ __all__ = [
 
 #: The column's name.
 COLUMN = "garments"
-#: Where on the body; the last two are no clothes, but what a search must not take for some.
+#: Part of the body; the last two are no clothes, but must not be taken for some.
 GROUPS = ("upper", "lower", "full", "footwear", "bag")
-#: The kinds of garment that are told apart, and the group of each.
+#: Kind of garment → its group.
 KINDS: Mapping[str, str] = MappingProxyType(
     {
         "t-shirt": "upper",
@@ -96,7 +96,7 @@ _WORDS: Mapping[str, str] = MappingProxyType(
 
 
 class Garment(NamedTuple):
-    """One garment of a picture; the shares are 0-1 (see the module)."""
+    """A garment of an image; the shares are 0-1 (see the module)."""
 
     category: str
     box: Box
@@ -106,9 +106,10 @@ class Garment(NamedTuple):
 
 
 def kind_of(category: str) -> str:
-    """The kind in `KINDS` that a shop's word for a category means; empty where it means none.
+    """The kind in `KINDS` that a shop's category means; empty if none.
 
-    Case, plural and the last word of several are seen through: ``Men's Denim Jackets`` is a jacket.
+    Case and plural are ignored, and the last of several words counts: ``Men's Denim Jackets`` is a
+    jacket.
     """
     plain = " ".join(category.lower().replace("_", " ").replace("/", " ").split())
     parts = plain.replace("-", " ").split()
@@ -146,7 +147,7 @@ def from_text(text: str, where: str = "garments") -> tuple[Garment, ...]:
     """The garments of a cell.
 
     Raises:
-        DataError: it isn't as the module says; ``where`` names the row in the message.
+        DataError: it has another form; ``where`` names the row in the message.
     """
     try:
         rows: list[dict[str, Any]] = json.loads(text)
@@ -169,7 +170,7 @@ def _garment(row: Mapping[str, Any]) -> Garment:
 
 
 def garments_of(record: Record) -> tuple[Garment, ...] | None:
-    """All garments of a record's picture, or None where the manifest doesn't tell them.
+    """All garments of a record's image, or None if the manifest doesn't list them.
 
     Raises:
         DataError: the column can't be read.

@@ -1,9 +1,8 @@
-"""Which pictures ask, which are searched, and what counts as a match: said aloud, never assumed.
+"""Evaluation protocols: queries, gallery and relevance of one measurement.
 
-One `Protocol` is one measurement. Relevance is explicit, so one metric serves every data set, and
-every choice that changes a figure stands by name in ``choices`` and ends in the report's JSON.
-A `ProtocolSpec` names a protocol's own choices (as published); a person may choose otherwise, and
-then the report says so.
+Relevance is explicit, so one metric serves every data set. Every choice that changes a figure is
+recorded in ``choices`` and in the report's JSON. A `ProtocolSpec` has a protocol's own choices, as
+published; the report names each one that was overridden.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ Crop = Literal["none", "query", "box", "detected-query", "detected"]
 Unmatched = Literal["miss", "drop"]
 Several = Literal["row", "photo", "pair"]
 
-#: What each way to crop means, by name.
+#: Description of each way to crop.
 CROPS: Mapping[Crop, str] = {
     "none": "whole pictures",
     "query": "the photos are cut to their box where a row has one",
@@ -31,7 +30,7 @@ CROPS: Mapping[Crop, str] = {
     "detected": "the photos are cut to the best garment that a detector finds, shop pictures to "
     "the one that fits their category",
 }
-#: What each way to count a photo of several rows means.
+#: Description of each way to count a photo of several rows.
 SEVERAL: Mapping[Several, str] = {
     "row": "each row is one query",
     "photo": "rows of one photo and box are one query, any of their products is right",
@@ -45,19 +44,19 @@ UNMATCHED: Mapping[Unmatched, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the person who measures may choose; None is the protocol's own, as published.
+    """Choices that a caller can override; None is the protocol's own, as published.
 
     Attributes:
-        crop: ``none`` (whole pictures, as they are searched and stored), ``query`` (query photos
-            are cut to their box where a row has one) or ``box`` (both sides are);
-            ``detected-query`` and ``detected`` are the same with boxes that a detector finds.
-        within_category: search among the products of the query's category only.
-        unmatched: a query whose product isn't in the gallery is counted as a ``miss``, or
-            ``drop``-ped; their number is reported either way.
-        fold: of a protocol of several folds, only this one (from 0); None means all.
-        share: of the products that ``holdout`` keeps out, 0-1.
-        seed: of every choice by lot (products, pairs, galleries).
-        several: how a query photo with several rows counts: as `SEVERAL` says.
+        crop: ``none`` (whole images, as they are searched and stored), ``query`` (query photos are
+            cropped to their box, if any) or ``box`` (both sides are); ``detected-query`` and
+            ``detected`` are the same with boxes of a detector.
+        within_category: search among the items of the query's category only.
+        unmatched: a query whose item isn't in the gallery counts as a ``miss`` or is ``drop``-ped;
+            their number is reported either way.
+        fold: a single fold of a protocol of several (from 0); None means all.
+        share: share of the items that ``holdout`` keeps out, 0-1.
+        seed: seed of every random choice (items, pairs, galleries).
+        several: how a query photo with several rows counts, see `SEVERAL`.
     """
 
     crop: Crop | None = None
@@ -70,14 +69,15 @@ class Choices:
 
 
 class Published(NamedTuple):
-    """A figure that others published; nothing here was measured by hemline.
+    """A published figure; nothing here was measured by hemline.
 
     Attributes:
-        source: the paper, short.
-        model: in the paper's words.
-        metric: in ours (``recall@20``); papers count pictures, not products.
-        value: a share 0-1, or None where the figure isn't available.
-        note: what differs: gallery, crop, counting.
+        source: the paper, abbreviated.
+        model: the paper's name of it.
+        metric: hemline's name (``recall@20``); papers count images among the first k, hemline
+            counts items.
+        value: a share 0-1, or None if the figure isn't available.
+        note: known differences of gallery, crop, split or counting.
     """
 
     source: str
@@ -118,16 +118,15 @@ class Protocol:
     """Queries, gallery and relevance over one manifest.
 
     Attributes:
-        name: of the protocol; a fold is ``grocery-folds/0``.
-        manifest: whose rows the two index arrays number.
-        queries: (Q,) rows that search, each one query; a row may come several times where each
-            pair counts.
+        name: name of the protocol; a fold is ``grocery-folds/0``.
+        manifest: the rows that ``queries`` and ``gallery`` index.
+        queries: (Q,) rows, one for each query; a row is repeated if each of its pairs counts.
         gallery: (G,) rows that are searched.
-        relevant: for each query the item ids that are right; an empty set can't be found.
+        relevant: the relevant item ids of each query; an empty set can't be found.
         choices: every choice by name.
-        held_out: items that training must not see at all; empty where seen items are allowed.
+        held_out: items that training must not see at all; empty if seen items are allowed.
         crop, within_category: as in `Choices`, decided.
-        unmatched: how many queries have no right product in the gallery.
+        unmatched: number of queries without a relevant item in the gallery.
         gallery_sizes: sizes of smaller galleries to measure too; each consists of the first rows
             of ``gallery``.
         group: the group that this protocol belongs to, if any.
@@ -151,7 +150,7 @@ class Protocol:
     published: tuple[Published, ...] = ()
 
     def training(self) -> Manifest:
-        """The rows a model may learn from: no query, and nothing of a held-out item."""
+        """The rows allowed for training: no query and no row of a held-out item."""
         allowed = np.ones(len(self.manifest), dtype=bool)
         allowed[self.queries] = False
         if self.held_out:
@@ -165,12 +164,12 @@ Builder = Callable[[Manifest, Choices], tuple[Protocol, ...]]
 
 @dataclass(frozen=True, slots=True)
 class ProtocolSpec:
-    """One protocol of the registry: what it asks, and its own choices.
+    """An entry of `hemline.datasets.PROTOCOLS`.
 
     Attributes:
-        build: makes it from a manifest and decided choices (none is None).
-        queries, gallery, products: one line each, for the list.
-        crop, within_category, several, unmatched: the protocol's own, as published.
+        build: builds it from a manifest and decided choices (none is None).
+        queries, gallery, products: one line each, for ``hemline data protocol --list``.
+        crop, within_category, several, unmatched: the protocol's own choices, as published.
         slices, published: as in `Protocol`.
     """
 
@@ -186,7 +185,7 @@ class ProtocolSpec:
     published: tuple[Published, ...] = ()
 
     def decide(self, chosen: Choices) -> tuple[Choices, str]:
-        """``chosen`` with the protocol's own in place of every None, and what differs from it."""
+        """``chosen`` with every None replaced by the protocol's own, and the overrides as text."""
         own = {name: getattr(self, name) for name in _DECIDED}
         given = {name: getattr(chosen, name) for name in _DECIDED}
         differs = [
@@ -206,7 +205,7 @@ def _word(value: object) -> str:
 
 
 def roles(manifest: Manifest) -> npt.NDArray[np.str_]:
-    """(N,) ``query`` or ``gallery`` of each row: its role, or what follows from its domain."""
+    """(N,) ``query`` or ``gallery``; where a row has no role it follows from the domain."""
     role = np.asarray(manifest.column("role"), dtype=np.str_)
     domain = np.asarray(manifest.column("domain"), dtype=np.str_)
     return np.where(role != "", role, np.where(domain == "street", "query", "gallery"))

@@ -1,4 +1,4 @@
-"""The common ending of every protocol: which queries count, what is right, and what was chosen."""
+"""Builds a `Protocol` from queries and a gallery: counting, relevance and recorded choices."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hemline.data.protocol import (
 )
 from hemline.errors import DataError
 
-#: Right products of a row's item, where they aren't that item alone.
+#: Row of a query → its relevant items, if they aren't the row's own item alone.
 Right = Callable[[int], frozenset[str]]
 
 
@@ -34,50 +34,49 @@ def match_items(
     queries: Rows,
     gallery: Rows,
     chosen: Choices,
-    said: Mapping[str, str],
+    stated: Mapping[str, str],
     held_out: Iterable[str] = (),
     *,
     right: Right | None = None,
     gallery_sizes: tuple[int, ...] = (),
     group: ProtocolGroup | None = None,
 ) -> Protocol:
-    """A protocol whose right answer is the query's own item, or what ``right`` says of its row.
+    """A protocol whose relevant item is the query's own, or those of ``right`` (by row).
 
-    ``said`` names the protocol's own choices (which queries, which gallery, which items). The
-    order of the gallery is kept; a picture that stands there twice with one box and item is
-    searched once.
+    ``stated`` describes queries, gallery and items, for the report. The gallery keeps its order;
+    rows of one image, box and item are searched once.
 
     Raises:
-        DataError: no query or nothing to search in.
+        DataError: there is no query or no gallery row.
     """
     crop: Crop = chosen.crop or "none"
     several: Several = chosen.several or "row"
     unmatched: Unmatched = chosen.unmatched or "miss"
     if len(queries) == 0 or len(gallery) == 0:
-        raise DataError(_nothing(name, manifest, len(queries) == 0, said))
+        raise DataError(_nothing(name, manifest, len(queries) == 0, stated))
     items = np.asarray(manifest.column("item_id"), dtype=np.str_)
     gallery = _once(manifest, gallery, items)
     own: Right = right or (lambda row: frozenset((str(items[row]),)))
-    asking, relevant = _count(manifest, queries, several, own)
-    there = frozenset(items[gallery].tolist())
-    found = np.fromiter((bool(answers & there) for answers in relevant), bool, len(relevant))
+    counted, relevant = _count(manifest, queries, several, own)
+    searched = frozenset(items[gallery].tolist())
+    found = np.fromiter((bool(answers & searched) for answers in relevant), bool, len(relevant))
     if unmatched == "drop":
         if not found.any():
             raise DataError(f"protocol {name!r}: no query's product is in the gallery")
-        asking = asking[found]
+        counted = counted[found]
         relevant = [answers for answers, kept in zip(relevant, found, strict=True) if kept]
     return Protocol(
         name=name,
         manifest=manifest,
-        queries=np.asarray(asking, np.int64),
+        queries=np.asarray(counted, np.int64),
         gallery=np.asarray(gallery, np.int64),
         relevant=tuple(relevant),
         choices={
             "name": name,
             "relevance": "the query's own item, at product level",
-            **said,
+            **stated,
             "query": SEVERAL[several],
-            "crop": _crop(crop, manifest, asking, gallery),
+            "crop": _crop(crop, manifest, counted, gallery),
             "within_category": "yes" if chosen.within_category else "no",
             "unmatched": UNMATCHED[unmatched],
         },
@@ -92,20 +91,20 @@ def match_items(
 
 def mask_of(column: npt.NDArray[np.str_], values: Iterable[str]) -> npt.NDArray[np.bool_]:
     """(N,) whether each cell is one of ``values``."""
-    wanted = frozenset(values)
-    return np.fromiter((cell in wanted for cell in column.tolist()), bool, len(column))
+    known = frozenset(values)
+    return np.fromiter((cell in known for cell in column.tolist()), bool, len(column))
 
 
 def text_column(manifest: Manifest, name: str) -> npt.NDArray[np.str_]:
-    """(N,) a column as text, empty where a cell is; raises `UsageError` where there is none."""
+    """(N,) a column as text, empty where a cell is; raises `UsageError` if it is missing."""
     return np.asarray(["" if v is None else str(v) for v in manifest.column(name)], dtype=np.str_)
 
 
-def compared(wanted: int, here: int, what: str) -> str:
-    """``what`` counted: as published, or how it differs."""
-    if wanted == here:
+def compared(published: int, here: int, what: str) -> str:
+    """A sentence on the count of ``what``: as published, or how it differs."""
+    if published == here:
         return f"{here:,} {what}, as published"
-    return f"{here:,} {what} here, {wanted:,} published"
+    return f"{here:,} {what} here, {published:,} published"
 
 
 def one_row_per_item(rows: Rows, items: npt.NDArray[np.str_], rng: np.random.Generator) -> Rows:
@@ -118,7 +117,7 @@ def one_row_per_item(rows: Rows, items: npt.NDArray[np.str_], rng: np.random.Gen
 
 
 def _keys(manifest: Manifest, rows: Rows) -> list[tuple[object, ...]]:
-    """Picture and box of each row."""
+    """Image and box of each row."""
     paths = manifest.column("path")
     boxes = np.nan_to_num(manifest.boxes()[rows], nan=-1.0).tolist()
     return [(paths[row], *box) for row, box in zip(rows.tolist(), boxes, strict=True)]
@@ -134,7 +133,7 @@ def _once(manifest: Manifest, gallery: Rows, items: npt.NDArray[np.str_]) -> Row
 def _count(
     manifest: Manifest, queries: Rows, several: Several, own: Right
 ) -> tuple[Rows, list[frozenset[str]]]:
-    """The queries as they are counted, and the right items of each."""
+    """The queries as they are counted, and the relevant items of each."""
     if several == "photo":
         groups: dict[tuple[object, ...], list[int]] = {}
         for row, key in zip(queries.tolist(), _keys(manifest, queries), strict=True):
@@ -158,7 +157,7 @@ def _crop(crop: Crop, manifest: Manifest, queries: Rows, gallery: Rows) -> str:
     return f"{text} ({', '.join(counts)})"
 
 
-def _nothing(name: str, manifest: Manifest, no_query: bool, said: Mapping[str, str]) -> str:
+def _nothing(name: str, manifest: Manifest, no_query: bool, stated: Mapping[str, str]) -> str:
     pairs = zip(
         (str(s) for s in manifest.column("split")),
         (str(r) for r in roles(manifest)),
@@ -170,6 +169,6 @@ def _nothing(name: str, manifest: Manifest, no_query: bool, said: Mapping[str, s
     ]
     what = "query" if no_query else "gallery row"
     return (
-        f"protocol {name!r} finds no {what} in the manifest ({said['queries']}; "
-        f"{said['gallery']}). Its rows are: {'; '.join(sorted(counts)) or 'none'}"
+        f"protocol {name!r} finds no {what} in the manifest ({stated['queries']}; "
+        f"{stated['gallery']}). Its rows are: {'; '.join(sorted(counts)) or 'none'}"
     )

@@ -1,4 +1,4 @@
-"""Arrow without its published types, which lag behind what its functions take; lists of words."""
+"""Arrow untyped, since its published types lag behind its functions; lists of words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 def word_lists(rows: Ints, codes: Ints, words: Sequence[str], count: int) -> Any:
-    """Pairs of a row (M,), rising, and a word's number (M,) → lists of text (count,)."""
+    """Pairs of a row (M,), ascending, and a word's index (M,) → lists of text (count,)."""
     size = np.bincount(rows, minlength=count)
     offsets = np.append(0, np.cumsum(size)).astype(np.int32)
     flat = pa.array(list(words), pa.string()).take(pa.array(codes.astype(np.int64)))
@@ -29,13 +29,13 @@ def word_lists(rows: Ints, codes: Ints, words: Sequence[str], count: int) -> Any
 
 
 def index_of(names: Any, wanted: Any) -> Ints:
-    """Where each of ``wanted`` (M,) first stands in ``names`` (N,): (M,), -1 where nowhere."""
+    """(M,) the first index in ``names`` (N,) of each of ``wanted`` (M,); -1 if there is none."""
     found = pc.fill_null(pc.index_in(wanted, value_set=names), -1)
     return np.asarray(found.to_numpy(zero_copy_only=False), np.int64)
 
 
 def true(mask: Any) -> Mask:
-    """An Arrow column of true, false and null → NumPy, null being false."""
+    """An Arrow column of booleans → NumPy; null is false."""
     return np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), bool)
 
 

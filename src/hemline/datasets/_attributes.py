@@ -1,7 +1,7 @@
-"""DeepFashion's attribute files as tags of items, with unknown told from no.
+"""DeepFashion's attribute files as tags of items; *unknown* is distinguished from *no*.
 
 - ``list_attr_cloth.txt``: Chinese name, English name (with blanks in it), number of its type; the
-  columns are parted by two blanks or more.
+  columns are separated by two blanks or more.
 - ``list_attr_type.txt``: Chinese name, English name of each type, numbered from 1.
 - ``list_attr_items.txt``: an item, then 1 yes, -1 no, 0 unknown for each attribute.
 """
@@ -25,14 +25,14 @@ _LINES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """Each item's tags ``type=value``, and the types of which every value is known of it.
+    """Tags ``type=value`` of each item, and its types all of whose values are known.
 
     Attributes:
         items: (I,) text.
-        tags: (I,) lists; only what the files say yes to.
+        tags: (I,) lists; attributes with the value 1.
         known: (I,) lists of types.
-        count: how many attributes there are.
-        notes: what else a person should know.
+        count: number of attributes.
+        notes: further remarks.
     """
 
     items: Any
@@ -43,10 +43,10 @@ class Attributes:
 
 
 def read_attributes(root: Path) -> Attributes | None:
-    """None where the data set has no attribute files.
+    """The attributes; None if the data set has no attribute files.
 
     Raises:
-        DataError: they are damaged, or only some of them are there.
+        DataError: they are damaged, or some of them are missing.
     """
     values = find_list(root, "list_attr_items.txt")
     if values is None:

@@ -1,4 +1,4 @@
-"""What a reader is, and what it reports: nothing is left out in silence."""
+"""The contract of readers, and the report of a read: every row left out is counted."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from hemline.data.manifest import Manifest
-from hemline.datasets._files import EMPTY, GOOD, MISSING, NO_FILE, OUTSIDE, look
+from hemline.datasets._files import EMPTY, GOOD, MISSING, NO_FILE, OUTSIDE, file_states
 from hemline.errors import DataError, UsageError, nearest
 
-#: How many missing or broken files a report names.
+#: Most missing or broken files that a report lists.
 NAMED = 20
-#: Every reader of a data set that names its own pictures has this option.
+#: Option of every reader of a data set that lists its own images.
 LINKS = {
     "links": "follow: also take pictures that a link has outside the data's folder; default no"
 }
@@ -26,17 +26,17 @@ Options = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class ReadReport:
-    """What a reader found.
+    """Counts and notes of a read.
 
     Attributes:
-        listed: rows that the data set's files name.
+        listed: rows listed by the data set's files.
         found: rows of the manifest.
-        missing: rows whose picture isn't there, left out.
-        broken: rows whose picture is empty, no file, or outside the data's folder, left out
-            (`hemline data check` opens all others).
-        examples: the first paths of those left out.
-        notes: what else a person should know, a sentence each.
-        published: what is counted → (as published, as the files here have it).
+        missing: rows left out because their image is missing.
+        broken: rows left out because their image is empty, not a file, or outside the data's
+            folder (`hemline data check` opens all others).
+        examples: the first paths that were left out.
+        notes: further remarks, a sentence each.
+        published: name of a count → (published, in these files).
     """
 
     listed: int
@@ -48,7 +48,7 @@ class ReadReport:
     published: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def differences(self) -> list[str]:
-        """A sentence for each count that is not the published one."""
+        """A sentence for each count that differs from the published one."""
         return [
             f"{name}: {here:,} here, {there:,} published"
             for name, (there, here) in self.published.items()
@@ -58,17 +58,17 @@ class ReadReport:
 
 @dataclass(frozen=True, slots=True)
 class ReaderSpec:
-    """One data set's format.
+    """An entry of `hemline.datasets.READERS`: a format that can be read.
 
     Attributes:
-        name: as ``hemline data read`` takes it.
-        summary: a sentence on what it is.
-        get: how to come by the data.
-        licence: under what terms; whoever uses the data must keep to them.
-        reader: from the root (a folder or file) and checked options to the manifest.
-        options: each option's name → what it does and its default.
-        folder: whether the root can only be a folder.
-        writer: from a manifest to a file of this format, where it can be written.
+        name: name for ``hemline data read``.
+        summary: one sentence.
+        get: how to get the data.
+        licence: the terms that bind users of the data.
+        reader: (root, checked options) → manifest and report; the root is a folder or file.
+        options: name of an option → its effect and default.
+        folder: whether the root must be a folder.
+        writer: writes a manifest in this format; None if it can only be read.
     """
 
     name: str
@@ -81,10 +81,10 @@ class ReaderSpec:
     folder: bool = False
 
     def read(self, root: str | os.PathLike[str], **options: str) -> tuple[Manifest, ReadReport]:
-        """The manifest, its paths relative to where the data lies, and what was found.
+        """The manifest, with paths relative to the data, and the report.
 
         Raises:
-            DataError: the data isn't there or isn't in this format.
+            DataError: the data is missing or not in this format.
             UsageError: an unknown option.
         """
         for name in options:
@@ -108,10 +108,10 @@ class ReaderSpec:
 
 
 def choice(options: Options, name: str, known: tuple[str, ...]) -> str:
-    """The option ``name``, or the first of ``known`` where it isn't given.
+    """The option ``name``; default the first of ``known``.
 
     Raises:
-        UsageError: it is none of ``known``.
+        UsageError: the value is none of ``known``.
     """
     value = options.get(name, known[0])
     if value not in known:
@@ -121,7 +121,7 @@ def choice(options: Options, name: str, known: tuple[str, ...]) -> str:
 
 
 def follows(options: Options) -> bool:
-    """Whether ``links=follow`` is asked for."""
+    """Whether ``links=follow`` was given."""
     return choice(options, "links", ("inside", "follow")) == "follow"
 
 
@@ -131,19 +131,20 @@ def keep_present(
     inside: bool | None = None,
     published: Mapping[str, tuple[int, int]] | None = None,
 ) -> tuple[Manifest, ReadReport]:
-    """The rows whose picture is a file that isn't empty, and the report of the rest.
+    """The rows whose image is a non-empty file, and a report of the rest.
 
-    ``inside``: pictures must lie in the manifest's folder, also where a link leads (True); names
-    must, links may lead out of it (False); or anything goes, as in a table of one's own (None).
+    Args:
+        inside: True: images must lie in the manifest's folder, targets of links too. False: names
+            must, links may lead out of it. None: no restriction, as for a table of one's own.
 
     Raises:
-        DataError: none is there.
+        DataError: no row is left.
     """
     column = manifest.table["path"]
     coded = column.combine_chunks().dictionary_encode()
     unique = coded.dictionary.to_pylist()
     codes = coded.indices.to_numpy(zero_copy_only=False)
-    state = look(str(manifest.root), unique, inside)[codes]
+    state = file_states(str(manifest.root), unique, inside)[codes]
     kept = state == GOOD
     out = np.flatnonzero(~kept)
     examples = tuple(os.path.join(str(manifest.root), unique[codes[row]]) for row in out[:NAMED])

@@ -1,15 +1,15 @@
-"""What DeepFashion's benchmarks share: their list files, boxes, landmarks and large release.
+"""Shared by DeepFashion's benchmarks: list files, boxes, landmarks and the large release.
 
 Source: Z. Liu, P. Luo, S. Qiu, X. Wang, X. Tang, "DeepFashion: Powering Robust Clothes Recognition
 and Retrieval with Rich Annotations", CVPR 2016, and the README of each benchmark.
 
 - A list's first line is a count, its second a header (`list_item_*` has no header), then rows
-  padded with blanks; some files begin with a byte-order mark and end lines as Windows does.
+  padded with blanks; some files have a byte-order mark and Windows line endings.
 - Landmarks: a visibility (0 visible, 1 occluded, 2 cut off), x, y; six of upper, four of lower,
-  eight of full-body clothes. The lists' *left* is the left of a picture from the front, so the
-  wearer's right; ours is the wearer's. On a view from behind the two are the same side.
-- Boxes and landmarks are those of the small pictures (`img.zip`), also where the large ones
-  (`img_highres.zip`) lie beside the lists.
+  eight of full-body clothes. The lists' *left* is the left of an image from the front, so the
+  wearer's right; the manifest's is the wearer's. On a view from behind the two agree.
+- Boxes and landmarks are for the small images (`img.zip`), even if the large ones
+  (`img_highres.zip`) accompany the lists.
 """
 
 from __future__ import annotations
@@ -45,21 +45,21 @@ VARIATIONS = {
     4: "medium zoom-in",
     5: "large zoom-in",
 }
-#: The slots, of our eight, that each clothes type's landmarks fill, in the lists' order.
+#: Clothes type → indices of its landmarks among the manifest's eight, in the lists' order.
 _SLOTS = {1: (0, 1, 2, 3, 6, 7), 2: (4, 5, 6, 7), 3: tuple(range(8))}
-#: Left and right changed places.
+#: Left and right swapped.
 _SWAPPED = np.array([1, 0, 3, 2, 5, 4, 7, 6])
 _SEEN = {0: VISIBLE, 1: OCCLUDED, 2: ABSENT}
-#: A coordinate past this is none.
+#: Larger coordinates are invalid.
 FAR = 1e6
-#: Lines of landmarks that are taken at a time, to keep memory low.
+#: Lines of landmarks processed at a time, to limit memory.
 _ROWS = 32_768
 _FOLDERS = ("Anno", "Eval", "", "anno", "eval")
 _PICTURES = ("img", "Img/img", "Img", "img_highres", "Img/img_highres")
 
 
 def find_list(root: Path, name: str) -> Path | None:
-    """The list file in ``Anno``, ``Eval`` or the root itself; None where there is none."""
+    """The list file in ``Anno``, ``Eval`` or the root itself; None if it is missing."""
     return next((root / f / name for f in _FOLDERS if (root / f / name).is_file()), None)
 
 
@@ -67,7 +67,7 @@ def needed_list(root: Path, name: str) -> Path:
     """As `find_list`.
 
     Raises:
-        DataError: there is none.
+        DataError: it is missing.
     """
     file = find_list(root, name)
     if file is None:
@@ -79,10 +79,10 @@ def needed_list(root: Path, name: str) -> Path:
 
 
 def read_list(file: Path, header: bool = True) -> tuple[Lines, list[str]]:
-    """The rows of a list, and a note where they aren't as many as its first line says.
+    """The rows of a list, and a note if their number differs from its first line.
 
     Raises:
-        DataError: it has no rows, or does not begin with a count.
+        DataError: it has no rows or doesn't begin with a count.
     """
     lines = Lines.of(read_text(file), str(file))
     skip = 2 if header else 1
@@ -98,7 +98,7 @@ def read_list(file: Path, header: bool = True) -> tuple[Lines, list[str]]:
 
 
 def picture_folder(root: Path, options: Options, names: Any) -> tuple[Path, Any]:
-    """The folder that stands for the ``img/`` of the listed ``names`` (N,), and the paths in it.
+    """The folder in place of ``img/`` of the listed ``names`` (N,), and the paths in it.
 
     Raises:
         DataError: there is none.
@@ -114,10 +114,10 @@ def picture_folder(root: Path, options: Options, names: Any) -> tuple[Path, Any]
 
 
 def respelt(folder: Path, paths: Any, pairs: Sequence[tuple[str, str]]) -> tuple[Any, list[str]]:
-    """``paths`` as the files beside the lists are spelt, and a note of each change.
+    """``paths`` in the spelling of the files, and a note on each change.
 
-    A pair is the lists' spelling and another one; it is taken where, of the first hundred listed
-    pictures with the lists' spelling, none is there and one with the other spelling is.
+    A pair is the lists' spelling and another one, which is used if, of the first hundred listed
+    images with the lists' spelling, none exists and one with the other spelling does.
     """
     notes = []
     for listed, other in pairs:
@@ -132,7 +132,7 @@ def respelt(folder: Path, paths: Any, pairs: Sequence[tuple[str, str]]) -> tuple
 
 
 def boxes_of(lines: Lines, k: int) -> tuple[Floats, list[str]]:
-    """Words ``k`` to ``k + 4`` of each line as boxes (N, 4), NaN where they are none; a note."""
+    """Words ``k`` to ``k + 4`` of each line as boxes (N, 4), NaN if invalid; and notes."""
     boxes = lines.numbers_at(k, 4)
     with np.errstate(invalid="ignore"):
         flat = ~((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
@@ -163,7 +163,7 @@ def marks_column(marks: npt.NDArray[np.float32], given: Mask) -> Any:
 
 
 def words_of(codes: Ints, known: dict[int, str]) -> Any:
-    """Whole numbers (N,) → the words they stand for, as text; empty for any other."""
+    """Integers (N,) → their words in ``known``; empty for any other."""
     table = np.array([known.get(k, "") for k in range(max(known) + 1)], object)
     inside = (codes >= 0) & (codes < len(table))
     return words(table[np.where(inside, codes, 0)])
@@ -172,12 +172,12 @@ def words_of(codes: Ints, known: dict[int, str]) -> Any:
 def landmarks_of(
     file: Path, names: Any, behind: Mask
 ) -> tuple[npt.NDArray[np.float32], Mask, Ints, list[str]]:
-    """The landmarks of the pictures ``names`` (N,) and their variation.
+    """The landmarks of the images ``names`` (N,) and their variation.
 
     ``behind`` (N,): views from behind, where the lists' left is the wearer's.
 
     Returns:
-        (N, 8, 3) marks, (N,) which pictures have them, (N,) variation 1-5 or 0, notes.
+        (N, 8, 3) landmarks, (N,) mask of images that have them, (N,) variation 1-5 or 0, notes.
 
     Raises:
         DataError: the list is damaged.
@@ -224,10 +224,10 @@ def landmarks_of(
 def to_large(
     manifest: Manifest, report: ReadReport, options: Options, side: int, padded: bool
 ) -> tuple[Manifest, ReadReport]:
-    """Boxes and landmarks scaled to the pictures, where these are larger than the lists' own.
+    """Boxes and landmarks scaled to the images, if a sample of forty is larger than listed.
 
     ``side``: the long side in pixels that the lists are for; ``padded``: they are for a square of
-    it with the picture in its middle. Whether the pictures are larger is told by forty of them.
+    this side with the image centred.
     """
     if choice(options, "boxes", ("auto", "listed")) == "listed":
         return manifest, report
@@ -263,7 +263,7 @@ def to_large(
 
 
 def _sizes(files: Sequence[str]) -> Floats:
-    """(N, 2) width and height; NaN where a picture can't be read."""
+    """(N, 2) width and height; NaN if an image can't be read."""
 
     def one(file: str) -> tuple[float, float]:
         try:

@@ -1,4 +1,4 @@
-"""DeepFashion2's 294 landmarks → our eight, by category.
+"""DeepFashion2's 294 landmarks → the manifest's eight, by category.
 
 Source: Y. Ge, R. Zhang, L. Wu, X. Wang, X. Tang, P. Luo, "DeepFashion2", CVPR 2019, and figure 2 of
 https://github.com/switchablenorms/DeepFashion2 (images/cls.jpg), which numbers each category's

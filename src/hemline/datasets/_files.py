@@ -1,8 +1,8 @@
-"""Which pictures lie in a folder, and which of half a million listed ones are there.
+"""Lists the images of a folder, and checks half a million listed paths for existence.
 
-A data set that comes as an archive may name pictures outside itself, by name or by a link. Readers
-of published formats and of folders leave such pictures out and say so; ``links=follow`` takes what
-a link leads to. A table of one's own (``csv``, ``oml``, a manifest) may name any file.
+An archive may refer to images outside itself, by name or by a link. Readers of published formats
+and of folders leave these out and report them; ``links=follow`` follows links. A table of one's own
+(``csv``, ``oml``, a manifest) may name any file.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-#: What `look` finds of a picture.
+#: States of `file_states`.
 GOOD, MISSING, EMPTY, NO_FILE, OUTSIDE = range(5)
-#: Suffixes of picture files that a folder is searched for.
+#: Suffixes of image files in a folder.
 PICTURES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".bmp", ".tif", ".tiff"))
-#: Links to folders within links to folders that are followed; more multiply without end.
+#: Depth of links to folders within links to folders; deeper ones could multiply endlessly.
 _DEEP = 2
 
 States = npt.NDArray[np.int8]
@@ -30,7 +30,7 @@ _LEAVES = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]|^[A-Za-z]:[/\\]")
 
 
 def fullest(folders: Sequence[Path], paths: Sequence[str]) -> Path:
-    """The folder that holds most of ``paths``, by two hundred of them; the first of equals."""
+    """The folder that has most of ``paths``, by a sample of two hundred; the first of equals."""
     sample = paths[:: max(1, len(paths) // 200)]
     counts = [sum(os.path.lexists(os.path.join(f, p)) for p in sample) for f in folders]
     return folders[counts.index(max(counts))]
@@ -41,11 +41,11 @@ def leaves(path: str) -> bool:
     return _LEAVES.search(path) is not None
 
 
-def look(root: str, paths: Sequence[str], inside: bool | None = True) -> States:
+def file_states(root: str, paths: Sequence[str], inside: bool | None = True) -> States:
     """The state (N,) of each of ``paths`` below ``root``, an absolute folder.
 
-    One call to the system for each file, and one for each folder. ``inside``: True asks names and
-    links to stay below ``root``, False only names, None neither.
+    One system call for each file and one for each folder. ``inside``: True requires names and link
+    targets below ``root``, False only names, None neither.
     """
     states = np.empty(len(paths), np.int8)
     base = os.path.join(root, "")
@@ -87,9 +87,9 @@ def _plain(base: str, folder: str, known: dict[str, bool]) -> bool:
 
 
 def find_pictures(root: Path, follow: bool, left: list[str]) -> Iterator[str]:
-    """The pictures below ``root``, as ``a/b.jpg``, sorted; hidden files and folders left out.
+    """The images below ``root``, as ``a/b.jpg``, sorted; hidden files and folders are skipped.
 
-    Links to folders are followed, but no folder into itself, and out of ``root`` only with
+    Links to folders are followed, except into a parent folder, and out of ``root`` only with
     ``follow``; those that aren't are added to ``left``.
 
     Raises:
@@ -122,7 +122,7 @@ def find_pictures(root: Path, follow: bool, left: list[str]) -> Iterator[str]:
 
 
 def _above(folder: str, base: str) -> set[str]:
-    """Where ``folder`` and those above it really lie; empty where links lead too deep."""
+    """The resolved paths of ``folder`` and its parents; empty if links nest too deep."""
     places, links = {os.path.realpath(base)}, 0
     while len(folder) >= len(base):
         links += os.path.islink(folder)
@@ -132,7 +132,7 @@ def _above(folder: str, base: str) -> set[str]:
 
 
 def links_note(left: Sequence[str]) -> list[str]:
-    """A note on links that weren't followed, if there are any."""
+    """A note on links that weren't followed, if any."""
     if not left:
         return []
     return [
@@ -142,4 +142,4 @@ def links_note(left: Sequence[str]) -> list[str]:
 
 
 def _stop(error: OSError) -> None:
-    raise error  # a folder that can't be read must not be left out in silence
+    raise error  # an unreadable folder must not be skipped silently

@@ -1,4 +1,4 @@
-"""JSON files of data sets: read whole, with one error for all that can be wrong with them."""
+"""JSON files of data sets, read whole; every problem is a `DataError`."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 from hemline.errors import DataError
 
-#: Bytes that a file may have; the largest published one has some 20 million.
+#: Most bytes of a file; the largest published one has about 20 million.
 MAX_BYTES = 256 << 20
 
 
 def read_json(file: Path, max_bytes: int = MAX_BYTES) -> Any:
-    """What a JSON file holds; text is plain, without lone surrogates.
+    """The content of a JSON file.
 
     Raises:
-        DataError: it can't be read, is too large, or is no JSON.
+        DataError: it can't be read, is too large, or isn't JSON.
     """
     if not file.is_file():  # a pipe would never end
         raise DataError(f"there is no file {file}")

@@ -1,8 +1,7 @@
-"""List files of words parted by blanks, as columns: half a million lines in a second or two.
+"""List files of words separated by blanks, as columns: half a million lines in a second or two.
 
-Lines may end as in Unix, Windows or old Mac files, be padded with blanks, and begin with a
-byte-order mark. Everything is found in the file's bytes by array operations; no line becomes an
-object of its own.
+Any line ending, padding and a byte-order mark are allowed. Words are located in the file's bytes
+by array operations; no line becomes an object of its own.
 """
 
 from __future__ import annotations
@@ -18,17 +17,17 @@ import numpy.typing as npt
 from hemline.datasets._arrow import Floats, Ints, Mask, pa
 from hemline.errors import DataError
 
-#: Bytes that a list file may have; the largest published one has some 40 million.
+#: Most bytes of a list file; the largest published one has about 40 million.
 MAX_BYTES = 1 << 30
 
 
 def read_text(file: Path, errors: str = "strict") -> bytes:
     """A list file's text as UTF-8 bytes, lines ended by ``\\n``, without a byte-order mark.
 
-    ``errors="replace"`` lets wrong letters pass, for files whose text is only shown.
+    ``errors="replace"`` accepts invalid UTF-8, for files whose text is only displayed.
 
     Raises:
-        DataError: there is none, it is no UTF-8 text, or it is too large.
+        DataError: it is missing, not UTF-8 text, or too large.
     """
     if not file.is_file():
         raise DataError(f"there is no {file}")
@@ -58,12 +57,12 @@ def read_text(file: Path, errors: str = "strict") -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """The words of a list file's lines that aren't blank.
+    """The words of a list file's non-blank lines.
 
     Attributes:
         where: the file, for errors.
         data: (bytes,) the text.
-        start, end: (words,) where each word lies in ``data``.
+        start, end: (words,) the place of each word in ``data``.
         first: (lines + 1,) the first word of each line, then the number of words.
         numbers: (lines,) each line's number in the file, from 1.
     """
@@ -77,7 +76,7 @@ class Lines:
 
     @classmethod
     def of(cls, text: bytes, where: str, before: int = 0) -> Lines:
-        """From text; ``before`` lines of the file come before it."""
+        """From text; ``before``: the number of lines of the file before it."""
         data = np.frombuffer(text, np.uint8)
         word = np.zeros(len(data) + 2, np.int8)
         word[1:-1] = data > 32
@@ -94,7 +93,7 @@ class Lines:
 
     @property
     def counts(self) -> Ints:
-        """(lines,) how many words each line has."""
+        """(lines,) number of words."""
         return np.diff(self.first)
 
     def take(self, rows: Any) -> Lines:
@@ -110,7 +109,7 @@ class Lines:
         )
 
     def expect(self, words: int, what: str) -> Lines:
-        """The same lines, all of ``words`` words.
+        """Checks that every line has ``words`` words, and returns the same lines.
 
         Raises:
             DataError: a line has another number of them.
@@ -121,7 +120,7 @@ class Lines:
         return self
 
     def at_least(self, words: int, what: str) -> Lines:
-        """The same lines, all of ``words`` words or more.
+        """Checks that every line has at least ``words`` words, and returns the same lines.
 
         Raises:
             DataError: a line has fewer.
@@ -210,7 +209,7 @@ class Lines:
 
 
 def blocks(text: bytes, lines: int) -> Iterator[tuple[bytes, int]]:
-    """The text in pieces of ``lines`` lines, and how many lines came before each."""
+    """The text in pieces of ``lines`` lines, each with the number of lines before it."""
     ends = np.flatnonzero(np.frombuffer(text, np.uint8) == 10)
     at = 0
     for before in range(0, len(ends) + 1, lines):

@@ -243,14 +243,14 @@ def _by_split(
     items = text_column(manifest, "item_id")
     queries = np.flatnonzero((role == "query") & (split == "test"))
     gallery = np.flatnonzero((role == "gallery") & mask_of(split, splits))
-    said = {
+    stated = {
         "queries": "consumer photos of test",
         "gallery": f"all shop pictures of {' and '.join(splits)}",
         "items": "the products of the gallery and of the queries are kept out of training",
     }
     used = np.concatenate([queries, gallery])
     held_out = set(items[used].tolist())
-    return (match_items(name, manifest, queries, gallery, choices, said, held_out),)
+    return (match_items(name, manifest, queries, gallery, choices, stated, held_out),)
 
 
 def official(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
@@ -288,7 +288,7 @@ def upper(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
     photos = np.flatnonzero(asks & inside)
     queries = one_row_per_item(photos[np.argsort(ids[photos], kind="stable")], items, rng)
     gallery = np.flatnonzero(answers & inside)
-    said = {
+    stated = {
         "queries": f"one consumer photo of each test product, seed {choices.seed}",
         "gallery": "shop pictures of the test products",
         "items": (
@@ -304,7 +304,7 @@ def upper(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
         ),
     }
     name = "consumer2shop-upper"
-    return (match_items(name, manifest, queries, gallery, choices, said, test),)
+    return (match_items(name, manifest, queries, gallery, choices, stated, test),)
 
 
 PROTOCOLS: Mapping[str, ProtocolSpec] = {

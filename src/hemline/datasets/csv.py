@@ -1,9 +1,9 @@
-"""Any CSV or Parquet table of pictures, with a mapping of its columns to the manifest's.
+"""Any CSV or Parquet table of images, with its columns mapped to the manifest's.
 
 Each option names a column of the manifest: ``item_id=sku`` takes it from the table's ``sku``,
 ``domain=@shop`` sets it to ``shop`` in all rows. ``tags=colour,collar`` makes a tag of each cell
-of these columns (``colour=red``), ``images=FOLDER`` says where relative paths start (default: the
-table's folder). Columns that aren't named keep their name.
+of these columns (``colour=red``), ``images=FOLDER`` is the folder that relative paths start from
+(default: the table's). Other columns keep their name.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _column(columns: Mapping[str, Any], name: str, file: Path) -> Any:
 
 
 def _typed(column: Any) -> Any:
-    """Text that is all numbers becomes numbers, as when a manifest is read."""
+    """Types a text column as when a manifest is read."""
     if not pa.types.is_string(column.type):
         return column
     return infer(whole(column))

@@ -285,14 +285,16 @@ def darn(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
         compared(GALLERY, len(gallery), "gallery pictures"),
     )
     sizes = tuple(size for size in GALLERY_SIZES if size > int(own.sum()))
-    said = {
+    stated = {
         "queries": f"one photo of each of {len(queries):,} products, seed {choices.seed}",
         "gallery": f"their {int(own.sum()):,} online images, and others drawn at random",
         "items": "the queries' products are kept out of training; the other online images aren't",
         "published_counts": "; ".join(counts),
     }
     return (
-        match_items("darn", manifest, queries, gallery, choices, said, drawn, gallery_sizes=sizes),
+        match_items(
+            "darn", manifest, queries, gallery, choices, stated, drawn, gallery_sizes=sizes
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""DeepFashion2: customers' and shops' photos with every garment annotated.
+"""DeepFashion2: users' and shops' photos with every garment annotated.
 
 Source: Y. Ge, R. Zhang, L. Wu, X. Wang, X. Tang, P. Luo, "DeepFashion2: A Versatile Benchmark for
 Detection, Pose Estimation, Segmentation and Re-Identification of Clothing Images", CVPR 2019,
@@ -6,7 +6,7 @@ https://github.com/switchablenorms/DeepFashion2
 
 Layout: ``train`` and ``validation`` (one of them is enough), each with ``image/000001.jpg`` and
 ``annos/000001.json``: ``source`` (user, shop), ``pair_id``, ``item1`` … with category, ``style``,
-``bounding_box`` and ``landmarks``. The test pictures have no annotations and are left out.
+``bounding_box`` and ``landmarks``. The test pictures have no annotations and are skipped.
 
 A row for each garment; the first of a picture has the picture's name as its id, the others
 ``#2``, ``#3`` …. Two garments match where they have the same pair and the same style above 0: the
@@ -56,7 +56,7 @@ _LARGEST = 16 << 20
 
 
 class _Rows:
-    """The columns, as lists, and what was wrong on the way."""
+    """The columns, as lists, and the problems found."""
 
     def __init__(self) -> None:
         names = ("image_id", "path", "item_id", "domain", "split", "category", *BOX, "landmarks")
@@ -64,7 +64,7 @@ class _Rows:
         self.wrong: Counter[str] = Counter()
         self.first: dict[str, str] = {}
 
-    def tell(self, what: str, file: str) -> None:
+    def count(self, what: str, file: str) -> None:
         self.wrong[what] += 1
         self.first.setdefault(what, file)
 
@@ -106,22 +106,22 @@ def _picture(file: Path, split: str, rows: _Rows) -> None:
     try:
         found = read_json(file, _LARGEST)
     except DataError as error:
-        rows.tell("annotations that can't be read", f"{split}/{file.name} ({error})"[:300])
+        rows.count("annotations that can't be read", f"{split}/{file.name} ({error})"[:300])
         return
     where = f"{split}/{file.name}"
     if not isinstance(found, dict):
-        rows.tell("annotations that hold no garments", where)
+        rows.count("annotations that hold no garments", where)
         return
     domain, pair = _DOMAINS.get(str(found.get("source"))), whole(found.get("pair_id"))
     if domain is None or pair is None:
-        rows.tell("annotations without source (user, shop) or pair_id", where)
+        rows.count("annotations without source (user, shop) or pair_id", where)
         return
     path = f"{split}/image/{file.stem}.jpg"
     garments = 0
     for key, item in _garments(found):
         kind, style = whole(item.get("category_id"), 1, len(GARMENTS)), whole(item.get("style"))
         if kind is None or style is None:
-            rows.tell("garments without category_id (1-13) or style, left out", where)
+            rows.count("garments without category_id (1-13) or style, left out", where)
             continue
         garments += 1
         columns = rows.columns
@@ -136,12 +136,14 @@ def _picture(file: Path, split: str, rows: _Rows) -> None:
             columns[name].append(side)
         marks = eight(kind, item.get("landmarks"))
         if marks is None:
-            rows.tell("garments whose landmarks aren't those of their category, without any", where)
+            rows.count(
+                "garments whose landmarks aren't those of their category, without any", where
+            )
         columns["landmarks"].append(None if marks is None else marks.ravel())
         for name in _NUMBERS:
             columns[name].append(whole(item.get(name), 0, 2**31 - 1))
     if not garments:
-        rows.tell("annotations that hold no garments", where)
+        rows.count("annotations that hold no garments", where)
 
 
 def _garments(found: Mapping[str, Any]) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -157,7 +159,7 @@ def _box(value: Any, where: str, rows: _Rows) -> tuple[float | None, ...]:
     sides = [number(v) for v in value] if isinstance(value, list) and len(value) == 4 else []
     if sides and sides[2] > sides[0] and sides[3] > sides[1]:
         return tuple(sides)
-    rows.tell("garments whose box has no area or is none, without box", where)
+    rows.count("garments whose box has no area or is none, without box", where)
     return (None,) * 4
 
 
@@ -172,7 +174,7 @@ def _table(rows: _Rows) -> Any:
 
 
 def _shared(manifest: Manifest) -> list[str]:
-    """A note where an item stands in both splits: the pair numbers would have to be told apart."""
+    """A note if an item is in both splits, since pair numbers would then clash."""
     split, item = manifest.column("split"), manifest.column("item_id")
     matched = np.asarray(manifest.column("style")) > 0
     both = set(item[(split == "train") & matched]) & set(item[(split == "val") & matched])
@@ -202,13 +204,13 @@ def deepfashion2(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
     styled = np.fromiter((not _unmatched(item) for item in items.tolist()), bool, len(items))
     queries = np.flatnonzero((role == "query") & (split == "val") & styled)
     gallery = np.flatnonzero((role == "gallery") & (split == "val"))
-    said = {
+    stated = {
         "queries": "users' garments of val whose style is above 0",
         "gallery": "all shop garments of val, those of style 0 too",
         "items": "the queries' products are kept out of training",
     }
     held_out = set(items[queries].tolist())
-    return (match_items("deepfashion2", manifest, queries, gallery, choices, said, held_out),)
+    return (match_items("deepfashion2", manifest, queries, gallery, choices, stated, held_out),)
 
 
 def _unmatched(item: str) -> bool:

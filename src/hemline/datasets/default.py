@@ -1,4 +1,4 @@
-"""Evaluation's default: the street rows of ``test`` (else ``val``) against the shop rows."""
+"""The default protocol: street rows of ``test`` (else ``val``) searched among the shop rows."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ def default(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
     there is neither. Gallery: every gallery row of those splits and of rows without one."""
     split = np.asarray(manifest.column("split"), dtype=np.str_)
     role = roles(manifest)
-    asks = role == "query"
-    used = next((name for name in ("test", "val", "") if (asks & (split == name)).any()), "test")
-    wanted = asks & (split == used)
+    is_query = role == "query"
+    used = next(
+        (name for name in ("test", "val", "") if (is_query & (split == name)).any()), "test"
+    )
+    queries = is_query & (split == used)
     words = f"query rows of {used}" if used else "query rows (none is of test or val)"
     searched = (role == "gallery") & ((split == used) | (split == ""))
-    said = {
+    stated = {
         "queries": words,
         "gallery": f"gallery rows of {used} and of no split"
         if used
@@ -30,7 +32,7 @@ def default(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
     }
     return (
         match_items(
-            "default", manifest, np.flatnonzero(wanted), np.flatnonzero(searched), choices, said
+            "default", manifest, np.flatnonzero(queries), np.flatnonzero(searched), choices, stated
         ),
     )
 

@@ -1,13 +1,13 @@
-"""A plain tree of pictures; the folders' names say what each shows.
+"""A tree of images, whose folder names give item and domain.
 
-Every picture below the root is taken, whatever its depth:
+Every image below the root is read, at any depth:
 
 - ``ITEM/street/*.jpg`` and ``ITEM/shop/*.jpg``
 - ``street/ITEM/*.jpg`` and ``shop/ITEM/*.jpg``
-- ``ITEM/*.jpg``: shop pictures
+- ``ITEM/*.jpg``: shop images
 
-``ITEM`` may be several folders (``dress/0017``). A picture that lies in no item's folder is an item
-of its own, named by the file without suffix; so ``street/17.jpg`` and ``shop/17.jpg`` are a pair.
+``ITEM`` may be several folders (``dress/0017``). An image outside any item's folder is an item of
+its own, named by the file without suffix; so ``street/17.jpg`` and ``shop/17.jpg`` are a pair.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _writable(path: str) -> bool:
 
 
 def _place(path: PurePosixPath, plain: str) -> tuple[str, str, str]:
-    """Layout, domain and item of one picture; ``plain`` is the domain that no folder states."""
+    """Layout, domain and item of one image; ``plain`` is the domain if no folder states it."""
     folders = path.parts[:-1]
     if folders and folders[0] in DOMAINS:
         item = "/".join(folders[1:])

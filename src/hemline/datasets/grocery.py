@@ -171,14 +171,14 @@ def grocery(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
     """Photos of ``val`` against every shop picture."""
     role = roles(manifest)
     split = np.asarray(manifest.column("split"), dtype=np.str_)
-    said = {
+    stated = {
         "queries": "phone photos of val",
         "gallery": "every shop picture",
         "items": "seen in training too, as published",
     }
     queries = np.flatnonzero((role == "query") & (split == "val"))
     gallery = np.flatnonzero(role == "gallery")
-    return (match_items("grocery", manifest, queries, gallery, choices, said),)
+    return (match_items("grocery", manifest, queries, gallery, choices, stated),)
 
 
 def grocery_coarse(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
@@ -198,7 +198,7 @@ def grocery_coarse(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]
     for name, item in zip(kind.tolist(), items.tolist(), strict=True):
         members.setdefault(name, set()).add(item)
     right = {name: frozenset(products) for name, products in members.items()}
-    said = {
+    stated = {
         "queries": "phone photos of val",
         "gallery": "every shop picture",
         "items": "seen in training too, as published",
@@ -213,7 +213,7 @@ def grocery_coarse(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]
             queries,
             gallery,
             choices,
-            said,
+            stated,
             right=lambda row: right[str(kind[row])],
         ),
     )
@@ -253,7 +253,7 @@ def grocery_folds(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
     for number in numbers:
         kept_out = known[number]
         inside = np.fromiter((item in kept_out for item in items.tolist()), bool, len(items))
-        said = {
+        stated = {
             "queries": f"all phone photos of the {len(kept_out)} products of fold {number}",
             "gallery": "every shop picture",
             "items": f"fold {number} of {len(known)} kept out of training altogether",
@@ -266,7 +266,7 @@ def grocery_folds(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
                 queries,
                 gallery,
                 choices,
-                said,
+                stated,
                 kept_out,
                 group=group,
             )

@@ -1,4 +1,4 @@
-"""A split by product for data that has none: a seeded share of the items is kept out."""
+"""A split by item for data that has none: a seeded share of the items is held out."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from hemline.errors import UsageError
 def holdout(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
     """All photos of the held-out items, searched among the gallery rows of every item.
 
-    Items may not stand on both sides: `Protocol.training` gives the manifest without them. Only
-    items with both a query and a gallery row are drawn; the manifest's order doesn't matter.
+    `Protocol.training` returns the manifest without these items. Only items with both a query and
+    a gallery row are drawn; the manifest's order doesn't matter.
 
     Raises:
         UsageError: ``share`` is not between 0 and 1.
@@ -30,14 +30,14 @@ def holdout(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
     count = max(1, round(choices.share * len(both)))
     kept_out = {both[i] for i in order[:count]}
     asks = np.fromiter((item in kept_out for item in items.tolist()), bool, len(items))
-    said = {
+    stated = {
         "queries": f"all query rows of {len(kept_out)} held-out items",
         "gallery": "every gallery row",
         "items": f"share {choices.share:g} of the items held out, seed {choices.seed}",
     }
     queries = np.flatnonzero(asks & (role == "query"))
     gallery = np.flatnonzero(role == "gallery")
-    return (match_items("holdout", manifest, queries, gallery, choices, said, kept_out),)
+    return (match_items("holdout", manifest, queries, gallery, choices, stated, kept_out),)
 
 
 PROTOCOLS: Mapping[str, ProtocolSpec] = {

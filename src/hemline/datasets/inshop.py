@@ -194,7 +194,7 @@ def inshop(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
     """Rows of role ``query`` among those of role ``gallery``; both are named by the lists."""
     role, items = text_column(manifest, "role"), text_column(manifest, "item_id")
     queries, gallery = np.flatnonzero(role == "query"), np.flatnonzero(role == "gallery")
-    said = {
+    stated = {
         "queries": "pictures of role query, as published",
         "gallery": "pictures of role gallery, as published",
         "items": "the products of test are kept out of training",
@@ -206,7 +206,7 @@ def inshop(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
         ),
     }
     held_out = set(items[queries].tolist()) | set(items[gallery].tolist())
-    return (match_items("inshop", manifest, queries, gallery, choices, said, held_out),)
+    return (match_items("inshop", manifest, queries, gallery, choices, stated, held_out),)
 
 
 PROTOCOLS: Mapping[str, ProtocolSpec] = {

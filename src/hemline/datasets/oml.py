@@ -3,16 +3,16 @@
 Source: https://open-metric-learning.readthedocs.io, "Dataset format" (docs/source/oml/data.rst).
 
 Columns: ``label`` (whole number), ``path``, ``split`` (``train`` or ``validation``), ``is_query``
-and ``is_gallery`` (empty in training, else true or false), optional ``category``, ``sequence``,
-``x_1, x_2, y_1, y_2`` (left, right, top, bottom). It knows no domains: rows are shop pictures
-unless ``query_domain=street`` is asked for or the table has a column ``domain``; the role says
-what is searched with. Where a row is query and gallery both ("one against the rest"), the role
-stays empty. ``sequence`` and the two flags stay as further columns.
+and ``is_gallery`` (empty in training, else booleans), optional ``category``, ``sequence``,
+``x_1, x_2, y_1, y_2`` (left, right, top, bottom). There are no domains: rows are shop images unless
+``query_domain=street`` is given or the table has a column ``domain``; the role tells queries from
+gallery. If a row is both ("one against the rest"), the role is empty. ``sequence`` and the two
+flags are kept as further columns.
 
-What the frame has no column for is written beside its own, where there is any, and read again:
+What the frame has no column for is written to additional columns, and read back:
 ``item_id`` (labels are numbers), ``domain``, ``image_id``, ``role``, ``manifest_split`` (the frame
 knows train and validation), ``tags``, ``landmarks``, ``x1, y1, x2, y2`` (boxes that aren't whole
-pixels) and all further columns; so a manifest comes back as it was.
+pixels) and all further columns; so a manifest survives the round trip.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from hemline.errors import DataError, UsageError
 
 _NEEDED = ("label", "path", "split", "is_query", "is_gallery")
 _BOX = {"x_1": "x1", "y_1": "y1", "x_2": "x2", "y_2": "y2"}
-#: The manifest's split beside the frame's, which knows two words only.
+#: The manifest's split; the frame's own has two values only.
 _SPLIT = "manifest_split"
 _TRUE, _FALSE = ("true", "1", "1.0"), ("false", "0", "0.0")
 

@@ -1,11 +1,11 @@
-"""An export of customers' reviews: a product, the customer's photos of it, what the customer wrote.
+"""An export of customers' reviews, with photos, joined to a catalogue as street rows.
 
-DARN's street pictures came this way (Huang et al., ICCV 2015, section 3): "customer review
+DARN's street images came this way (Huang et al., ICCV 2015, section 3): "customer review
 websites, where people post their pictures wearing the clothing they have purchased". The export is
-CSV, Parquet or JSON (an array, or an object a line); ``catalog=`` names the manifest of the shop's
-own pictures. The result is one manifest: all rows of the catalogue, then a street row for each
+CSV, Parquet or JSON (an array, or one object per line); ``catalog=`` names the manifest of the
+shop's own images. The result is one manifest: all rows of the catalogue, then a street row for each
 photo, with its product's category and split. Every other column of the export is kept as
-``review_NAME``, so that a customer's title never stands in the shop's column.
+``review_NAME``, so that a customer's title is never taken for the shop's.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hemline.datasets._base import NAMED, Options, ReaderSpec, ReadReport, keep_
 from hemline.errors import DataError, UsageError, nearest
 
 _JSON = (".json", ".jsonl", ".ndjson")
-#: What the three columns are often called, the likeliest first.
+#: Common names of the three columns, the likeliest first.
 _USUAL: Mapping[str, tuple[str, ...]] = {
     "item_id": ("item_id", "product_id", "sku", "asin", "article", "article_id", "product", "item"),
     "path": (
@@ -129,16 +129,16 @@ def _columns(
 
 
 def _products(shop: Manifest) -> dict[str, dict[str, str]]:
-    """Each product's category and split, where all of its rows have the same one."""
-    said: dict[str, dict[str, set[str]]] = {}
+    """Each product's category and split, if all of its rows agree."""
+    stated: dict[str, dict[str, set[str]]] = {}
     columns = [shop.column(name).tolist() for name in ("item_id", "category", "split")]
     for item, category, split in zip(*columns, strict=True):
-        of_item = said.setdefault(item, {"category": set(), "split": set()})
+        of_item = stated.setdefault(item, {"category": set(), "split": set()})
         of_item["category"].add(category)
         of_item["split"].add(split)
     return {
         item: {name: next(iter(one)) if len(one) == 1 else "" for name, one in of_item.items()}
-        for item, of_item in said.items()
+        for item, of_item in stated.items()
     }
 
 
@@ -190,7 +190,7 @@ def _rows(
 
 
 def _new(name: str, used: set[str]) -> str:
-    """``name``, or ``name#2`` and so on where the joined manifest has it already."""
+    """``name``, or ``name#2`` and so on if the joined manifest has it already."""
     number, unique = 1, name
     while unique in used:
         number += 1
@@ -204,7 +204,7 @@ def _prefixed(name: str) -> str:
 
 
 def _plain(value: Any) -> str:
-    """A product's id as text; 17.0 (a table's empty cells made it so) is 17."""
+    """A product's id as text; 17.0 (as in a column with empty cells) is 17."""
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer():
@@ -240,7 +240,7 @@ def _street(rows: list[dict[str, Any]]) -> Any:
 
 
 def _mine(street: Manifest, rows: list[dict[str, Any]]) -> list[str]:
-    """The columns that reviews bring; the others are filled when the tables are joined."""
+    """The columns of the reviews; the others are filled when the tables are joined."""
     return [name for name in street.names if name in rows[0]]
 
 

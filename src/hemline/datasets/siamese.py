@@ -39,14 +39,14 @@ def siamese(name: str, size: int, manifest: Manifest, choices: Choices) -> tuple
     gallery = np.sort(np.asarray([row for _, _, row in ranked], np.int64))
     drawn = frozenset(items[gallery].tolist())
     queries = np.flatnonzero(asks & mask_of(items, drawn))
-    said = {
+    stated = {
         "queries": "all consumer photos of test whose product is in the gallery",
         "gallery": f"shop pictures of {len(drawn):,} products of test, drawn by seed "
         f"{choices.seed}",
         "items": "kept out of training; the project's report doesn't say how it drew",
         "published_counts": compared(size, len(gallery), "gallery pictures"),
     }
-    return (match_items(name, manifest, queries, gallery, choices, said, drawn),)
+    return (match_items(name, manifest, queries, gallery, choices, stated, drawn),)
 
 
 def _spec(name: str, size: int, published: tuple[Published, ...]) -> ProtocolSpec:

@@ -272,7 +272,7 @@ def one_category(
     queries = np.flatnonzero((role == "query") & (split == "test") & (kind == category))
     inside = (kind == category) if choices.within_category else np.ones(len(manifest), bool)
     gallery = np.flatnonzero((role == "gallery") & inside)
-    said = {
+    stated = {
         "queries": f"street photos of test, {category}",
         "gallery": f"all shop photos of {category}"
         if choices.within_category
@@ -281,7 +281,7 @@ def one_category(
     }
     held_out = set(items[queries].tolist())
     name = f"street2shop/{category}"
-    return (match_items(name, manifest, queries, gallery, choices, said, held_out, group=group),)
+    return (match_items(name, manifest, queries, gallery, choices, stated, held_out, group=group),)
 
 
 def several(
@@ -304,14 +304,14 @@ def several(
             f"manifest's categories are: {', '.join(sorted(set(kind.tolist()))[:20]) or 'none'}"
         )
     words = f"{len(used)} of {len(categories)} categories: {', '.join(used)}"
-    said = {
+    stated = {
         "queries": "street photos of test of each category",
         "gallery": "all shop photos of the category"
         if choices.within_category
         else "all shop photos of every category",
         "categories": words + (f"; not here: {', '.join(missing)}" if missing else ""),
     }
-    group = ProtocolGroup(name, "categories", said)
+    group = ProtocolGroup(name, "categories", stated)
     return tuple(one_category(one, manifest, choices, group)[0] for one in used)
 
 

@@ -13,10 +13,10 @@ from hemline.errors import DataError
 
 
 def synthetic(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
-    """Products of ``test`` only, none of which may stand in ``train`` or ``val``.
+    """Items of ``test`` only, none of which may be in ``train`` or ``val``.
 
     Raises:
-        DataError: a product of ``test`` stands in another split too.
+        DataError: an item of ``test`` is in another split too.
     """
     split = np.asarray(manifest.column("split"), dtype=np.str_)
     items = np.asarray(manifest.column("item_id"), dtype=np.str_)
@@ -29,14 +29,14 @@ def synthetic(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
             f"{len(shared)} products of test stand in train or val too (the first: "
             f"{min(shared)!r}); protocol 'synthetic' is for unseen products. Use --protocol default"
         )
-    said = {
+    stated = {
         "queries": "street photos of test",
         "gallery": "shop pictures of test",
         "items": "none was seen in training",
     }
     queries = np.flatnonzero(test & (role == "query"))
     gallery = np.flatnonzero(test & (role == "gallery"))
-    return (match_items("synthetic", manifest, queries, gallery, choices, said, unseen),)
+    return (match_items("synthetic", manifest, queries, gallery, choices, stated, unseen),)
 
 
 PROTOCOLS: Mapping[str, ProtocolSpec] = {

@@ -1,4 +1,4 @@
-"""Tags from a shop's own words: vocabulary, matching, cleaning, report (docs/tags.md)."""
+"""Tags from a shop's own text: vocabulary, matching, cleaning, report (docs/tags.md)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The vocabulary's phrases as a trie, walked once over a text's tokens; the longest wins.
+"""The vocabulary's phrases as a trie, matched over a text's tokens; the longest match wins.
 
-Half a million titles take half a minute: most tokens begin no phrase and cost one look-up.
+Half a million titles take half a minute: most tokens begin no phrase and cost one lookup.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 from hemline.tagging._text import CLAUSE, EQUALS, SENTENCE, fold, tokens
 from hemline.tagging.vocabulary import Vocabulary
 
-#: How many words may stand for "...".
+#: Most words that "..." stands for.
 GAP = 2
-#: Rules whose words aren't looked for in texts.
+#: Rules whose words are not matched in texts.
 _PLAIN_RULES = ("fillers", "common", "cuts")
-_END = "\0"  # the key of a node's entries: no token holds it
+_END = "\0"  # the key of a node's entries; no token contains it
 
 
 class Entry(NamedTuple):
-    """What a phrase means, and what must follow it."""
+    """The meaning of a phrase, and what must follow it."""
 
     kind: str  # tag, label, or a rule's name
     name: str = ""
@@ -38,7 +38,7 @@ class Span(NamedTuple):
 
 
 class Phrases:
-    """Finds phrases in tokens.
+    """Locates phrases in tokens.
 
     Attributes:
         own: name → the tokens that are a word of it, or a value's own name → the value.

@@ -1,4 +1,4 @@
-"""Text → tokens: words, numbers and the marks that part sentences and clauses."""
+"""Text → tokens: words, numbers and the marks that separate sentences and clauses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
-#: Words, numbers (with decimals), and marks; a hyphen parts clauses only where it stands alone.
+#: Words, numbers (with decimals), and marks; a hyphen separates clauses only if it stands alone.
 _TOKEN = re.compile(
     r"\d+(?:[.,]\d+)*|[^\W\d_]+|[.!?;|•·…\n\r]+|[:=>›»→,()\[\]+/&\"“”#]|(?<=\s)[-–—]+(?=\s)"
 )
@@ -15,18 +15,18 @@ _BLOCK = re.compile(r"</?(?:p|br|li|ul|ol|div|tr|td|h[1-6])\b[^>]*>", re.IGNOREC
 _MARKUP = re.compile(r"<[a-zA-Z/!][^>]*>")
 _SEGMENT = re.compile(r"\s*(?:[>›»→|\\\n]|::)\s*")
 
-#: Ends of sentences; the first letter of the token says it.
+#: First letters of tokens that end a sentence.
 SENTENCE = frozenset(".!?;|•·…\n\r")
-#: Ends of clauses that end no sentence.
+#: Tokens that end a clause but no sentence.
 CLAUSE = frozenset((",", "(", ")", "[", "]", "+", "/", '"', "“", "”", ">", "›", "»", "→"))
-#: Stand alone between the parts of a title.
+#: Separators of a title's parts.
 DASHES = frozenset("-–—")
 #: After a label: ``Colour: red``.
 EQUALS = frozenset(":=")
 
 
 def fold(text: str, letters: Mapping[int, str]) -> str:
-    """NFKC, without case and markup, some letters as others (``letters`` as `str.translate`)."""
+    """NFKC, case-folded, without markup; ``letters`` replaces letters as `str.translate` does."""
     if "&" in text and ";" in text:
         text = html.unescape(text)
     if "<" in text:
@@ -46,7 +46,7 @@ def tokens(folded: str) -> list[str]:
 
 
 def segments(text: str) -> list[str]:
-    """The steps of a breadcrumb path, from the widest: ``Women > Dresses > Midi``."""
+    """The steps of a breadcrumb path, widest first: ``Women > Dresses > Midi``."""
     parts = _SEGMENT.split(text)
     if len(parts) == 1:
         parts = text.split("/")

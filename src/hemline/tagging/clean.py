@@ -1,4 +1,4 @@
-"""Cleaning tags: nearly the same ones merged, rare ones widened or dropped, listed ones left out.
+"""Cleans tags: merges spellings, widens or drops rare ones, drops listed ones.
 
 DARN (Huang et al., ICCV 2015, section 3) "manually pruned the noisy labels, merged similar labels
 based on human perception, and removed those with a small number of samples".
@@ -17,14 +17,14 @@ from hemline.errors import DataError
 from hemline.tagging._text import fold, tokens
 from hemline.tagging.vocabulary import Attribute, Vocabulary
 
-#: How alike two spellings are (0-1), how long the shorter, and how much rarer the wrong one is.
-_ALIKE, _LETTERS, _RARER = 0.9, 6, 4
+#: Of a misspelling: least similarity (0-1), least length, and how much rarer it must be.
+_SIMILARITY, _LETTERS, _RARER = 0.9, 6, 4
 
 Tags = tuple[str, ...]
 
 
 class Merge(NamedTuple):
-    """One tag that became another; ``into`` is empty where it was dropped."""
+    """A tag that became another; ``into`` is empty if it was dropped."""
 
     tag: str
     into: str
@@ -32,17 +32,17 @@ class Merge(NamedTuple):
 
 
 def count_items(rows: Iterable[Tags], items: Sequence[str]) -> Counter[str]:
-    """How many products have each tag."""
+    """Number of products with each tag."""
     pairs = {(tag, item) for tags, item in zip(rows, items, strict=True) for tag in tags}
     return Counter(tag for tag, _ in pairs)
 
 
 def near(counts: Mapping[str, int], vocabulary: Vocabulary) -> dict[str, Merge]:
-    """Free tags that are spelt in several ways → the way that most products have.
+    """Free tags with several spellings → the most frequent spelling.
 
-    The same letters without blanks, hyphens, case and a plural's ``s``; or nearly the same letters
-    (a slip of the pen) where it is rare. Values of the vocabulary and values with digits in them
-    are never taken for a slip.
+    Equal letters apart from blanks, hyphens, case and a plural's ``s``; or nearly equal letters (a
+    misspelling) if it is rare. Values of the vocabulary and values with digits are never treated
+    as misspellings.
     """
     merges: dict[str, Merge] = {}
     by_name: dict[str, list[str]] = {}
@@ -78,7 +78,7 @@ def _slip(bare: str, tag: str, first: Mapping[str, str], counts: Mapping[str, in
             continue
         if any(letter.isdigit() for letter in other) or counts[into] < _RARER * counts[tag]:
             continue
-        if SequenceMatcher(None, other, bare).ratio() >= _ALIKE:
+        if SequenceMatcher(None, other, bare).ratio() >= _SIMILARITY:
             return into
     return ""
 
@@ -86,9 +86,9 @@ def _slip(bare: str, tag: str, first: Mapping[str, str], counts: Mapping[str, in
 def rare(
     rows: Sequence[Tags], items: Sequence[str], least: int, attributes: Mapping[str, Attribute]
 ) -> dict[str, Merge]:
-    """Tags of fewer than ``least`` products → their parent where that has enough, or nothing.
+    """Tags of fewer than ``least`` products → their parent if that has enough, or nothing.
 
-    A parent counts the products that its rare children bring it.
+    A parent counts the products of its rare children.
     """
     holders: dict[str, set[str]] = {}
     for tags, item in zip(rows, items, strict=True):
@@ -123,7 +123,7 @@ def rare(
 
 
 def apply(rows: Iterable[Tags], merges: Mapping[str, Merge]) -> list[Tags]:
-    """The rows' tags with each merge made, in their order, none twice."""
+    """The rows' tags after the merges, in order, without duplicates."""
     return [
         tuple(
             dict.fromkeys(
@@ -135,12 +135,12 @@ def apply(rows: Iterable[Tags], merges: Mapping[str, Merge]) -> list[Tags]:
 
 
 def read_drop(file: Path) -> list[str]:
-    """A list of tags to leave out: one ``name=value`` a line, or a ``name`` for all its values.
+    """A list of tags to leave out: one ``name=value`` per line, or a ``name`` for all its values.
 
-    What follows ``#`` is a comment, as `hemline evaluate --probe tags --noise FILE` writes it.
+    ``#`` starts a comment, as `hemline evaluate --probe tags --noise FILE` writes it.
 
     Raises:
-        DataError: the file isn't there, or isn't text.
+        DataError: the file is missing or not text.
     """
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
@@ -154,6 +154,6 @@ def read_drop(file: Path) -> list[str]:
     return listed
 
 
-def dropped(tag: str, listed: frozenset[str]) -> bool:
-    """Whether a list of `read_drop` has the tag, or its name."""
+def is_dropped(tag: str, listed: frozenset[str]) -> bool:
+    """Whether a list of `read_drop` contains the tag or its name."""
     return tag in listed or tag.partition("=")[0] in listed

@@ -1,4 +1,4 @@
-"""Which columns of a manifest hold words about the product, and of what kind they are."""
+"""Detects the columns of a manifest with text about the product, and their kinds."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from hemline.data.manifest import SCHEMA, Manifest
 from hemline.errors import UsageError, nearest
 from hemline.tagging.matcher import Matcher
 
-#: Its published types lag behind what the functions take.
+#: Untyped: its published types lag behind its functions.
 pc: Any = pyarrow.compute
 
 Kind = Literal["attribute", "tags", "title", "breadcrumbs", "description"]
 
-#: Cells that are looked at, and the share of them that must say something.
+#: Cells sampled per column, and the share of them that must mean a tag.
 _SAMPLE, _SAYING = 400, 0.05
 _ADDRESS = re.compile(r"^(https?://|www\.|[/\\]|[\w./\\-]+\.(jpe?g|png|webp|gif)$)", re.IGNORECASE)
 _TITLES = ("title", "name", "heading", "headline", "product")
@@ -30,12 +30,12 @@ _STEP = re.compile(r"\s[>›»/|]\s|::|>")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A column that is read.
+    """A column to read.
 
     Attributes:
         kind: ``attribute`` (its cells are values of ``name``), ``tags`` (the manifest's own),
             ``title``, ``breadcrumbs`` or ``description``.
-        why: a few words on how the kind was found.
+        why: how the kind was determined, in a few words.
     """
 
     column: str
@@ -45,7 +45,7 @@ class Source:
 
 
 def named_columns(manifest: Manifest, columns: Sequence[str], matcher: Matcher) -> list[Source]:
-    """The columns that a person names, in their order.
+    """The named columns, in their order.
 
     Raises:
         UsageError: there is no such column, or it holds no text.
@@ -66,7 +66,7 @@ def named_columns(manifest: Manifest, columns: Sequence[str], matcher: Matcher) 
 
 
 def find_columns(manifest: Manifest, matcher: Matcher) -> tuple[list[Source], dict[str, str]]:
-    """The columns that hold words about the product, and why each other text column is not read."""
+    """The columns with text about the product, and why each other text column is not read."""
     sources: list[Source] = []
     left: dict[str, str] = {}
     for column in _texts(manifest):
@@ -86,12 +86,12 @@ def find_columns(manifest: Manifest, matcher: Matcher) -> tuple[list[Source], di
             left[column] = "lists and objects, no text"
             continue
         source = _source(manifest, column, matcher)
-        said = sum(bool(matcher.read(_text(source, cell)).found) for cell in cells) / len(cells)
-        if said >= _SAYING:
+        share = sum(bool(matcher.read(_text(source, cell)).matches) for cell in cells) / len(cells)
+        if share >= _SAYING:
             sources.append(source)
         else:
             left[column] = (
-                "none of its words mean a tag" if said == 0 else "hardly a word means a tag"
+                "none of its words mean a tag" if share == 0 else "hardly a word means a tag"
             )
     order = {"attribute": 0, "tags": 1, "title": 2, "breadcrumbs": 3, "description": 4}
     sources.sort(key=lambda source: order[source.kind])
@@ -118,7 +118,7 @@ def _texts(manifest: Manifest) -> list[str]:
 
 
 def _cells(manifest: Manifest, column: str) -> list[str]:
-    """Some cells that aren't empty, spread over the whole column."""
+    """A sample of non-empty cells, spread over the whole column."""
     values = manifest.table[column]
     if column == "tags":
         values = pc.list_flatten(values)

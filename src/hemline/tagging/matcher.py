@@ -1,7 +1,7 @@
-"""Text → which values its words mean.
+"""Matches text against a vocabulary: text → values.
 
-The vocabulary's phrases are found first (`_phrases`); then those of its rules take out what isn't
-said of the product: what is denied, other garments, sizes, variants.
+The vocabulary's phrases are located first (`_phrases`); then its rules remove what doesn't describe
+the product: negated values, other garments, sizes, variants.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from hemline.tagging._phrases import Phrases, Span
 from hemline.tagging._text import CLAUSE, SENTENCE, fold, tokens
 from hemline.tagging.vocabulary import Vocabulary
 
-#: How many fillers may stand between a negation and its word.
+#: Most filler words between a negation and its word.
 REACH = 4
-#: Words of a clause after a label, or before "sold separately", at most.
+#: Most words of a clause after a label, or before "sold separately".
 CLAUSE_WORDS = 40
 
 
-class Found(NamedTuple):
-    """One value that a text's words mean: tokens ``start`` to ``end``, or a variant's."""
+class Match(NamedTuple):
+    """A value at the tokens ``start`` to ``end`` of a text; or a variant among several."""
 
     name: str
     value: str
@@ -32,23 +32,23 @@ class Found(NamedTuple):
 
 @dataclass(slots=True)
 class Reading:
-    """What a text says.
+    """The values of a text.
 
     Attributes:
-        found: its values in the order of their words.
-        tokens: all of them.
-        used: numbers of the tokens that the vocabulary knows in any way.
-        negated: values that the text says the product hasn't.
+        matches: values in the order of the text.
+        tokens: all tokens.
+        used: indices of the tokens that the vocabulary knows.
+        negated: values that the text negates.
     """
 
-    found: list[Found]
+    matches: list[Match]
     tokens: list[str]
     used: set[int]
-    negated: list[Found]
+    negated: list[Match]
 
 
 class Matcher:
-    """Reads texts by a vocabulary; build it once."""
+    """Reads texts by a vocabulary; expensive to build, reuse it."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
@@ -74,7 +74,7 @@ class Matcher:
     # ---------------------------------------------------------------------------------- reading
 
     def read(self, text: str) -> Reading:
-        """What ``text`` says, without regard to what kind of text it is."""
+        """The values of ``text``, whatever its kind."""
         words = tokens(fold(text, self.vocabulary.letters))
         spans = self._phrases.spans(words)
         found, negated = self._judge(words, spans)
@@ -82,7 +82,7 @@ class Matcher:
         return Reading(found, words, used, negated)
 
     def value(self, name: str, text: str) -> str:
-        """The value of ``name`` that the whole ``text`` is a word for, or empty."""
+        """The value of ``name`` that the whole ``text`` stands for, or empty."""
         return self._own.get(name, {}).get(self._tokens(text), "")
 
     def label(self, text: str) -> str:
@@ -93,9 +93,9 @@ class Matcher:
 
     def _judge(
         self, words: Sequence[str], spans: Sequence[Span]
-    ) -> tuple[list[Found], list[Found]]:
-        found: list[Found] = []
-        negated: list[Found] = []
+    ) -> tuple[list[Match], list[Match]]:
+        found: list[Match] = []
+        negated: list[Match] = []
         muted_to = variants_to = labelled_to = 0
         begins = {s.start for s in spans if s.end - s.start > 1}
         no_until = -1  # a word that begins here or before is negated
@@ -124,7 +124,7 @@ class Matcher:
             if span.start < muted_to or "tag" not in kinds:
                 continue
             tags = [
-                Found(e.name, e.value, span.start, span.end, span.start < variants_to)
+                Match(e.name, e.value, span.start, span.end, span.start < variants_to)
                 for e in span.entries
                 if e.kind == "tag" and not self._of_part(words, span.end, e.name, begins)
             ]
@@ -137,21 +137,21 @@ class Matcher:
         return found, negated
 
     def _negation(self, words: Sequence[str], end: int) -> int:
-        """The last token that a word which is negated may begin with."""
+        """The last token at which a negated word may begin."""
         at = end
         while at < min(end + REACH, len(words)) and words[at] in self._fillers:
             at += 1
         return at
 
     def _of_part(self, words: Sequence[str], end: int, name: str, begins: set[int]) -> bool:
-        """Whether a small part follows (``gold buttons``), and no longer phrase (``zip-up``)."""
+        """Whether a part follows (``gold buttons``), and not a longer phrase (``zip-up``)."""
         parts = self._parts.get(name)
         if not parts or end >= len(words) or end in begins:
             return False
         return any(tuple(words[end : end + size]) in parts for size in (1, 2))
 
-    def _labelled(self, words: Sequence[str], span: Span, found: list[Found]) -> int:
-        """Reads ``Sleeve length: long`` by the values' own names; gives where the clause ends."""
+    def _labelled(self, words: Sequence[str], span: Span, found: list[Match]) -> int:
+        """Reads ``Sleeve length: long`` by the values' own names → the end of the clause."""
         begin = span.end + 1
         end = begin
         last = min(len(words), begin + CLAUSE_WORDS)
@@ -164,7 +164,7 @@ class Matcher:
                 for stop in range(min(end, at + 5), at, -1):
                     value = own.get(tuple(words[at:stop]))
                     if value is not None:
-                        found.append(Found(name, value, at, stop))
+                        found.append(Match(name, value, at, stop))
                         at = stop
                         break
                 else:
@@ -173,7 +173,7 @@ class Matcher:
 
 
 def _rest(words: Sequence[str], at: int) -> int:
-    """The end of the sentence, or of the brackets, that the token ``at`` stands in."""
+    """The end of the sentence, or of the brackets, around the token ``at``."""
     depth = 0
     while at < len(words):
         word = words[at]
@@ -194,5 +194,5 @@ def _clause_start(words: Sequence[str], at: int) -> int:
 
 
 def _goes_on(words: Sequence[str], at: int) -> bool:
-    """``not black or white``: the negation holds for what follows."""
+    """``not black or white``: whether the negation extends to what follows."""
     return at < len(words) and words[at] in ("or", "nor")

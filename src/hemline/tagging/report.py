@@ -1,4 +1,4 @@
-"""What tagging found: coverage, counts, conflicts, words that no vocabulary has, a sample."""
+"""The report of tagging: coverage, counts, conflicts, unknown words, a sample."""
 
 from __future__ import annotations
 
@@ -14,34 +14,35 @@ from hemline.data.manifest import Manifest
 from hemline.tagging.clean import Merge
 from hemline.tagging.columns import Source
 from hemline.tagging.matcher import Matcher
-from hemline.tagging.resolve import Conflict, Said
+from hemline.tagging.resolve import Conflict, FieldReading
 
-#: Its published types lag behind what the functions take.
+#: Untyped: its published types lag behind its functions.
 pc: Any = pyarrow.compute
 
-#: Examples of each kind of conflict, and proposed words, that a report has.
+#: Most examples of a kind of conflict, and most proposed words.
 _EXAMPLES, _WORDS = 5, 50
-#: A word must stand in this many rows to be proposed.
+#: Rows a word must be in to be proposed.
 _FREQUENT = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What tagging found.
+    """The report of tagging.
 
     Attributes:
-        rows: of the manifest.
-        tagged: rows that have a tag of the vocabulary's names.
-        columns: what was read, and why each other text column was not.
-        names: each name → the share of rows that have it, and its values with their rows.
-        conflicts: kind and name → how many, and examples.
-        negated: values that texts deny.
-        overruled: values of customers' words that the shop's own contradict or already say.
+        rows: rows of the manifest.
+        tagged: rows with a tag of the vocabulary's names.
+        columns: columns that were read.
+        not_read: text column → why it was not read.
+        names: name → share of rows that have it, and its values with their rows.
+        conflicts: kind and name → count and examples.
+        negated: number of negated values.
+        overruled: values of customers' text that the shop's own contradicts or already states.
         misfit: name → values left out, as the garment can't have it.
-        merged, rare, dropped: tags that became others or went, with their products.
-        constant: tags that every row has: they tell nothing.
-        words: frequent words that mean nothing in the vocabulary, with their rows and an example.
-        sample: some rows: text, tags.
+        merged, rare, dropped: tags that became others or were removed, with their products.
+        constant: tags that every row has.
+        words: frequent words outside the vocabulary, with their rows and an example.
+        sample: text and tags of some rows.
     """
 
     rows: int
@@ -83,17 +84,17 @@ class Tally:
         self,
         cells: Mapping[str, Any],
         sources: Sequence[Source],
-        fields: Sequence[tuple[Source, Said]],
+        fields: Sequence[tuple[Source, FieldReading]],
         conflicts: Sequence[Conflict],
     ) -> None:
         """Counts one row."""
         self.seen += 1
         unknown: set[str] = set()
-        for source, said in fields:
-            self.negated += said.negated
+        for source, reading in fields:
+            self.negated += reading.negated
             if source.kind != "breadcrumbs":
-                fresh = said.unknown - unknown
-                unknown |= said.unknown
+                fresh = reading.unknown - unknown
+                unknown |= reading.unknown
                 for word in fresh:
                     if word not in self.words:
                         self.where[word] = _short(_text(cells, source))
@@ -121,9 +122,9 @@ class Tally:
         *,
         merged: Sequence[Merge],
         rare: Sequence[Merge],
-        gone: Sequence[Merge],
+        dropped: Sequence[Merge],
     ) -> Report:
-        """The whole report of the manifest that was made."""
+        """The report of the tagged manifest."""
         tags = made.table["tags"]
         flat = pc.list_flatten(tags).combine_chunks()
         counted = pc.value_counts(flat).to_pylist()
@@ -163,7 +164,7 @@ class Tally:
             misfit=dict(self.misfit.most_common()),
             merged=[one._asdict() for one in sorted(merged)],
             rare=[one._asdict() for one in sorted(rare)],
-            dropped=[one._asdict() for one in sorted(gone)],
+            dropped=[one._asdict() for one in sorted(dropped)],
             constant=sorted(t for t, n in counts.items() if n == len(made) > 1),
             words=[
                 {"word": word, "rows": n, "example": self.where[word]}

@@ -1,4 +1,4 @@
-"""What the fields of one product say → its values: which field is believed, what contradicts."""
+"""Joins the fields of one product into its values, by trust, and records conflicts."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import NamedTuple
 
 from hemline.tagging._text import CLAUSE, DASHES, SENTENCE, segments
 from hemline.tagging.columns import Kind, Source
-from hemline.tagging.matcher import Found, Matcher, Reading
+from hemline.tagging.matcher import Match, Matcher, Reading
 from hemline.tagging.vocabulary import Attribute
 
-#: As many garments as this in one title, and none is it.
+#: Number of garments in one title from which none is taken.
 _STUFFED = 3
 
 Values = tuple[str, ...]
 
 
 class Evidence(NamedTuple):
-    """What one field says of one name: values; or alternatives of which it can't decide."""
+    """The values of one name in one field; ``open`` if they are undecided alternatives."""
 
     values: Values
     open: bool = False
@@ -25,7 +25,7 @@ class Evidence(NamedTuple):
 
 
 class Conflict(NamedTuple):
-    """A name of which a product's words say several things; ``kept`` is empty where none is."""
+    """Contradicting values of a name; ``kept`` is empty if none is taken."""
 
     name: str
     kept: Values
@@ -33,8 +33,8 @@ class Conflict(NamedTuple):
     why: str
 
 
-class Said(NamedTuple):
-    """What one field says, the words it has in no vocabulary, and how many values it denies."""
+class FieldReading(NamedTuple):
+    """The values of one field, its words outside the vocabulary, and its number of negations."""
 
     evidence: Mapping[str, Evidence]
     conflicts: tuple[Conflict, ...]
@@ -43,7 +43,7 @@ class Said(NamedTuple):
 
 
 class Resolver:
-    """Reads fields, and joins what they say."""
+    """Reads fields and joins them."""
 
     def __init__(self, matcher: Matcher) -> None:
         self.matcher = matcher
@@ -55,8 +55,8 @@ class Resolver:
 
     # ---------------------------------------------------------------------------- one field
 
-    def say(self, source: Source, text: str) -> Said:
-        """What the cell ``text`` of a column says."""
+    def read(self, source: Source, text: str) -> FieldReading:
+        """The values of a cell."""
         if source.kind == "breadcrumbs":
             return self._path(text)
         if source.kind == "attribute":
@@ -64,25 +64,27 @@ class Resolver:
         reading = self.matcher.read(text)
         evidence: dict[str, Evidence] = {}
         conflicts: list[Conflict] = []
-        by_name: dict[str, list[Found]] = {}
-        for found in reading.found:
-            by_name.setdefault(found.name, []).append(found)
+        by_name: dict[str, list[Match]] = {}
+        for match in reading.matches:
+            by_name.setdefault(match.name, []).append(match)
         if source.kind == "attribute":
             by_name = {source.name: by_name.get(source.name, [])}
-        for name, founds in by_name.items():
-            if founds:
-                evidence[name], conflict = self._decide(name, founds, reading, source.kind)
+        for name, matches in by_name.items():
+            if matches:
+                evidence[name], conflict = self._decide(name, matches, reading, source.kind)
                 if conflict is not None:
                     conflicts.append(conflict)
-        return Said(evidence, tuple(conflicts), self._unknown(reading), len(reading.negated))
+        return FieldReading(
+            evidence, tuple(conflicts), self._unknown(reading), len(reading.negated)
+        )
 
     def _decide(
-        self, name: str, founds: list[Found], reading: Reading, kind: Kind
+        self, name: str, matches: list[Match], reading: Reading, kind: Kind
     ) -> tuple[Evidence, Conflict | None]:
         attribute = self.attributes[name]
-        own = [f for f in founds if not f.variant]
+        own = [f for f in matches if not f.variant]
         if not own:
-            values = _distinct(founds)
+            values = _distinct(matches)
             if len(values) > 1:
                 return Evidence(values, True, True), Conflict(name, (), values, "variants")
             return Evidence(values), None
@@ -97,19 +99,19 @@ class Resolver:
             return Evidence(values[-1:]), None
         return Evidence(values[:1]), Conflict(name, values[:1], values[1:], "in one field")
 
-    def _path(self, text: str) -> Said:
-        """Breadcrumbs: the last step that names a garment; ``Jackets & Coats`` decides nothing."""
+    def _path(self, text: str) -> FieldReading:
+        """Breadcrumbs: the last step that names a garment; ``Jackets & Coats`` stays open."""
         readings = [self.matcher.read(step) for step in segments(text)]
         evidence: dict[str, Evidence] = {}
         unknown: set[str] = set()
         for reading in readings:
             unknown |= self._unknown(reading)
-            for name in {f.name for f in reading.found}:
-                values = _distinct([f for f in reading.found if f.name == name])
+            for name in {f.name for f in reading.matches}:
+                values = _distinct([f for f in reading.matches if f.name == name])
                 attribute = self.attributes[name]
                 single = len(values) == 1 or attribute.several
                 evidence[name] = Evidence(values, not single)
-        return Said(evidence, (), frozenset(unknown), 0)
+        return FieldReading(evidence, (), frozenset(unknown), 0)
 
     def _unknown(self, reading: Reading) -> frozenset[str]:
         return (
@@ -124,27 +126,27 @@ class Resolver:
     # --------------------------------------------------------------------------- all fields
 
     def join(
-        self, fields: Sequence[tuple[Source, Said]], kept: Mapping[str, Values]
+        self, fields: Sequence[tuple[Source, FieldReading]], kept: Mapping[str, Values]
     ) -> tuple[dict[str, Values], list[Conflict]]:
-        """The values of one row, from its fields in the order of belief and the tags it has."""
+        """The values of one row, from its fields in order of trust and its own tags."""
         conflicts: list[Conflict] = []
-        for _, said in fields:
-            conflicts += said.conflicts
+        for _, one in fields:
+            conflicts += one.conflicts
         result: dict[str, Values] = {}
-        names = dict.fromkeys(name for _, said in fields for name in said.evidence)
+        names = dict.fromkeys(name for _, one in fields for name in one.evidence)
         for name in dict.fromkeys([*kept, *names]):
             values, found = self._name(name, fields, kept.get(name, ()))
             conflicts += found
             if values:
                 result[name] = values
-        # What one field couldn't decide is no conflict where another one says it.
+        # What one field leaves open is no conflict if another one states it.
         return result, [c for c in conflicts if c.kept or c.name not in result]
 
     def _name(
-        self, name: str, fields: Sequence[tuple[Source, Said]], kept: Values
+        self, name: str, fields: Sequence[tuple[Source, FieldReading]], kept: Values
     ) -> tuple[Values, list[Conflict]]:
         attribute = self.attributes[name]
-        given = [(s.kind, said.evidence[name]) for s, said in fields if name in said.evidence]
+        given = [(s.kind, one.evidence[name]) for s, one in fields if name in one.evidence]
         if attribute.head:
             given.sort(key=lambda one: one[0] != "breadcrumbs")
         else:
@@ -169,7 +171,7 @@ class Resolver:
         return chosen, conflicts
 
     def _agree(self, attribute: Attribute, one: Values, other: Values) -> bool:
-        """Whether two fields may both be right: the same, or one says it more exactly."""
+        """Whether two fields are compatible: equal, or one is more specific."""
         if attribute.weak.issuperset(one) or attribute.weak.issuperset(other):
             return True
         return any(
@@ -179,7 +181,7 @@ class Resolver:
         )
 
     def complete(self, values: dict[str, Values]) -> tuple[dict[str, Values], list[str]]:
-        """Adds what values mean by themselves; takes out names that the garment can't have."""
+        """Adds implied values; removes names that the garment can't have."""
         todo = list(values)
         while todo:
             name = todo.pop()
@@ -199,14 +201,14 @@ class Resolver:
 
 
 def special(attribute: Attribute, values: Values) -> Values:
-    """Without the values that another says more exactly, and the weak ones beside others."""
+    """Without values that another one specifies, and weak ones beside others."""
     wide = {a for value in values for a in attribute.ancestors(value)}
     left = tuple(value for value in values if value not in wide)
     return tuple(value for value in left if value not in attribute.weak) or left
 
 
 def refine(attribute: Attribute, values: Values, later: Values) -> Values:
-    """``values``, each replaced by the one of ``later`` that is a kind of it; weak ones by all."""
+    """``values``, each replaced by one of ``later`` that specifies it; weak ones by all of them."""
     if attribute.weak.issuperset(values) and not attribute.weak.issuperset(later):
         return later
     result = [
@@ -215,16 +217,16 @@ def refine(attribute: Attribute, values: Values, later: Values) -> Values:
     return tuple(dict.fromkeys(result))
 
 
-def _distinct(founds: Sequence[Found]) -> Values:
-    return tuple(dict.fromkeys(f.value for f in founds))
+def _distinct(matches: Sequence[Match]) -> Values:
+    return tuple(dict.fromkeys(f.value for f in matches))
 
 
-def _of_title(founds: list[Found], words: Sequence[str], cuts: frozenset[str]) -> list[Found]:
-    """The garments of a title up to the first word that ends what it is about."""
-    kept = founds[:1]
-    for found in founds[1:]:
-        between = words[kept[-1].end : found.start]
+def _of_title(matches: list[Match], words: Sequence[str], cuts: frozenset[str]) -> list[Match]:
+    """The garments of a title up to the first word that ends its subject."""
+    kept = matches[:1]
+    for match in matches[1:]:
+        between = words[kept[-1].end : match.start]
         if any(w in cuts or w in CLAUSE or w in DASHES or w[0] in SENTENCE for w in between):
             break
-        kept.append(found)
+        kept.append(match)
     return kept

@@ -1,4 +1,4 @@
-"""A manifest whose tags come from its own words (DARN, Huang et al., ICCV 2015, section 3)."""
+"""Makes a manifest's tags from its own text (DARN, Huang et al., ICCV 2015, section 3)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from hemline.tagging import clean
 from hemline.tagging.columns import Source, find_columns, named_columns
 from hemline.tagging.matcher import Matcher
 from hemline.tagging.report import Report, Tally
-from hemline.tagging.resolve import Resolver, Said, Values
+from hemline.tagging.resolve import FieldReading, Resolver, Values
 from hemline.tagging.vocabulary import read_vocabulary
 
-#: Fields of these kinds repeat, so what they say is kept.
+#: Fields of these kinds repeat, so their readings are cached.
 _REPEATING = ("attribute", "breadcrumbs")
 Advance = Callable[[int, int], None]
 Row = dict[str, Values]
@@ -29,13 +29,13 @@ class TagSettings:
     """How tags are made.
 
     Attributes:
-        columns: to read, the most believed first; none: they are found.
-        vocabularies: files, or names of shipped ones; none: English.
-        keep: whether the tags that the manifest has stay (else they go).
-        min_count: a tag of fewer products becomes its parent, or goes.
-        merge: whether free tags that are nearly the same become one.
-        drop: lists of tags to leave out.
-        sample: how many rows the report shows.
+        columns: columns to read, in order of trust; empty: they are detected.
+        vocabularies: files, or names of built-in ones; empty: English.
+        keep: whether the manifest's own tags stay.
+        min_count: a tag of fewer products becomes its parent or is removed.
+        merge: whether free tags with nearly equal spelling become one.
+        drop: files that list tags to leave out.
+        sample: number of rows that the report shows.
     """
 
     columns: tuple[str, ...] = ()
@@ -50,14 +50,13 @@ class TagSettings:
 def tag_manifest(
     manifest: Manifest, settings: TagSettings = TagSettings(), advance: Advance | None = None
 ) -> tuple[Manifest, Report]:
-    """The manifest with its tags, and what was found.
+    """The manifest with tags made from its text, and the report.
 
-    A row takes what its own words don't say from the shop's rows of its product where they agree;
-    a customer's words count only for what no shop row of the product says. The same settings again
-    change nothing.
+    Values that a row's own text doesn't state are taken from the shop rows of its product if these
+    agree; a customer's text counts only for what no shop row of the product states. Idempotent.
 
     Raises:
-        UsageError: no column holds words that mean a tag, or one that was named isn't there.
+        UsageError: no column has words that mean a tag, or a named column is missing.
         DataError: a vocabulary or list can't be read.
     """
     if settings.min_count < 1:
@@ -89,8 +88,8 @@ def tag_manifest(
     tags = clean.apply(tags, rare)
     names = frozenset(listed)
     before = clean.count_items(tags, items)
-    gone = {t: clean.Merge(t, "", n) for t, n in before.items() if clean.dropped(t, names)}
-    tags = clean.apply(tags, gone)
+    dropped = {t: clean.Merge(t, "", n) for t, n in before.items() if clean.is_dropped(t, names)}
+    tags = clean.apply(tags, dropped)
     made = manifest.with_column("tags", pa.array([list(t) for t in tags], pa.list_(pa.string())))
     report = tally.report(
         made,
@@ -99,7 +98,7 @@ def tag_manifest(
         matcher,
         merged=merged,
         rare=list(rare.values()),
-        gone=list(gone.values()),
+        dropped=list(dropped.values()),
     )
     return made, report
 
@@ -112,14 +111,14 @@ def _read(
     tally: Tally,
     advance: Advance | None,
 ) -> tuple[list[Row], list[clean.Tags]]:
-    """The values of each row's own words, and its tags of other names."""
+    """The values of each row's own text, and its tags of other names."""
     rows: list[Row] = []
     others: list[clean.Tags] = []
-    known: dict[tuple[str, str], Said] = {}
-    there = _Kept(resolver.matcher)
+    known: dict[tuple[str, str], FieldReading] = {}
+    existing = _ExistingTags(resolver.matcher)
     columns = [source.column for source in sources if source.kind != "tags"]
-    wanted = manifest.table.select([*dict.fromkeys(["tags", "image_id", *columns])])
-    for batch in wanted.to_batches(max_chunksize=4096):
+    selected = manifest.table.select([*dict.fromkeys(["tags", "image_id", *columns])])
+    for batch in selected.to_batches(max_chunksize=4096):
         for cells in batch.to_pylist():
             fields = []
             for source in sources:
@@ -127,13 +126,13 @@ def _read(
                 if not text:
                     continue
                 key = (source.column, text)
-                said = known.get(key)
-                if said is None:
-                    said = resolver.say(source, text)
+                reading = known.get(key)
+                if reading is None:
+                    reading = resolver.read(source, text)
                     if source.kind in _REPEATING:
-                        known[key] = said
-                fields.append((source, said))
-            kept, other = there.parts(cells["tags"]) if settings.keep else ({}, ())
+                        known[key] = reading
+                fields.append((source, reading))
+            kept, other = existing.split(cells["tags"]) if settings.keep else ({}, ())
             values, conflicts = resolver.join(fields, kept)
             rows.append(values)
             others.append(other)
@@ -154,26 +153,26 @@ def _free(tag: str) -> str:
     return value if name == "tag" else f"{name}: {value}"
 
 
-class _Kept:
-    """The manifest's tags: those of the vocabulary's names, by its values; and all others."""
+class _ExistingTags:
+    """The manifest's own tags, split into those of the vocabulary's names and all others."""
 
     def __init__(self, matcher: Matcher) -> None:
         self.matcher = matcher
         self.known: dict[str, tuple[str, str]] = {}
 
-    def parts(self, tags: Sequence[str]) -> tuple[Row, clean.Tags]:
-        """Values by name, and the other tags as they are."""
+    def split(self, tags: Sequence[str]) -> tuple[Row, clean.Tags]:
+        """Values by name, and the other tags unchanged."""
         kept: Row = {}
         other = []
         for tag in tags:
-            name, value = self.known[tag] if tag in self.known else self._look(tag)
+            name, value = self.known[tag] if tag in self.known else self._value_of(tag)
             if not value:
                 other.append(tag)
             elif value not in kept.get(name, ()):
                 kept[name] = (*kept.get(name, ()), value)
         return kept, tuple(other)
 
-    def _look(self, tag: str) -> tuple[str, str]:
+    def _value_of(self, tag: str) -> tuple[str, str]:
         name, _, value = tag.partition("=")
         own = name if name in self.matcher.vocabulary.attributes else self.matcher.label(name)
         self.known[tag] = (own, self.matcher.value(own, value) if own else "")
@@ -181,7 +180,7 @@ class _Kept:
 
 
 def _share(rows: list[Row], manifest: Manifest, resolver: Resolver, tally: Tally) -> list[Row]:
-    """Fills each row from its product's shop rows; their words stand above a customer's."""
+    """Fills each row from its product's shop rows, whose text overrides a customer's."""
     items = manifest.column("item_id").tolist()
     shop = (manifest.column("domain") == "shop").tolist()
     stated: dict[str, dict[str, set[Values]]] = {}
@@ -197,9 +196,9 @@ def _share(rows: list[Row], manifest: Manifest, resolver: Resolver, tally: Tally
         tally.overruled += sum(n in of_item and {v} != of_item[n] for n, v in row.items()) * (
             not is_shop
         )
-        for name, said in of_item.items():
-            if name not in own and len(said) == 1:
-                own[name] = next(iter(said))
+        for name, stated_values in of_item.items():
+            if name not in own and len(stated_values) == 1:
+                own[name] = next(iter(stated_values))
         full, misfit = resolver.complete(own)
         tally.misfit.update(misfit)
         shared.append(full)
@@ -207,6 +206,6 @@ def _share(rows: list[Row], manifest: Manifest, resolver: Resolver, tally: Tally
 
 
 def _tags(row: Row, other: clean.Tags) -> clean.Tags:
-    """Sorted by name, then as the words came; other tags after them."""
+    """Sorted by name, then in the order of the text; other tags follow."""
     made = [f"{name}={value}" for name in sorted(row) for value in row[name]]
     return tuple(dict.fromkeys([*made, *other]))

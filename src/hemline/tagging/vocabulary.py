@@ -1,9 +1,9 @@
-"""The vocabulary: which words mean which tag; a TOML file that a person can read and edit.
+"""The vocabulary, a TOML file that maps words to tags.
 
-`english.toml` beside this file ships, explains the format in its first lines, and has the nine
+The built-in `english.toml` beside this file explains the format in its first lines. It has the nine
 attribute categories of Table 1 of Huang, Feris, Chen and Yan, *Cross-domain Image Retrieval with a
-Dual Attribute-aware Ranking Network* (ICCV 2015), whose section 3 takes its tags from the words
-around a picture.
+Dual Attribute-aware Ranking Network* (ICCV 2015), whose section 3 takes tags from the text around
+an image.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hemline.tagging._text import fold, tokens
 
 #: The only version of the format.
 FORMAT = 1
-#: What ships; its names stand for the files on the command line.
+#: Built-in vocabularies, by the name that the command line takes.
 SHIPPED: Mapping[str, Path] = {"english": Path(__file__).with_name("english.toml")}
 
 _TOP = ("format", "language", "letters", "rules")
@@ -43,18 +43,19 @@ class Attribute:
     """One name of tags, such as ``collar``.
 
     Attributes:
-        values: each value's words; the value's own name counts after a label only.
-        labels: words that announce a value: ``Neckline: round``; a column of that name too.
+        values: value → its words; the value's own name counts after a label only.
+        labels: words that announce a value (``Neckline: round``), and names of columns.
         nouns: words before which a value's own name is a phrase: ``boat`` + ``neckline``.
         several: whether a product may have several values.
-        head: a title is about its last word of this name; such a word counts at a phrase's end too.
-        plurals: whether English plurals of the words are words too.
-        not_before: words before which none of this name counts (``gold`` before ``buttons``).
-        not_for: categories that this name says nothing of (trousers have no collar).
-        weak: values that yield to any other (``straps`` where a cowl is said too).
-        parents: a value → the wider value that it is a kind of.
-        implies: a value → tags that it means by itself.
-        endings: a value → endings of compound words that mean it (German ``-kleid``).
+        head: whether a title's last word of this name is its subject; such a word counts at a
+            phrase's end too.
+        plurals: whether English plurals of the words count too.
+        not_before: words before which no value of this name counts (``gold`` before ``buttons``).
+        not_for: categories that this name doesn't apply to (trousers have no collar).
+        weak: values that yield to any other (``straps`` beside ``cowl``).
+        parents: value → the wider value.
+        implies: value → tags that it implies.
+        endings: value → endings of compound words that mean it (German ``-kleid``).
     """
 
     name: str
@@ -81,7 +82,7 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """What words mean: attributes by name, the rules' phrases, and letters that count as others."""
+    """Attributes by name, the rules' phrases, and replacements of letters."""
 
     attributes: Mapping[str, Attribute]
     rules: Mapping[str, tuple[str, ...]]
@@ -89,20 +90,20 @@ class Vocabulary:
 
     @property
     def words(self) -> int:
-        """How many words and phrases mean a value."""
+        """Number of words and phrases that mean a value."""
         return sum(len(words) for a in self.attributes.values() for words in a.values.values())
 
     @property
     def head(self) -> str:
-        """The name of what a product is (``category``), or empty."""
+        """The name with ``head`` (``category``), or empty."""
         return next((a.name for a in self.attributes.values() if a.head), "")
 
 
 def read_vocabulary(*files: str | Path) -> Vocabulary:
-    """Reads vocabularies (files, or names of `SHIPPED`; none: English) and joins them into one.
+    """Reads vocabularies (files, or names of `SHIPPED`; default English) and joins them.
 
     Raises:
-        DataError: a file isn't there or isn't as it must be; the message says where.
+        DataError: a file is missing or invalid; the message says where.
     """
     attributes: dict[str, Attribute] = {}
     rules: dict[str, tuple[str, ...]] = dict.fromkeys(RULES, ())
@@ -200,7 +201,7 @@ def _words(value: Any, what: str, path: Path) -> tuple[str, ...]:
 
 
 def _join(first: Attribute, other: Attribute) -> Attribute:
-    """Both attributes' words; what only one says holds."""
+    """The union of two attributes of one name."""
 
     def lists(a: Mapping[str, tuple[str, ...]], b: Mapping[str, tuple[str, ...]]) -> Any:
         return {name: (*a.get(name, ()), *b.get(name, ())) for name in {**a, **b}}
@@ -225,7 +226,7 @@ def _join(first: Attribute, other: Attribute) -> Attribute:
 def _check(whole: Vocabulary, where: str) -> None:
     """
     Raises:
-        DataError: a phrase means two values of one name, a tag is none, parents go round.
+        DataError: a phrase means two values of one name, a tag is unknown, or parents are cyclic.
     """
     heads = [a.name for a in whole.attributes.values() if a.head]
     if len(heads) > 1:
@@ -255,7 +256,7 @@ def _check(whole: Vocabulary, where: str) -> None:
 def _check_tail(word: str, whole: Vocabulary, where: str) -> None:
     """
     Raises:
-        DataError: "..." stands at an end, twice, or before a name that isn't there.
+        DataError: "..." is at an end, occurs twice, or precedes an unknown name.
     """
     head, dots, tail = word.partition("...")
     if not dots:

@@ -1,1 +1,1 @@
-"""Finds broken images, duplicates and leaks between splits; `check.check` runs it all."""
+"""Finds broken images, duplicates and leaks between splits; `check.check_manifest` runs it."""

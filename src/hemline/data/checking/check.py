@@ -1,9 +1,8 @@
-"""Looks at every picture of a manifest and at how its rows hang together.
+"""Checks a manifest with its images.
 
-What reading a manifest can't see without the pictures: broken files, the same or nearly the same
-picture under two items, in two splits or in both domains, boxes that leave their picture; and
-what makes a data set weak: products in one domain only, tags that are the same everywhere. The
-parts are in `hemline.data.checking`.
+Finds what reading a manifest can't: broken files, the same or nearly the same image under two
+items, in two splits or in both domains, boxes outside their image; and weaknesses of a data set:
+items in one domain only, tags that all rows share.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import numpy as np
 
 from hemline.data.checking.findings import KINDS, Finding
 from hemline.data.checking.images import Pair, picture_findings
-from hemline.data.checking.inspection import Seen, colours, look, prints
+from hemline.data.checking.inspection import InspectedImage, colours, inspect_image, prints
 from hemline.data.checking.journal import Journal
 from hemline.data.checking.near_duplicates import SMALL, Matcher, candidates, is_near
 from hemline.data.checking.rows import file_findings, row_findings
@@ -31,17 +30,18 @@ Progress = Callable[[int, int], None]
 
 @dataclass(slots=True)
 class CheckReport:
-    """What was found. Rows count from 1, as everywhere.
+    """Result of a check. Rows count from 1.
 
     Attributes:
-        rows, files, items: of the manifest; a file with several garments counts once.
+        rows, files, items: counts of the manifest; a file with several garments counts once.
         domains, splits: value → rows.
         findings: most harmful first.
-        sides: the shortest, median and longest of the shorter sides, in pixels.
-        remembered: files that an earlier check had seen already.
-        compared: pairs of look-alikes whose details were compared; ``left_out`` of them weren't,
-            because very many pictures are alike. ``radius`` is the bits of 64 in which the hashes
-            of look-alikes may differ: 11, and 7 for more than 50,000 pictures.
+        sides: minimum, median and maximum of the shorter sides, in pixels.
+        remembered: files taken from an earlier check.
+        compared: candidate pairs whose keypoints were compared.
+        left_out: candidate pairs that weren't, because very many images are alike.
+        radius: bits of 64 in which the hashes of a candidate pair may differ: 11, or 7 for more
+            than 50,000 images.
     """
 
     rows: int = 0
@@ -58,11 +58,11 @@ class CheckReport:
     fingerprint: str = ""
 
     def count(self, name: str) -> int:
-        """How many of a finding there are; 0 where there is none."""
+        """The count of a finding, 0 if there is none."""
         return next((one.count for one in self.findings if one.name == name), 0)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, as they stand in the report's file."""
+        """Plain values, as in the report's file."""
         names = [name for name in self.__slots__ if name != "findings"]
         plain: dict[str, Any] = {name: getattr(self, name) for name in names}
         return plain | {"findings": [one.to_json() for one in self.findings]}
@@ -77,11 +77,13 @@ def check_manifest(
     cache: Path | None = None,
     comparing: Progress | None = None,
 ) -> CheckReport:
-    """Opens every picture once, in ``workers`` threads, and gives the report.
+    """Opens every image once, in ``workers`` threads, and returns the report.
 
-    ``progress(done, files)`` is called after each file, ``comparing(done, pairs)`` after each pair
-    of look-alikes. ``cache`` is a file that remembers both: after a kill, or for a manifest of the
-    same pictures, only what is new is looked at.
+    Args:
+        progress: called with (done, files) after each file.
+        comparing: called with (done, pairs) after each candidate pair.
+        cache: a file that stores the results of both, so that a later check of the same images,
+            or one after a kill, only opens new ones.
 
     Raises:
         UsageError: the cache can't be used.
@@ -90,7 +92,7 @@ def check_manifest(
     unique = list(dict.fromkeys(paths))
     report = CheckReport(rows=len(manifest), files=len(unique), fingerprint=manifest.fingerprint())
     with Journal(cache, max_pixels) as journal:
-        seen = _look_at(manifest, unique, journal, report, workers, max_pixels, progress)
+        seen = _inspect_all(manifest, unique, journal, report, workers, max_pixels, progress)
         pairs = _near(manifest, seen, journal, report, workers, comparing)
     found = [
         *file_findings(seen),
@@ -110,7 +112,7 @@ def check_manifest(
     return report
 
 
-def _look_at(
+def _inspect_all(
     manifest: Manifest,
     unique: list[str],
     journal: Journal,
@@ -118,7 +120,7 @@ def _look_at(
     workers: int | None,
     max_pixels: int,
     progress: Progress | None,
-) -> dict[str, Seen]:
+) -> dict[str, InspectedImage]:
     keys = [journal.key(manifest.root / path) for path in unique]
     known = {
         path: journal.seen[key]
@@ -128,10 +130,12 @@ def _look_at(
     report.remembered = len(known)
     fresh = [n for n, path in enumerate(unique) if path not in known]
     work = (unique[n] for n in fresh)
-    for index, one in in_order(lambda p: look(manifest.root / p, max_pixels), work, workers):
+    for index, one in in_order(
+        lambda p: inspect_image(manifest.root / p, max_pixels), work, workers
+    ):
         path = unique[fresh[index]]
         known[path] = one
-        journal.saw(keys[fresh[index]], one)
+        journal.record(keys[fresh[index]], one)
         if progress is not None:
             progress(len(known), len(unique))
     return {path: known[path] for path in unique}
@@ -139,13 +143,13 @@ def _look_at(
 
 def _near(
     manifest: Manifest,
-    seen: dict[str, Seen],
+    seen: dict[str, InspectedImage],
     journal: Journal,
     report: CheckReport,
     workers: int | None,
     progress: Progress | None,
 ) -> list[Pair]:
-    """Pairs of nearly the same pictures; of exactly the same ones only the first is compared."""
+    """Pairs of near duplicates; of identical images only the first is compared."""
     first: dict[str, str] = {}
     for path, one in seen.items():
         if one.pixels:

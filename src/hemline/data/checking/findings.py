@@ -1,11 +1,11 @@
-"""What a check finds, in plain words: how much, why it harms, and what to do about it."""
+"""The kinds of findings: title, harm and remedy of each."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-#: How many examples of each finding are kept.
+#: Most examples of a finding.
 SHOWN = 100
 
 
@@ -14,9 +14,9 @@ class Kind:
     """A kind of finding; `KINDS` has them, most harmful first.
 
     Attributes:
-        harm: ``high`` (figures or answers are wrong), ``medium`` (learning is worse), ``low``.
-        title: what there are so many of.
-        why, advice: for a shop's engineer.
+        harm: ``high`` (wrong figures or answers), ``medium`` (worse training), ``low``.
+        title: the plural noun that is counted.
+        why, advice: the harm and the remedy.
     """
 
     harm: str
@@ -142,7 +142,7 @@ class Finding:
     """One kind of finding with its count and at most `SHOWN` examples, the worst first.
 
     An example has some of ``paths``, ``items``, ``rows`` (from 1), ``splits``, ``reason``,
-    ``tag``, ``points`` (details that agree).
+    ``tag``, ``points`` (keypoints that agree).
     """
 
     name: str
@@ -151,16 +151,16 @@ class Finding:
 
     @property
     def kind(self) -> Kind:
-        """Its words."""
+        """Its description."""
         return KINDS[self.name]
 
     def to_json(self) -> dict[str, Any]:
-        """With its words."""
+        """With its description."""
         return {"name": self.name, "count": self.count, **asdict(self.kind)} | {
             "examples": self.examples
         }
 
 
 def finding(name: str, examples: list[dict[str, Any]]) -> Finding | None:
-    """What was found, or None where there is nothing."""
+    """A `Finding`, or None without examples."""
     return Finding(name, len(examples), examples[:SHOWN]) if examples else None

@@ -1,4 +1,4 @@
-"""Findings of pictures that are the same, or nearly: copies, leaks, one picture under two items."""
+"""Findings on identical and nearly identical images: copies, leaks, images of two items."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 
 from hemline.data.checking.findings import Finding, finding
-from hemline.data.checking.inspection import Seen
+from hemline.data.checking.inspection import InspectedImage
 from hemline.data.manifest import Manifest
 
-#: Two pictures (by their pixels) and how many details agree.
+#: The pixel digests of two images, and the number of keypoints that agree.
 Pair = tuple[str, str, int]
 
 
 def picture_findings(
-    manifest: Manifest, seen: Mapping[str, Seen], pairs: Iterable[Pair]
+    manifest: Manifest, seen: Mapping[str, InspectedImage], pairs: Iterable[Pair]
 ) -> Iterator[Finding | None]:
-    """All of them; ``pairs`` names nearly the same pictures by their pixels' digests."""
+    """All of them; ``pairs`` are the near duplicates."""
     paths = manifest.column("path").tolist()
     rows_of: defaultdict[str, list[int]] = defaultdict(list)
     for row, path in enumerate(paths):
@@ -50,7 +50,7 @@ class _Rows:
         self.domains = manifest.column("domain").tolist()
 
     def example(self, rows: Sequence[int], **more: Any) -> dict[str, Any]:
-        """One group of rows, told; at most six paths."""
+        """An example of a group of rows, with at most six paths."""
         some = list(rows)[:100]
         return {
             "paths": list(dict.fromkeys(self.paths[row] for row in some))[:6],
@@ -61,14 +61,14 @@ class _Rows:
         }
 
     def pair(self, a: Sequence[int], b: Sequence[int]) -> dict[str, Any]:
-        """The first picture of each side."""
+        """An example of the first row of each side."""
         return self.example([a[0], b[0]])
 
     def both_domains(self, rows: Sequence[int]) -> bool:
         return len({self.domains[row] for row in rows}) > 1
 
     def leaks(self, a: Sequence[int], b: Sequence[int]) -> bool:
-        """Whether one side is learned from and the other measured with."""
+        """Whether one side is in train and the other in val or test."""
         one, other = ({self.splits[row] for row in rows} for rows in (a, b))
         measured = {"val", "test"}
         return ("train" in one and bool(other & measured)) or (
@@ -76,28 +76,28 @@ class _Rows:
         )
 
     def kinds(self, a: Sequence[int], b: Sequence[int]) -> Iterator[str]:
-        """What a pair of nearly the same pictures is guilty of."""
-        guilty = False
+        """The findings that a pair of near duplicates belongs to."""
+        harmful = False
         if self.leaks(a, b):
-            guilty = True
+            harmful = True
             yield "leak_near"
         if not {self.items[row] for row in a} & {self.items[row] for row in b}:
-            guilty = True
+            harmful = True
             yield "near_items"
         if len({self.domains[row] for row in (*a, *b)}) > 1:
-            guilty = True
+            harmful = True
             yield "across_domains"
-        if not guilty:
+        if not harmful:
             yield "near_copies"
 
 
 def _same(
     manifest: Manifest,
-    seen: Mapping[str, Seen],
+    seen: Mapping[str, InspectedImage],
     rows_of: Mapping[str, Sequence[int]],
     table: _Rows,
 ) -> Iterator[Finding | None]:
-    """What exactly the same picture is guilty of."""
+    """Findings on identical images."""
     boxes = np.nan_to_num(manifest.boxes(), nan=-1.0).tolist()
     copies, leaks, items = [], [], []
     for rows in rows_of.values():

@@ -1,4 +1,4 @@
-"""One picture looked at: what the check keeps of it, so that it need not be opened again."""
+"""Inspects one image: everything the check needs of it, so that it is opened once."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from hemline.data.images import open_image, read_bytes
 from hemline.errors import ImageError
 from hemline.types import Image
 
-#: Side of the small colour picture that is kept, in cells.
+#: Side of the colour thumbnail, in cells.
 CELLS = 8
 _local = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What was seen of a file.
+class InspectedImage:
+    """Properties of an image file.
 
     Attributes:
-        digest: of its bytes; pixels: of the upright decoded picture. Empty where it doesn't open.
+        digest: hash of the file's bytes; empty if it can't be opened.
+        pixels: hash of the upright decoded image; empty if it can't be opened.
         width, height: in pixels, upright.
         print: 64-bit perceptual hash (OpenCV's PHash) as 16 hexadecimal digits.
         colour: 8x8 cells of Lab, 192 bytes as hexadecimal digits.
-        error: why it can't be opened, or empty.
+        error: why it can't be opened; empty if it can.
     """
 
     digest: str = ""
@@ -42,16 +43,16 @@ class Seen:
     error: str = ""
 
 
-def look(file: Path, max_pixels: int) -> Seen:
-    """Opens one file; safe to call from many threads."""
+def inspect_image(file: Path, max_pixels: int) -> InspectedImage:
+    """Opens and inspects one file; thread-safe."""
     try:
         data = read_bytes(file)
         picture = open_image(data, max_pixels, name=str(file))
     except ImageError as error:
-        return Seen(error=str(error).removeprefix(str(file)).strip())
+        return InspectedImage(error=str(error).removeprefix(str(file)).strip())
     height, width = picture.shape[:2]
     shape = f"{height}x{width}".encode()
-    return Seen(
+    return InspectedImage(
         digest=hashlib.blake2b(data, digest_size=16).hexdigest(),
         pixels=hashlib.blake2b(picture.tobytes() + shape, digest_size=16).hexdigest(),
         width=width,
@@ -61,19 +62,19 @@ def look(file: Path, max_pixels: int) -> Seen:
     )
 
 
-def prints(seen: list[Seen]) -> npt.NDArray[np.uint64]:
+def prints(images: list[InspectedImage]) -> npt.NDArray[np.uint64]:
     """(N,) perceptual hashes."""
-    return np.array([int(one.print, 16) for one in seen], np.uint64)
+    return np.array([int(one.print, 16) for one in images], np.uint64)
 
 
-def colours(seen: list[Seen]) -> npt.NDArray[np.uint8]:
-    """(N, 192) small Lab pictures."""
-    data = b"".join(bytes.fromhex(one.colour) for one in seen)
-    return np.frombuffer(data, np.uint8).reshape(len(seen), CELLS * CELLS * 3)
+def colours(images: list[InspectedImage]) -> npt.NDArray[np.uint8]:
+    """(N, 192) Lab thumbnails."""
+    data = b"".join(bytes.fromhex(one.colour) for one in images)
+    return np.frombuffer(data, np.uint8).reshape(len(images), CELLS * CELLS * 3)
 
 
 def _hasher() -> Any:
-    """One hasher for each thread: OpenCV's isn't made to be shared."""
+    """The thread's own hasher: OpenCV's isn't thread-safe."""
     if not hasattr(_local, "hasher"):
         module: Any = cv2.img_hash
         _local.hasher = module.PHash_create()

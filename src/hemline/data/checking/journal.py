@@ -1,7 +1,7 @@
-"""What was looked at, written down as it is seen: a check that was killed goes on where it stopped.
+"""The journal of a check: results are appended as they are found, so a killed check resumes.
 
-One line of JSON for each file, keyed by path, size and time of change; and one for each compared
-pair, keyed by the pictures' pixels. A torn last line is left out. A file that changed is new.
+One line of JSON for each file, keyed by path, size and modification time, and one for each compared
+pair, keyed by the images' pixel digests. An incomplete last line is dropped. A changed file is new.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 
-from hemline.data.checking.inspection import Seen
+from hemline.data.checking.inspection import InspectedImage
 from hemline.errors import UsageError
 
 _FORMAT = 1
 
 
 class Journal:
-    """The lines of one file, or nothing that lasts where ``path`` is None."""
+    """The results of checks, kept in a file, or in memory only if ``path`` is None."""
 
     def __init__(self, path: Path | None, max_pixels: int) -> None:
-        """Reads what is there.
+        """Reads the existing lines.
 
         Raises:
             UsageError: the file can't be read or written.
         """
-        self.seen: dict[tuple[str, int, int], Seen] = {}
+        self.seen: dict[tuple[str, int, int], InspectedImage] = {}
         self.pairs: dict[tuple[str, str], int] = {}
         self._head = {"hemline_check": _FORMAT, "max_pixels": max_pixels}
         self._stream = None
@@ -47,7 +47,7 @@ class Journal:
             raise UsageError(f"the check's cache {path} can't be used: {error.strerror}") from None
 
     def _read(self, path: Path) -> int:
-        """Takes the whole lines in; gives the bytes up to the end of the last one."""
+        """Reads the complete lines → the number of their bytes."""
         if not path.is_file():
             return 0
         end = 0
@@ -64,25 +64,25 @@ class Journal:
                     one, other = entry["pair"]
                     self.pairs[one, other] = entry["points"]
                 elif "file" in entry:
-                    self.seen[tuple(entry["file"])] = Seen(**entry["seen"])
+                    self.seen[tuple(entry["file"])] = InspectedImage(**entry["seen"])
         return end
 
     def key(self, file: Path) -> tuple[str, int, int] | None:
-        """What a file is known by, or None where there is none."""
+        """The key of a file, or None if it is missing."""
         try:
             status = os.stat(file)
         except (OSError, ValueError):
             return None
         return str(file), status.st_size, status.st_mtime_ns
 
-    def saw(self, key: tuple[str, int, int] | None, seen: Seen) -> None:
-        """Writes one file down."""
+    def record(self, key: tuple[str, int, int] | None, seen: InspectedImage) -> None:
+        """Appends the result of a file."""
         if key is not None:
             self.seen[key] = seen
             self._write({"file": list(key), "seen": asdict(seen)})
 
     def compared(self, pair: tuple[str, str], points: int) -> None:
-        """Writes one pair down."""
+        """Appends the result of a pair."""
         self.pairs[pair] = points
         self._write({"pair": list(pair), "points": points})
 

@@ -1,9 +1,9 @@
-"""Pairs of pictures that are nearly the same: candidates by a hash, decided by matching details.
+"""Near duplicates: candidates by a perceptual hash, decided by matching keypoints.
 
-A perceptual hash alone calls two white shirts on one red sheet the same (measured in
-``benchmarks/near_duplicates.py``). So the 64-bit hash and the colours only propose; two pictures
-are *nearly the same* where at least `POINTS` details lie in one picture as in the other after one
-shift, turn and scale. Half a million pictures are bucketed, not compared with each other.
+A perceptual hash alone can't tell two white shirts on one red sheet from copies (measured in
+``benchmarks/near_duplicates.py``). So the 64-bit hash and the colours only propose pairs; two
+images are near duplicates if at least `POINTS` keypoints agree under one shift, rotation and scale.
+Half a million images are bucketed, not compared pairwise.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from hemline.errors import ImageError
 
 Ints = npt.NDArray[np.int64]
 
-#: The hash is bucketed by four bands of 16 bits. Where two hashes differ in 4n + 3 bits at
-#: most, one band differs in n at most: with n = 1 seven bits are exact, with n = 2 eleven, for 8
-#: times the work. Up to so many pictures n is 2.
+#: The hash is bucketed by four bands of 16 bits. If two hashes differ in at most 4n + 3 bits, one
+#: band differs in at most n: n = 1 finds all pairs within seven bits, n = 2 within eleven, for 8
+#: times the work. Up to this many images n is 2.
 SMALL = 50_000
-#: Mean difference of the small Lab pictures (0-255) that a candidate pair may have.
+#: Largest mean difference of the Lab thumbnails (0-255) of a candidate pair.
 COLOUR = 15.0
-#: Details that must agree. Chosen on real photos: see ``benchmarks/near_duplicates.py``.
+#: Keypoints that must agree. Chosen on real photos: see ``benchmarks/near_duplicates.py``.
 POINTS = 40
-#: Pictures of one bucket, and candidates of one picture, that are looked at.
+#: Most images of a bucket, and most candidates of an image, that are considered.
 BUCKET, PARTNERS = 2000, 8
-#: Pairs that are compared in detail: about half an hour of one core.
+#: Most pairs whose keypoints are compared: about half an hour of one core.
 PAIRS = 200_000
 
 _BITS = np.array([bin(value).count("1") for value in range(1 << 16)], np.uint8)
@@ -82,7 +82,7 @@ def close_pairs(
 
 
 def _expand(rows: Ints, starts: Ints, counts: Ints, order: Ints) -> tuple[Ints, Ints]:
-    """Each row with every member of its bucket."""
+    """Pairs of each row with every member of its bucket."""
     many = counts[rows]
     one = np.repeat(rows, many)
     offset = np.arange(len(one)) - np.repeat(np.cumsum(many) - many, many)
@@ -95,11 +95,10 @@ def candidates(
     flips: int = 1,
     limit: int = PAIRS,
 ) -> tuple[Ints, int]:
-    """(P, 2) pairs worth a look: close in hash and colour, each picture's `PARTNERS` closest,
-    and of all these the ``limit`` closest.
+    """(P, 2) candidate pairs: close in hash and colour, each image's `PARTNERS` closest, of
+    these the ``limit`` closest; and the number of pairs left out, as very many images are alike.
 
-    ``flips`` is that of `close_pairs`. Also gives how many comparisons were left out
-    where very many pictures are alike.
+    ``flips`` is that of `close_pairs`.
     """
     pairs, far, left_out = close_pairs(hashes, flips)
     near = np.ones(len(pairs), bool)
@@ -123,31 +122,31 @@ def candidates(
 
 
 def is_near(points: int) -> bool:
-    """Whether so many agreeing details make one picture of two."""
+    """Whether two images with so many agreeing keypoints are near duplicates."""
     return points >= POINTS
 
 
 class Matcher:
-    """Counts the details that agree; keeps those of the pictures it saw last. For many threads."""
+    """Counts agreeing keypoints; caches those of recent images. Thread-safe."""
 
     def __init__(self, keep: int = 512) -> None:
-        self._details: Callable[[Path], Any] = lru_cache(keep)(_details)
+        self._keypoints: Callable[[Path], Any] = lru_cache(keep)(_keypoints)
 
     def points(self, one: Path, other: Path) -> int:
-        """Details that lie alike in both after one shift, turn and scale; 0 if one won't open.
+        """Keypoints that agree under one shift, rotation and scale; 0 if a file can't be opened.
 
-        Two pictures of few details count as `POINTS` where half of them and eight agree.
+        Images with few keypoints count as `POINTS` if half of them and at least eight agree.
         """
-        a, b = self._details(one), self._details(other)
+        a, b = self._keypoints(one), self._keypoints(other)
         if a is None or b is None or min(len(a[0]), len(b[0])) < 8:
             return 0
-        alike = a[1] @ b[1].T
-        best = alike.argmax(axis=1)
+        similarity = a[1] @ b[1].T
+        best = similarity.argmax(axis=1)
         rows = np.arange(len(best))
-        first = alike[rows, best]
-        mutual = alike.argmax(axis=0)[best] == rows
-        alike[rows, best] = -1.0
-        second = alike.max(axis=1)
+        first = similarity[rows, best]
+        mutual = similarity.argmax(axis=0)[best] == rows
+        similarity[rows, best] = -1.0
+        second = similarity.max(axis=1)
         # Ratio test on Euclidean distances of unit vectors: d1 < 0.8 d2.
         clear = mutual & (1.0 - first < 0.64 * (1.0 - second))
         if clear.sum() < 6:
@@ -160,8 +159,8 @@ class Matcher:
         return max(agree, POINTS) if agree >= 8 and agree >= 0.5 * few else agree
 
 
-def _details(file: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]] | None:
-    """Up to 400 SIFT points of a picture at 256 pixels: (K, 2) places, (K, 128) unit vectors."""
+def _keypoints(file: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]] | None:
+    """Up to 400 SIFT keypoints of an image at 256 pixels: (K, 2) places, (K, 128) unit vectors."""
     try:
         picture = open_image(file)
     except ImageError:

@@ -1,4 +1,4 @@
-"""Findings that rows and their pictures' sizes give: boxes, landmarks, items, tags."""
+"""Findings on rows and image sizes: boxes, landmarks, items, tags."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from hemline.data.checking.findings import Finding, finding
-from hemline.data.checking.inspection import Seen
+from hemline.data.checking.inspection import InspectedImage
 from hemline.data.manifest import Manifest
 from hemline.types import VISIBLE
 
-#: Below so many pixels a picture's side, or a box's, is tiny; rows of a rare tag.
+#: Pixels below which an image's side, or a box's, is tiny; rows below which a tag is rare.
 TINY, TINY_BOX, RARE = 32, 16, 5
-#: Length by width from which a picture is a strip.
+#: Aspect ratio above which an image is a strip.
 STRIP = 4.0
 
 
-def row_findings(manifest: Manifest, seen: Sequence[Seen]) -> Iterator[Finding | None]:
-    """All of them; ``seen`` (N,) is what was seen of each row's picture."""
+def row_findings(manifest: Manifest, seen: Sequence[InspectedImage]) -> Iterator[Finding | None]:
+    """All of them; ``seen`` (N,) are the rows' images."""
     yield from _boxes(manifest, np.array([(one.width, one.height) for one in seen], float))
     yield from _items(manifest)
     yield from _tags(manifest)
@@ -31,7 +31,7 @@ def row_findings(manifest: Manifest, seen: Sequence[Seen]) -> Iterator[Finding |
         yield finding("missing_category", [_row(manifest, row) for row in np.flatnonzero(bare)])
 
 
-def file_findings(seen: dict[str, Seen]) -> Iterator[Finding | None]:
+def file_findings(seen: dict[str, InspectedImage]) -> Iterator[Finding | None]:
     """Broken files and odd sizes."""
     broken = [{"paths": [path], "reason": one.error} for path, one in seen.items() if one.error]
     yield finding("broken", broken)

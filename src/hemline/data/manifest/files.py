@@ -1,4 +1,4 @@
-"""A manifest's file: CSV or Parquet into a table of any columns, and back in one step."""
+"""Reads and writes manifest files: CSV or Parquet, tables of any columns."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from hemline.data.manifest.validate import SCHEMA, Problems, whole
 from hemline.errors import DataError
 from hemline.files import durable_file
 
-#: Its published types lag behind what the functions take.
+#: Untyped: its published types lag behind its functions.
 pc: Any = pyarrow.compute
 
-#: What a folder's manifest is called.
+#: Names of the manifest in a folder.
 FILES = ("manifest.parquet", "manifest.csv")
 _PARQUET = (".parquet", ".pq")
-#: Rows that a manifest may have; a damaged file may state more than any memory holds.
+#: Most rows of a manifest; a damaged file may state more than fit into memory.
 _MOST_ROWS = 100_000_000
 SUFFIXES = (*_PARQUET, ".csv", ".tsv", ".txt")
 
@@ -53,10 +53,10 @@ def locate(path: Path) -> Path:
 
 
 def read_table(file: Path, typed: bool = True) -> tuple[Any, Problems]:
-    """The table as it stands in ``file``, and the rows that have a wrong number of cells.
+    """The table in ``file``, and the rows that have a wrong number of cells.
 
-    All cells of CSV are text, but with ``typed`` the columns that aren't the manifest's own
-    become numbers or true/false where all their cells fit.
+    Cells of CSV are text; with ``typed`` further columns become numbers or booleans if all their
+    cells fit.
 
     Raises:
         DataError: the file can't be read.
@@ -96,7 +96,7 @@ def _read_parquet(file: Path) -> Any:
 
 
 def _header(file: Path) -> tuple[list[str], str]:
-    """The column names as they stand in the file, and the delimiter."""
+    """The column names in the file, and the delimiter."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             line = next((text for text in stream if text.strip()), "")

@@ -1,4 +1,4 @@
-"""The names of rows: the picture's path, numbered where a picture has several rows."""
+"""Default names of rows: the image's path, numbered if an image has several rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-#: Its published types lag behind what the functions take.
+#: Untyped: its published types lag behind its functions.
 pc: Any = pyarrow.compute
 
 

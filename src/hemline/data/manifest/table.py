@@ -1,9 +1,9 @@
-"""The table of images that every part speaks: one row for each garment on each picture.
+"""The manifest: a table of images with one row for each garment on each image.
 
 Parquet or CSV (comma, semicolon or tab; UTF-8 with or without a byte-order mark; any line ends).
-``path``, ``item_id`` and ``domain`` are needed, all else is filled (docs/interfaces.md names the
-columns). Further columns are kept: in Parquet with their type, in CSV as numbers, true/false or
-text, whichever all cells of the column fit. Reading checks everything and tells it at once.
+``path``, ``item_id`` and ``domain`` are required, other columns have defaults (docs/data.md).
+Further columns are kept: in Parquet with their type, in CSV as numbers, booleans or text, whichever
+all cells of the column fit. Reading validates every row and reports all problems at once.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Manifest:
     """
 
     def __init__(self, table: Any, root: Path) -> None:
-        """Takes a table that is already checked; others come by `from_table` or `read`."""
+        """From a table that is already validated; otherwise use `from_table` or `read`."""
         self.table = table
         self.root = root
 
@@ -46,8 +46,8 @@ class Manifest:
         """From a Parquet or CSV file, or a folder with ``manifest.parquet`` or ``manifest.csv``.
 
         Raises:
-            DataError: there is none, it can't be read, or rows are wrong; the one message has
-                all that is wrong, with row numbers.
+            DataError: it is missing, can't be read, or has invalid rows; one message lists all
+                problems, with row numbers.
         """
         file = locate(Path(path))
         table, problems = read_table(file)
@@ -115,8 +115,8 @@ class Manifest:
         return tuple(self.table.column_names)
 
     def column(self, name: str) -> Any:
-        """One column (N,): numbers as a NumPy array (NaN where there is none), text as a NumPy
-        array of str, lists as a list of lists.
+        """One column (N,): numbers as a NumPy array (NaN for null), text as a NumPy array of str,
+        lists as a list of lists.
 
         Raises:
             UsageError: there is no such column.
@@ -143,7 +143,7 @@ class Manifest:
         return Manifest(table, self.root)
 
     def with_column(self, name: str, values: Any) -> Manifest:
-        """The same with the column ``name`` (N,) set or added; checked again.
+        """A manifest with the column ``name`` (N,) set or added; validated again.
 
         Raises:
             DataError: as `read`.
@@ -157,11 +157,11 @@ class Manifest:
         return Manifest.from_table(table, self.root)
 
     def file(self, index: int) -> Path:
-        """The picture's absolute path; it need not exist."""
+        """The image's absolute path; it need not exist."""
         return self.root / str(self.table["path"][index])
 
     def files(self) -> list[Path]:
-        """All pictures' absolute paths, in the order of the rows."""
+        """All images' absolute paths, in row order."""
         return [self.root / path for path in self.table["path"].to_pylist()]
 
     def tag_vocabulary(self) -> tuple[str, ...]:
@@ -169,9 +169,9 @@ class Manifest:
         return tuple(sorted(pc.unique(pc.list_flatten(self.table["tags"])).to_pylist()))
 
     def fingerprint(self) -> str:
-        """SHA-256 of the content: all columns but ``path``, in the order of the rows.
+        """SHA-256 of all columns but ``path``, in row order.
 
-        The same for CSV and Parquet, and wherever the pictures lie; the pictures aren't read.
+        The same for CSV and Parquet, and wherever the images lie; the images aren't read.
         """
         digest = hashlib.sha256(b"hemline manifest 1")
         extra = sorted(name for name in self.names if name not in SCHEMA)
@@ -191,10 +191,10 @@ class Manifest:
         return digest.hexdigest()
 
     def write(self, path: str | os.PathLike[str]) -> Path:
-        """To Parquet or CSV by the suffix, in one step: the old file or the new, never half.
+        """Writes Parquet or CSV, by the suffix, durably and atomically.
 
-        Paths are written relative to the file's folder where the pictures lie below it, else
-        absolute. CSV leaves out optional columns that are empty throughout.
+        Paths are written relative to the file's folder if the images lie below it, else absolute.
+        CSV leaves out optional columns that are empty throughout.
 
         Raises:
             UsageError: the suffix is neither.
@@ -234,7 +234,7 @@ def _record(row: Mapping[str, Any]) -> Record:
 
 
 def _rebase(paths: Sequence[str], root: Path, folder: Path) -> list[str]:
-    """Paths from ``root`` → paths from ``folder`` where they lie below it, else absolute."""
+    """Paths relative to ``root`` → relative to ``folder`` if they lie below it, else absolute."""
     prefix = os.path.join(str(folder), "")
     moved = []
     for path in paths:

@@ -1,8 +1,8 @@
 r"""The text form of tags, landmarks and unknown columns, as CSV has them.
 
-Tags: ``name=value`` joined by ``;``; a backslash takes the meaning from ``;``, ``=`` and itself; a
+Tags: ``name=value`` joined by ``;``; a backslash escapes ``;``, ``=`` and itself; a
 bare word is ``tag=word``. In memory and in Parquet a tag is plain ``name=value`` without escapes,
-parted at its first ``=``; so a value may hold ``=``, a name may not.
+split at its first ``=``; so a value may contain ``=``, a name may not.
 
 Landmarks: 24 numbers (x, y, visibility, eight times) joined by ``;`` or blanks.
 """
@@ -17,14 +17,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-#: Its published types lag behind what the functions take.
+#: Untyped: its published types lag behind its functions.
 pc: Any = pyarrow.compute
 
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _WHOLE = r"^(0|-?[1-9]\d{0,17})$"
 _REAL = r"^([+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|nan|-?inf)$"
 _FLAG = r"^([tT]rue|[fF]alse)$"
-#: A number whose text would not come back: a leading zero or plus is part of a code, not a number.
+#: A number that would not survive a round trip: a leading zero or plus belongs to a code.
 _CODE = r"^([+]|-?0\d)"
 _PIECES = re.compile(r"(?:\\.|[^;\\]|\\$)+", re.DOTALL)
 _ESCAPE = re.compile(r"\\([;=\\])")

@@ -35,7 +35,7 @@ SCHEMA: dict[str, Any] = {
 }
 ROLES = ("query", "gallery")
 _SHOWN = 20
-#: No picture that is opened has a side of so many pixels.
+#: More pixels than a side of any image that is opened.
 _FAR = 10_000_000
 
 Rows = npt.NDArray[np.int64]
@@ -43,7 +43,7 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass
 class Problems:
-    """What is wrong, by kind; `stop` raises it all as one error."""
+    """Collects problems by kind; `stop` raises them as one error."""
 
     where: str
     rows: int
@@ -62,9 +62,9 @@ class Problems:
         return int(row if self.numbers is None else self.numbers[row])
 
     def add(self, what: str, rows: Any, tell: Callable[[int], str], of_file: bool = False) -> None:
-        """``rows`` (from 0) are wrong in the way ``what``; ``tell(row)`` says it of one row.
+        """Adds a problem of ``rows`` (from 0) of kind ``what``; ``tell(row)`` describes one row.
 
-        They are the table's rows, or with ``of_file`` those of the file.
+        They are rows of the table, or with ``of_file`` of the file.
         """
         if len(rows) == 0:
             return
@@ -94,13 +94,13 @@ class Problems:
 
 
 def canonical(table: Any, where: str, early: Problems | None = None) -> Any:
-    """Checks ``table`` and gives it with the columns of `SCHEMA` first, filled and typed.
+    """Validates ``table`` → the columns of `SCHEMA`, filled and typed, then all further ones.
 
-    Text cells stand for tags, boxes and landmarks too, as in CSV. ``where`` names the table in
-    the message, ``early`` brings problems found while parsing.
+    Tags, boxes and landmarks may be text, as in CSV. ``where`` names the table in the message,
+    ``early`` has problems found while parsing.
 
     Raises:
-        DataError: anything is wrong; the one message has it all, with row numbers.
+        DataError: there are problems; one message lists them all, with row numbers.
     """
     problems = early or Problems(where, len(table))
     names = table.column_names
