@@ -44,11 +44,6 @@ class Segments:
         self._maps: dict[int, Records] = {}
 
     @property
-    def first(self) -> int:
-        """The first id; segments are numbered from 1, so no id is 0."""
-        return self.rows
-
-    @property
     def record_bytes(self) -> int:
         return self._type.itemsize
 
@@ -144,8 +139,12 @@ class Segments:
             raise SegmentError(self.damage_message(number, f"has {there} vectors of {rows}"))
         return file
 
-    def _mapped(self, number: int, rows: int) -> Records:
-        """The records of a segment with at least ``rows`` of them."""
+    def mapped(self, number: int, rows: int) -> Records:
+        """The records of a segment, which can be read even after its file is deleted.
+
+        Raises:
+            SegmentError: it is missing or has fewer than ``rows``.
+        """
         known = self._maps.get(number)
         if known is not None and len(known) >= rows:
             return known
@@ -163,14 +162,6 @@ class Segments:
         self._maps[number] = records
         return records
 
-    def map(self, number: int, rows: int) -> None:
-        """Maps a segment, which can then be read even after its file is deleted.
-
-        Raises:
-            SegmentError: it is missing or too short.
-        """
-        self._mapped(number, rows)
-
     def damage_message(self, number: int, found: str) -> str:
         """One line that says what is wrong with a segment and what to do."""
         return (
@@ -186,7 +177,7 @@ class Segments:
         """
         out = np.empty(len(ids), self._type)
         for number, places, offsets in self._groups(ids):
-            out[places] = self._mapped(number, int(offsets.max()) + 1)[offsets]
+            out[places] = self.mapped(number, int(offsets.max()) + 1)[offsets]
         return out
 
     def halves(self, ids: Ids) -> Halves:
@@ -204,11 +195,11 @@ class Segments:
         if len(ids) and ids[-1] - ids[0] == len(ids) - 1 and bool((np.diff(ids) == 1).all()):
             for number, start, stop in self._spans(ids):  # a contiguous run
                 first = int(ids[start]) % self.rows
-                mapped = self._mapped(number, first + stop - start)
+                mapped = self.mapped(number, first + stop - start)
                 out[start:stop] = mapped["half"][first : first + stop - start]
             return
         for number, places, offsets in self._groups(ids):
-            out[places] = self._mapped(number, int(offsets.max()) + 1)["half"][offsets]
+            out[places] = self.mapped(number, int(offsets.max()) + 1)["half"][offsets]
 
     def _groups(self, ids: Ids) -> Iterator[tuple[int, Any, Ids]]:
         """(segment, places in ``ids``, offsets in the segment)."""
@@ -246,7 +237,7 @@ class Segments:
             if fresh:
                 self._maps.pop(number, None)
             with contextlib.suppress(SegmentError):
-                mapped = self._mapped(number, 0)
+                mapped = self.mapped(number, 0)
                 there = np.flatnonzero(offsets < len(mapped))
                 records = mapped[offsets[there]]
                 chosen = np.arange(len(ids))[places][there]

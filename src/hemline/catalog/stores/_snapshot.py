@@ -35,7 +35,7 @@ def snapshot(
             try:
                 counts = db.execute("SELECT number, count FROM segments").fetchall()
                 for number, count in counts if segments else ():
-                    own.map(number, count)
+                    own.mapped(number, count)
             except SegmentError:  # deleted by a compaction, or damaged
                 if attempt < _TRIES - 1:
                     continue
