@@ -111,9 +111,18 @@ def _searches(engine: Any, photos: list[Path]) -> dict[str, float]:
     found = {name: _median(call, some) for name, call in ways.items()}
     start = time.perf_counter()
     for item in items:
-        engine.like(item, 20)
+        _similar(engine, item)
     found["similar items, mean"] = (time.perf_counter() - start) / len(items)
     return found
+
+
+def _similar(engine: Any, item_id: str) -> None:
+    if hasattr(engine, "like"):  # versions up to November 2026
+        engine.like(item_id, 20)
+        return
+    from hemline.types import SearchRequest
+
+    engine.answer(SearchRequest(item_id=item_id, k=20))
 
 
 def _commands(data: Path, work: Path) -> dict[str, float]:
