@@ -167,6 +167,7 @@ def _show_warning(
 def run() -> None:
     """The console script."""
     warnings.showwarning = _show_warning
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # damaged EXIF and the like
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name need not be UTF-8
         sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from hemline.data.manifest import Manifest
+from hemline.data.manifest.validate import canonical
+from hemline.datasets._arrow import pa
 from hemline.datasets._files import EMPTY, GOOD, MISSING, NO_FILE, OUTSIDE, file_states
 from hemline.errors import DataError, UsageError, nearest
 
@@ -125,6 +127,30 @@ def follows(options: Options) -> bool:
     return choice(options, "links", ("inside", "follow")) == "follow"
 
 
+def checked(
+    columns: Mapping[str, Any],
+    root: Path,
+    images: Path,
+    options: Options,
+    notes: Sequence[str],
+    counts: Mapping[str, tuple[int, int]],
+) -> tuple[Manifest, ReadReport]:
+    """The manifest of a published data set, validated, without rows whose image is missing.
+
+    Args:
+        root: names the data in errors.
+        images: folder that the paths start from.
+        counts: name of a count → (published, in these files).
+    """
+    manifest = Manifest(canonical(pa.table(dict(columns)), str(root)), images)
+    return keep_present(manifest, tuple(notes), not follows(options), counts)
+
+
+def beside(published: Mapping[str, int], counted: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    """Name of a count → (published, in these files)."""
+    return {name: (published[name], here) for name, here in counted.items()}
+
+
 def keep_present(
     manifest: Manifest,
     notes: tuple[str, ...] = (),
@@ -191,6 +217,4 @@ def records_manifest(rows: list[dict[str, Any]], root: Path) -> Manifest:
     Raises:
         DataError: a row is wrong.
     """
-    import pyarrow as pa
-
     return Manifest.from_table(pa.Table.from_pylist(rows), root, str(root))

@@ -27,6 +27,7 @@ Protocols, as three papers measure it:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ import numpy as np
 
 from hemline.data.manifest import Manifest
 from hemline.data.manifest.image_ids import image_ids
-from hemline.data.manifest.validate import SCHEMA, canonical
+from hemline.data.manifest.validate import SCHEMA
 from hemline.data.protocol import (
     TABLE_LOST,
     Choices,
@@ -47,7 +48,7 @@ from hemline.data.protocol import (
 from hemline.data.relevance import compared, mask_of, match_items, one_row_per_item, text_column
 from hemline.datasets._arrow import index_of, pa, pc, true, words
 from hemline.datasets._attributes import read_attributes
-from hemline.datasets._base import LINKS, Options, ReaderSpec, ReadReport, follows, keep_present
+from hemline.datasets._base import LINKS, Options, ReaderSpec, ReadReport, beside, checked
 from hemline.datasets._deepfashion import (
     GET,
     GROUPS,
@@ -112,11 +113,7 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
     }
     notes += _landmarks(root, names, columns)
     notes += _tags(root, item, columns, counted)
-    table = canonical(pa.table(columns), str(root))
-    published = {name: (PUBLISHED[name], here) for name, here in counted.items()}
-    manifest, report = keep_present(
-        Manifest(table, folder), tuple(notes), not follows(options), published
-    )
+    manifest, report = checked(columns, root, folder, options, notes, beside(PUBLISHED, counted))
     return to_large(manifest, report, options, SIDE, padded=False)
 
 
@@ -239,6 +236,7 @@ UPPER_PRODUCTS, UPPER_TEST, UPPER_TEST_SHOPS = 19_387, 1_945, 2_637
 def _by_split(
     name: str, splits: tuple[str, ...], manifest: Manifest, choices: Choices
 ) -> tuple[Protocol, ...]:
+    """Queries of test among the shop images of ``splits``."""
     split, role = text_column(manifest, "split"), roles(manifest)
     items = text_column(manifest, "item_id")
     queries = np.flatnonzero((role == "query") & (split == "test"))
@@ -251,16 +249,6 @@ def _by_split(
     used = np.concatenate([queries, gallery])
     held_out = set(items[used].tolist())
     return (match_items(name, manifest, queries, gallery, choices, stated, held_out),)
-
-
-def official(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
-    """Queries of test among all shop pictures of val and test."""
-    return _by_split("consumer2shop", ("val", "test"), manifest, choices)
-
-
-def test_shops(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
-    """Queries of test among the shop pictures of test."""
-    return _by_split("consumer2shop-test-shops", ("test",), manifest, choices)
 
 
 def upper(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
@@ -309,7 +297,7 @@ def upper(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
 
 PROTOCOLS: Mapping[str, ProtocolSpec] = {
     "consumer2shop": ProtocolSpec(
-        official,
+        partial(_by_split, "consumer2shop", ("val", "test")),
         queries="consumer photos of test",
         gallery="all shop pictures of val and test: the official gallery",
         products="as published; kept out of training",
@@ -318,7 +306,7 @@ PROTOCOLS: Mapping[str, ProtocolSpec] = {
         published=CONSUMER2SHOP,
     ),
     "consumer2shop-test-shops": ProtocolSpec(
-        test_shops,
+        partial(_by_split, "consumer2shop-test-shops", ("test",)),
         queries="consumer photos of test",
         gallery="shop pictures of test only: easier than the official one",
         products="as published; kept out of training",

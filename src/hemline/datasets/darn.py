@@ -32,11 +32,10 @@ from typing import Any
 import numpy as np
 
 from hemline.data.manifest import Manifest
-from hemline.data.manifest.validate import canonical
 from hemline.data.protocol import Choices, Protocol, ProtocolSpec, figures, roles
 from hemline.data.relevance import compared, mask_of, match_items, one_row_per_item, text_column
 from hemline.datasets._arrow import Ints, Mask, pa, word_lists
-from hemline.datasets._base import LINKS, Options, ReaderSpec, ReadReport, follows, keep_present
+from hemline.datasets._base import LINKS, Options, ReaderSpec, ReadReport, beside, checked
 from hemline.datasets._files import fullest, leaves
 from hemline.datasets._lists import Lines, read_text
 from hemline.errors import DataError, UsageError
@@ -90,13 +89,12 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
         "category": category.take(line),
         "tags": tags.take(line),
     }
-    table = canonical(pa.table(columns), str(root))
     counted = {"shop pictures": int((~street).sum()), "pairs": count}
-    published = {name: (PUBLISHED[name], here) for name, here in counted.items()}
+    published = beside(PUBLISHED, counted)
     for name, column in zip(ATTRIBUTES, state.T, strict=True):
         published[f"values of {name}"] = (ATTRIBUTES[name], len(np.unique(column[column >= 0])))
     folder = _folder(root, options, path.to_pylist())
-    return keep_present(Manifest(table, folder), tuple(notes), not follows(options), published)
+    return checked(columns, root, folder, options, notes, published)
 
 
 def _lists(root: Path) -> list[Path]:

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from hemline.data.manifest import Manifest
-from hemline.data.manifest.validate import BOX, SCHEMA, canonical
+from hemline.data.manifest.validate import BOX, SCHEMA
 from hemline.data.protocol import Choices, Protocol, ProtocolSpec, roles
 from hemline.data.relevance import match_items, text_column
 from hemline.datasets._arrow import pa
@@ -38,8 +38,8 @@ from hemline.datasets._base import (
     Options,
     ReaderSpec,
     ReadReport,
-    follows,
-    keep_present,
+    beside,
+    checked,
     more_notes,
 )
 from hemline.datasets._deepfashion2_marks import GARMENTS, eight
@@ -89,11 +89,8 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
             _picture(root / name / "annos" / file, name, rows)
     if not rows.columns["path"]:
         raise DataError("; ".join([f"{root}: no garment is annotated", *rows.notes()]))
-    table = canonical(_table(rows), str(root))
-    published = {name: (PUBLISHED[name], here) for name, here in counted.items()}
-    manifest, report = keep_present(
-        Manifest(table, root.resolve()), tuple(rows.notes()), not follows(options), published
-    )
+    counts = beside(PUBLISHED, counted)
+    manifest, report = checked(_arrays(rows), root, root.resolve(), options, rows.notes(), counts)
     return manifest, more_notes(report, *_shared(manifest))
 
 
@@ -163,14 +160,14 @@ def _box(value: Any, where: str, rows: _Rows) -> tuple[float | None, ...]:
     return (None,) * 4
 
 
-def _table(rows: _Rows) -> Any:
+def _arrays(rows: _Rows) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     for name, values in rows.columns.items():
         if name == "landmarks":
             columns[name] = pa.array(values, SCHEMA[name])
         else:
             columns[name] = pa.array(values, pa.int64() if name in _NUMBERS else SCHEMA[name])
-    return pa.table(columns)
+    return columns
 
 
 def _shared(manifest: Manifest) -> list[str]:

@@ -41,6 +41,7 @@ from hemline.datasets._base import (
     Options,
     ReaderSpec,
     ReadReport,
+    beside,
     follows,
     keep_present,
     records_manifest,
@@ -82,8 +83,9 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
         "products": len(classes),
         **{split: sum(row["split"] == split for row in rows) for split in listed},
     }
-    published = {name: (PUBLISHED[name], here) for name, here in counted.items()}
-    return keep_present(records_manifest(rows, root), tuple(notes), not follows(options), published)
+    manifest = records_manifest(rows, root)
+    published = beside(PUBLISHED, counted)
+    return keep_present(manifest, tuple(notes), not follows(options), published)
 
 
 def _row(path: str, kind: _Class, domain: str, split: str, description: str = "") -> dict[str, Any]:

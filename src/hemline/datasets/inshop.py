@@ -27,11 +27,10 @@ import numpy as np
 
 from hemline.data.manifest import Manifest
 from hemline.data.manifest.image_ids import image_ids
-from hemline.data.manifest.validate import canonical
 from hemline.data.protocol import TABLE_LOST, Choices, Protocol, ProtocolSpec, figures
 from hemline.data.relevance import compared, match_items, text_column
 from hemline.datasets._arrow import Mask, index_of, pa, pc, true, words
-from hemline.datasets._base import LINKS, Options, ReaderSpec, ReadReport, follows, keep_present
+from hemline.datasets._base import LINKS, Options, ReaderSpec, ReadReport, beside, checked
 from hemline.datasets._deepfashion import (
     GET,
     GROUPS,
@@ -93,11 +92,7 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
     }
     behind, more = _boxes(needed_list(root, "list_bbox_inshop.txt"), names, columns)
     notes += more + _landmarks(root, names, behind, columns) + _descriptions(root, item, columns)
-    table = canonical(pa.table(columns), str(root))
-    published = {name: (PUBLISHED[name], here) for name, here in counted.items()}
-    manifest, report = keep_present(
-        Manifest(table, folder), tuple(notes), not follows(options), published
-    )
+    manifest, report = checked(columns, root, folder, options, notes, beside(PUBLISHED, counted))
     return to_large(manifest, report, options, SIDE, padded=True)
 
 

@@ -36,7 +36,7 @@ import numpy as np
 
 from hemline.data.manifest import Manifest
 from hemline.data.manifest.image_ids import image_ids
-from hemline.data.manifest.validate import BOX, SCHEMA, canonical
+from hemline.data.manifest.validate import BOX, SCHEMA
 from hemline.data.protocol import (
     TABLE_LOST,
     Choices,
@@ -49,7 +49,7 @@ from hemline.data.protocol import (
 )
 from hemline.data.relevance import match_items, text_column
 from hemline.datasets._arrow import pa
-from hemline.datasets._base import LINKS, Options, ReaderSpec, ReadReport, follows, keep_present
+from hemline.datasets._base import LINKS, Options, ReaderSpec, ReadReport, beside, checked, follows
 from hemline.datasets._files import find_pictures, links_note
 from hemline.datasets._json import number, read_json, whole
 from hemline.datasets._lists import read_text
@@ -101,8 +101,7 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
     ]
     if not urls:
         notes.append("there is no photos.txt; the rows have no url")
-    table = canonical(_table(columns, pictures), str(root))
-    return keep_present(Manifest(table, images), tuple(notes), not follows(options), published)
+    return checked(_arrays(columns, pictures), root, images, options, notes, published)
 
 
 def _files(root: Path) -> tuple[Path, list[tuple[str, str, str]]]:
@@ -211,10 +210,10 @@ def _counts(
         "pairs": int((~shop).sum()),
         "categories": len({category for _, category, _ in files}),
     }
-    return {name: (PUBLISHED[name], here) for name, here in counted.items()}
+    return beside(PUBLISHED, counted)
 
 
-def _table(columns: dict[str, list[Any]], pictures: Mapping[int, str]) -> Any:
+def _arrays(columns: dict[str, list[Any]], pictures: Mapping[int, str]) -> dict[str, Any]:
     photos = columns.pop("photo")
     names = pa.array([f"{photo:09d}" for photo in photos])
     made = {
@@ -223,7 +222,7 @@ def _table(columns: dict[str, list[Any]], pictures: Mapping[int, str]) -> Any:
     }
     for name, values in columns.items():
         made[name] = pa.array(values, SCHEMA.get(name, pa.string()))
-    return pa.table(made)
+    return made
 
 
 READERS: Mapping[str, ReaderSpec] = {
