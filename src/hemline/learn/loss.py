@@ -82,14 +82,14 @@ class RankingLoss(nn.Module, ABC):
 
 
 class FunctionLoss(RankingLoss):
-    """A function of `RankingInputs` as a ranking loss, for losses without a state."""
+    """A plain function of distances, street items and shop items as a ranking loss."""
 
-    def __init__(self, function: Callable[[RankingInputs], Tensor]) -> None:
+    def __init__(self, function: Callable[..., Tensor]) -> None:
         super().__init__()
         self.function = function
 
     def forward(self, inputs: RankingInputs) -> Tensor:
-        return self.function(inputs)
+        return self.function(inputs.distances, inputs.street_items, inputs.shop_items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +120,7 @@ def loss_spec(name: str) -> LossSpec:
     loss = LOSSES[name]
     if isinstance(loss, LossSpec):
         return loss
-    ranking = FunctionLoss(lambda i: loss(i.distances, i.street_items, i.shop_items))
-    return LossSpec(loss, "distances", lambda _: ranking)
+    return LossSpec(loss, "distances", lambda _: FunctionLoss(loss))
 
 
 def ranking_losses(*reads: Reads) -> tuple[str, ...]:

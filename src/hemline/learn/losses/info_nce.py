@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hemline.learn.loss import FunctionLoss, LossSpec, RankingOptions
+from hemline.learn.loss import LossSpec, RankingInputs, RankingLoss, RankingOptions
 
 
 def info_nce_loss(
@@ -56,11 +56,20 @@ def _one_way(logits: Tensor, same: Tensor) -> Tensor:
     return loss.mean() if loss.numel() else logits.sum() * 0.0
 
 
-def _build(options: RankingOptions) -> FunctionLoss:
-    temperature = options.temperature
-    return FunctionLoss(
-        lambda i: info_nce_loss(i.distances, i.street_items, i.shop_items, temperature)
-    )
+class InfoNCELoss(RankingLoss):
+    """`info_nce_loss` as a module."""
+
+    def __init__(self, temperature: float = 0.07) -> None:
+        super().__init__()
+        self.temperature = temperature
+
+    def forward(self, inputs: RankingInputs) -> Tensor:
+        items = (inputs.street_items, inputs.shop_items)
+        return info_nce_loss(inputs.distances, *items, self.temperature)
+
+
+def _build(options: RankingOptions) -> InfoNCELoss:
+    return InfoNCELoss(options.temperature)
 
 
 LOSSES = {"infonce": LossSpec(info_nce_loss, "distances", _build)}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from hemline.learn.loss import FunctionLoss, LossSpec, RankingInputs, RankingOptions
+from hemline.learn.loss import LossSpec, RankingInputs, RankingLoss, RankingOptions
 from hemline.learn.mining import Negatives, mine
 
 
@@ -66,9 +66,22 @@ def mined_triplet_loss(
     return triplet_loss(inputs.distances, triplets, inputs.margin, squared)
 
 
-def _build(options: RankingOptions) -> FunctionLoss:
-    mining = (options.negatives, options.negatives_count, options.squared)
-    return FunctionLoss(lambda inputs: mined_triplet_loss(inputs, *mining))
+class TripletLoss(RankingLoss):
+    """`mined_triplet_loss` as a module."""
+
+    def __init__(
+        self, negatives: Negatives = "random", count: int = 4, squared: bool = False
+    ) -> None:
+        super().__init__()
+        self.negatives: Negatives = negatives
+        self.count, self.squared = count, squared
+
+    def forward(self, inputs: RankingInputs) -> Tensor:
+        return mined_triplet_loss(inputs, self.negatives, self.count, self.squared)
+
+
+def _build(options: RankingOptions) -> TripletLoss:
+    return TripletLoss(options.negatives, options.negatives_count, options.squared)
 
 
 LOSSES = {"triplet": LossSpec(triplet_loss, "distances", _build)}
