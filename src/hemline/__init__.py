@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hemline import losses, metrics
     from hemline.catalog.catalog import Catalog
+    from hemline.catalog.intake.options import SyncOptions
     from hemline.client import Client
     from hemline.data.manifest import Manifest
     from hemline.errors import HemlineError
@@ -38,6 +39,7 @@ _PUBLIC = {
     "Record": "hemline.types",
     "SearchRequest": "hemline.types",
     "SearchResult": "hemline.types",
+    "SyncOptions": "hemline.catalog.intake.options",
     "evaluate": "hemline.evaluation.api",
     "load": "hemline.runtime.encoder",
     "losses": "",
@@ -58,6 +60,7 @@ __all__ = [
     "Record",
     "SearchRequest",
     "SearchResult",
+    "SyncOptions",
     "__version__",
     "evaluate",
     "load",

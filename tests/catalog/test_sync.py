@@ -299,6 +299,11 @@ def test_columns_are_mapped_once(catalog: Catalog, tmp_path: Path) -> None:
         catalog.sync(path, SyncOptions(mapping=parse_pairs(["id=Sku"])))
     with pytest.raises(UsageError, match="mapped by name=column"):
         parse_pairs(["id"])
+    mapping = {"id": "artikel", "images": ["Foto"], "without": "Muster", "text": "Text"}
+    assert catalog.sync(path, SyncOptions(mapping=mapping)).changed == 2
+    assert next(catalog.store.rows()).columns["text"] == "lang"
+    with pytest.raises(UsageError, match="neither a column nor a list of columns"):
+        catalog.sync(path, SyncOptions(mapping={"id": 3}))
 
 
 def test_csv_and_parquet_say_the_same(tmp_path: Path, bundle: Bundle) -> None:
@@ -328,8 +333,7 @@ def test_addresses_are_matched_by_their_file_names(catalog: Catalog, tmp_path: P
     path = feed(tmp_path, rows)
     with pytest.raises(DataError, match="is an address, and nothing is fetched"):
         catalog.sync(path)
-    said = parse_pairs([]).changed(type(parse_pairs([]))(images=str(tmp_path / "pictures")))
-    report = catalog.sync(path, SyncOptions(mapping=said))
+    report = catalog.sync(path, SyncOptions(images=tmp_path / "pictures"))
     assert (report.new, report.by_name) == (3, 3)
     assert {row.image_id for row in catalog.store.rows()} == {f"img/{n}.jpg" for n in range(3)}
     write_picture(tmp_path / "pictures/other/1.jpg", 5)

@@ -225,10 +225,10 @@ class Catalog:
     def update(
         self, updates: Sequence[ItemUpdate], *, wait: float = 0.0, max_pixels: int = MAX_PIXELS
     ) -> list[ItemOutcome]:
-        """Stores, changes and removes items in one durable commit; gives an outcome for each.
+        """Stores, changes and removes items; gives an outcome for each, once it is durable.
 
-        An item with an image that can't be opened is refused whole; the others are stored. Where
-        one item comes again, a further commit takes its later updates.
+        Up to 500 items are one commit, up to where an item comes again. An item with an image that
+        can't be opened is refused whole; the others are stored.
 
         Args:
             updates: in their order.
@@ -236,7 +236,7 @@ class Catalog:
             max_pixels: an image may have.
 
         Raises:
-            CatalogError: another writer, or no room; nothing of the commit is stored.
+            CatalogError: another writer, or no room; nothing of the current commit is stored.
         """
         with self.writing(wait) as live:
             preparer = Preparer(live.bundle.info, self.images, Whole(), max_pixels=max_pixels)

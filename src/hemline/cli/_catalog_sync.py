@@ -114,7 +114,8 @@ def sync(
     options = SyncOptions(
         crop=crop,
         batch=batch,
-        mapping=_mapping(columns or [], mapping, images),
+        mapping=_mapping(columns or [], mapping),
+        images=images,
         max_bad=max_bad,
         dry_run=dry_run,
         reread=reread,
@@ -164,15 +165,12 @@ def _confirmed(removals: Removals) -> bool:
     return typer.confirm(question, err=True)
 
 
-def _mapping(columns: Sequence[str], file: Path | None, images: Path | None) -> FeedMapping | None:
-    """The mapping given on the command line, or None."""
+def _mapping(columns: Sequence[str], file: Path | None) -> FeedMapping:
+    """The mapping given on the command line."""
     from hemline.catalog.intake.feed_map import FeedMapping, parse_pairs, read_mapping
 
-    if not columns and file is None and images is None:
-        return None
     mapping = FeedMapping() if file is None else read_mapping(file)
-    mapping = mapping.changed(parse_pairs(columns))
-    return mapping.changed(FeedMapping(images=str(images.resolve()) if images else ""))
+    return mapping.changed(parse_pairs(columns))
 
 
 def _plain(report: SyncReport) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,16 @@ class FeedMapping:
     images: str = ""
     crop: str = ""
 
+    @classmethod
+    def of(cls, columns: Mapping[str, str | Sequence[str]]) -> FeedMapping:
+        """From ``{"id": "SKU", "images": ["photo1", "photo2"], "without": [...]}``.
+
+        Raises:
+            UsageError: a value is neither a column nor a list of columns.
+        """
+        found = {str(name): _names(value) for name, value in columns.items()}
+        return cls(found, found.pop("without", ()))
+
     def changed(self, other: FeedMapping) -> FeedMapping:
         """This mapping, overridden by what ``other`` sets."""
         return FeedMapping(
@@ -92,18 +102,17 @@ def parse_pairs(pairs: Iterable[str]) -> FeedMapping:
     Raises:
         UsageError: a text of another form.
     """
-    columns: dict[str, tuple[str, ...]] = {}
+    columns: dict[str, list[str]] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
-        parts = tuple(part.strip() for part in text.split(",") if part.strip())
+        parts = [part.strip() for part in text.split(",") if part.strip()]
         if not (name.strip() and equals and parts):
             raise UsageError(
                 f"a column is mapped by name=column, such as id=SKU or images=photo1,photo2; "
                 f"got {pair!r}"
             )
         columns[name.strip()] = parts
-    without = columns.pop("without", ())
-    return FeedMapping(columns, without)
+    return FeedMapping.of(columns)
 
 
 def read_mapping(path: str | os.PathLike[str]) -> FeedMapping:
@@ -116,19 +125,21 @@ def read_mapping(path: str | os.PathLike[str]) -> FeedMapping:
         raw = json.loads(Path(path).read_text(encoding="utf-8-sig"))
         if not isinstance(raw, dict):
             raise ValueError("an object is needed")
-        columns = {str(name): _names(value) for name, value in raw.items()}
-    except (OSError, ValueError) as error:
+        return FeedMapping.of(raw)
+    except (OSError, ValueError, UsageError) as error:
         raise DataError(
             f"the mapping {path} can't be read ({error}); it is a JSON object of names and columns"
         ) from None
-    without = columns.pop("without", ())
-    return FeedMapping(columns, without)
 
 
 def _names(value: Any) -> tuple[str, ...]:
     parts = [value] if isinstance(value, str) else value
-    if not isinstance(parts, list) or not parts or not all(isinstance(p, str) for p in parts):
-        raise ValueError(f"{value!r} is neither a column nor a list of columns")
+    if (
+        not isinstance(parts, list | tuple)
+        or not parts
+        or not all(isinstance(p, str) for p in parts)
+    ):
+        raise UsageError(f"{value!r} is neither a column nor a list of columns")
     return tuple(parts)
 
 
@@ -147,7 +158,7 @@ def load(folder: Path | None) -> FeedMapping:
         return FeedMapping(
             columns, tuple(raw["without"]), str(raw["images"]), str(raw.get("crop", ""))
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
         raise CatalogError(
             f"{path}, how the feed's columns are mapped, is damaged ({error}); delete it and give "
             "the mapping again"

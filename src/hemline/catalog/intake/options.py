@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from hemline.catalog.intake.feed_map import FeedMapping
@@ -63,8 +64,13 @@ class Removals(NamedTuple):
 class SyncOptions(IntakeOptions):
     """How a product feed is read and how much it may change.
 
+    ``mapping``, ``images`` and ``crop`` are remembered by the catalogue.
+
     Attributes:
-        mapping: meaning of the feed's columns; it is remembered, as ``crop`` is.
+        crop, batch, workers, encoder: see `IntakeOptions`, and `Catalog.add`.
+        mapping: meaning of the feed's columns: ``id``, ``group``, ``images``, ``category``,
+            ``tags``, ``without`` or a new name → column or columns.
+        images: folder of the images; the feed's own by default.
         allow_removals: largest share of the items that may be removed, or a function that decides.
         max_bad: largest share of the feed's rows that may be unusable.
         dry_run: changes nothing and reports what would be done.
@@ -74,7 +80,8 @@ class SyncOptions(IntakeOptions):
         UsageError: a share isn't from 0 to 1.
     """
 
-    mapping: FeedMapping | None = None
+    mapping: FeedMapping | Mapping[str, str | Sequence[str]] | None = None
+    images: str | os.PathLike[str] | None = None
     allow_removals: float | Callable[[Removals], bool] = ALLOWED_REMOVALS
     max_bad: float = 0.05
     dry_run: bool = False
@@ -85,6 +92,13 @@ class SyncOptions(IntakeOptions):
         if not callable(self.allow_removals):
             _check_share(self.allow_removals, "the share of items that may be removed")
         _check_share(self.max_bad, "the share of bad rows")
+
+    def given_mapping(self) -> FeedMapping:
+        """What of the mapping is given here."""
+        mapping = self.mapping or {}
+        mapping = mapping if isinstance(mapping, FeedMapping) else FeedMapping.of(mapping)
+        images = str(Path(self.images).resolve()) if self.images else ""
+        return mapping.changed(FeedMapping(images=images, crop=self.crop or ""))
 
     def allows(self, removals: Removals) -> bool:
         """Whether a feed may remove so many items."""

@@ -65,7 +65,7 @@ class SyncReport:
 
 def sync(catalog: Catalog, path: Path, options: SyncOptions, advance: Advance) -> SyncReport:
     """See `Catalog.sync`."""
-    new = (options.mapping or FeedMapping()).changed(FeedMapping(crop=options.crop or ""))
+    new = options.given_mapping()
     mapping = feed_map.load(catalog.folder).changed(new)
     crop = find_crop(mapping.crop or "none", catalog.live().bundle)
     items = _read(path, mapping)
