@@ -1,4 +1,4 @@
-"""``hemline bundle``: a pre-trained embedding as a bundle, without training."""
+"""``hemline bundle``: makes a bundle of a pre-trained embedding."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ def bundle(
             "vgg_cnn_s or alexnet."
         ),
     ],
-    folder: Annotated[Path, typer.Option("--out", "-o", help="The new bundle's folder.")],
+    folder: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new bundle.")],
     weights: Annotated[
-        Path | None, typer.Option(help="A .safetensors or .pth file instead of the hub's.")
+        Path | None, typer.Option(help="A .safetensors or .pth file instead of the hub's weights.")
     ] = None,
     precision: Annotated[
-        str, typer.Option(help="Of the stored weights: float32, float16 or int8.")
+        str, typer.Option(help="Precision of the stored weights: float32, float16 or int8.")
     ] = "float32",
-    name: Annotated[str | None, typer.Option(help="The bundle's name.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")] = False,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the bundle; the source's by default.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a bundle of a pre-trained embedding as it is, with its own preprocessing.
+    """Make a bundle of a pre-trained embedding, with its own preprocessing.
 
-    Nothing is trained: street and shop pictures go through the same network. The weights come from
+    Nothing is trained: street and shop images go through the same network. The weights come from
     the model's hub, or from --weights.
 
     Example: hemline bundle timm:convnext_tiny.fb_in22k -o bundles/convnext --precision float16

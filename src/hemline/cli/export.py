@@ -15,38 +15,41 @@ if TYPE_CHECKING:
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
     bundle: Annotated[
         Path,
         typer.Option(
-            "--out", "-o", help="The new bundle's folder; for a detector's run, one that is there."
+            "--out",
+            "-o",
+            help="Folder of the new bundle; for a detector's run, an existing bundle.",
         ),
     ],
     precision: Annotated[
         str | None,
         typer.Option(
-            help="Of the stored weights: float32 (the default), float16 (a detector's default) "
-            "or int8 (not for a detector)."
+            help="Precision of the stored weights: float32 (default), float16 (default for a "
+            "detector) or int8 (not for a detector)."
         ),
     ] = None,
     detector: Annotated[
-        Path | None, typer.Option(help="The run of a detector, to go into the new bundle.")
+        Path | None, typer.Option(help="Run of a detector to put into the new bundle.")
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(help="Of a detector: from which score (0-1) on a garment is shown."),
+        typer.Option(help="Least score (0-1) of a garment that the detector reports."),
     ] = None,
     pictures: Annotated[
-        Path | None, typer.Option(help="A manifest: compare with torch on 32 of its pictures too.")
+        Path | None, typer.Option(help="Manifest: compare with torch on 32 of its images too.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="The bundle's name.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")] = False,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the bundle; the model's by default.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write the best model of a run as a bundle, which runs without PyTorch.
 
-    The run of a detector goes into a bundle that is there: its embedding and the catalogues made
-    with it stay as they are.
+    The run of a detector goes into an existing bundle, whose embedding and catalogues stay valid.
 
     Example: hemline export runs/ctxynet -o bundles/ctxynet --precision float16
     """

@@ -67,9 +67,7 @@ class Pretrained(RetrievalModel):
         with torch.inference_mode():
             out = self.network.eval()(torch.zeros(1, 3, size, size))
         if not isinstance(out, Tensor) or out.ndim != 2:
-            raise UsageError(
-                "the model gives no vector of a picture; name one with pooled features"
-            )
+            raise UsageError("the model's output is no vector; name one with pooled features")
         self.embedding_dim = int(out.shape[1])
 
     def encode_street(self, images: Tensor) -> StreetOutput:
@@ -262,7 +260,7 @@ def _triple(values: Iterable[float]) -> Triple:
 def _unreachable(name: str, error: Exception) -> UsageError:
     line = " ".join(str(error).split())
     return UsageError(
-        f"the weights of {name} can't be had: {line[:300]}. Without a network, download the "
+        f"the weights of {name} can't be loaded: {line[:300]}. Without a network, download the "
         "model's folder elsewhere and name it: local-dir:FOLDER, or give --weights FILE"
     )
 
@@ -283,7 +281,7 @@ def _card(info: BundleInfo, source: str) -> str:
             f"{info.distance} distance; images of {how.size} pixels ({how.resize}, "
             f"{how.interpolation}). Weights stored as {info.precision}.",
             "",
-            f"Source: `{source}`. Its licence is its authors'; look it up before you serve it.",
+            f"Source: `{source}`. Its licence is its authors'; check it before you serve it.",
             "",
             "Measure it on your own data with `hemline evaluate`.",
             "",

@@ -57,8 +57,8 @@ class Residual(nn.Module):
 
 
 class Hourglass(nn.Module):
-    """Down ``depth`` times by max pooling, up again by nearest neighbours, with a way across at
-    each size: (B, C, H, W) → (B, C, H, W).
+    """``depth`` max poolings, then nearest-neighbour upsampling with skip connections:
+    (B, C, H, W) → (B, C, H, W).
     """
 
     def __init__(self, depth: int, channels: int) -> None:
@@ -78,13 +78,13 @@ class Hourglass(nn.Module):
 
 
 class StackedHourglass(nn.Module):
-    """A convolution and hourglasses one after another, each with heat maps of its own.
+    """A convolution and a chain of hourglasses, each with its own heat maps.
 
     Args:
-        points: K, what is located.
+        points: K landmarks.
         channels: of all features (the papers' 256).
-        stacks: how many hourglasses (AHBN's four).
-        depth: how often each halves its maps (4).
+        stacks: number of hourglasses (AHBN has four).
+        depth: number of times that each halves its maps (4).
     """
 
     def __init__(self, points: int, channels: int = 256, stacks: int = 4, depth: int = 4) -> None:

@@ -69,7 +69,7 @@ def multilabel_loss(scores: Tensor, tags: Tensor, known: Tensor) -> Tensor:
 
     Example:
         >>> scores = torch.tensor([[2.0, -2.0, 5.0]])  # of color=red, color=blue, collar=polo
-        >>> tags = torch.tensor([[1.0, 0.0, 0.0]])  # red; nothing is said of the collar
+        >>> tags = torch.tensor([[1.0, 0.0, 0.0]])  # red; the collar is unlabelled
         >>> names = name_numbers(["color=red", "color=blue", "collar=polo"])
         >>> multilabel_loss(scores, tags, known_values(tags, names))
         tensor(0.1269)

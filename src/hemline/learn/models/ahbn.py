@@ -1,4 +1,4 @@
-"""AHBN: where to look and how to describe.
+"""AHBN, the Attentional Heterogeneous Bilinear Network.
 
 "Where to Look and How to Describe: Fashion Image Retrieval with an Attentional Heterogeneous
 Bilinear Network"
