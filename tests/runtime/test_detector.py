@@ -125,7 +125,7 @@ def test_a_damaged_detector_is_refused(folder: Path, tmp_path: Path) -> None:
     told = json.loads((copy / "bundle.json").read_text())
     told["detector"] = None
     (copy / "bundle.json").write_text(json.dumps(told))
-    with pytest.raises(BundleError, match="a detector needs its graph and its description"):
+    with pytest.raises(BundleError, match="a detector has a graph and a description"):
         Bundle.open(copy)
 
 
