@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import cv2
 import numpy as np
+import PIL.Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from hemline.types import Domain, FloatArray, Image
@@ -27,7 +27,7 @@ class Preprocessing(BaseModel):
             colour of its border), or ``crop`` (the middle square, as hub models are evaluated).
         crop_share: for ``crop``, the side of the square over the shorter side of the resized image.
         interpolation: ``area`` (area averaging when shrinking, linear when growing), or
-            ``bilinear`` or ``bicubic`` as in Pillow, with antialiasing.
+            ``bilinear`` or ``bicubic`` (Pillow's, with antialiasing).
         street_mean, street_std, shop_mean, shop_std: per domain, for R, G, B.
     """
 
@@ -109,31 +109,8 @@ def _resized(image: Image, height: int, width: int, interpolation: str) -> Image
         shrinking = image.shape[0] * image.shape[1] > height * width
         flag = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
         return np.asarray(cv2.resize(image, (width, height), interpolation=flag), np.uint8)
-    pixels = image.astype(np.float32)
-    # Columns first, rounded to bytes between the passes, as in Pillow.
-    across = _weights(image.shape[1], width, interpolation)
-    pixels = np.clip(np.tensordot(pixels, across, (1, 1)).transpose(0, 2, 1).round(), 0, 255)
-    down = _weights(image.shape[0], height, interpolation)
-    pixels = np.tensordot(down, pixels, (1, 0))
-    return np.clip(pixels.round(), 0, 255).astype(np.uint8)
-
-
-@lru_cache(maxsize=64)
-def _weights(source: int, target: int, interpolation: str) -> FloatArray:
-    """(target, source) resampling weights, as in Pillow's ``Resample.c``."""
-    reach = 1.0 if interpolation == "bilinear" else 2.0
-    scale = source / target
-    wide = max(scale, 1.0)
-    middle = (np.arange(target) + 0.5)[:, None] * scale
-    distance = np.abs((np.arange(source) + 0.5)[None, :] - middle) / wide
-    if interpolation == "bilinear":
-        weights = 1 - distance
-    else:  # Keys' cubic with a = -0.5
-        near = (1.5 * distance - 2.5) * distance**2 + 1
-        far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
-        weights = np.where(distance < 1, near, far)
-    weights = np.where(distance < reach, weights, 0.0)
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
+    way = PIL.Image.Resampling[interpolation.upper()]
+    return np.array(PIL.Image.fromarray(image).resize((width, height), way))
 
 
 def _padded(image: Image) -> Image:
