@@ -42,15 +42,15 @@ def check(
     cache: Annotated[
         Path | None,
         typer.Option(
-            help="The folder that remembers what was looked at; default: checks in HEMLINE_HOME."
+            help="Folder of the journal of checked files; default: checks in HEMLINE_HOME."
         ),
     ] = None,
     workers: Workers = None,
     json: JsonOption = False,
 ) -> None:
-    """Open every picture; report what is broken, doubled, leaked, mislabelled or tells nothing.
+    """Open every picture; report broken, duplicated, leaked, mislabelled and useless ones.
 
-    Killed and started again it goes on. The exit status is 0 whatever is found, unless --strict.
+    An interrupted check resumes. The exit status is 0 whatever is found, unless --strict is given.
 
     Example: hemline data check m.parquet -o report.json -o report.html
     """
@@ -159,7 +159,7 @@ def show(
         bool, typer.Option("--pairs", help="By item: its street pictures beside the shop's.")
     ] = False,
     count: Annotated[int, typer.Option(min=1, max=400, help="How many pictures.")] = 24,
-    seed: Annotated[int, typer.Option(min=0, help="Which ones are drawn by lot.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random choice.")] = 0,
     side: Annotated[int, typer.Option(min=64, max=640, help="Pixels of each picture.")] = 256,
     json: JsonOption = False,
 ) -> None:

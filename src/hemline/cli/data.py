@@ -15,7 +15,7 @@ from hemline.cli._tags import tags
 from hemline.errors import UsageError
 
 app = typer.Typer(
-    help="Make, read, check and show the table of pictures (the manifest) that all else takes.",
+    help="Make, read, check and show manifests, the tables of pictures that other commands take.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -27,11 +27,13 @@ def _strength(text: str) -> Any:
 
 @app.command("make")
 def make(
-    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to make or finish.")],
-    products: Annotated[int, typer.Option(min=1, help="How many products to draw.")] = 1000,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Output folder; an unfinished one is completed.")
+    ],
+    products: Annotated[int, typer.Option(min=1, help="Number of products.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same pictures.")] = 0,
     photos: Annotated[
-        Path | None, typer.Option(help="A folder of garment photos to cut out and dress with.")
+        Path | None, typer.Option(help="A folder of garment photos to cut garments from.")
     ] = None,
     size: Annotated[int, typer.Option(help="Side of the square pictures in pixels.")] = 224,
     shop_views: Annotated[int, typer.Option(min=1, help="Shop pictures of each product.")] = 1,
@@ -51,7 +53,7 @@ def make(
 ) -> None:
     """Draw a labelled data set of fashion pictures, shop and street.
 
-    What was begun is finished by the same command; a larger --products goes on from there.
+    The same command resumes an interrupted run; a larger --products extends the data set.
 
     Example: hemline data make -o drawn --products 1000 --seed 7
     """
@@ -88,7 +90,7 @@ def read(
         Path | None, typer.Argument(help="The data's folder or file.", show_default=False)
     ] = None,
     options: Annotated[
-        list[str] | None, typer.Argument(help="The format's options, each name=value.")
+        list[str] | None, typer.Argument(help="Options of the format, each name=value.")
     ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="The manifest: .parquet or .csv.")
@@ -100,7 +102,7 @@ def read(
 ) -> None:
     """Read a data set of a known format into a manifest.
 
-    Pictures that aren't there are left out and counted.
+    Missing pictures are left out and counted.
 
     Example: hemline data read folder photos -o photos/manifest.parquet
     Example: hemline data read csv list.csv -o m.parquet item_id=sku domain=@shop

@@ -10,7 +10,7 @@ Layout:
   ``test_pairs_CATEGORY.json`` (street photo, product, box) and ``retrieval_CATEGORY.json`` (shop
   photo, product).
 - the pictures, below ``images`` or wherever: any folders, any suffix, named by the photo's number
-  with or without leading zeros. Many links are dead; what is there is taken.
+  with or without leading zeros. Many links are dead; existing files are read.
 
 A street row for each pair, a shop row for each photo and product; a photo that stands on several
 has ``#2``, ``#3`` …. A product's number is its own within a category only, so the item is

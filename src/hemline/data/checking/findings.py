@@ -47,7 +47,7 @@ KINDS: dict[str, Kind] = {
     "two_items": Kind(
         "high",
         "pictures under several items (with the same box)",
-        "Training is told that one picture is two products, and a right answer counts as wrong.",
+        "Training treats one picture as two products, and a right answer counts as wrong.",
         "Merge the items if they are one product; else give each its own picture or box.",
     ),
     "near_items": Kind(
@@ -119,7 +119,7 @@ KINDS: dict[str, Kind] = {
     "constant_tags": Kind(
         "low",
         "tags that every tagged row has",
-        "They tell nothing.",
+        "They carry no information.",
         "Leave them out.",
     ),
     "rare_tags": Kind(
