@@ -62,13 +62,8 @@ def export(
     of_detector = is_detector_run(run)
     if threshold is not None and not of_detector:
         raise UsageError(f"--threshold is of a detector, and {run} is no run of one")
-    options = ExportOptions(
-        precision=precision or ("float16" if of_detector else "float32"),
-        images=_some(pictures),
-        name=name,
-        force=force,
-        say=say,
-    )
+    precision = precision or ("float16" if of_detector else "float32")
+    options = ExportOptions(precision, _some(pictures), name, force, say=say)
     if of_detector:
         info = add_detector(run, bundle, options, threshold=threshold)
         emit(_of_detector(bundle, info), as_json, _detector_words)
