@@ -74,6 +74,7 @@ def test_every_step_learns_one_batch_and_all_of_it_learns(step: str) -> None:
         found["total"].backward()
         losses.append(float(found["total"].detach()))
         optimizer.step()
+    # Ten seeds: 0.00 to 0.22.
     learned("loss", losses[-1] / losses[0], most=0.35)
     assert ("triplet" in found) == (step != "AN")
     for name, parameter in model.networks.named_parameters():

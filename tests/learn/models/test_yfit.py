@@ -54,8 +54,9 @@ def test_fitting_brings_photos_to_their_products() -> None:
             ],
             [Fitting(products, items, none[:8])],
         )
+        # Ten seeds: recall@1 1.0, gain 0.38 to 0.88.
         learned("recall@1", hits(), least=0.9)
-        learned("gain", hits() - before, least=0.01)
+        learned("gain", hits() - before, least=0.1)
 
 
 @pytest.mark.parametrize("views", [(), (0.1,), (9.0,)])

@@ -13,9 +13,9 @@ from helpers.page_stub import KEY, PRODUCTS, Stub
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"this is a letter, not a picture", "letter.txt can't be opened as a photo"),
+        (b"this is a letter, not a picture", "letter.txt can't be read as a photo"),
         (photo(20, 20), "too small"),
-        (photo()[:200], "can't be opened as a photo"),
+        (photo()[:200], "can't be read as a photo"),
     ],
     ids=["text", "tiny", "cut off"],
 )
