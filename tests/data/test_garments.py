@@ -15,7 +15,7 @@ from hemline.data.garments import (
     to_text,
 )
 from hemline.errors import DataError
-from hemline.synthetic.attributes import CATEGORIES
+from hemline.synthetic.categories import CATEGORIES
 from hemline.types import Box, Record
 
 

@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
-from hemline.synthetic.attributes import ATTRIBUTES
-from hemline.synthetic.drawing import DISTURBANCES, LANDMARKS, Drawing
+from hemline.synthetic.categories import ATTRIBUTES
+from hemline.synthetic.drawing import DISTURBANCES, Drawing
 from hemline.synthetic.make import make_dataset
 from hemline.synthetic.product import Product, draw_product
 from hemline.synthetic.settings import SyntheticSettings
 from hemline.synthetic.shop import draw_shop
 from hemline.synthetic.street import draw_street
+from hemline.types import LANDMARKS
 
 __all__ = [
     "ATTRIBUTES",

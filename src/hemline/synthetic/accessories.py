@@ -9,32 +9,9 @@ from hemline.synthetic.cloth import Cloth
 from hemline.synthetic.curves import Array, ellipse, shift, smooth, spline, tube
 from hemline.synthetic.fabric import darker
 from hemline.synthetic.figure import SIDES, Figure
+from hemline.synthetic.values import RGB, colors
 
-__all__ = [
-    "EXTRAS",
-    "add_bag",
-    "add_shoes",
-    "draw_bag",
-    "draw_hat",
-    "draw_phone",
-    "draw_shoe",
-    "leather",
-]
-
-RGB = tuple[int, int, int]
-
-_LEATHERS: tuple[RGB, ...] = (
-    (34, 32, 34),
-    (92, 58, 38),
-    (164, 108, 62),
-    (226, 220, 208),
-    (150, 36, 40),
-    (44, 60, 92),
-    (206, 172, 128),
-    (86, 96, 72),
-    (222, 160, 170),
-    (240, 238, 236),
-)
+_LEATHERS = colors("222022 5c3a26 a46c3e e2dcd0 962428 2c3c5c ceac80 566048 dea0aa f0eeec")
 
 
 def leather(rng: np.random.Generator) -> RGB:

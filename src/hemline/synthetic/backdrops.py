@@ -12,10 +12,8 @@ import cv2
 import numpy as np
 
 from hemline.synthetic.curves import Array
+from hemline.synthetic.values import RGB
 
-__all__ = ["shop_backdrop", "street_backdrop"]
-
-RGB = tuple[int, int, int]
 _N = 96
 
 

@@ -17,8 +17,6 @@ from hemline.synthetic.cloth import Cloth, fold_map
 from hemline.synthetic.curves import Array
 from hemline.synthetic.ledger import Ledger
 
-__all__ = ["Canvas"]
-
 _SHIFT = 4
 _ONE = 1 << _SHIFT
 #: No point is drawn farther out than this, in sixteenths of a pixel.

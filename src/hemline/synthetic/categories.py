@@ -1,4 +1,10 @@
-"""The garment categories, and what each of them can be."""
+"""The attribute space of generated products: the garment categories, and what each can be.
+
+The nine attribute categories are those of Table 1 of Huang, Feris, Chen and Yan, *Cross-domain
+Image Retrieval with a Dual Attribute-aware Ranking Network* (ICCV 2015): clothes category,
+button, colour, length, pattern, shape, collar shape, sleeve length and sleeve shape. Table 1
+gives example values only; the values here (`values`) are the generator's own, in that spirit.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from hemline.synthetic.values import PATTERNS, SLEEVE_LENGTHS
-
-__all__ = ["CATEGORIES", "GROUPS", "Cut"]
-
-GROUPS = ("upper", "lower", "full")
+from hemline.synthetic.values import (
+    BUTTONS,
+    COLLARS,
+    COLORS,
+    LENGTHS,
+    PATTERNS,
+    SHAPES,
+    SLEEVE_LENGTHS,
+    SLEEVE_SHAPES,
+    words,
+)
 
 _WOVEN = tuple(
     p for p in PATTERNS if p not in {"denim", "rib-knit", "cable-knit", "fair-isle", "quilted"}
@@ -18,39 +30,26 @@ _WOVEN = tuple(
 _PRINTS = ("graphic-print", "lettering", "number-print", "chest-logo")
 _JERSEY = tuple(p for p in _WOVEN if p not in {"herringbone", "corduroy", "houndstooth"})
 _SHIRTING = (*tuple(p for p in _WOVEN if p not in {*_PRINTS, "corduroy", "zebra"}), "denim")
-_KNIT = (
-    "plain",
-    "melange",
-    "rib-knit",
-    "cable-knit",
-    "fair-isle",
-    "breton-stripe",
-    "multi-stripe",
-    "argyle",
-    "chevron",
-    "heart",
-    "star",
-    "color-block",
-    "leopard",
-    "geometric",
+_KNIT = words(
+    """
+    plain melange rib-knit cable-knit fair-isle breton-stripe multi-stripe argyle chevron heart
+    star color-block leopard geometric
+    """
 )
-_TAILORED = (
-    "plain",
-    "melange",
-    "pinstripe",
-    "windowpane",
-    "houndstooth",
-    "herringbone",
-    "tartan",
-    "corduroy",
-    "floral",
+_TAILORED = words(
+    """
+    plain melange pinstripe windowpane houndstooth herringbone tartan corduroy floral
+    """
 )
 _FLOWING = tuple(p for p in _WOVEN if p not in {*_PRINTS, "corduroy", "herringbone"})
 
 
 @dataclass(frozen=True)
 class Cut:
-    """What one garment category can be: the values each attribute may take."""
+    """What one garment category can be: the values each attribute may take.
+
+    An attribute without values does not apply (trousers have no collar) and gets no tag.
+    """
 
     group: str
     button: tuple[str, ...]
@@ -68,20 +67,11 @@ _TOPSHAPES = ("slim", "straight", "loose", "oversized")
 _PLAIN_SLEEVES = ("regular", "fitted", "loose", "raglan", "rolled", "puff")
 _SOFT_SLEEVES = ("regular", "loose", "puff", "bell", "bishop", "flutter", "cuffed")
 _DRESSSHAPES = ("a-line", "sheath", "skater", "pleated", "tiered", "loose")
-_TROUSER_PATTERNS = (
-    "plain",
-    "plain",
-    "melange",
-    "pinstripe",
-    "windowpane",
-    "houndstooth",
-    "tartan",
-    "corduroy",
-    "camouflage",
-    "floral",
-    "vertical-stripe",
-    "herringbone",
-    "leopard",
+_TROUSER_PATTERNS = words(
+    """
+    plain plain melange pinstripe windowpane houndstooth tartan corduroy camouflage floral
+    vertical-stripe herringbone leopard
+    """
 )
 
 CATEGORIES: Mapping[str, Cut] = MappingProxyType(
@@ -294,5 +284,20 @@ CATEGORIES: Mapping[str, Cut] = MappingProxyType(
             ("regular", "loose", "puff", "rolled", "flutter"),
             (39, 179),
         ),
+    }
+)
+
+#: The nine attribute categories of DARN's Table 1, each with every value it can take.
+ATTRIBUTES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "category": tuple(CATEGORIES),
+        "button": BUTTONS,
+        "color": tuple(COLORS),
+        "length": LENGTHS,
+        "pattern": PATTERNS,
+        "shape": SHAPES,
+        "collar": COLLARS,
+        "sleeve_length": SLEEVE_LENGTHS,
+        "sleeve_shape": SLEEVE_SHAPES,
     }
 )

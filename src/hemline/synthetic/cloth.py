@@ -15,8 +15,6 @@ import numpy as np
 from hemline.synthetic.curves import Array
 from hemline.synthetic.seeds import generator
 
-__all__ = ["FOLDS", "TILE", "UNITS", "Cloth", "fold_map"]
-
 #: The side of a tile, in figure units and in pixels.
 UNITS = 512.0
 TILE = 256

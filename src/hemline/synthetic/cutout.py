@@ -10,8 +10,6 @@ import numpy as np
 from hemline.synthetic.curves import Array
 from hemline.types import Box
 
-__all__ = ["Cutout", "cut_out"]
-
 #: The longer side of the image GrabCut works on, and of the cut-out that is kept.
 _WORK, _KEEP = 112, 288
 #: A cut-out covers between these shares of its photo ...

@@ -14,8 +14,6 @@ import numpy as np
 from hemline.synthetic.curves import Array
 from hemline.synthetic.seeds import generator
 
-__all__ = ["blurred", "cast", "compressed", "lit", "noisy"]
-
 _RAMP = np.arange(256, dtype=np.float32) / 255
 
 

@@ -11,26 +11,14 @@ import numpy as np
 from hemline.data.garments import Garment
 from hemline.synthetic.canvas import Canvas
 from hemline.synthetic.curves import Array, apply
+from hemline.synthetic.values import words
 from hemline.types import LANDMARKS
 
-__all__ = ["DISTURBANCES", "LANDMARKS", "Drawing", "camera", "labelled"]
-
 #: What every drawing records, 0 when absent.
-DISTURBANCES = (
-    "others",
-    "clutter",
-    "occlusion",
-    "pose",
-    "turn",
-    "perspective",
-    "scale",
-    "crop",
-    "mirror",
-    "light",
-    "cast",
-    "blur",
-    "noise",
-    "jpeg",
+DISTURBANCES = words(
+    """
+    others clutter occlusion pose turn perspective scale crop mirror light cast blur noise jpeg
+    """
 )
 
 

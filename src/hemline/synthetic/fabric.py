@@ -16,10 +16,7 @@ from hemline.synthetic.prints import PRINTS
 from hemline.synthetic.product import Product
 from hemline.synthetic.seeds import generator
 from hemline.synthetic.textures import WEAVES, Palette, grain
-
-__all__ = ["Fabric", "darker", "fabric_of"]
-
-RGB = tuple[int, int, int]
+from hemline.synthetic.values import RGB
 
 _SOFT: Mapping[str, float] = {
     "denim": 1.0,

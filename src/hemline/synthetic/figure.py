@@ -17,8 +17,6 @@ from hemline.synthetic.canvas import Canvas
 from hemline.synthetic.curves import Array, affine
 from hemline.synthetic.ledger import Worn
 
-__all__ = ["SIDES", "Figure", "Pose", "random_pose", "rest_pose"]
-
 SIDES = (1, -1)
 #: Up to so many points are reckoned faster one by one.
 _FEW = 20

@@ -17,8 +17,6 @@ from hemline.data.garments import Garment
 from hemline.synthetic.curves import Array
 from hemline.types import Box
 
-__all__ = ["Ledger", "Worn"]
-
 _SHIFT = 4
 _ONE = float(1 << _SHIFT)
 

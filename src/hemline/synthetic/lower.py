@@ -15,8 +15,6 @@ from hemline.synthetic.figure import CALF, HIP_X, SIDES, THIGH, Figure
 from hemline.synthetic.product import Product
 from hemline.synthetic.sleeves import limb_frame
 
-__all__ = ["add_lower"]
-
 #: Half-widths of a leg at crotch, knee and ankle.
 _LEGS: Mapping[str, tuple[float, float, float]] = {
     "skinny": (47, 30, 20),

@@ -35,8 +35,6 @@ from hemline.synthetic.shop import Garment, draw_shop
 from hemline.synthetic.street import draw_street
 from hemline.synthetic.table import read_rows, write_rows
 
-__all__ = ["SHARD", "make_dataset"]
-
 #: Products in a folder of images.
 SHARD = 32
 #: Raised whenever the same settings would draw other images.

@@ -11,10 +11,8 @@ import numpy as np
 from hemline.synthetic.cloth import TILE
 from hemline.synthetic.curves import Array, ellipse
 from hemline.synthetic.textures import GRID_X, GRID_Y, Palette, blank, clouds, lerp
+from hemline.synthetic.values import RGB
 
-__all__ = ["MOTIFS", "shape"]
-
-RGB = tuple[int, int, int]
 _AA = cv2.LINE_AA
 
 

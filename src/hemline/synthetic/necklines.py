@@ -13,8 +13,6 @@ from hemline.synthetic.curves import Array, ellipse, mirrored, shift, smooth, sp
 from hemline.synthetic.fabric import Fabric, darker
 from hemline.synthetic.figure import SIDES, Figure
 
-__all__ = ["Neck", "add_collar", "neck_curve", "neck_of", "shoulder_y"]
-
 
 @dataclass(frozen=True)
 class Neck:

@@ -6,18 +6,15 @@ import cv2
 import numpy as np
 
 from hemline.synthetic.accessories import add_bag, draw_phone
-from hemline.synthetic.attributes import CATEGORIES
 from hemline.synthetic.canvas import Canvas
+from hemline.synthetic.categories import CATEGORIES
 from hemline.synthetic.curves import ellipse, shift, smooth, spline, tube
 from hemline.synthetic.drawing import camera
 from hemline.synthetic.fabric import darker
 from hemline.synthetic.figure import SIDES, Figure, random_pose
 from hemline.synthetic.outfit import other_product, wear
 from hemline.synthetic.person import Look, add_body, add_hair, random_look
-
-__all__ = ["add_occluders", "draw_bystanders", "draw_foreground", "draw_mirror", "hold_phone"]
-
-RGB = tuple[int, int, int]
+from hemline.synthetic.values import RGB
 
 #: Passers-by wear the first this many products of the catalogue, whose cloth is then at hand.
 _CROWD = 64

@@ -19,8 +19,6 @@ from hemline.synthetic.lower import add_lower
 from hemline.synthetic.product import Product, category_of, draw_product, split_of
 from hemline.synthetic.upper import add_top
 
-__all__ = ["OUTER", "add_product", "other_product", "wear"]
-
 #: Categories that are worn over a top.
 OUTER = ("cardigan", "jacket", "blazer", "coat")
 _INNER = ("t-shirt", "shirt", "blouse", "tank-top", "sweater", "polo-shirt")

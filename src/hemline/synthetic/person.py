@@ -12,31 +12,10 @@ from hemline.synthetic.canvas import Canvas
 from hemline.synthetic.curves import Array, ellipse, mirrored, smooth, spline, tube
 from hemline.synthetic.fabric import darker
 from hemline.synthetic.figure import SIDES, Figure
+from hemline.synthetic.values import RGB, colors
 
-__all__ = ["Look", "add_body", "add_hair", "random_look"]
-
-RGB = tuple[int, int, int]
-
-_SKINS: tuple[RGB, ...] = (
-    (250, 222, 200),
-    (240, 205, 178),
-    (226, 184, 150),
-    (205, 158, 122),
-    (176, 126, 90),
-    (140, 94, 64),
-    (108, 72, 50),
-    (82, 54, 40),
-)
-_HAIRS: tuple[RGB, ...] = (
-    (28, 24, 24),
-    (52, 36, 28),
-    (88, 58, 38),
-    (128, 84, 48),
-    (196, 158, 98),
-    (222, 196, 146),
-    (150, 66, 36),
-    (150, 148, 146),
-)
+_SKINS = colors("fadec8 f0cdb2 e2b896 cd9e7a b07e5a 8c5e40 6c4832 523628")
+_HAIRS = colors("1c1818 34241c 583a26 805430 c49e62 dec492 964224 969492")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ import cv2
 import numpy as np
 
 from hemline.errors import DataError
-from hemline.synthetic.attributes import nearest_color
 from hemline.synthetic.canvas import Canvas
 from hemline.synthetic.cloth import fold_map
 from hemline.synthetic.curves import Array, apply, shift
@@ -28,8 +27,7 @@ from hemline.synthetic.figure import SIDES, Figure
 from hemline.synthetic.outfit import OUTER
 from hemline.synthetic.product import Product
 from hemline.synthetic.seeds import mix, share
-
-__all__ = ["LABELS", "PhotoProduct", "PhotoShelf"]
+from hemline.synthetic.values import nearest_color
 
 #: Labels of `images.csv` that are garments -> (category, group, top, bottom in figure units).
 LABELS: Mapping[str, tuple[str, str, float, float]] = MappingProxyType(

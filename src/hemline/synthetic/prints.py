@@ -11,10 +11,8 @@ from hemline.synthetic.cloth import TILE
 from hemline.synthetic.curves import Array, ellipse, smooth
 from hemline.synthetic.motifs import shape
 from hemline.synthetic.textures import Palette
+from hemline.synthetic.values import RGB
 
-__all__ = ["PRINTS"]
-
-RGB = tuple[int, int, int]
 _AA = cv2.LINE_AA
 _WORDS = (
     *("HELLO", "OCEAN", "NORTH", "PARIS", "TOKYO", "LUCKY", "SUNNY", "WILD", "RIDER", "STUDIO"),

@@ -16,12 +16,9 @@ from types import MappingProxyType
 
 import numpy as np
 
-from hemline.synthetic.attributes import ATTRIBUTES, CATEGORIES, COLORS
+from hemline.synthetic.categories import ATTRIBUTES, CATEGORIES
 from hemline.synthetic.seeds import generator, mix, share
-
-__all__ = ["TWIN_SHARE", "Product", "category_of", "draw_product", "group_of", "split_of"]
-
-RGB = tuple[int, int, int]
+from hemline.synthetic.values import COLORS, RGB
 
 #: The share of pairs whose second product is a near-twin of the first.
 TWIN_SHARE = 0.4
@@ -94,11 +91,6 @@ def category_of(seed: int, index: int) -> str:
     if index % 2 and _is_twin(seed, index):
         index -= 1
     return _LADDER[mix(seed, index, "category") % len(_LADDER)]
-
-
-def group_of(seed: int, index: int) -> str:
-    """The garment group (upper, lower, full) of a product, without drawing the rest of it."""
-    return CATEGORIES[category_of(seed, index)].group
 
 
 def split_of(seed: int, index: int) -> str:

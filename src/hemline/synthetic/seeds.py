@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["generator", "mix", "share"]
-
 _MASK = (1 << 64) - 1
 
 

@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass, fields
 
 from hemline.errors import UsageError
 
-__all__ = ["STRENGTHS", "SyntheticSettings"]
-
 
 @dataclass(frozen=True)
 class SyntheticSettings:

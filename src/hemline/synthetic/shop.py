@@ -19,32 +19,12 @@ from hemline.synthetic.person import add_body, add_hair, random_look
 from hemline.synthetic.product import Product
 from hemline.synthetic.seeds import generator
 from hemline.synthetic.settings import SyntheticSettings
-
-__all__ = [
-    "Garment",
-    "add_inside",
-    "breadth_of",
-    "display_pose",
-    "draw_laid",
-    "draw_shop",
-    "reach_of",
-    "span_of",
-]
+from hemline.synthetic.values import words
 
 #: Adds the product to a figure in its own way, and returns its landmarks.
 Garment = Callable[[Figure], dict[str, Array]]
 
-_EVERYTHING = (
-    "t-shirt",
-    "shirt",
-    "sweater",
-    "jeans",
-    "trousers",
-    "skirt",
-    "shorts",
-    "dress",
-    "jacket",
-)
+_EVERYTHING = words("t-shirt shirt sweater jeans trousers skirt shorts dress jacket")
 
 
 def draw_shop(

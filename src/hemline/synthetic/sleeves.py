@@ -14,8 +14,6 @@ from hemline.synthetic.curves import Array, affine, shift, tube
 from hemline.synthetic.fabric import Fabric, darker
 from hemline.synthetic.figure import Figure
 
-__all__ = ["add_sleeve", "limb_frame"]
-
 #: How far down the arm a sleeve reaches: 1 is the wrist.
 _REACH: Mapping[str, float] = {
     "cap": 0.15,

@@ -24,8 +24,6 @@ from hemline.synthetic.seeds import generator
 from hemline.synthetic.settings import SyntheticSettings
 from hemline.synthetic.shop import Garment, breadth_of, draw_laid, reach_of, span_of
 
-__all__ = ["draw_street"]
-
 #: How often an image is taken anew before it is left as it is.
 ATTEMPTS = 12
 

@@ -12,8 +12,6 @@ from hemline.data.garments import COLUMN
 from hemline.files import durable_file
 from hemline.synthetic.drawing import DISTURBANCES
 
-__all__ = ["read_rows", "write_rows"]
-
 _TEXT = ("path", "image_id", "item_id", "domain", "split", "category")
 
 

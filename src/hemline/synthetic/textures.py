@@ -16,10 +16,7 @@ import numpy as np
 
 from hemline.synthetic.cloth import TILE
 from hemline.synthetic.curves import Array
-
-__all__ = ["GRID_X", "GRID_Y", "WEAVES", "Palette", "blank", "lerp"]
-
-RGB = tuple[int, int, int]
+from hemline.synthetic.values import RGB
 
 GRID_Y, GRID_X = np.mgrid[0:TILE, 0:TILE].astype(np.float32)
 

@@ -10,8 +10,6 @@ from hemline.synthetic.fabric import Fabric, darker
 from hemline.synthetic.figure import SIDES, Figure
 from hemline.synthetic.product import Product
 
-__all__ = ["belt", "fasten", "kangaroo", "patch", "rib_hem", "slant_pockets"]
-
 _METAL = (176, 172, 164)
 
 

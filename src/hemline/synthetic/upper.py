@@ -15,8 +15,6 @@ from hemline.synthetic.product import Product
 from hemline.synthetic.sleeves import add_sleeve
 from hemline.synthetic.trims import belt, fasten, kangaroo, patch, rib_hem, slant_pockets
 
-__all__ = ["add_top", "ease_of", "torso_outline"]
-
 _EASE: Mapping[str, float] = {
     "slim": 3,
     "straight": 10,

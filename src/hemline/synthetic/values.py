@@ -5,182 +5,68 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-__all__ = [
-    "BUTTONS",
-    "COLLARS",
-    "COLORS",
-    "LENGTHS",
-    "PATTERNS",
-    "SHAPES",
-    "SLEEVE_LENGTHS",
-    "SLEEVE_SHAPES",
-    "nearest_color",
-]
+RGB = tuple[int, int, int]
 
+
+def words(text: str) -> tuple[str, ...]:
+    """A table of names, written as one text."""
+    return tuple(text.split())
+
+
+def colors(codes: str) -> tuple[RGB, ...]:
+    """The colours of codes such as `f6d646`."""
+    return tuple((r, g, b) for r, g, b in map(bytes.fromhex, codes.split()))
+
+
+_NAMED = words(
+    """
+    black:222124 charcoal:424449 grey:808184 silver:babcc0 white:f1f0ed cream:f0e6cd
+    beige:d6c4a5 sand:c2aa82 camel:b48250 brown:6c462d chocolate:442c22 rust:a84c26
+    orange:e87e2a peach:f5be9b coral:ee6e5f red:c8222a burgundy:70182a pink:f0aabc rose:cd6e7d
+    fuchsia:cd287d lilac:c4aad8 purple:70388c plum:4e2648 navy:1e284c blue:2a56aa cobalt:1c46cd
+    sky:8cbee6 denim-blue:4e6c94 ice:cee0ea teal:167078 turquoise:3eb8b8 mint:aadec4
+    green:2c8448 forest:1c4630 olive:686836 khaki:a09668 lime:b0d03c mustard:ce9c24
+    yellow:f6d646 lemon:f8ee96
+    """
+)
 #: Colour names and their RGB centres; a product's own shade lies near its colour's centre.
-COLORS: Mapping[str, tuple[int, int, int]] = MappingProxyType(
-    {
-        "black": (34, 33, 36),
-        "charcoal": (66, 68, 73),
-        "grey": (128, 129, 132),
-        "silver": (186, 188, 192),
-        "white": (241, 240, 237),
-        "cream": (240, 230, 205),
-        "beige": (214, 196, 165),
-        "sand": (194, 170, 130),
-        "camel": (180, 130, 80),
-        "brown": (108, 70, 45),
-        "chocolate": (68, 44, 34),
-        "rust": (168, 76, 38),
-        "orange": (232, 126, 42),
-        "peach": (245, 190, 155),
-        "coral": (238, 110, 95),
-        "red": (200, 34, 42),
-        "burgundy": (112, 24, 42),
-        "pink": (240, 170, 188),
-        "rose": (205, 110, 125),
-        "fuchsia": (205, 40, 125),
-        "lilac": (196, 170, 216),
-        "purple": (112, 56, 140),
-        "plum": (78, 38, 72),
-        "navy": (30, 40, 76),
-        "blue": (42, 86, 170),
-        "cobalt": (28, 70, 205),
-        "sky": (140, 190, 230),
-        "denim-blue": (78, 108, 148),
-        "ice": (206, 224, 234),
-        "teal": (22, 112, 120),
-        "turquoise": (62, 184, 184),
-        "mint": (170, 222, 196),
-        "green": (44, 132, 72),
-        "forest": (28, 70, 48),
-        "olive": (104, 104, 54),
-        "khaki": (160, 150, 104),
-        "lime": (176, 208, 60),
-        "mustard": (206, 156, 36),
-        "yellow": (246, 214, 70),
-        "lemon": (248, 238, 150),
-    }
+COLORS: Mapping[str, RGB] = MappingProxyType(
+    {name: colors(code)[0] for name, _, code in (pair.partition(":") for pair in _NAMED)}
 )
 
-PATTERNS = (
-    "plain",
-    "melange",
-    "breton-stripe",
-    "stripe",
-    "pinstripe",
-    "vertical-stripe",
-    "diagonal-stripe",
-    "multi-stripe",
-    "gingham",
-    "tartan",
-    "windowpane",
-    "houndstooth",
-    "herringbone",
-    "chevron",
-    "argyle",
-    "polka-dot",
-    "micro-dot",
-    "floral",
-    "ditsy-floral",
-    "leaf",
-    "paisley",
-    "camouflage",
-    "leopard",
-    "zebra",
-    "geometric",
-    "star",
-    "heart",
-    "tie-dye",
-    "ombre",
-    "color-block",
-    "graphic-print",
-    "lettering",
-    "number-print",
-    "chest-logo",
-    "denim",
-    "rib-knit",
-    "cable-knit",
-    "fair-isle",
-    "corduroy",
-    "quilted",
+PATTERNS = words(
+    """
+    plain melange breton-stripe stripe pinstripe vertical-stripe diagonal-stripe multi-stripe
+    gingham tartan windowpane houndstooth herringbone chevron argyle polka-dot micro-dot floral
+    ditsy-floral leaf paisley camouflage leopard zebra geometric star heart tie-dye ombre
+    color-block graphic-print lettering number-print chest-logo denim rib-knit cable-knit
+    fair-isle corduroy quilted
+    """
 )
-
 SLEEVE_LENGTHS = ("sleeveless", "cap", "short", "elbow", "three-quarter", "long")
-SLEEVE_SHAPES = (
-    "none",
-    "regular",
-    "fitted",
-    "loose",
-    "puff",
-    "bell",
-    "bishop",
-    "batwing",
-    "raglan",
-    "rolled",
-    "flutter",
-    "cuffed",
+SLEEVE_SHAPES = words(
+    """
+    none regular fitted loose puff bell bishop batwing raglan rolled flutter cuffed
+    """
 )
-COLLARS = (
-    "round",
-    "v-neck",
-    "scoop",
-    "square",
-    "boat",
-    "turtleneck",
-    "mock-neck",
-    "shirt",
-    "button-down",
-    "polo",
-    "stand",
-    "lapel",
-    "peak-lapel",
-    "shawl",
-    "hood",
-    "peter-pan",
-    "bow",
-    "cowl",
-    "halter",
-    "off-shoulder",
-    "straps",
+COLLARS = words(
+    """
+    round v-neck scoop square boat turtleneck mock-neck shirt button-down polo stand lapel
+    peak-lapel shawl hood peter-pan bow cowl halter off-shoulder straps
+    """
 )
-BUTTONS = (
-    "pullover",
-    "single-breasted",
-    "double-breasted",
-    "two-button",
-    "half-placket",
-    "henley",
-    "zip",
-    "half-zip",
-    "toggle",
-    "hidden-placket",
-    "open-front",
-    "belted",
-    "fly",
-    "drawstring",
-    "elastic",
-    "button-front",
-    "side-zip",
+BUTTONS = words(
+    """
+    pullover single-breasted double-breasted two-button half-placket henley zip half-zip toggle
+    hidden-placket open-front belted fly drawstring elastic button-front side-zip
+    """
 )
 LENGTHS = ("cropped", "short", "regular", "long", "mini", "knee", "midi", "ankle", "maxi")
-SHAPES = (
-    "slim",
-    "straight",
-    "loose",
-    "oversized",
-    "skinny",
-    "tapered",
-    "wide-leg",
-    "flared",
-    "cargo",
-    "a-line",
-    "pencil",
-    "pleated",
-    "tiered",
-    "skater",
-    "sheath",
-    "peplum",
+SHAPES = words(
+    """
+    slim straight loose oversized skinny tapered wide-leg flared cargo a-line pencil pleated
+    tiered skater sheath peplum
+    """
 )
 
 
