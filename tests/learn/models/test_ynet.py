@@ -166,6 +166,7 @@ def test_every_option_learns(values: dict[str, Any]) -> None:
             loss.backward()
             optimizer.step()
             losses.append(float(loss.detach()))
+        # Seeds 0 to 5: at most 0.03 and 0.01; recall@1 always 1.
         if stage.name == "YNet":
             learned(stage.name, losses[-1] / losses[0], most=0.5)
         else:

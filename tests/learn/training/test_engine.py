@@ -243,7 +243,7 @@ def test_it_learns(tmp_path: Path) -> None:
     unsplit = manifest.with_column("split", [""] * len(manifest))
     result = train(quick, unsplit, tmp_path / "run", say=said.append)
     assert "kept out of training" in said[0]
-    # Ten seeds: recall@5 0.90 to 0.98, loss 0.14 to 0.21.
+    # Ten seeds: recall@5 0.90 to 0.98, loss 0.14 to 0.25.
     learned("recall@5", result["best"]["figures"]["recall@5"], least=0.7)
     rows = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
     column = rows[0].split(",").index("loss.total")

@@ -87,6 +87,7 @@ def test_it_finds_the_garment(detector: RegionDetector) -> None:
         image, boxes = picture(number)
         (found,) = detector.detect([image])
         overlap = overlaps(as_boxes([found[0].box]), boxes)
+        # Ten seeds: 0.91 to 0.99.
         learned(f"overlap {number}", float(overlap[0, 0]), least=0.7)
         scores = [d.score for d in found]
         assert scores == sorted(scores, reverse=True)
@@ -99,6 +100,7 @@ def test_two_garments_and_none(detector: RegionDetector) -> None:
     none, _ = picture(201, 0)
     two, empty = detector.detect([image, none])
     near = overlaps(boxes, as_boxes([d.box for d in two[:2]]))
+    # Ten seeds: overlap 0.94 to 0.96, score above nothing 0.61 to 0.82.
     learned("least overlap of two", float(near.max(axis=1).min()), least=0.6)
     highest = max((d.score for d in empty), default=0)
     learned("score above nothing", two[1].score - highest, least=0.2)
@@ -108,6 +110,7 @@ def test_the_svm_finds_it_too() -> None:
     image, boxes = picture(300)
     best = train("svm").detect([image])[0][0]
     overlap = overlaps(as_boxes([best.box]), boxes)
+    # Ten seeds: 0.87 to 0.96.
     learned("overlap", float(overlap[0, 0]), least=0.5)
 
 
@@ -122,7 +125,8 @@ def test_hard_examples_lower_what_was_overrated() -> None:
             excess.append(float((raw - Scene(boxes, NONE).targets(proposals)[0]).max()))
         return float(np.mean(excess))
 
-    learned("excess kept", worst(2) / worst(0), most=1.0)
+    # Ten seeds: 0.35 to 0.62.
+    learned("excess kept", worst(2) / worst(0), most=0.9)
 
 
 @pytest.mark.parametrize("shape", [(1, 90), (90, 1), (1, 1), (300, 400)])
