@@ -62,7 +62,9 @@ def same(store: SqliteStore, exact: MemoryStore) -> None:
     for image_id, row in found.items():
         other = wanted[image_id]
         np.testing.assert_array_equal(row.embedding, other.embedding)
-        assert dataclasses.replace(row, embedding=other.embedding) == other
+        # From Python 3.13 on an array is compared even with itself.
+        plain, expected = (dataclasses.replace(one, embedding=None) for one in (row, other))  # type: ignore[arg-type]
+        assert plain == expected
     where = Where.parse("price < 300", ["price"])
     for query in np.random.default_rng(1).normal(size=(5, DIM)).astype(np.float32):
         for condition in (None, where):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,8 @@ def test_counts_first_and_last(tmp_path: Path) -> None:
     }
     assert report.differences()[0] == "images: 7 here, 239,557 published"
     first, last = manifest[0], manifest[-1]
-    assert first == Record(
+    # From Python 3.13 on an array is compared even with itself.
+    assert replace(first, landmarks=None) == Record(
         image_id=f"{PANTS}/shop_01.jpg",
         path="TROUSERS/Pants/id_00000012/shop_01.jpg",
         item_id="id_00000012",
@@ -55,7 +57,6 @@ def test_counts_first_and_last(tmp_path: Path) -> None:
         category="TROUSERS/Pants",
         box=Box(9, 1, 200, 300),
         tags=("length of upper-body clothes=Regular length (51-65cm)",),
-        landmarks=first.landmarks,
         split="train",
         extra={
             "group": "lower",

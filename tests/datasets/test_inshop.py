@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,14 +27,14 @@ def test_counts_first_and_last(tmp_path: Path) -> None:
         "train items": (3_997, 1),
     }
     first, last = manifest[0], manifest[-1]
-    assert first == Record(
+    # From Python 3.13 on an array is compared even with itself.
+    assert replace(first, landmarks=None) == Record(
         image_id=f"{BLOUSE}/02_1_front.jpg",
         path="WOMEN/Blouses_Shirts/id_00000001/02_1_front.jpg",
         item_id="id_00000001",
         domain="shop",
         category="WOMEN/Blouses_Shirts",
         box=Box(50, 49, 208, 205),
-        landmarks=first.landmarks,
         split="train",
         extra={
             "group": "upper",
