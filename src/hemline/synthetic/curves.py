@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+#: Points (N,2), as an array or written out.
+Points = Sequence[Sequence[float]] | Array
 
 
 def _basis(steps: int) -> Array:
@@ -45,7 +47,7 @@ def _smooth_matrix(n: int, steps: int) -> Array:
     return curve
 
 
-def spline(points: Sequence[Sequence[float]] | Array, steps: int = 6) -> Array:
+def spline(points: Points, steps: int = 6) -> Array:
     """An open Catmull-Rom curve through `points` (N,2) -> ((N-1)*steps+1, 2).
 
     Many curves at once: (K,N,2) -> (K, (N-1)*steps+1, 2).
@@ -58,7 +60,7 @@ def spline(points: Sequence[Sequence[float]] | Array, steps: int = 6) -> Array:
     return curve
 
 
-def smooth(points: Sequence[Sequence[float]] | Array, steps: int = 6) -> Array:
+def smooth(points: Points, steps: int = 6) -> Array:
     """A closed Catmull-Rom curve through `points`."""
     p = np.asarray(points, dtype=np.float64)
     curve: Array = _smooth_matrix(len(p), steps) @ p
@@ -97,9 +99,7 @@ def shift(points: Array, dx: float, dy: float) -> Array:
     return moved
 
 
-def tube(
-    path: Sequence[Sequence[float]] | Array, widths: Sequence[float] | Array, cap: bool = True
-) -> Array:
+def tube(path: Points, widths: Sequence[float] | Array, cap: bool = True) -> Array:
     """The closed outline of a limb along `path` (N,2) with half-widths `widths` (N,).
 
     With `cap` its start is rounded (a shoulder, a knee); its end is cut straight, as a hem is.

@@ -14,15 +14,22 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hemline.synthetic.canvas import Canvas
-from hemline.synthetic.curves import Array, affine
+from hemline.synthetic.curves import Array, Points, affine
 from hemline.synthetic.ledger import Worn
 
 SIDES = (1, -1)
+SIDE_NAMES = {1: "left", -1: "right"}
 #: Up to so many points are reckoned faster one by one.
 _FEW = 20
 UPPER_ARM, FOREARM, THIGH, CALF = 158.0, 150.0, 228.0, 222.0
 SHOULDER_X, SHOULDER_Y = 84.0, 222.0
 HIP_X, HIP_Y = 45.0, 492.0
+
+
+def both(points: Points) -> tuple[Array, Array]:
+    """Points (N,2) of the wearer's left, and the same on the right."""
+    left = np.asarray(points, dtype=np.float64)
+    return left, left * (-1, 1)
 
 
 @dataclass
@@ -127,7 +134,7 @@ class Figure:
             with canvas.ledger.drawing(worn):
                 layer(canvas)
 
-    def body(self, points: Array) -> Array:
+    def body(self, points: Points) -> Array:
         """Points (N,2) on the front of an upright body -> where they are in this pose."""
         p = np.asarray(points, dtype=np.float64)
         pose = self.pose
@@ -182,6 +189,11 @@ class Figure:
         np.add(ys, rises, out=out[:, 1])
         return out
 
+    def at(self, x: float, y: float) -> Array:
+        """Where the point (x, y) of the body's front is in this pose (2,)."""
+        point: Array = self.body([(x, y)])[0]
+        return point
+
     def bodies(self, shapes: Sequence[Array]) -> list[Array]:
         """`body` of several shapes at once."""
         whole = self.body(np.concatenate(shapes))
@@ -207,10 +219,10 @@ class Figure:
     def limb(self, side: int, kind: str) -> Array:
         """The three joints (3,2) of an arm or a leg."""
         if kind == "arm":
-            start = self.body(np.array([(side * SHOULDER_X * self.pose.chest, SHOULDER_Y)]))[0]
+            start = self.at(side * SHOULDER_X * self.pose.chest, SHOULDER_Y)
             angles, lengths = self.pose.arms[side], (UPPER_ARM, FOREARM)
         else:
-            start = self.body(np.array([(side * HIP_X * self.pose.hips, HIP_Y)]))[0]
+            start = self.at(side * HIP_X * self.pose.hips, HIP_Y)
             angles, lengths = self.pose.legs[side], (THIGH, CALF)
         joints = [start]
         for angle, length in zip(angles, lengths, strict=True):
@@ -220,5 +232,5 @@ class Figure:
     def crosses(self, side: int) -> bool:
         """Whether this arm's forearm lies in front of the body."""
         wrist = self.arms[side][2]
-        middle = self.body(np.array([(0.0, min(max(wrist[1], 200.0), 560.0))]))[0, 0]
+        middle = self.at(0.0, min(max(wrist[1], 200.0), 560.0))[0]
         return bool((wrist[0] - middle) * side < 78 and wrist[1] < 600)

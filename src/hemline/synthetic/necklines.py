@@ -8,10 +8,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from hemline.synthetic.canvas import Canvas
 from hemline.synthetic.curves import Array, ellipse, mirrored, shift, smooth, spline
-from hemline.synthetic.fabric import Fabric, darker
-from hemline.synthetic.figure import SIDES, Figure
+from hemline.synthetic.fabric import darker
+from hemline.synthetic.figure import SIDES, both
+from hemline.synthetic.pen import Pen
 
 
 @dataclass(frozen=True)
@@ -88,148 +88,120 @@ def neck_curve(neck: Neck) -> Array:
     return np.stack([x * np.sin(t) ** 0.9, y0 + (low - y0) * np.cos(t) ** 1.1], axis=1)
 
 
-def add_collar(figure: Figure, neck: Neck, fabric: Fabric, z: float, target: bool) -> None:
+def add_collar(pen: Pen, neck: Neck, z: float) -> None:
     """Adds the collar's pieces just above layer `z`."""
-    draw = _COLLARS.get(neck.kind)
     if neck.kind == "hood":
-        figure.add(12, lambda c: _hood_back(c, figure, fabric, target))
+        pen.layer(12, lambda: _hood_back(pen))
     if neck.kind in ("turtleneck", "mock-neck", "stand", "shirt", "button-down", "polo", "bow"):
-        figure.add(z - 0.5, lambda c: _back_band(c, figure, neck, fabric, target))
-    if draw is not None:
-        figure.add(z + 0.4, lambda c: draw(c, figure, neck, fabric, target))
-    elif neck.kind not in ("off-shoulder", "straps"):
-        figure.add(z + 0.4, lambda c: _binding(c, figure, neck, fabric, target))
+        pen.layer(z - 0.5, lambda: _back_band(pen, neck))
+    if neck.kind not in ("off-shoulder", "straps"):
+        draw = _COLLARS.get(neck.kind, _binding)
+        pen.layer(z + 0.4, lambda: draw(pen, neck))
 
 
-def _piece(
-    c: Canvas, figure: Figure, points: Array, fabric: Fabric, target: bool, gain: float = 1.06
-) -> None:
-    shape = figure.body(points)
-    c.tint([shift(shape, 0, 6)], 0.82, 6)
-    c.drape([shape], fabric.trim, figure.frame(), folds=12, gain=gain, round_=0.6, target=target)
-    c.line(shape, fabric.seam, 2.2, closed=True, target=target)
-
-
-def _binding(c: Canvas, figure: Figure, neck: Neck, fabric: Fabric, target: bool) -> None:
+def _binding(pen: Pen, neck: Neck) -> None:
     half = neck_curve(neck)
-    edge = figure.body(np.concatenate([half[::-1], half[1:] * (-1, 1)]))
-    c.line(edge, darker(fabric.accent, 0.86), 9, target=target)
-    c.line(shift(edge, 0, 5), fabric.seam, 1.6, target=target)
+    edge = pen.figure.body(np.concatenate([half[::-1], half[1:] * (-1, 1)]))
+    pen.stroke(edge, darker(pen.fabric.accent, 0.86), 9)
+    pen.stroke(shift(edge, 0, 5), pen.fabric.seam, 1.6)
 
 
-def _back_band(c: Canvas, figure: Figure, neck: Neck, fabric: Fabric, target: bool) -> None:
+def _back_band(pen: Pen, neck: Neck) -> None:
     high = 146 if neck.kind == "turtleneck" else 158
-    band = ellipse(0, high + 4, 29, 9, 16)
-    c.fill(figure.body(band), darker(fabric.accent, 0.55), target=target)
+    pen.fill(ellipse(0, high + 4, 29, 9, 16), darker(pen.fabric.accent, 0.55))
 
 
-def _tube_neck(c: Canvas, figure: Figure, neck: Neck, fabric: Fabric, target: bool) -> None:
+def _tube_neck(pen: Pen, neck: Neck) -> None:
     high = 140 if neck.kind == "turtleneck" else 158
     low = neck.low + 6
-    half = np.array(
-        [(0, high + 7), (20, high + 5), (29, high), (32, (high + low) / 2), (40, low - 12)]
-    )
-    shape = mirrored(np.concatenate([half, spline([(36, low - 8), (18, low), (0, low + 2)], 3)]))
-    _piece(c, figure, shape, fabric, target, 0.98)
+    side = [(0, high + 7), (20, high + 5), (29, high), (32, (high + low) / 2), (40, low - 12)]
+    edge = spline([(36, low - 8), (18, low), (0, low + 2)], 3)
+    pen.collar(mirrored(np.concatenate([side, edge])), 0.98)
     if neck.kind == "turtleneck":
-        fold = spline([(-33, 160), (0, 170), (33, 160)], 4)
-        c.line(figure.body(fold), fabric.seam, 3, target=target)
+        pen.line(spline([(-33, 160), (0, 170), (33, 160)], 4), pen.fabric.seam, 3)
 
 
-def _stand(c: Canvas, figure: Figure, neck: Neck, fabric: Fabric, target: bool) -> None:
-    for s in SIDES:
-        band = np.array(
-            [(3, neck.low), (14, neck.low - 12), (30, 158), (37, 172), (24, neck.low - 4)]
-        )
-        _piece(c, figure, band * (s, 1), fabric, target)
+def _stand(pen: Pen, neck: Neck) -> None:
+    low = neck.low
+    for band in both([(3, low), (14, low - 12), (30, 158), (37, 172), (24, low - 4)]):
+        pen.collar(band)
 
 
-def _shirt(c: Canvas, figure: Figure, neck: Neck, fabric: Fabric, target: bool) -> None:
-    spread = 46 if neck.kind == "polo" else 40
-    tip = neck.low + (18 if neck.kind == "polo" else 26)
-    for s in SIDES:
-        flap = np.array(
-            [(2, neck.low - 1), (26, 158), (36, 163), (spread + 8, 186), (spread - 10, tip)]
-        )
-        _piece(c, figure, flap * (s, 1), fabric, target)
+def _shirt(pen: Pen, neck: Neck) -> None:
+    polo, low = neck.kind == "polo", neck.low
+    spread, tip = (46, low + 18) if polo else (40, low + 26)
+    flap = [(2, low - 1), (26, 158), (36, 163), (spread + 8, 186), (spread - 10, tip)]
+    for s, one in zip(SIDES, both(flap), strict=True):
+        pen.collar(one)
         if neck.kind == "button-down":
             dot = ellipse(s * (spread - 9), tip - 7, 3.2, 3.2, 8)
-            c.fill(figure.body(dot), darker(fabric.accent, 0.6), target=target)
+            pen.fill(dot, darker(pen.fabric.accent, 0.6))
 
 
-def _lapel(c: Canvas, figure: Figure, neck: Neck, fabric: Fabric, target: bool) -> None:
+def _lapel(pen: Pen, neck: Neck) -> None:
     y, low = shoulder_y(neck.half), neck.low
-    for s in SIDES:
-        collar = np.array([(24, 164), (36, 160), (50, 186), (66, 222), (46, 232), (30, 196)])
-        peak = neck.kind == "peak-lapel"
-        outer = [(84, 214), (70, 252)] if peak else [(72, 238), (66, 262)]
-        lapel = np.array(
-            [(32, y + 12), (50, 230), *outer, (34, low - 24), (4, low + 4), (20, y + 60)]
-        )
-        _piece(c, figure, lapel * (s, 1), fabric, target)
-        _piece(c, figure, collar * (s, 1), fabric, target, 1.0)
+    collars = both([(24, 164), (36, 160), (50, 186), (66, 222), (46, 232), (30, 196)])
+    outer = [(84, 214), (70, 252)] if neck.kind == "peak-lapel" else [(72, 238), (66, 262)]
+    lapels = both([(32, y + 12), (50, 230), *outer, (34, low - 24), (4, low + 4), (20, y + 60)])
+    for lapel, collar in zip(lapels, collars, strict=True):
+        pen.collar(lapel)
+        pen.collar(collar, 1.0)
 
 
-def _shawl(c: Canvas, figure: Figure, neck: Neck, fabric: Fabric, target: bool) -> None:
+def _shawl(pen: Pen, neck: Neck) -> None:
     low = neck.low
-    for s in SIDES:
-        outer = spline([(28, 160), (52, 178), (72, 232), (52, 285), (2, low + 6)], 4)
-        inner = np.array([(14, low - 46), (28, 200)])
-        _piece(c, figure, np.concatenate([outer, inner]) * (s, 1), fabric, target)
+    outer = spline([(28, 160), (52, 178), (72, 232), (52, 285), (2, low + 6)], 4)
+    for side in both(np.concatenate([outer, [(14, low - 46), (28, 200)]])):
+        pen.collar(side)
 
 
-def _hood_back(c: Canvas, figure: Figure, fabric: Fabric, target: bool) -> None:
+def _hood_back(pen: Pen) -> None:
     shape = smooth([(-70, 190), (-66, 140), (-34, 112), (0, 106), (34, 112), (66, 140), (70, 190)])
-    c.drape([figure.body(shape)], fabric.main, figure.frame(), folds=2, gain=0.7, target=target)
+    at, frame = pen.figure.body(shape), pen.figure.frame()
+    pen.canvas.drape([at], pen.fabric.main, frame, folds=2, gain=0.7, target=pen.target)
 
 
-def _hood(c: Canvas, figure: Figure, neck: Neck, fabric: Fabric, target: bool) -> None:
-    for s in SIDES:
-        roll = spline([(64, 142), (74, 176), (58, 206), (24, 226), (0, 230)], 4)
-        inner = spline([(2, neck.low), (26, 202), (40, 176), (46, 146)], 4)
-        _piece(c, figure, np.concatenate([roll, inner]) * (s, 1), fabric, target)
-        cord = spline([(s * 15, 222), (s * 17, 262), (s * 13, 296)], 4)
-        c.line(figure.body(cord), darker(fabric.accent, 1.5), 4, target=target)
+def _hood(pen: Pen, neck: Neck) -> None:
+    roll = spline([(64, 142), (74, 176), (58, 206), (24, 226), (0, 230)], 4)
+    inner = spline([(2, neck.low), (26, 202), (40, 176), (46, 146)], 4)
+    cords = both(spline([(15, 222), (17, 262), (13, 296)], 4))
+    for side, cord in zip(both(np.concatenate([roll, inner])), cords, strict=True):
+        pen.collar(side)
+        pen.line(cord, darker(pen.fabric.accent, 1.5), 4)
 
 
-def _peter_pan(c: Canvas, figure: Figure, neck: Neck, fabric: Fabric, target: bool) -> None:
-    for s in SIDES:
-        flap = spline([(1, neck.low), (30, neck.low + 22), (60, 208), (58, 184), (38, 166)], 4)
-        inner = np.array([(30, 186), (16, neck.low - 8)])
-        _piece(c, figure, np.concatenate([flap, inner]) * (s, 1), fabric, target, 1.12)
+def _peter_pan(pen: Pen, neck: Neck) -> None:
+    low = neck.low
+    flap = spline([(1, low), (30, low + 22), (60, 208), (58, 184), (38, 166)], 4)
+    for side in both(np.concatenate([flap, [(30, 186), (16, low - 8)]])):
+        pen.collar(side, 1.12)
 
 
-def _bow(c: Canvas, figure: Figure, neck: Neck, fabric: Fabric, target: bool) -> None:
-    _stand(c, figure, neck, fabric, target)
+def _bow(pen: Pen, neck: Neck) -> None:
+    _stand(pen, neck)
     y = neck.low
-    for s in SIDES:
-        tail = np.array([(0, y), (12, y + 4), (30, y + 78), (12, y + 86), (2, y + 30)])
-        _piece(c, figure, tail * (s, 1), fabric, target)
-        loop = spline(
-            [(0, y + 2), (28, y - 18), (48, y - 8), (46, y + 14), (24, y + 14), (0, y + 4)], 3
-        )
-        _piece(c, figure, loop * (s, 1), fabric, target)
-    c.fill(figure.body(ellipse(0, y + 3, 7, 9)), darker(fabric.accent, 0.85), target=target)
+    tails = both([(0, y), (12, y + 4), (30, y + 78), (12, y + 86), (2, y + 30)])
+    loop = [(0, y + 2), (28, y - 18), (48, y - 8), (46, y + 14), (24, y + 14), (0, y + 4)]
+    for tail, ear in zip(tails, both(spline(loop, 3)), strict=True):
+        pen.collar(tail)
+        pen.collar(ear)
+    pen.fill(ellipse(0, y + 3, 7, 9), darker(pen.fabric.accent, 0.85))
 
 
-def _cowl(c: Canvas, figure: Figure, neck: Neck, fabric: Fabric, target: bool) -> None:
-    _binding(c, figure, neck, fabric, target)
+def _cowl(pen: Pen, neck: Neck) -> None:
+    _binding(pen, neck)
     for k in range(3):
         y, x = neck.low + 14 + 17 * k, 50 - 5 * k
-        drape = figure.body(spline([(-x, y - 42), (0, y), (x, y - 42)], 5))
-        c.line(drape, fabric.seam, 5, target=target)
-        c.line(drape - (0, 6), darker(fabric.accent, 1.18), 3, target=target)
+        drape = pen.figure.body(spline([(-x, y - 42), (0, y), (x, y - 42)], 5))
+        pen.stroke(drape, pen.fabric.seam, 5)
+        pen.stroke(drape - (0, 6), darker(pen.fabric.accent, 1.18), 3)
 
 
 _COLLARS = {
-    "turtleneck": _tube_neck,
-    "mock-neck": _tube_neck,
+    **dict.fromkeys(("turtleneck", "mock-neck"), _tube_neck),
+    **dict.fromkeys(("shirt", "button-down", "polo"), _shirt),
+    **dict.fromkeys(("lapel", "peak-lapel"), _lapel),
     "stand": _stand,
-    "shirt": _shirt,
-    "button-down": _shirt,
-    "polo": _shirt,
-    "lapel": _lapel,
-    "peak-lapel": _lapel,
     "shawl": _shawl,
     "hood": _hood,
     "peter-pan": _peter_pan,

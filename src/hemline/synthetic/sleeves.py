@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
 
-from hemline.synthetic.canvas import Canvas
 from hemline.synthetic.cloth import Cloth
 from hemline.synthetic.curves import Array, affine, shift, tube
-from hemline.synthetic.fabric import Fabric, darker
-from hemline.synthetic.figure import Figure
+from hemline.synthetic.fabric import darker
+from hemline.synthetic.pen import Pen
 
 #: How far down the arm a sleeve reaches: 1 is the wrist.
 _REACH: Mapping[str, float] = {
@@ -49,60 +48,32 @@ def limb_frame(start: Array, end: Array, u: float, v: float) -> Array:
     return affine(start - right * u - way * v, right, way)
 
 
-def add_sleeve(
-    figure: Figure,
-    side: int,
-    length: str,
-    shape: str,
-    fabric: Fabric,
-    ease: float,
-    z: float,
-    target: bool,
-    contrast: bool,
-) -> Array:
+def add_sleeve(pen: Pen, side: int, cloth: Cloth, ease: float, z: float) -> Array:
     """Adds one sleeve under layer `z` (its forearm over the body where the arm crosses it).
 
     Returns the middle of its end, in figure units.
     """
+    figure, a = pen.figure, pen.product.attributes
+    length, shape = a["sleeve_length"], a["sleeve_shape"]
     reach = _REACH[length] - (0.06 if shape == "rolled" and length == "long" else 0.0)
-    path = _path(figure.arms[side], reach, ease, side)
-    widths = _widths(shape, reach, ease, len(path))
+    path: Array = _along(reach) @ figure.arms[side]
+    path[0] += (side * 0.1 * ease, 2 + 0.45 * ease)
+    widths: Array = _cut(shape, reach, len(path)) + 0.32 * ease
     drop = 0.85 * max(float(widths[0]) - 31.0 - 0.32 * ease, 0.0)
     for k, part in enumerate((1.0, 0.7, 0.35)[: len(path) - 1]):
         path[k] += (-0.5 * side * part * drop, part * drop)
-    cloth = fabric.trim if contrast else fabric.main
     crossing = figure.crosses(side)
     bend = _bend(figure.arms[side])
-    parts: list[tuple[float, Array, Array]] = []
     elbow = round((len(path) - 1) * min(0.5 / reach, 1.0)) if reach > 0.56 else len(path) - 1
     if elbow < len(path) - 2 and (crossing or abs(bend) > 0.35):
-        parts.append((z - 0.8, path[: elbow + 2], widths[: elbow + 2]))
-        parts.append((61.0 + z / 100 if crossing else z - 0.7, path[elbow:], widths[elbow:]))
+        upper, lower = slice(elbow + 2), slice(elbow, None)
+        over = 61.0 + z / 100 if crossing else z - 0.7
+        pen.layer(z - 0.8, lambda: _draw(pen, path[upper], widths[upper], cloth, side, 0))
+        pen.layer(over, lambda: _draw(pen, path[lower], widths[lower], cloth, side, 1, True))
     else:
-        parts.append((z - 0.8, path, widths))
-    for k, (level, piece, wide) in enumerate(parts):
-        last = k == len(parts) - 1
-        draw = partial(
-            _draw,
-            path=piece,
-            widths=wide,
-            cloth=cloth,
-            fabric=fabric,
-            side=side,
-            part=k,
-            shape=shape,
-            last=last,
-            target=target,
-        )
-        figure.add(level, draw)
+        pen.layer(z - 0.8, lambda: _draw(pen, path, widths, cloth, side, 0, True))
     end: Array = path[-1]
     return end
-
-
-def _path(joints: Array, reach: float, ease: float, side: int) -> Array:
-    path: Array = _along(reach) @ joints
-    path[0] += (side * 0.1 * ease, 2 + 0.45 * ease)
-    return path
 
 
 @lru_cache(maxsize=32)
@@ -127,11 +98,6 @@ def _at(dense: Array, t: float) -> Array:
     return point
 
 
-def _widths(shape: str, reach: float, ease: float, n: int) -> Array:
-    wide: Array = _cut(shape, reach, n) + 0.32 * ease
-    return wide
-
-
 @lru_cache(maxsize=128)
 def _cut(shape: str, reach: float, n: int) -> Array:
     stops = _WIDTHS.get(shape, _WIDTHS["regular"])
@@ -146,36 +112,29 @@ def _bend(joints: Array) -> float:
 
 
 def _draw(
-    c: Canvas,
-    path: Array,
-    widths: Array,
-    cloth: Cloth,
-    fabric: Fabric,
-    side: int,
-    part: int,
-    shape: str,
-    last: bool,
-    target: bool,
+    pen: Pen, path: Array, widths: Array, cloth: Cloth, side: int, part: int, last: bool = False
 ) -> None:
+    """Draws one part of a sleeve; the `last` has the hem or the cuff."""
+    shape = pen.product.attributes["sleeve_shape"]
     frame = limb_frame(path[0], path[-1], side * 130.0, 40.0 + 150.0 * part)
     outline = tube(path, widths)
     if part:
-        c.tint([shift(outline, 0, 7)], 0.8, 7)
+        pen.canvas.tint([shift(outline, 0, 7)], 0.8, 7)
     folds = 8 + (part + (side + 1)) % 4
-    c.drape([outline], cloth, frame, folds=folds, gain=0.97, target=target)
+    pen.canvas.drape([outline], cloth, frame, folds=folds, gain=0.97, target=pen.target)
     if not last:
         return
-    n = len(path)
+    way, n = path[-1] - path[-2], len(path)
+    step = math.hypot(*way)
     if shape in ("rolled", "cuffed", "puff", "bishop"):
-        step = math.hypot(*(path[-1] - path[-2]))
         deep = 26.0 if shape == "rolled" else 18.0
         k = max(0, n - 1 - max(1, round(deep / max(step, 1e-6))))
         band = tube(path[k:], np.full(n - k, widths[-1] + (4 if shape == "rolled" else 1)), False)
-        c.drape([band], fabric.trim, frame, folds=12, gain=1.07, round_=0.8, target=target)
-        c.line(band, fabric.seam, 2.0, closed=True, target=target)
+        trim = pen.fabric.trim
+        pen.canvas.drape([band], trim, frame, folds=12, gain=1.07, round_=0.8, target=pen.target)
+        pen.edge(band, 2.0)
     else:
-        way = path[-1] - path[-2]
-        across = np.array((-way[1], way[0])) / max(math.hypot(*way), 1e-6) * widths[-1]
-        back = way / max(math.hypot(*way), 1e-6) * 9
+        across = np.array((-way[1], way[0])) / max(step, 1e-6) * widths[-1]
+        back = way / max(step, 1e-6) * 9
         hem = np.array([path[-1] - across - back, path[-1] + across - back])
-        c.line(hem, darker(fabric.seam, 1.05), 2.0, target=target)
+        pen.stroke(hem, darker(pen.fabric.seam, 1.05), 2.0)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from hemline.synthetic.canvas import Canvas
+from hemline.synthetic.cloth import Cloth
 from hemline.synthetic.curves import Array, shift, spline
-from hemline.synthetic.fabric import Fabric, darker, fabric_of
-from hemline.synthetic.figure import SIDES, Figure
+from hemline.synthetic.fabric import darker, fabric_of
+from hemline.synthetic.figure import SIDE_NAMES, SIDES, Figure, both
 from hemline.synthetic.necklines import Neck, add_collar, neck_curve, neck_of, shoulder_y
+from hemline.synthetic.pen import Pen
 from hemline.synthetic.product import Product
 from hemline.synthetic.sleeves import add_sleeve
 from hemline.synthetic.trims import belt, fasten, kangaroo, patch, rib_hem, slant_pockets
@@ -136,6 +138,11 @@ def _skirt_side(product: Product, hip: float, hem: float) -> list[tuple[float, f
     ]
 
 
+def _half_width(half: Array, y: float) -> float:
+    """How far from the middle the side of an outline runs, near the height `y`."""
+    return float(half[np.argmin(np.abs(half[:, 1] - y) + 1e3 * (half[:, 0] < 40)), 0])
+
+
 def add_top(
     figure: Figure, product: Product, z: float, target: bool, unfastened: bool = False
 ) -> dict[str, Array]:
@@ -143,178 +150,132 @@ def add_top(
 
     Returns its landmarks by name, in figure units.
     """
-    a, fabric = product.attributes, fabric_of(product)
+    a, pen = product.attributes, Pen(figure, product, fabric_of(product), target)
     skirt = product.category == "dress"
     neck = neck_of(a["collar"], product.category, product.latents["depth"])
-    bottom = 12 * product.latents["hem"] - 6
     if product.category == "jumpsuit":
         hem = 430.0
     else:
-        hem = (_SKIRT_HEMS if skirt else _HEMS)[a["length"]] + bottom
+        hem = (_SKIRT_HEMS if skirt else _HEMS)[a["length"]] + (12 * product.latents["hem"] - 6)
     half = torso_outline(product, neck, hem, skirt, figure)
     unfastened = unfastened or a["button"] == "open-front"
     if unfastened:
         panels = _panels(figure, product, neck, half, hem)
     else:
         panels = [figure.body(np.concatenate([half, half[-2:0:-1] * (-1, 1)]))]
-    ease = ease_of(product)
     marks: dict[str, Array] = {}
-    contrast = a.get("sleeve_shape") == "raglan" and product.latents["trim"] > 0.5
-    sleeve_fabric = _raglan(fabric, product) if contrast else fabric
     if a["sleeve_length"] != "sleeveless":
+        contrast = a.get("sleeve_shape") == "raglan" and product.latents["trim"] > 0.5
+        sleeves = _raglan(pen) if contrast else pen
+        cloth = sleeves.fabric.trim if contrast else sleeves.fabric.main
         for s in SIDES:
-            end = add_sleeve(
-                *(figure, s, a["sleeve_length"], a["sleeve_shape"], sleeve_fabric, ease, z, target),
-                contrast,
-            )
-            marks[f"{_name(s)}_sleeve"] = end
-    folds = (4 if skirt or hem > 640 else 0) + product.print_seed % 4
-    figure.add(
-        z, lambda c: _front(c, figure, product, fabric, neck, half, panels, hem, folds, target)
-    )
+            marks[f"{SIDE_NAMES[s]}_sleeve"] = add_sleeve(sleeves, s, cloth, ease_of(product), z)
+    pen.layer(z, lambda: _front(pen, neck, half, panels, hem))
     if not unfastened or neck.kind in ("hood", "lapel", "peak-lapel", "shawl"):
-        add_collar(figure, neck, fabric, z, target)
-    arm = half[len(neck_curve(neck))]
-    for s in SIDES:
-        at = np.array([(s * neck.half, shoulder_y(neck.half))])
-        if neck.form in ("flat", "straps"):
-            at = np.array([(s * half[len(neck_curve(neck)) - 1, 0], 232.0)])
-        marks[f"{_name(s)}_collar"] = figure.body(at)[0]
-        marks.setdefault(f"{_name(s)}_sleeve", figure.body(np.array([(s * arm[0], arm[1])]))[0])
+        add_collar(pen, neck, z)
+    return _landmarks(figure, product, neck, half, hem) | marks
+
+
+def _landmarks(
+    figure: Figure, product: Product, neck: Neck, half: Array, hem: float
+) -> dict[str, Array]:
+    """The landmarks of a top without sleeves: those of the sleeves lie at the armholes."""
+    marks: dict[str, Array] = {}
+    n = len(neck_curve(neck))
+    arm = half[n]
+    edge = half[half[:, 1] > hem - 30]
+    outer = edge[np.argmax(edge[:, 0])]
+    collar = (neck.half, shoulder_y(neck.half))
+    if neck.form in ("flat", "straps"):
+        collar = (half[n - 1, 0], 232.0)
+    for s, name in SIDE_NAMES.items():
+        marks[f"{name}_collar"] = figure.at(s * collar[0], collar[1])
+        marks[f"{name}_sleeve"] = figure.at(s * arm[0], arm[1])
         if product.group == "full":
-            waist = half[np.argmin(np.abs(half[:, 1] - 385) + 1e3 * (half[:, 0] < 40)), 0]
-            marks[f"{_name(s)}_waistline"] = figure.body(np.array([(s * waist, 385)]))[0]
-        edge = half[half[:, 1] > hem - 30]
-        outer = edge[np.argmax(edge[:, 0])]
-        marks[f"{_name(s)}_hem"] = figure.body(outer[None] * (s, 1))[0]
+            marks[f"{name}_waistline"] = figure.at(s * _half_width(half, 385), 385)
+        marks[f"{name}_hem"] = figure.at(s * outer[0], outer[1])
     return marks
 
 
 def _panels(figure: Figure, product: Product, neck: Neck, half: Array, hem: float) -> list[Array]:
     """Both fronts of a garment worn open."""
     gap = 20.0 + 34.0 * product.latents["place"]
-    n = len(neck_curve(neck))
-    start = neck_curve(neck)[-1]
-    front = spline([(gap, hem), (gap - 4, 420), (0.8 * gap, 300), (max(gap, 30), 215), start], 4)
-    side = half[n:]
-    panels = []
-    for s in SIDES:
-        outline = np.concatenate([side[side[:, 0] > gap], front])
-        panels.append(figure.body(outline * (s, 1)))
-    return panels
-
-
-def _name(side: int) -> str:
-    return "left" if side > 0 else "right"
-
-
-def _raglan(fabric: Fabric, product: Product) -> Fabric:
-    from hemline.synthetic.cloth import Cloth
-
-    return Fabric(
-        fabric.main,
-        fabric.front,
-        Cloth.plain(product.palette[1], 1.0),
-        darker(product.palette[1], 0.66),
-        fabric.stitch,
-        product.palette[1],
+    curve = neck_curve(neck)
+    front = spline(
+        [(gap, hem), (gap - 4, 420), (0.8 * gap, 300), (max(gap, 30), 215), curve[-1]], 4
     )
+    side = half[len(curve) :]
+    return [figure.body(one) for one in both(np.concatenate([side[side[:, 0] > gap], front]))]
 
 
-def _front(
-    c: Canvas,
-    figure: Figure,
-    product: Product,
-    fabric: Fabric,
-    neck: Neck,
-    half: Array,
-    panels: list[Array],
-    hem: float,
-    folds: int,
-    target: bool,
-) -> None:
+def _raglan(pen: Pen) -> Pen:
+    """The pen of sleeves in the second colour."""
+    second = pen.product.palette[1]
+    trim, seam = Cloth.plain(second, 1.0), darker(second, 0.66)
+    return replace(pen, fabric=replace(pen.fabric, trim=trim, seam=seam, accent=second))
+
+
+def _front(pen: Pen, neck: Neck, half: Array, panels: list[Array], hem: float) -> None:
     """The torso's front: cloth, seams, trims."""
+    product, fabric, figure = pen.product, pen.fabric, pen.figure
     category, shape = product.category, product.attributes["shape"]
-    c.tint([shift(panel, 0, 9) for panel in panels], 0.72, 9)
+    pen.canvas.tint([shift(panel, 0, 9) for panel in panels], 0.72, 9)
     outlines = list(panels)
     if neck.form == "straps":
-        for s in SIDES:
-            strap = np.array([(44, 176), (56, 180), (62, 236), (48, 236)]) * (s, 1)
-            outlines.append(figure.body(strap))
-    c.drape(outlines, fabric.front, figure.frame(), folds=folds, target=target)
+        straps = both([(44, 176), (56, 180), (62, 236), (48, 236)])
+        outlines += [figure.body(strap) for strap in straps]
+    folds = (4 if category == "dress" or hem > 640 else 0) + product.print_seed % 4
+    pen.canvas.drape(outlines, fabric.front, figure.frame(), folds=folds, target=pen.target)
     wide = float(half[:, 0].max())
     if len(panels) > 1:
         for panel in panels:
-            c.line(panel, fabric.seam, 2.4, closed=True, target=target)
+            pen.edge(panel, 2.4)
         if category in ("blazer", "coat", "jacket") and hem > 490:
-            slant_pockets(c, figure, fabric, 440, 0.55 * min(wide, 110), target, True)
+            slant_pockets(pen, 440, 0.55 * min(wide, 110), True)
         return
     if product.attributes.get("sleeve_shape") == "raglan":
-        for s in SIDES:
-            line = np.array([(neck.half, shoulder_y(neck.half)), (66, 230), (88, 284)]) * (s, 1)
-            c.line(figure.body(line), fabric.seam, 2.4, target=target)
+        for line in both([(neck.half, shoulder_y(neck.half)), (66, 230), (88, 284)]):
+            pen.line(line, fabric.seam, 2.4)
     if category == "dress":
-        _skirt_lines(c, figure, product, fabric, half, hem, target)
+        _skirt_lines(pen, half, hem)
     if shape == "peplum":
-        c.line(
-            figure.body(spline([(-80, 392), (0, 398), (80, 392)], 4)), fabric.seam, 3, target=target
-        )
+        pen.line(spline([(-80, 392), (0, 398), (80, 392)], 4), fabric.seam, 3)
     if category in _RIBBED or (category == "jacket" and product.latents["trim"] > 0.6):
-        rib_hem(c, figure, fabric, hem, float(half[half[:, 1] > hem - 25, 0].max()), target)
+        rib_hem(pen, hem, float(half[half[:, 1] > hem - 25, 0].max()))
     elif category != "jumpsuit":
         edge = half[half[:, 1] > hem - 26]
         line = np.concatenate([edge, edge[::-1] * (-1, 1)]) - (0, 11)
         line[:, 0] *= 0.985
-        c.line(figure.body(line), fabric.stitch, 1.3, target=target)
+        pen.line(line, fabric.stitch, 1.3)
     top = neck.low if neck.form not in ("flat", "straps") else 238.0
     if neck.kind in ("turtleneck", "mock-neck"):
         top = 160.0
-    fasten(
-        c, figure, product, fabric, top, min(hem, 425.0 if category == "jumpsuit" else hem), target
-    )
+    fasten(pen, top, min(hem, 425.0) if category == "jumpsuit" else hem)
     if product.attributes["button"] == "belted":
-        at = half[np.argmin(np.abs(half[:, 1] - 388) + 1e3 * (half[:, 0] < 40)), 0]
-        belt(c, figure, fabric, 388, float(at) + 2, target)
-    _pockets(c, figure, product, fabric, hem, wide, target)
+        belt(pen, 388, _half_width(half, 388) + 2)
+    _pockets(pen, hem, wide)
 
 
-def _pockets(
-    c: Canvas,
-    figure: Figure,
-    product: Product,
-    fabric: Fabric,
-    hem: float,
-    wide: float,
-    target: bool,
-) -> None:
-    category, pocket = product.category, product.latents["pocket"]
+def _pockets(pen: Pen, hem: float, wide: float) -> None:
+    category, pocket = pen.product.category, pen.product.latents["pocket"]
     if category == "hoodie":
-        kangaroo(c, figure, fabric, hem, target)
+        kangaroo(pen, hem)
     elif category in ("shirt", "t-shirt", "polo-shirt", "vest") and pocket > 0.55:
-        patch(c, figure, fabric, 24, 262, 40, 46, target, category == "shirt" and pocket > 0.8)
+        patch(pen, (24, 262), (40, 46), category == "shirt" and pocket > 0.8)
     elif category == "jacket":
         for s in SIDES:
-            patch(c, figure, fabric, s * 46 - 22, 268, 44, 50, target, True)
+            patch(pen, (s * 46 - 22, 268), (44, 50), True)
     if category in ("blazer", "coat", "jacket", "cardigan") and hem > 490:
-        slant_pockets(c, figure, fabric, 440, 0.55 * min(wide, 110), target, pocket > 0.4)
+        slant_pockets(pen, 440, 0.55 * min(wide, 110), pocket > 0.4)
 
 
-def _skirt_lines(
-    c: Canvas,
-    figure: Figure,
-    product: Product,
-    fabric: Fabric,
-    half: Array,
-    hem: float,
-    target: bool,
-) -> None:
+def _skirt_lines(pen: Pen, half: Array, hem: float) -> None:
     """The waist seam, pleats or tiers of a dress."""
-    shape = product.attributes["shape"]
-    at = float(half[np.argmin(np.abs(half[:, 1] - 392) + 1e3 * (half[:, 0] < 40)), 0])
+    shape, seam = pen.product.attributes["shape"], pen.fabric.seam
+    at = _half_width(half, 392)
     end = float(half[half[:, 1] > hem - 30, 0].max())
     if shape in ("a-line", "skater", "pleated", "tiered"):
-        seam = spline([(-at, 388), (0, 395), (at, 388)], 4)
-        c.line(figure.body(seam), fabric.seam, 3, target=target)
+        pen.line(spline([(-at, 388), (0, 395), (at, 388)], 4), seam, 3)
     if shape in ("pleated", "skater", "a-line"):
         count = {"pleated": 11, "skater": 7, "a-line": 4}[shape]
         folds = []
@@ -322,15 +283,11 @@ def _skirt_lines(
             top, low = (at * t * 0.95, 398.0), (end * t, hem - 2)
             mid = ((0.45 * at + 0.5 * end) * t * 0.98, 0.45 * 398 + 0.55 * hem)
             folds.append([top, mid, low])
-        curves = spline(np.array(folds), 4)
-        placed = figure.body(curves.reshape(-1, 2)).reshape(curves.shape)
-        c.lines(placed, fabric.seam, 2.6 if shape == "pleated" else 1.8, target=target)
+        pen.lines(spline(np.array(folds), 4), seam, 2.6 if shape == "pleated" else 1.8)
     if shape == "tiered":
         for k in (0.36, 0.68):
             y = 400 + k * (hem - 400)
             x = at + (end - at) * k
-            line = figure.body(spline([(-x, y - 4), (0, y + 4), (x, y - 4)], 4))
-            c.line(line, fabric.seam, 3.4, target=target)
-            tucks = [(u * x * f, y + d) for u in _NINE for f, d in ((1.0, 4), (1.03, 26))]
-            pairs = figure.body(np.array(tucks)).reshape(-1, 2, 2)
-            c.lines(pairs, fabric.seam, 1.6, target=target)
+            pen.line(spline([(-x, y - 4), (0, y + 4), (x, y - 4)], 4), seam, 3.4)
+            tucks = [[(u * x * f, y + d) for f, d in ((1.0, 4), (1.03, 26))] for u in _NINE]
+            pen.lines(np.array(tucks), seam, 1.6)
