@@ -6,7 +6,7 @@ import numpy as np
 
 from hemline.synthetic.canvas import Canvas
 from hemline.synthetic.cloth import Cloth
-from hemline.synthetic.curves import Array, ellipse, shift, smooth, spline, tube
+from hemline.synthetic.curves import Array, about, affine, ellipse, shift, smooth, spline, tube
 from hemline.synthetic.fabric import darker
 from hemline.synthetic.figure import SIDES, Figure
 from hemline.synthetic.values import RGB, colors
@@ -29,17 +29,14 @@ def draw_shoe(c: Canvas, at: Array, side: float, kind: str, color: RGB) -> None:
     c.fill(shift(foot * (0.93, 0.86), at[0], at[1]), color)
     light = darker(color, 1.25)
     if kind == "boot":
-        shaft = tube(np.array([shift(at, 0, -120), shift(at, 0, 8)]), (23, 20), False)
-        c.fill(shaft, color)
-        c.line(np.array([shift(at, -8, -112), shift(at, -7, 4)]), light, 4)
+        c.fill(tube(about(at, (0, -120), (0, 8)), (23, 20), False), color)
+        c.line(about(at, (-8, -112), (-7, 4)), light, 4)
     elif kind == "sneaker":
         for k in range(3):
-            c.line(
-                np.array([shift(at, -9, 2 + 9 * k), shift(at, 9, 4 + 9 * k)]), (240, 240, 240), 3
-            )
+            c.line(about(at, (-9, 2 + 9 * k), (9, 4 + 9 * k)), (240, 240, 240), 3)
     elif kind == "sandal":
         c.fill(shift(foot * (0.7, 0.5), at[0] + toe * 0.3, at[1] + 14), (226, 184, 150))
-        c.line(np.array([shift(at, -18, 24), shift(at, 18, 24)]), color, 7)
+        c.line(about(at, (-18, 24), (18, 24)), color, 7)
     else:
         c.fill(shift(ellipse(0, 0, 13, 8), at[0], at[1] + 2), (222, 180, 150))
     c.line(shift(spline([(-6, 30), (4, 42), (12, 36)], 3), at[0] + toe, at[1]), light, 2.5)
@@ -75,16 +72,12 @@ def draw_hat(c: Canvas, place: Array, kind: str, color: RGB) -> None:
         wide = 96 if kind == "straw" else 70
         c.fill(at(ellipse(0, 44, wide, 19 if kind == "straw" else 22)), shade)
         c.fill(at(ellipse(0, 40, wide, 16)), color)
-        crown = smooth(
-            [(-47, 40), (-42, -4), (-20, -20), (20, -20), (42, -4), (47, 40), (0, 50)], 4
-        )
-        c.fill(at(crown), color)
+        crown = [(-47, 40), (-42, -4), (-20, -20), (20, -20), (42, -4), (47, 40), (0, 50)]
+        c.fill(at(smooth(crown, 4)), color)
         c.line(at(spline([(-47, 36), (0, 46), (47, 36)], 4)), shade, 9)
     else:
-        crown = smooth(
-            [(-52, 46), (-50, 10), (-26, -14), (26, -14), (50, 10), (52, 46), (0, 40)], 4
-        )
-        c.fill(at(crown), color)
+        crown = [(-52, 46), (-50, 10), (-26, -14), (26, -14), (50, 10), (52, 46), (0, 40)]
+        c.fill(at(smooth(crown, 4)), color)
         c.line(at(spline([(-30, 0), (-10, -9), (12, -10)], 4)), light, 5)
         if kind == "cap":
             c.fill(at(smooth([(-46, 44), (0, 34), (46, 44), (36, 60), (-36, 60)], 4)), shade)
@@ -96,15 +89,13 @@ def draw_hat(c: Canvas, place: Array, kind: str, color: RGB) -> None:
 def _add_hat(figure: Figure, rng: np.random.Generator) -> None:
     kind = ("cap", "beanie", "straw", "bucket")[int(rng.integers(4))]
     color: RGB = (214, 186, 138) if kind == "straw" else _bright(rng)
-    o, x, y = figure.body(np.array([(0, 0), (1, 0), (0, 1)]))
-    place = np.array([[*(x - o)], [*(y - o)]]).T
-    whole = np.eye(3)
-    whole[:2, :2], whole[:2, 2] = place, o
-    crown = figure.body(np.array([(-100.0, -40.0), (100.0, 70.0)]))
+    o, x, y = figure.body([(0, 0), (1, 0), (0, 1)])
+    place = affine(o, x - o, y - o)
+    crown = figure.body([(-100, -40), (100, 70)])
 
     def draw(c: Canvas) -> None:
         if c.sees(crown, 30):
-            draw_hat(c, whole, kind, color)
+            draw_hat(c, place, kind, color)
 
     figure.add(74, draw)
 
@@ -116,25 +107,18 @@ def draw_bag(c: Canvas, at: Array, kind: str, color: RGB, size: float = 1.0) -> 
     w, h = wide * size, high * size
     top = shift(at, 0, 62 * size if kind != "purse" else 14 * size)
     for s in (-1, 1):
-        c.line(
-            spline(np.array([shift(top, s * 0.5 * w, 4), shift(at, s * 5, 8), at]), 5),
-            shade,
-            5.5 * size,
-        )
-    body = np.array(
-        [(-w * 0.9, 0), (w * 0.9, 0), (w, h), (0.9 * w, h + 8), (-0.9 * w, h + 8), (-w, h)]
-    )
-    c.tint([body + top + (6, 10)], 0.78, 10)
-    cloth = Cloth.plain(color, 0.8)
-    frame = np.array([[1.0, 0, top[0]], [0, 1, top[1]], [0, 0, 1]])
-    c.drape([body + top], cloth, frame, folds=1, round_=0.7)
-    c.line(np.array([shift(top, -w * 0.86, 8), shift(top, w * 0.86, 8)]), light, 3)
+        handle = np.array([shift(top, s * 0.5 * w, 4), shift(at, s * 5, 8), at])
+        c.line(spline(handle, 5), shade, 5.5 * size)
+    u, low = 0.9 * w, h + 8
+    body = np.array([(-u, 0), (u, 0), (w, h), (u, low), (-u, low), (-w, h)]) + top
+    c.tint([shift(body, 6, 10)], 0.78, 10)
+    frame = affine(top, (1.0, 0.0), (0.0, 1.0))
+    c.drape([body], Cloth.plain(color, 0.8), frame, folds=1, round_=0.7)
+    c.line(about(top, (-w * 0.86, 8), (w * 0.86, 8)), light, 3)
     if kind == "purse":
-        flap = smooth(
-            [(-w * 0.9, 0), (w * 0.9, 0), (w * 0.7, 0.55 * h), (0, 0.7 * h), (-w * 0.7, 0.55 * h)],
-            3,
-        )
-        c.fill(flap + top, light)
+        v = 0.7 * w
+        flap = [(-u, 0), (u, 0), (v, 0.55 * h), (0, 0.7 * h), (-v, 0.55 * h)]
+        c.fill(smooth(flap, 3) + top, light)
         c.fill(ellipse(top[0], top[1] + 0.62 * h, 7, 7), (222, 190, 110))
     elif kind == "shopper":
         c.fill(ellipse(top[0], top[1] + 0.5 * h, 0.4 * w, 0.4 * w), light)
@@ -163,17 +147,14 @@ def _add_scarf(figure: Figure, rng: np.random.Generator) -> None:
     color, other = _bright(rng), _bright(rng)
 
     def draw(c: Canvas) -> None:
-        loop = smooth(
-            [(-46, 156), (0, 150), (46, 156), (54, 184), (26, 208), (-26, 208), (-54, 184)], 4
-        )
+        loop = [(-46, 156), (0, 150), (46, 156), (54, 184), (26, 208), (-26, 208), (-54, 184)]
         cloth = Cloth.plain(color, 1.4)
-        c.drape([figure.body(loop)], cloth, figure.frame(), folds=9, round_=1.0)
-        tail = np.array([(8, 196), (44, 192), (52, 372), (18, 378)])
-        shape = figure.body(tail)
+        c.drape([figure.body(smooth(loop, 4))], cloth, figure.frame(), folds=9, round_=1.0)
+        shape = figure.body([(8, 196), (44, 192), (52, 372), (18, 378)])
         c.tint([shift(shape, 4, 6)], 0.8, 6)
         c.drape([shape], cloth, figure.frame(), folds=5, round_=0.8)
         for y in np.arange(212, 370, 34.0):
-            c.line(figure.body(np.array([(12, y), (48, y)])), other, 8)
+            c.line(figure.body([(12, y), (48, y)]), other, 8)
 
     figure.add(55, draw)
 
@@ -183,22 +164,11 @@ def _add_glasses(figure: Figure, rng: np.random.Generator) -> None:
     turn = 10 * np.sin(figure.pose.yaw)
 
     def draw(c: Canvas) -> None:
-        c.line(figure.body(np.array([(-46, 72), (46, 72)])), dark, 3.5)
+        c.line(figure.body([(-46, 72), (46, 72)]), dark, 3.5)
         for s in SIDES:
-            c.fill(
-                figure.body(
-                    smooth(
-                        [
-                            (s * 5 + turn, 69),
-                            (s * 34 + turn, 68),
-                            (s * 31 + turn, 88),
-                            (s * 12 + turn, 90),
-                        ],
-                        4,
-                    )
-                ),
-                dark,
-            )
+            corners = ((5, 69), (34, 68), (31, 88), (12, 90))
+            glass = smooth([(s * x + turn, y) for x, y in corners], 4)
+            c.fill(figure.body(glass), dark)
 
     figure.add(72, draw)
 
@@ -208,13 +178,8 @@ def _add_necklace(figure: Figure, rng: np.random.Generator) -> None:
     low = 215 + 60 * float(rng.random())
 
     def draw(c: Canvas) -> None:
-        c.line(
-            figure.body(
-                spline([(-27, 168), (-14, low - 16), (0, low), (14, low - 16), (27, 168)], 4)
-            ),
-            gold,
-            3,
-        )
+        chain = [(-27, 168), (-14, low - 16), (0, low), (14, low - 16), (27, 168)]
+        c.line(figure.body(spline(chain, 4)), gold, 3)
         c.fill(figure.body(ellipse(0, low + 5, 6, 8)), gold)
 
     figure.add(54, draw)
@@ -224,7 +189,8 @@ def _add_watch(figure: Figure, rng: np.random.Generator) -> None:
     side = SIDES[int(rng.integers(2))]
     color = leather(rng)
     joints = figure.arms[side]
-    way = (joints[2] - joints[1]) / np.hypot(*(joints[2] - joints[1]))
+    forearm = joints[2] - joints[1]
+    way = forearm / np.hypot(*forearm)
     at = joints[2] - way * 6
     band = tube(np.array([at, at + way * 11]), (14, 13), False)
 
@@ -246,25 +212,16 @@ EXTRAS = {
 }
 
 
-def draw_phone(c: Canvas, at: Array, turn: float, color: RGB, size: float = 1.0) -> None:
+def draw_phone(c: Canvas, at: Array, turn: float, color: RGB) -> None:
     """A phone seen from its back, as in a mirror."""
     cos, sin = np.cos(turn), np.sin(turn)
     spin = np.array([[cos, sin], [-sin, cos]])
-    w, h = 30.0 * size, 62.0 * size
-    body = np.array(
-        [
-            (-w, -h + 8),
-            (-w + 8, -h),
-            (w - 8, -h),
-            (w, -h + 8),
-            (w, h - 8),
-            (w - 8, h),
-            (-w + 8, h),
-            (-w, h - 8),
-        ]
-    )
-    c.fill(body @ spin + at, color)
-    c.line(body @ spin + at, darker(color, 1.5), 2.5, closed=True)
+    w, h = 30.0, 62.0
+    top = [(-w, -h + 8), (-w + 8, -h), (w - 8, -h), (w, -h + 8)]
+    low = [(w, h - 8), (w - 8, h), (-w + 8, h), (-w, h - 8)]
+    body = np.array(top + low) @ spin + at
+    c.fill(body, color)
+    c.line(body, darker(color, 1.5), 2.5, closed=True)
     lens = np.array([(-w + 6, -h + 6), (-2, -h + 6), (-2, -h + 34), (-w + 6, -h + 34)])
     c.fill(lens @ spin + at, darker(color, 0.6))
     for x, y in ((-w + 13, -h + 14), (-w + 13, -h + 27)):

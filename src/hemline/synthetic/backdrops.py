@@ -6,12 +6,11 @@ All functions give (size, size, 3) uint8 RGB.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import cv2
 import numpy as np
 
 from hemline.synthetic.curves import Array
+from hemline.synthetic.fabric import darker
 from hemline.synthetic.values import RGB
 
 _N = 96
@@ -67,7 +66,7 @@ def _wall(rng: np.random.Generator, busy: float) -> Array:
     t: Array = np.empty((n, n, 3), np.uint8)
     t[:] = color
     kind = rng.random()
-    joint: RGB = (int(color[0] * 0.78), int(color[1] * 0.78), int(color[2] * 0.78))
+    joint = darker(color, 0.78)
     if kind < 0.45 and busy > 0.1:
         h = int(rng.integers(8, 15))
         for k, y in enumerate(range(0, n, h)):
@@ -183,14 +182,7 @@ def _shelf(t: Array, rng: np.random.Generator, floor: float) -> None:
     x, wood = rng.uniform(-0.1, 0.7), _tone(rng, 70, 200, 12)
     _rect(t, x, 0.1, x + 0.34, floor, wood)
     for y in np.arange(0.13, floor - 0.1, 0.15):
-        _rect(
-            t,
-            x + 0.012,
-            y,
-            x + 0.328,
-            y + 0.13,
-            (int(wood[0] * 0.6), int(wood[1] * 0.6), int(wood[2] * 0.6)),
-        )
+        _rect(t, x + 0.012, y, x + 0.328, y + 0.13, darker(wood, 0.6))
         u = x + 0.02
         while u < x + 0.3:
             w = rng.uniform(0.01, 0.035)
@@ -224,17 +216,9 @@ def _plant(t: Array, rng: np.random.Generator, floor: float) -> None:
         g = int(rng.integers(70, 150))
         a = rng.uniform(-1.2, 1.2)
         at = (int((x + 0.1 * np.sin(a)) * n), int((floor - 0.12 - 0.16 * np.cos(a)) * n))
-        cv2.ellipse(
-            t,
-            at,
-            (int(0.1 * n), int(0.025 * n)),
-            float(np.degrees(a) - 90),
-            0,
-            360,
-            (int(g * 0.5), g, int(g * 0.55)),
-            -1,
-            cv2.LINE_AA,
-        )
+        axes, turn = (int(0.1 * n), int(0.025 * n)), float(np.degrees(a) - 90)
+        color = (int(g * 0.5), g, int(g * 0.55))
+        cv2.ellipse(t, at, axes, turn, 0, 360, color, -1, cv2.LINE_AA)
 
 
 def _store(rng: np.random.Generator, busy: float) -> Array:
@@ -260,15 +244,8 @@ def _curtain(rng: np.random.Generator, busy: float) -> Array:
     return t
 
 
-_STREETS: tuple[Callable[[np.random.Generator, float], Array], ...] = (
-    *(_street, _street, _wall, _wall, _foliage, _bokeh, _room, _room, _room, _store, _curtain),
-)
-_INDOORS: tuple[Callable[[np.random.Generator, float], Array], ...] = (
-    _room,
-    _room,
-    _store,
-    _curtain,
-)
+_INDOORS = (_room, _room, _store, _curtain)
+_STREETS = (_street, _street, _wall, _wall, _foliage, _bokeh, _room, *_INDOORS)
 
 
 def street_backdrop(

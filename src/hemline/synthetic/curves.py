@@ -99,6 +99,12 @@ def shift(points: Array, dx: float, dy: float) -> Array:
     return moved
 
 
+def about(at: Array, *offsets: tuple[float, float]) -> Array:
+    """Points (N,2), given by how far each is from the point `at`."""
+    points: Array = np.array(offsets) + at
+    return points
+
+
 def tube(path: Points, widths: Sequence[float] | Array, cap: bool = True) -> Array:
     """The closed outline of a limb along `path` (N,2) with half-widths `widths` (N,).
 

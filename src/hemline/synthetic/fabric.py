@@ -53,11 +53,8 @@ class Fabric:
 
 @lru_cache(maxsize=4096)
 def darker(color: RGB, factor: float) -> RGB:
-    return (
-        int(min(255, color[0] * factor)),
-        int(min(255, color[1] * factor)),
-        int(min(255, color[2] * factor)),
-    )
+    r, g, b = (int(min(255, c * factor)) for c in color)
+    return (r, g, b)
 
 
 @lru_cache(maxsize=384)
@@ -80,10 +77,9 @@ def _fabric(
     contrast = pattern in ("breton-stripe", "color-block") and angle > 0.5
     trim = Cloth.plain(p.second, 0.4) if contrast else main
     light = sum(main.mean) / 3
-    seam = darker(main.mean, 0.66) if light > 60 else darker(main.mean, 0.5)
-    stitch = (
-        (196, 150, 84) if pattern == "denim" else darker(main.mean, 1.35 if light < 90 else 0.8)
-    )
+    seam = darker(main.mean, 0.66 if light > 60 else 0.5)
+    top_stitch = darker(main.mean, 1.35 if light < 90 else 0.8)
+    stitch = (196, 150, 84) if pattern == "denim" else top_stitch
     return Fabric(main, front, trim, seam, stitch, p.second if contrast else main.mean)
 
 
@@ -95,8 +91,7 @@ def fabric_of(product: Product) -> Fabric:
 
 def _woven(tile: Array) -> Array:
     """The tile with a faint grain of threads."""
-    gain = _grain_gain()
-    return cv2.multiply(tile, gain, tile, 1 / 128)
+    return cv2.multiply(tile, _grain_gain(), tile, 1 / 128)
 
 
 @lru_cache(maxsize=1)

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from hemline.synthetic.curves import Array, Points, affine, shift, spline
+from hemline.synthetic.curves import Array, Points, about, affine, shift, spline
 from hemline.synthetic.fabric import darker, fabric_of
 from hemline.synthetic.figure import CALF, HIP_X, SIDE_NAMES, SIDES, THIGH, Figure, both
 from hemline.synthetic.pen import Pen
@@ -139,14 +139,14 @@ def _draw_leg(pen: Pen, side: int, outline: Array, hem: Array, half: float) -> N
         pen.stroke(spline(crease, 4), darker(fabric.main.mean, 1.16), 2.2)
     if shape == "cargo" and product.attributes["length"] != "mini":
         at = start + way * min(190.0, 0.5 * long) + np.array((side * 26.0, 0))
-        box = np.array([(-20, -30), (20, -30), (20, 34), (-20, 34)]) + at
+        box = about(at, (-20, -30), (20, -30), (20, 34), (-20, 34))
         c.tint([box], 0.92)
         pen.edge(box, 2.4)
-        pen.stroke(np.array([shift(at, -20, -14), shift(at, 20, -14)]), fabric.seam, 2.4)
+        pen.stroke(about(at, (-20, -14), (20, -14)), fabric.seam, 2.4)
     if denim and product.latents["wear"] > 0.7:
         knee = start + way * (min(200.0, 0.6 * long) + 30 * product.latents["place"])
         for k in range(4):
-            tear = np.array([(-18, k * 9 - 12), (0, k * 9 - 9), (18, k * 9 - 13)]) + knee
+            tear = about(knee, (-18, k * 9 - 12), (0, k * 9 - 9), (18, k * 9 - 13))
             pen.stroke(tear, darker(fabric.main.mean, 1.7), 3.0)
 
 

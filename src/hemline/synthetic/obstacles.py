@@ -8,7 +8,7 @@ import numpy as np
 from hemline.synthetic.accessories import add_bag, draw_phone
 from hemline.synthetic.canvas import Canvas
 from hemline.synthetic.categories import CATEGORIES
-from hemline.synthetic.curves import ellipse, shift, smooth, spline, tube
+from hemline.synthetic.curves import about, ellipse, shift, smooth, spline, tube
 from hemline.synthetic.drawing import camera
 from hemline.synthetic.fabric import darker
 from hemline.synthetic.figure import SIDES, Figure, random_pose
@@ -63,31 +63,25 @@ def add_occluders(figure: Figure, look: Look, rng: np.random.Generator, strength
 def _hold(figure: Figure, rng: np.random.Generator, look: Look) -> None:
     """A cup, a book or a coat over the arm, held before the body."""
     side = SIDES[int(rng.integers(2))]
-    at = figure.body(np.array([(side * rng.uniform(0, 60), rng.uniform(300, 430))]))[0]
+    at = figure.at(side * rng.uniform(0, 60), rng.uniform(300, 430))
     kind = int(rng.integers(3))
     r, g, b = (int(v) for v in rng.integers(40, 235, 3))
     color: RGB = (r, g, b)
 
     def draw(c: Canvas) -> None:
         if kind == 0:
-            cup = np.array([(-17, -34), (17, -34), (13, 26), (-13, 26)]) + at
-            c.fill(cup, (240, 238, 232))
-            c.fill(np.array([(-16, -12), (16, -12), (14, 10), (-14, 10)]) + at, color)
-            c.fill(
-                np.array([(-19, -40), (19, -40), (18, -32), (-18, -32)]) + at, darker(color, 0.5)
-            )
+            c.fill(about(at, (-17, -34), (17, -34), (13, 26), (-13, 26)), (240, 238, 232))
+            c.fill(about(at, (-16, -12), (16, -12), (14, 10), (-14, 10)), color)
+            c.fill(about(at, (-19, -40), (19, -40), (18, -32), (-18, -32)), darker(color, 0.5))
         elif kind == 1:
-            page = np.array([(-42, -54), (42, -58), (44, 54), (-40, 58)]) + at
+            page = about(at, (-42, -54), (42, -58), (44, 54), (-40, 58))
             c.tint([shift(page, 6, 8)], 0.8, 8)
             c.fill(page, color)
             c.line(page, darker(color, 0.7), 3, closed=True)
-            c.fill(
-                np.array([(-26, -30), (26, -32), (26, -14), (-26, -12)]) + at, darker(color, 1.5)
-            )
+            c.fill(about(at, (-26, -30), (26, -32), (26, -14), (-26, -12)), darker(color, 1.5))
         else:
-            coat = (
-                smooth([(-76, -30), (0, -48), (80, -28), (86, 120), (20, 150), (-70, 128)], 4) + at
-            )
+            sides = [(-76, -30), (0, -48), (80, -28), (86, 120), (20, 150), (-70, 128)]
+            coat = smooth(sides, 4) + at
             c.tint([shift(coat, 0, 8)], 0.75, 10)
             c.fill(coat, darker(color, 0.7))
             for k in range(-1, 2):
@@ -95,10 +89,8 @@ def _hold(figure: Figure, rng: np.random.Generator, look: Look) -> None:
                 c.line(fold, darker(color, 0.52), 5)
         palm = shift(at, side * 6.0, 8.0)
         arm = figure.arms[side][1]
-        c.fill(
-            tube(np.array([arm, (arm + palm) / 2 + (0, 8), palm]), (19, 16, 12)),
-            darker(look.skin, 0.9),
-        )
+        sleeve = tube(np.array([arm, (arm + palm) / 2 + (0, 8), palm]), (19, 16, 12))
+        c.fill(sleeve, darker(look.skin, 0.9))
         for k in range(4):
             c.fill(ellipse(palm[0] - side * 14, palm[1] - 10 + 8 * k, 14, 4.6, 10), look.skin)
 
@@ -123,24 +115,17 @@ def draw_foreground(canvas: Canvas, size: int, rng: np.random.Generator, strengt
             canvas.fill(leaf, (int(30 + r / 8), int(80 + g / 4), int(30 + b / 8)))
     elif kind == 1:
         top = 1000 - rng.uniform(60, 170)
-        table = np.array(
-            [(-20, top), (1020, top + rng.uniform(-40, 40)), (1020, 1020), (-20, 1020)]
-        )
+        right = top + rng.uniform(-40, 40)
+        table = np.array([(-20, top), (1020, right), (1020, 1020), (-20, 1020)])
         canvas.fill(table, darker(color, 0.8))
     elif kind == 2:
         x = rng.uniform(120, 320) if side == 0 else rng.uniform(680, 880)
-        canvas.fill(
-            tube(np.array([(x, -20.0), (x + 30, 1020.0)]), (22, 24), False), (150, 152, 156)
-        )
+        canvas.fill(tube([(x, -20), (x + 30, 1020)], (22, 24), False), (150, 152, 156))
     else:
         x = rng.uniform(0, 200) if side == 0 else rng.uniform(800, 1000)
         y = rng.uniform(560, 760)
-        canvas.fill(
-            smooth(
-                [(x - 230, 1040), (x - 190, y + 90), (x, y), (x + 190, y + 90), (x + 230, 1040)], 4
-            ),
-            color,
-        )
+        back = [(x - 230, 1040), (x - 190, y + 90), (x, y), (x + 190, y + 90), (x + 230, 1040)]
+        canvas.fill(smooth(back, 4), color)
     return 1
 
 
@@ -156,7 +141,7 @@ def hold_phone(figure: Figure, look: Look, rng: np.random.Generator) -> None:
 
     def draw(c: Canvas) -> None:
         at = shift(hand, 0.0, -34.0 if high else -22.0)
-        draw_phone(c, at, float(side * 0.06), color, 1.0)
+        draw_phone(c, at, float(side * 0.06), color)
         for k in range(4):
             c.fill(ellipse(at[0] - side * 26, at[1] - 8 + 12 * k, 13, 5.5, 10), look.skin)
 
@@ -169,11 +154,8 @@ def draw_mirror(canvas: Canvas, size: int, rng: np.random.Generator) -> None:
     tone = int(rng.integers(20, 235))
     color = (tone, int(tone * 0.92), int(tone * 0.82))
     w = int(size * rng.uniform(0.02, 0.07))
-    gap = [int(size * v) for v in rng.uniform(-0.06, 0.05, 4)]
-    outer = np.array(
-        [(gap[0], gap[1]), (size - gap[2], gap[1]), (size - gap[2], size + w), (gap[0], size + w)]
-    )
-    cv2.polylines(image, [outer.astype(np.int32)], True, color, w, cv2.LINE_AA)
+    left, top, right, _ = (int(size * v) for v in rng.uniform(-0.06, 0.05, 4))
+    cv2.rectangle(image, (left, top), (size - right, size + w), color, w, cv2.LINE_AA)
     if rng.random() < 0.6:
         x = rng.uniform(0, 1000)
         canvas.transform = np.diag([size / 1000.0, size / 1000.0, 1.0])

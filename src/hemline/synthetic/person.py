@@ -79,6 +79,10 @@ def _hand(canvas: Canvas, path: Array, skin: RGB) -> None:
     canvas.fill(ellipse(center[0] - 1.5, center[1] - 1, 25, 10, 14, turn), skin)
 
 
+_SIDE = [(23, 118), (24, 160), (40, 178), (88, 198), (100, 222), (88, 280)]
+_TORSO = mirrored(np.array([*_SIDE, (70, 385), (92, 480), (60, 530)]))
+
+
 def add_body(figure: Figure, look: Look, legs: bool = True, head: bool = True) -> None:
     """Adds skin: legs (z 20), arms (33 or 60), torso and neck (28), head (70)."""
     skin = look.skin
@@ -86,15 +90,7 @@ def add_body(figure: Figure, look: Look, legs: bool = True, head: bool = True) -
     if legs:
         for s in SIDES:
             _add_leg(figure, s, skin)
-    torso = mirrored(
-        np.array(
-            [
-                *((23, 118), (24, 160), (40, 178), (88, 198), (100, 222), (88, 280)),
-                *((70, 385), (92, 480), (60, 530)),
-            ]
-        )
-    )
-    torso[:, 0] *= figure.pose.chest
+    torso = _TORSO * (figure.pose.chest, 1)
 
     def draw_torso(c: Canvas) -> None:
         if not c.sees(figure.body(torso), 15):
@@ -153,12 +149,17 @@ def _head(c: Canvas, figure: Figure, look: Look) -> None:
         c.fill(sides[2 + k], darker(look.skin, 0.42))
         c.fill(sides[4 + k], darker(look.skin, 0.86))
     c.line(nose, dim, 2.2)
-    lips = (
-        int(0.55 * look.skin[0] + 80),
-        int(0.5 * look.skin[1] + 25),
-        int(0.5 * look.skin[2] + 25),
-    )
-    c.fill(mouth, lips)
+    r, g, b = look.skin
+    c.fill(mouth, (int(0.55 * r + 80), int(0.5 * g + 25), int(0.5 * b + 25)))
+
+
+#: How far down the hair on the back falls, and its half-width.
+_BACKS = {
+    "long": (268.0, 62.0),
+    "curly": (205.0, 78.0),
+    "bob": (158.0, 60.0),
+    "tail": (150.0, 50.0),
+}
 
 
 def add_hair(figure: Figure, look: Look, forward: float = 0.0) -> None:
@@ -167,24 +168,10 @@ def add_hair(figure: Figure, look: Look, forward: float = 0.0) -> None:
         return
     color, light = look.hair_color, darker(look.hair_color, 1.28)
     turn = 8 * np.sin(figure.pose.yaw)
-    if look.hair in ("long", "curly", "bob", "tail"):
-        low = {"long": 268.0, "curly": 205.0, "bob": 158.0, "tail": 150.0}[look.hair]
-        wide = {"long": 62.0, "curly": 78.0, "bob": 60.0, "tail": 50.0}[look.hair]
-        back = smooth(
-            [
-                (0, 2),
-                (wide * 0.8, 20),
-                (wide, 80),
-                (wide, low - 40),
-                (wide * 0.6, low),
-                (0, low),
-                (-wide * 0.6, low),
-                (-wide, low - 40),
-                (-wide, 80),
-                (-wide * 0.8, 20),
-            ],
-            4,
-        )
+    if look.hair in _BACKS:
+        low, wide = _BACKS[look.hair]
+        side = [(wide * 0.8, 20), (wide, 80), (wide, low - 40), (wide * 0.6, low)]
+        back = smooth([(0, 2), *side, (0, low), *((-x, y) for x, y in side[::-1])], 4)
         figure.add(10, lambda c: c.fill(figure.body(back), darker(color, 0.8)))
 
     def cap(c: Canvas) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from hemline.errors import DataError
 from hemline.synthetic.canvas import Canvas
 from hemline.synthetic.cloth import fold_map
-from hemline.synthetic.curves import Array, apply, shift
+from hemline.synthetic.curves import Array, affine, apply, shift
 from hemline.synthetic.cutout import Cutout, cut_out
 from hemline.synthetic.figure import SIDES, Figure
 from hemline.synthetic.outfit import OUTER
@@ -91,11 +91,9 @@ class PhotoProduct:
         middle = float(xs.mean()) if len(xs) else w / 2
         if self.product.group != "lower":
             middle = 0.5 * middle + 0.25 * w
-        o, r, d = figure.body(np.array([(0.0, top), (40.0, top), (0.0, top + 200)]))
+        o, r, d = figure.body([(0, top), (40, top), (0, top + 200)])
         right, down = (r - o) / 40 * scale, (d - o) / 200 * scale
-        matrix = np.eye(3)
-        matrix[:2, 0], matrix[:2, 1], matrix[:2, 2] = right, down, o - right * middle
-        return matrix
+        return affine(o - right * middle, right, down)
 
     def _follow(self, figure: Figure, frame: Array) -> None:
         """Lets arms follow the sleeves of the photo, and legs its trouser legs."""

@@ -94,7 +94,7 @@ def _squared(
     focus: tuple[float, float, float, float], figure: Figure
 ) -> tuple[float, float, float, float]:
     """A square box as high as `focus`, about the figure's own middle."""
-    middle = figure.body(np.array([(0.0, 400.0)]))[0, 0]
+    middle = figure.at(0, 400)[0]
     half = (focus[3] - focus[1]) / 2
     return (middle - half, focus[1], middle + half, focus[3])
 

@@ -9,7 +9,7 @@ from hemline.synthetic.canvas import Canvas
 from hemline.synthetic.curves import Array, spline
 from hemline.synthetic.disturb import blurred, cast, compressed, lit, noisy
 from hemline.synthetic.drawing import Drawing, camera, labelled
-from hemline.synthetic.figure import Figure, random_pose
+from hemline.synthetic.figure import Figure, random_pose, rest_pose
 from hemline.synthetic.obstacles import (
     add_occluders,
     draw_bystanders,
@@ -140,7 +140,7 @@ def _camera(
     record: dict[str, float],
 ) -> Array:
     pose, crop = settings.pose, settings.crop
-    middle = float(figure.body(np.array([(0.0, 400.0)]))[0, 0])
+    middle = float(figure.at(0, 400)[0])
     top, low = span
     if rng.random() < crop:
         inner = low - top
@@ -167,19 +167,15 @@ def _hung(
     garment: Garment | None,
 ) -> tuple[dict[str, Array], Array, int]:
     """On a hanger or laid down, as sellers of used clothes show it; nothing else is worn."""
-    from hemline.synthetic.figure import rest_pose
-
-    probe = rest_pose()
     top, low = span_of(product)
     spare = max(breadth_of(product) - (low - top), 60.0) / 2
-    figure = Figure(probe)
+    figure = Figure(rest_pose())
     transform = _camera((top - spare, low + spare), figure, settings, rng, record)
     canvas.transform = transform
     if product.group != "lower":
         hook = spline([(0, 168), (0, 128), (14, 112), (4, 96), (-12, 106)], 4)
         canvas.line(hook, (120, 118, 114), 5)
-        canvas.line(
-            spline([(-96, 206), (-40, 176), (0, 164), (40, 176), (96, 206)], 4), (150, 112, 74), 11
-        )
+        wood = [(-96, 206), (-40, 176), (0, 164), (40, 176), (96, 206)]
+        canvas.line(spline(wood, 4), (150, 112, 74), 11)
     marks = draw_laid(canvas, product, rng, transform, True, garment)
     return marks, transform, 0
