@@ -104,6 +104,7 @@ def sync(
     stops and asks. Run the same command again after a kill, or as often as you like.
 
     Example: hemline catalog sync shop feed.csv --images pictures
+
     Example: hemline catalog sync shop artikel.csv id=Artikel images=Foto price=Preis
     """
     from hemline.catalog.intake.options import SyncOptions

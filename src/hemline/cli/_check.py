@@ -33,11 +33,11 @@ def check(
         typer.Option(
             "-o",
             "--output",
-            help="Write the report: .json whole, .html as a page with pictures. May be repeated.",
+            help="Write the report: .json whole, .html as a page with thumbnails. May be repeated.",
         ),
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 1 where a picture can't be opened.")
+        bool, typer.Option("--strict", help="Exit with 1 if an image can't be opened.")
     ] = False,
     cache: Annotated[
         Path | None,
@@ -48,7 +48,7 @@ def check(
     workers: Workers = None,
     json: JsonOption = False,
 ) -> None:
-    """Open every picture; report broken, duplicated, leaked, mislabelled and useless ones.
+    """Open every image; report broken, duplicated, leaked, mislabelled and useless ones.
 
     An interrupted check resumes. The exit status is 0 whatever is found, unless --strict is given.
 
@@ -113,7 +113,7 @@ def _stages() -> Iterator[Callable[[str], Advance]]:
 
 
 def _journal(cache: Path | None, root: Path) -> Path:
-    """One file for each folder of pictures."""
+    """The journal of a folder of images."""
     from hemline.files import home
 
     name = hashlib.sha256(str(root).encode("utf-8", "surrogateescape")).hexdigest()[:16]
@@ -126,7 +126,7 @@ def _print(result: Mapping[str, Any]) -> None:
         low, middle, high = result["sides"]
         out(f"shorter side {low:g} to {high:g} pixels, median {middle:g}")
     if result["remembered"]:
-        out(f"{result['remembered']:,} files are as an earlier check saw them")
+        out(f"{result['remembered']:,} files are unchanged since an earlier check")
     for found in result["findings"]:
         out(f"{found['harm']:6}  {found['title']}: {found['count']:,}")
         out(f"        as {_first(found['examples'][0])}")
@@ -156,16 +156,17 @@ def show(
     item: Annotated[list[str] | None, typer.Option(help="Only this item; may be repeated.")] = None,
     split: Annotated[str, typer.Option(help="Only train, val or test.")] = "",
     pairs: Annotated[
-        bool, typer.Option("--pairs", help="By item: its street pictures beside the shop's.")
+        bool, typer.Option("--pairs", help="By item: its street images beside its shop images.")
     ] = False,
-    count: Annotated[int, typer.Option(min=1, max=400, help="How many pictures.")] = 24,
+    count: Annotated[int, typer.Option(min=1, max=400, help="Number of images.")] = 24,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random choice.")] = 0,
-    side: Annotated[int, typer.Option(min=64, max=640, help="Pixels of each picture.")] = 256,
+    side: Annotated[int, typer.Option(min=64, max=640, help="Side of each image in pixels.")] = 256,
     json: JsonOption = False,
 ) -> None:
-    """Draw a sheet of pictures with their boxes, landmarks and tags.
+    """Draw a sheet of images with their boxes, landmarks and tags.
 
     Example: hemline data show m.parquet -o sheet.png --domain street --count 30
+
     Example: hemline data show m.parquet -o pairs.png --pairs
     """
     from hemline.data.manifest import Manifest

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 Crop = Annotated[
     str | None,
     typer.Option(
-        help="none: whole pictures; query: photos cut to their box; box: both sides; "
-        "detected-query, detected: the same, cut to what the detector finds. Default: the "
+        help="none: whole images; query: photos cropped to their box; box: both sides; "
+        "detected-query, detected: the same with the boxes of the detector. Default: the "
         "protocol's own."
     ),
 ]
@@ -31,8 +31,8 @@ WithinCategory = Annotated[
 Several = Annotated[
     str | None,
     typer.Option(
-        help="How a photo of several rows asks: row (each row), photo (once), pair (once for each "
-        "pair that names it). Default: the protocol's own."
+        help="Queries of a photo with several rows: row (each row), photo (one), pair (one for "
+        "each pair that names it). Default: the protocol's own."
     ),
 ]
 Unmatched = Annotated[

@@ -37,18 +37,21 @@ def protocol(
     within_category: WithinCategory = None,
     several: Several = None,
     unmatched: Unmatched = None,
-    fold: Annotated[int | None, typer.Option(help="Only this fold, from 0.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = 0,
-    share: Annotated[float, typer.Option(help="Of the products that holdout keeps out.")] = 0.2,
+    fold: Annotated[int | None, typer.Option(help="Only this fold, counted from 0.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = 0,
+    share: Annotated[
+        float, typer.Option(help="Share of the products that holdout keeps out.")
+    ] = 0.2,
     train_out: Annotated[
         Path | None,
-        typer.Option(help="Write what training may see: no query and no held-out product."),
+        typer.Option(help="Write the training manifest: without queries and held-out products."),
     ] = None,
     json: JsonOption = False,
 ) -> None:
     """Show a protocol's queries, gallery and choices, or write its training manifest.
 
     Example: hemline data protocol --list
+
     Example: hemline data protocol grocery.csv --protocol grocery-folds --fold 0 --train-out f0.csv
     """
     from hemline.data.manifest import Manifest

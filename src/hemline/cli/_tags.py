@@ -71,7 +71,9 @@ def tags(
     each tag, contradictions, and frequent words that the vocabulary lacks.
 
     Example: hemline data tags shop.parquet
+
     Example: hemline data tags shop.parquet -o tagged.parquet --from title --min-count 20
+
     Example: hemline data tags --write-vocabulary mine.toml
     """
     from hemline.data.manifest import Manifest

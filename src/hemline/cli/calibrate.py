@@ -18,17 +18,17 @@ def calibrate(
     crop: Annotated[
         str,
         typer.Option(
-            help="As the bundle will be used. none: whole pictures; query: photos cropped to their "
-            "box; box: both sides; detected-query: photos cropped to the detected garment, as the "
-            "page does."
+            help="Crop of the images, as in later searches. none: whole images; query: photos "
+            "cropped to their box; box: both sides; detected-query: photos cropped to the "
+            "detected garment, as the page does."
         ),
     ] = "none",
     split: Annotated[
-        str, typer.Option(help="Which rows; 'all' for a manifest that no training has seen.")
+        str, typer.Option(help="Split to measure on; 'all' for a manifest that wasn't trained on.")
     ] = "val",
-    same: Annotated[float, typer.Option(help="Share of right hits among 'same' ones.")] = 0.65,
+    same: Annotated[float, typer.Option(help="Precision of 'same' hits.")] = 0.65,
     similar: Annotated[
-        float, typer.Option(help="Share of right hits among 'same' and 'similar' ones.")
+        float, typer.Option(help="Precision of 'same' and 'similar' hits together.")
     ] = 0.3,
     as_json: JsonOption = False,
 ) -> None:

@@ -15,7 +15,7 @@ from hemline.cli._tags import tags
 from hemline.errors import UsageError
 
 app = typer.Typer(
-    help="Make, read, check and show manifests, the tables of pictures that other commands take.",
+    help="Make, read, check and show manifests, the tables of images that other commands take.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -31,13 +31,13 @@ def make(
         Path, typer.Option("-o", "--output", help="Output folder; an unfinished one is completed.")
     ],
     products: Annotated[int, typer.Option(min=1, help="Number of products.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same pictures.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same images.")] = 0,
     photos: Annotated[
         Path | None, typer.Option(help="A folder of garment photos to cut garments from.")
     ] = None,
-    size: Annotated[int, typer.Option(help="Side of the square pictures in pixels.")] = 224,
-    shop_views: Annotated[int, typer.Option(min=1, help="Shop pictures of each product.")] = 1,
-    street_views: Annotated[int, typer.Option(min=0, help="Street pictures of each product.")] = 2,
+    size: Annotated[int, typer.Option(help="Side of the square images in pixels.")] = 224,
+    shop_views: Annotated[int, typer.Option(min=1, help="Shop images of each product.")] = 1,
+    street_views: Annotated[int, typer.Option(min=0, help="Street images of each product.")] = 2,
     others: Annotated[float | None, _strength("other garments beside the product")] = None,
     clutter: Annotated[float | None, _strength("objects and people around")] = None,
     occlusion: Annotated[float | None, _strength("hands, hair and bags in front")] = None,
@@ -51,7 +51,7 @@ def make(
     workers: Workers = None,
     json: JsonOption = False,
 ) -> None:
-    """Draw a labelled data set of fashion pictures, shop and street.
+    """Draw a labelled data set of fashion images, shop and street.
 
     The same command resumes an interrupted run; a larger --products extends the data set.
 
@@ -102,9 +102,10 @@ def read(
 ) -> None:
     """Read a data set of a known format into a manifest.
 
-    Missing pictures are left out and counted.
+    Missing images are left out and counted.
 
     Example: hemline data read folder photos -o photos/manifest.parquet
+
     Example: hemline data read csv list.csv -o m.parquet item_id=sku domain=@shop
     """
     from hemline.datasets import READERS

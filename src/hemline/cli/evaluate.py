@@ -21,30 +21,30 @@ if TYPE_CHECKING:
 Model = Annotated[
     str, typer.Argument(help="A run's folder, a bundle's folder, or the name of a shipped bundle.")
 ]
-Rows = Annotated[Path, typer.Argument(help="The queries and the gallery.")]
+Rows = Annotated[Path, typer.Argument(help="A manifest with the queries and the gallery.")]
 Name = Annotated[
     str, typer.Option(help=f"{PROTOCOL_NAMES}. `hemline data protocol --list` explains them.")
 ]
-Fold = Annotated[int | None, typer.Option(help="Only this fold, from 0.")]
+Fold = Annotated[int | None, typer.Option(help="Only this fold, counted from 0.")]
 Against = Annotated[
     list[str] | None,
-    typer.Option(help="Another model on the same queries: the paired difference. May be repeated."),
+    typer.Option(help="Another model, for the paired difference. May be repeated."),
 ]
 Rerank = Annotated[bool, typer.Option("--rerank/--no-rerank", help="Re-rank where the model does.")]
 Slices = Annotated[
     list[str] | None, typer.Option(help="Recall by a column of the manifest. May be repeated.")
 ]
-Errors = Annotated[Path | None, typer.Option(help="Write the failures as a sheet: .png or .html.")]
+Errors = Annotated[Path | None, typer.Option(help="Draw the failures as a sheet: .png or .html.")]
 Cache = Annotated[
-    Path | None, typer.Option(help="Keep the embeddings there; a second run reads them.")
+    Path | None, typer.Option(help="Folder that caches the embeddings for later runs.")
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Of the bootstrap and of holdout's choice.")]
-Share = Annotated[float, typer.Option(help="Of the products that holdout keeps out.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads of one run.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the bootstrap and of holdout's choice.")]
+Share = Annotated[float, typer.Option(help="Share of the products that holdout keeps out.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads.")]
 Probe = Annotated[
-    str, typer.Option(help="tags: no search, but which tags a linear probe finds on the pictures.")
+    str, typer.Option(help="tags: instead of searching, test which tags a linear probe finds.")
 ]
-ProbeOn = Annotated[str, typer.Option(help="The pictures to probe: shop or street.")]
+ProbeOn = Annotated[str, typer.Option(help="Images to probe: shop or street.")]
 Noise = Annotated[
     Path | None,
     typer.Option(help="With --probe tags: write the tags not found, for data tags --drop."),
@@ -80,6 +80,7 @@ def evaluate(
     """Measure a model: recall, mean reciprocal rank, mAP and NDCG with their intervals.
 
     Example: hemline evaluate runs/tagynet data/manifest.parquet --against runs/ynet
+
     Example: hemline evaluate hemline-small tagged.parquet --probe tags --noise noise.txt
     """
     if probe or noise is not None:

@@ -39,7 +39,7 @@ def export(
         typer.Option(help="Least score (0-1) of a garment that the detector reports."),
     ] = None,
     pictures: Annotated[
-        Path | None, typer.Option(help="Manifest: compare with torch on 32 of its images too.")
+        Path | None, typer.Option(help="Manifest; 32 of its images are also compared with torch.")
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the bundle; the model's by default.")
@@ -104,7 +104,7 @@ def _detector_words(result: Mapping[str, Any]) -> None:
         f"{result['bundle']}: the detector {result['detector']}, {result['bytes'] / 1e6:.1f} MB as "
         f"{result['precision']}; the embedding stays {result['fingerprint'][:12]}"
     )
-    out("Next: hemline detect PHOTO, hemline search CATALOG PHOTO --detect")
+    out(f"Next: hemline detect PHOTO --bundle {result['bundle']}")
 
 
 def _some(manifest: Path | None, count: int = 32) -> list[Any]:

@@ -102,7 +102,9 @@ def search(
     better, falling from the first hit to the last.
 
     Example: hemline search shop street.jpg -k 5 --where "price < 50" --show hits.png
+
     Example: hemline search shop front.jpg side.jpg --together --facets category
+
     Example: hemline search shop street.jpg --each
     """
     from hemline.catalog.catalog import Catalog

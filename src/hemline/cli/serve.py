@@ -32,15 +32,15 @@ _Cors = Annotated[
     ),
 ]
 _Rate = Annotated[float, typer.Option(help="Average requests a second of each key.")]
-_Queue = Annotated[int, typer.Option(help="Most requests in work or waiting.")]
-_Timeout = Annotated[float, typer.Option(help="Seconds for an answer.")]
-_MaxBody = Annotated[int, typer.Option(help="Most megabytes of a request.")]
-_MaxUpload = Annotated[int, typer.Option(help="Most megabytes of a bulk or manifest upload.")]
-_MaxPixels = Annotated[int, typer.Option(help="Most pixels of an image.")]
+_Queue = Annotated[int, typer.Option(help="Largest number of requests in progress or waiting.")]
+_Timeout = Annotated[float, typer.Option(help="Largest time of an answer in seconds.")]
+_MaxBody = Annotated[int, typer.Option(help="Largest request in megabytes.")]
+_MaxUpload = Annotated[int, typer.Option(help="Largest bulk or manifest upload in megabytes.")]
+_MaxPixels = Annotated[int, typer.Option(help="Largest number of pixels of an image.")]
 _KeepPhotos = Annotated[
     bool,
     typer.Option(
-        "--keep-photos", help="Store the searched part of photos, so that feedback can train."
+        "--keep-photos", help="Store the searched part of photos, for training from feedback."
     ),
 ]
 _Samples = Annotated[
@@ -67,10 +67,11 @@ def serve(
 ) -> None:
     """Serve a catalogue: the HTTP API under /v1 and the search page at /.
 
-    It runs until it is interrupted, and finishes the requests that have begun. Logs are JSON lines
-    on standard error.
+    Runs until it is interrupted, and finishes the requests in progress. Logs are JSON lines on
+    standard error.
 
     Example: hemline serve shop --port 8000
+
     Example: hemline serve shop --host 0.0.0.0 --workers 2 --name search.shop.example
     """
     from hemline.service.run import serve as run

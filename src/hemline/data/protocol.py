@@ -23,22 +23,22 @@ Several = Literal["row", "photo", "pair"]
 
 #: Description of each way to crop.
 CROPS: Mapping[Crop, str] = {
-    "none": "whole pictures",
-    "query": "the photos are cut to their box where a row has one",
-    "box": "both sides are cut to their box where a row has one",
-    "detected-query": "the photos are cut to the best garment that a detector finds",
-    "detected": "the photos are cut to the best garment that a detector finds, shop pictures to "
+    "none": "whole images",
+    "query": "photos are cropped to their box, where a row has one",
+    "box": "both sides are cropped to their box, where a row has one",
+    "detected-query": "photos are cropped to the best garment that a detector finds",
+    "detected": "photos are cropped to the best garment that a detector finds, shop images to "
     "the one that fits their category",
 }
 #: Description of each way to count a photo of several rows.
 SEVERAL: Mapping[Several, str] = {
     "row": "each row is one query",
     "photo": "rows of one photo and box are one query, any of their products is right",
-    "pair": "a row asks once for each pair that names its photo (column pairs)",
+    "pair": "a row is a query for each pair that names its photo (column pairs)",
 }
 UNMATCHED: Mapping[Unmatched, str] = {
     "miss": "counted as a miss",
-    "drop": "dropped, and their number given",
+    "drop": "dropped and counted",
 }
 
 

@@ -103,7 +103,7 @@ def protocol(shop: Shop) -> dict[str, str]:
         "queries": "street photos, spread evenly over the products",
         "gallery": "one shop picture of every product",
         "relevance": "the photo's own item, at product level",
-        "crop": "box: both sides" if shop.crop == "box" else "none: whole pictures",
+        "crop": "box: both sides" if shop.crop == "box" else "none: whole images",
         "latency": "decode, encode, search and re-rank, one photo at a time, graphs loaded",
     }
 

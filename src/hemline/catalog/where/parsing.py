@@ -122,8 +122,7 @@ class _Reader:
             close = [known for known in self.known if known.lower() == name.lower()]
             if not close:
                 raise UsageError(
-                    f"no column {name!r}. {nearest(name, self.known)} "
-                    f"Columns: {', '.join(sorted(self.known))}. Text stands in 'single quotes'"
+                    f"no column {name!r}; put text in 'single quotes'. {nearest(name, self.known)}"
                 )
             name = close[0]
         if name == "tags":
@@ -155,6 +154,11 @@ def _constant(node: exp.Expr) -> Scalar:
         return bool(node.this)
     if isinstance(node, exp.Paren):
         return _constant(node.this)
+    if isinstance(node, exp.Column):  # dress, for 'dress'
+        raise UsageError(
+            f"a condition compares columns with constants, not with {node.name!r}; "
+            "put text in 'single quotes'"
+        )
     raise _unreadable(node)
 
 

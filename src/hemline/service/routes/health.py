@@ -29,7 +29,7 @@ async def healthz() -> Response:
 
 @router.get("/readyz", responses={200: {"model": HealthModel}, **responses()})
 async def readyz(service: Served) -> Response:
-    """The process answers requests; 503 while it starts or shuts dbundle."""
+    """The process answers requests; 503 while it starts or shuts down."""
     if not service.ready:
         raise Problem(
             503, "not-ready", "the server is starting or shutting down", {"Retry-After": "1"}
