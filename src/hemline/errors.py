@@ -77,4 +77,5 @@ def first_error(error: ValidationError) -> str:
     name = ".".join(str(part) for part in first["loc"])[:100]
     given = first["input"]
     value = f", not {given!r}" if isinstance(given, int | float) else ""
-    return f"{name}: {first['msg']}{value}" if name else f"{first['msg']}{value}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{name}: {message}{value}" if name else f"{message}{value}"

@@ -88,7 +88,7 @@ def _registered() -> Iterator[dict[str, Any]]:
 
 
 def _losses() -> list[str] | None:
-    """Losses that a recipe's `model.loss` can name; None where PyTorch isn't installed."""
+    """Losses that a recipe's `model.config.loss` can name; None where PyTorch isn't installed."""
     try:
         from hemline.learn.loss import ranking_losses
     except ModuleNotFoundError:

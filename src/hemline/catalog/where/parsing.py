@@ -121,8 +121,11 @@ class _Reader:
         if name not in self.known:
             close = [known for known in self.known if known.lower() == name.lower()]
             if not close:
+                hint = nearest(name, self.known)
+                columns = f" Columns: {', '.join(sorted(self.known))}."
                 raise UsageError(
-                    f"no column {name!r}; put text in 'single quotes'. {nearest(name, self.known)}"
+                    f"no column {name!r}; put text in 'single quotes'. {hint}"
+                    + ("" if hint.startswith("Known") else columns)
                 )
             name = close[0]
         if name == "tags":
