@@ -384,7 +384,8 @@ def _first_wrong(config: type[BaseModel], error: ValidationError) -> str:
     path = [str(part) for part in first["loc"]]
     where = ".".join(path)
     if first["type"] != "extra_forbidden":
-        return f"{where}: {first['msg']}" if where else first["msg"]
+        message = first["msg"].removeprefix("Value error, ")
+        return f"{where}: {message}" if where else message
     for part in path[:-1]:
         inner = config.model_fields[part].annotation if part in config.model_fields else None
         if isinstance(inner, type) and issubclass(inner, BaseModel):

@@ -250,7 +250,8 @@ def parse(
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{where}: {key}: {first['msg']} (found {first['input']!r})") from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{where}: {key}: {message} (found {first['input']!r})") from None
 
 
 def _at_scale(raw: dict[str, Any], where: str, scale: str | None) -> dict[str, Any]:
