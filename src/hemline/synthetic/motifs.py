@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import cv2
@@ -22,6 +22,11 @@ def _polys(tile: Array, shapes: Array, color: RGB | list[RGB]) -> None:
     colors = color if isinstance(color, list) else [color] * len(fixed)
     for points, one in zip(fixed, colors, strict=True):
         cv2.fillPoly(tile, [points], one, _AA, 4)
+
+
+def _dot(tile: Array, at: Sequence[float], r: int, color: RGB) -> None:
+    """A disk of `r` sixteenths of a pixel."""
+    cv2.circle(tile, (round(at[0] * 16), round(at[1] * 16)), r, color, -1, _AA, 4)
 
 
 def _scatter(rng: np.random.Generator, step: float, jitter: float) -> Array:
@@ -59,10 +64,14 @@ def shape(name: str, size: float) -> Array:
 
 def _turned(points: Array, angle: Array | float, at: Array) -> Array:
     """`points` (N,2) turned by each of the angles (K,) and moved to each place (K,2) -> (K,N,2)."""
-    c, s = np.cos(angle), np.sin(angle)
-    spin = np.stack([np.stack([c, s], -1), np.stack([-s, c], -1)], -2)
-    turned: Array = points @ spin + at[:, None]
+    turned: Array = points @ _spin(angle) + at[:, None]
     return turned
+
+
+def _spin(angle: Array | float) -> Array:
+    """The rotations (...,2,2) by the angles."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.stack([np.stack([c, s], -1), np.stack([-s, c], -1)], -2)
 
 
 def _toward(angle: Array) -> Array:
@@ -72,8 +81,8 @@ def _toward(angle: Array) -> Array:
 def _polka(p: Palette, rng: np.random.Generator) -> Array:
     step = p.span(20, 52)
     tile = blank(p.main)
-    for x, y in _scatter(rng, step, 0.0).tolist():
-        cv2.circle(tile, (round(x * 16), round(y * 16)), round(step * 4.3), p.second, -1, _AA, 4)
+    for at in _scatter(rng, step, 0.0).tolist():
+        _dot(tile, at, round(step * 4.3), p.second)
     return tile
 
 
@@ -84,25 +93,21 @@ def _micro(p: Palette, rng: np.random.Generator) -> Array:
     odd = np.mod(np.floor(line / step), 2)
     even, moved = (np.mod(line + k * step / 2, step) - step / 2 for k in (0, 1))
     v = np.where(odd[None, :] > 0, moved[:, None], even[:, None])
-    return lerp(blank(p.main), p.second, 0.24 * step + 0.5 - np.hypot(u[None, :], v))
+    return p.mix(0.24 * step + 0.5 - np.hypot(u[None, :], v))
 
 
 def _petals(at: Array, size: Array, petals: int, angle: Array) -> Array:
     """The petals (K,P,12,2) of flowers at (K,2)."""
     a = angle[:, None] + 2 * np.pi * np.arange(petals) / petals
     center = at[:, None] + (0.58 * size)[:, None, None] * _toward(a)
-    one = ellipse(0, 0, 0.52, 0.34, 12)
-    scaled = one * size[:, None, None]
-    c, s = np.cos(a), np.sin(a)
-    spin = np.stack([np.stack([c, s], -1), np.stack([-s, c], -1)], -2)
-    out: Array = scaled[:, None] @ spin + center[:, :, None]
+    scaled = ellipse(0, 0, 0.52, 0.34, 12) * size[:, None, None]
+    out: Array = scaled[:, None] @ _spin(a) + center[:, :, None]
     return out
 
 
 def _flower(tile: Array, petals: Array, at: Array, size: float, one: RGB, two: RGB) -> None:
     _polys(tile, petals, one)
-    x, y = at.tolist()
-    cv2.circle(tile, (round(x * 16), round(y * 16)), max(8, round(size * 4.2)), two, -1, _AA, 4)
+    _dot(tile, at.tolist(), max(8, round(size * 4.2)), two)
 
 
 def _floral(p: Palette, rng: np.random.Generator) -> Array:
@@ -161,16 +166,14 @@ def _paisley(p: Palette, rng: np.random.Generator) -> Array:
     tile = blank(p.main)
     places = _scatter(rng, step, 0.12)
     angle = 6.28 * rng.random(len(places))
-    drops = np.stack([_turned(shape("drop", f * step), angle, places) for f in _DROPS], 1)
+    sizes = (0.42, 0.33, 0.25, 0.13)
+    drops = np.stack([_turned(shape("drop", f * step), angle, places) for f in sizes], 1)
     dots = places[:, None] + 0.5 * step * _toward(angle[:, None] + 1.2 * np.arange(5))
     for four, five in zip(drops, dots.tolist(), strict=True):
         _polys(tile, four, [p.second, p.main, p.third, p.second])
-        for x, y in five:
-            cv2.circle(tile, (round(x * 16), round(y * 16)), 30, p.second, -1, _AA, 4)
+        for dot in five:
+            _dot(tile, dot, 30, p.second)
     return tile
-
-
-_DROPS = (0.42, 0.33, 0.25, 0.13)
 
 
 def _soft_noise(rng: np.random.Generator, cells: float) -> Array:
@@ -181,9 +184,9 @@ def _soft_noise(rng: np.random.Generator, cells: float) -> Array:
 
 def _camouflage(p: Palette, rng: np.random.Generator) -> Array:
     cells = TILE / p.span(18, 40)
-    dark = (int(p.main[0] * 0.4), int(p.main[1] * 0.4), int(p.main[2] * 0.4))
+    r, g, b = (int(c * 0.4) for c in p.main)
     tile = blank(p.main)
-    for color, level in ((p.second, 0.25), (dark, 0.55), (p.third, 0.75)):
+    for color, level in ((p.second, 0.25), ((r, g, b), 0.55), (p.third, 0.75)):
         noise = _soft_noise(rng, cells) + 0.4 * _soft_noise(rng, 2 * cells)
         tile = lerp(tile, color, (noise - level) * 6 + 0.5)
     return tile
@@ -191,9 +194,8 @@ def _camouflage(p: Palette, rng: np.random.Generator) -> Array:
 
 def _leopard(p: Palette, rng: np.random.Generator) -> Array:
     step = p.span(18, 34)
-    base = lerp(blank(p.main), p.second, 0.25 * clouds())
+    base = p.mix(0.25 * clouds())
     dark = (34, 26, 24) if sum(p.main) > 200 else (190, 170, 140)
-    inner = p.second
     spots, sizes, rings = [], [], []
     for x, y in _scatter(rng, step, 0.22).tolist():
         size = 0.34 * step * rng.uniform(0.7, 1.15)
@@ -206,7 +208,7 @@ def _leopard(p: Palette, rng: np.random.Generator) -> Array:
     fixed = np.round(np.array(spots) * 16).astype(np.int32)
     twice = np.concatenate([fixed, fixed], axis=1)
     for k, (start, end) in enumerate(rings):
-        cv2.fillPoly(base, [fixed[k]], inner, _AA, 4)
+        cv2.fillPoly(base, [fixed[k]], p.second, _AA, 4)
         thick = max(2, round(0.2 * sizes[k]))
         cv2.polylines(base, [twice[k, start:end]], False, dark, thick, _AA, 4)
     return base
@@ -216,7 +218,7 @@ def _zebra(p: Palette, rng: np.random.Generator) -> Array:
     bend = 14 * _soft_noise(rng, 6)
     phase = GRID_Y + bend + 0.4 * GRID_X * (p.angle - 0.5)
     wave = np.sin(phase * (2 * np.pi / p.span(20, 44))) + 0.55 * _soft_noise(rng, 9)
-    return lerp(blank(p.main), p.second, wave * 4 + 0.4)
+    return p.mix(wave * 4 + 0.4)
 
 
 def _geometric(p: Palette, rng: np.random.Generator) -> Array:

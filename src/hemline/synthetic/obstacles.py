@@ -12,7 +12,7 @@ from hemline.synthetic.curves import about, ellipse, shift, smooth, spline, tube
 from hemline.synthetic.drawing import camera
 from hemline.synthetic.fabric import darker
 from hemline.synthetic.figure import SIDES, Figure, random_pose
-from hemline.synthetic.outfit import other_product, wear
+from hemline.synthetic.outfit import Wardrobe, wear
 from hemline.synthetic.person import Look, add_body, add_hair, random_look
 from hemline.synthetic.values import RGB
 
@@ -30,8 +30,8 @@ def draw_bystanders(
         look = random_look(rng)
         add_body(figure, look)
         add_hair(figure, look)
-        first = other_product(rng, seed, tuple(CATEGORIES), but, _CROWD)
-        wear(figure, first, seed, rng, 0.3, target=False, wardrobe=_CROWD)
+        first = Wardrobe(rng, seed, but, _CROWD).pick(CATEGORIES)
+        wear(figure, first, Wardrobe(rng, seed, first.index, _CROWD), 0.3, target=False)
         tall = float(rng.uniform(0.72, 1.5))
         head = float(rng.uniform(0.02, 0.24)) if tall > 0.85 else float(rng.uniform(0.12, 0.24))
         side = 1.0 if rng.random() < 0.5 else -1.0

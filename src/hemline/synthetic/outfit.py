@@ -6,7 +6,7 @@ product in another, and only the tags say which garment a shop image sells.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -26,47 +26,60 @@ _SHORT = ("mini", "short", "knee")
 _LOWER = ("jeans", "trousers", "leggings", "shorts", "skirt")
 _TOPS = (*_INNER, *_INNER, "sweatshirt", "hoodie", "cardigan", "jacket", "blazer", "vest")
 
-#: Other garments come from the first this many products of the catalogue.
-WARDROBE = 1 << 20
+#: Other garments come from the first this many products of the catalogue ...
+_ALL = 1 << 20
 #: ... or lie this near to the product.
 _NEAR = 150
 #: Layers of an outer garment, of a top and of a lower garment.
 _OUTER_Z, _INNER_Z, _LOWER_Z = 46.0, 40.0, 30.0
 
 
-def other_product(
-    rng: np.random.Generator,
-    seed: int,
-    categories: tuple[str, ...],
-    but: int,
-    wardrobe: int = WARDROBE,
-) -> Product:
-    """A random product of one of `categories`, never the product `but` nor its twin.
+@dataclass(frozen=True)
+class Wardrobe:
+    """The catalogue that other garments come from: its seed, and how many of its products.
 
-    Every other one stands near `but` in the catalogue and in the same split, so that the gallery
-    which holds the product often holds what is worn beside it, too.
+    Never the product `but` nor its twin.
     """
-    near = wardrobe == WARDROBE and rng.random() < 0.5
-    low = max(0, but - _NEAR)
-    split = split_of(seed, but)
-    for _ in range(400 if near else 0):
-        index = int(rng.integers(low, but + _NEAR))
-        fits = index // 2 != but // 2 and category_of(seed, index) in categories
-        if fits and split_of(seed, index) == split:
-            return draw_product(seed, index)
-    while True:
-        index = int(rng.integers(wardrobe))
-        if index // 2 != but // 2 and category_of(seed, index) in categories:
-            return draw_product(seed, index)
+
+    rng: np.random.Generator
+    seed: int
+    but: int
+    size: int = _ALL
+
+    def pick(self, categories: Collection[str]) -> Product:
+        """A random product of one of the categories.
+
+        Every other one stands near `but` in the catalogue and in the same split, so that the
+        gallery which holds the product often holds what is worn beside it, too.
+        """
+        near = self.size == _ALL and self.rng.random() < 0.5
+        low = max(0, self.but - _NEAR)
+        split = split_of(self.seed, self.but)
+        for _ in range(400 if near else 0):
+            index = int(self.rng.integers(low, self.but + _NEAR))
+            if self._fits(index, categories) and split_of(self.seed, index) == split:
+                return draw_product(self.seed, index)
+        while True:
+            index = int(self.rng.integers(self.size))
+            if self._fits(index, categories):
+                return draw_product(self.seed, index)
+
+    def _fits(self, index: int, categories: Collection[str]) -> bool:
+        return index // 2 != self.but // 2 and category_of(self.seed, index) in categories
 
 
 def add_product(
-    figure: Figure, product: Product, target: bool, z: float | None = None
+    figure: Figure,
+    product: Product,
+    target: bool,
+    lower_z: float = _LOWER_Z,
+    unfastened: bool = False,
 ) -> dict[str, Array]:
-    """Adds one garment at its usual layer; returns its landmarks in figure units."""
+    """Adds one garment at its usual layer (a lower one at `lower_z`); returns its landmarks."""
     if product.group == "lower":
-        return add_lower(figure, product, _LOWER_Z if z is None else z, target)
-    marks = add_top(figure, product, _top_z(product) if z is None else z, target)
+        return add_lower(figure, product, lower_z, target)
+    z = _OUTER_Z if product.category in OUTER else _INNER_Z
+    marks = add_top(figure, product, z, target, unfastened)
     if product.category == "jumpsuit":
         marks |= add_lower(figure, product, _LOWER_Z, target)
     return marks
@@ -89,12 +102,10 @@ class _Layers:
 def wear(
     figure: Figure,
     product: Product,
-    seed: int,
-    rng: np.random.Generator,
+    wardrobe: Wardrobe,
     others: float,
     target: bool = True,
     garment: Callable[[], dict[str, Array]] | None = None,
-    wardrobe: int = WARDROBE,
     without: tuple[str, ...] = (),
     tidy: bool = False,
 ) -> tuple[dict[str, Array], list[str]]:
@@ -104,34 +115,32 @@ def wear(
     `garment` adds the product in another way (a photo of it); `without` names accessories that
     are not worn; with `tidy`, as in a shop, nothing long is worn over the product.
     """
-    layers = _choose(product, seed, rng, wardrobe)
+    layers, rng = _choose(product, wardrobe), wardrobe.rng
     with figure.wearing(product.category, target):
         if garment is not None:
             marks = garment()
         else:
-            marks = _add_worn(figure, product, layers, target)
-    worn = _add_companions(figure, product, layers, seed, rng, wardrobe)
+            marks = add_product(figure, product, target, layers.lower_z, layers.unfastened)
+    worn = _add_companions(figure, product, layers, wardrobe)
     top = layers.top
     short = tidy or (product.group == "lower" and product.attributes.get("length") in _SHORT)
     outer_over = (top is None or top.category not in OUTER) and product.category not in OUTER
     if outer_over and rng.random() < (0.1 if tidy else 0.25) * others:
-        over = other_product(rng, seed, OUTER[:3] if short else OUTER, product.index, wardrobe)
+        over = wardrobe.pick(OUTER[:3] if short else OUTER)
         worn.append(over.category)
         with figure.wearing(over.category):
             add_top(figure, over, _OUTER_Z, False, True)
     return marks, worn + _add_accessories(figure, rng, others, without)
 
 
-def _choose(product: Product, seed: int, rng: np.random.Generator, wardrobe: int) -> _Layers:
+def _choose(product: Product, wardrobe: Wardrobe) -> _Layers:
     """Draws the garments worn with the product at random."""
-    group, category = product.group, product.category
-    inner: Product | None = None
-    if group == "upper" and category in OUTER:
-        inner = other_product(rng, seed, _INNER, product.index, wardrobe)
-    lower = other_product(rng, seed, _LOWER, product.index, wardrobe) if group == "upper" else None
+    group, category, rng = product.group, product.category, wardrobe.rng
+    inner = wardrobe.pick(_INNER) if group == "upper" and category in OUTER else None
+    lower = wardrobe.pick(_LOWER) if group == "upper" else None
     top = None
     for _ in range(4 if group == "lower" else 0):
-        top = other_product(rng, seed, _TOPS, product.index, wardrobe)
+        top = wardrobe.pick(_TOPS)
         if top.attributes["length"] != "long":
             break
     lower_z = 42.0 if rng.random() < 0.3 else _LOWER_Z
@@ -142,37 +151,21 @@ def _choose(product: Product, seed: int, rng: np.random.Generator, wardrobe: int
     return _Layers(inner, lower, top, lower_z, unfastened)
 
 
-def _add_worn(figure: Figure, product: Product, layers: _Layers, target: bool) -> dict[str, Array]:
-    if product.group == "lower":
-        return add_lower(figure, product, layers.lower_z, target)
-    marks = add_top(figure, product, _top_z(product), target, layers.unfastened)
-    if product.category == "jumpsuit":
-        marks |= add_lower(figure, product, _LOWER_Z, target)
-    return marks
-
-
 def _add_companions(
-    figure: Figure,
-    product: Product,
-    layers: _Layers,
-    seed: int,
-    rng: np.random.Generator,
-    wardrobe: int,
+    figure: Figure, product: Product, layers: _Layers, wardrobe: Wardrobe
 ) -> list[str]:
     """Adds the other garments under and beside the product; returns their categories."""
-    worn: list[str] = []
     lower, top, inner = layers.lower, layers.top, layers.inner
+    worn = [one.category for one in (lower, top) if one is not None]
     if lower is not None:
-        worn.append(lower.category)
         with figure.wearing(lower.category):
             z = layers.lower_z if product.category not in OUTER else _LOWER_Z
             add_lower(figure, lower, z, False)
     if top is not None:
-        worn.append(top.category)
         with figure.wearing(top.category):
-            add_top(figure, top, _top_z(top), False)
+            add_product(figure, top, False)
         if top.category in OUTER:
-            inner = other_product(rng, seed, _INNER, product.index, wardrobe)
+            inner = wardrobe.pick(_INNER)
     if inner is not None:
         worn.append(inner.category)
         with figure.wearing(inner.category):
@@ -194,7 +187,3 @@ def _add_accessories(
             with figure.wearing("bag") if name == "bag" else nullcontext():
                 add(figure, rng)
     return worn
-
-
-def _top_z(product: Product) -> float:
-    return _OUTER_Z if product.category in OUTER else _INNER_Z

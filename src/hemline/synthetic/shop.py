@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from hemline.synthetic.accessories import draw_bag, draw_hat, draw_shoe, leather
 from hemline.synthetic.backdrops import shop_backdrop
 from hemline.synthetic.canvas import Canvas
-from hemline.synthetic.curves import Array, ellipse, shift
+from hemline.synthetic.curves import Array, affine, ellipse, mirrored, shift
 from hemline.synthetic.drawing import Drawing, camera, labelled
 from hemline.synthetic.fabric import darker, fabric_of
 from hemline.synthetic.figure import SIDES, Figure, Pose, random_pose, rest_pose
 from hemline.synthetic.ledger import Worn
-from hemline.synthetic.outfit import OUTER, add_product, other_product, wear
+from hemline.synthetic.outfit import OUTER, Wardrobe, add_product, wear
 from hemline.synthetic.person import add_body, add_hair, random_look
 from hemline.synthetic.product import Product
 from hemline.synthetic.seeds import generator
@@ -25,6 +26,50 @@ from hemline.synthetic.values import words
 Garment = Callable[[Figure], dict[str, Array]]
 
 _EVERYTHING = words("t-shirt shirt sweater jeans trousers skirt shorts dress jacket")
+
+
+@dataclass
+class Scene:
+    """An image in the making: its canvas, its product and how that is drawn, its random draws."""
+
+    canvas: Canvas
+    product: Product
+    settings: SyntheticSettings
+    seed: int
+    rng: np.random.Generator
+    garment: Garment | None
+
+    @property
+    def wardrobe(self) -> Wardrobe:
+        return Wardrobe(self.rng, self.seed, self.product.index)
+
+    def wear(
+        self, figure: Figure, without: tuple[str, ...] = (), tidy: bool = False
+    ) -> tuple[dict[str, Array], list[str]]:
+        """Dresses a figure in the product and in others, as `wear` does."""
+        garment, others = self.garment, self.settings.others
+        add = None if garment is None else lambda: garment(figure)
+        return wear(
+            *(figure, self.product, self.wardrobe, others),
+            garment=add,
+            without=without,
+            tidy=tidy,
+        )
+
+    def lay(self, product: Product, transform: Array) -> dict[str, Array]:
+        """Draws one garment by itself, laid or hung, under `transform`; returns its landmarks."""
+        target = product is self.product
+        figure = Figure(display_pose(self.rng), "beside")
+        with figure.wearing(product.category, target):
+            if self.garment is not None and target:
+                marks = self.garment(figure)
+            else:
+                marks = add_product(figure, product, target)
+                if target:
+                    add_inside(figure, product)
+        self.canvas.transform = transform
+        figure.draw(self.canvas)
+        return marks
 
 
 def draw_shop(
@@ -40,12 +85,13 @@ def draw_shop(
     """
     rng = generator(seed, product.index, view, "shop")
     canvas = Canvas(shop_backdrop(rng, settings.size))
+    scene = Scene(canvas, product, settings, seed, rng, garment)
     style = rng.random()
     if rng.random() >= settings.others:
-        return _alone(canvas, product, settings, rng, garment)
+        return _alone(scene)
     if style < 0.16:
-        return _flat_lay(canvas, product, settings, seed, rng, garment)
-    return _worn(canvas, product, settings, seed, rng, garment, mannequin=style > 0.82)
+        return _flat_lay(scene)
+    return _worn(scene, mannequin=style > 0.82)
 
 
 def reach_of(product: Product, marks: dict[str, Array]) -> tuple[float, float]:
@@ -55,48 +101,30 @@ def reach_of(product: Product, marks: dict[str, Array]) -> tuple[float, float]:
     return top, max(ys)
 
 
-def _worn(
-    canvas: Canvas,
-    product: Product,
-    settings: SyntheticSettings,
-    seed: int,
-    rng: np.random.Generator,
-    garment: Garment | None,
-    mannequin: bool,
-) -> Drawing:
+def _worn(scene: Scene, mannequin: bool) -> Drawing:
+    canvas, product, rng = scene.canvas, scene.product, scene.rng
     figure = Figure(random_pose(rng, 0.0 if mannequin else 0.28))
     look = random_look(rng, mannequin)
     headless = mannequin and rng.random() < 0.6
     add_body(figure, look, head=not headless)
     add_hair(figure, look)
-    marks, worn = wear(
-        *(figure, product, seed, rng, settings.others),
-        garment=None if garment is None else lambda: garment(figure),
-        without=("hat", "glasses", "watch") if headless else (),
-        tidy=True,
-    )
+    headwear = ("hat", "glasses", "watch") if headless else ()
+    marks, worn = scene.wear(figure, without=headwear, tidy=True)
     top, low = reach_of(product, marks)
     if rng.random() < 0.45:
-        focus = (-520.0, -25.0, 520.0, 1015.0)
+        top, low = -25.0, 1015.0
     else:
         room = rng.uniform(90, 190)
-        focus = (-100.0, max(top - room - 40, -30.0), 100.0, min(low + room, 1015.0))
-    focus = _squared(focus, figure)
-    canvas.transform = camera(focus, settings.size, move=(float(rng.normal(0, 0.015)), 0.0))
+        top, low = max(top - room - 40, -30.0), min(low + room, 1015.0)
+    middle, half = figure.at(0, 400)[0], (low - top) / 2
+    focus = (middle - half, top, middle + half, low)
+    move = (float(rng.normal(0, 0.015)), 0.0)
+    canvas.transform = camera(focus, scene.settings.size, move=move)
     feet = np.mean([figure.legs[s][2] for s in SIDES], axis=0)
     canvas.tint([ellipse(feet[0], feet[1] + 48, 120, 16)], 0.72, 14)
     figure.draw(canvas)
     disturbance = {"others": float(len(worn)), "pose": figure.pose.amount()}
     return labelled(canvas, canvas.image, marks, canvas.transform, disturbance)
-
-
-def _squared(
-    focus: tuple[float, float, float, float], figure: Figure
-) -> tuple[float, float, float, float]:
-    """A square box as high as `focus`, about the figure's own middle."""
-    middle = figure.at(0, 400)[0]
-    half = (focus[3] - focus[1]) / 2
-    return (middle - half, focus[1], middle + half, focus[3])
 
 
 def display_pose(rng: np.random.Generator) -> Pose:
@@ -119,52 +147,28 @@ def add_inside(figure: Figure, product: Product) -> None:
     open_low = product.category in (*OUTER, "vest") or product.attributes.get("collar") in deep
     low = 380.0 if open_low else 250.0
     half = [(0, 176), (22, 174), (40, 168), (60, 186), (66, 240), (40, low), (0, low)]
-    back = np.array(half + [(-x, y) for x, y in half[::-1]], float)
+    back = mirrored(np.array(half, float))
     figure.add(13, lambda c: c.fill(figure.body(back), dark, target=True))
-    label = np.array([(-13, 180), (13, 180), (13, 192), (-13, 192)], float)
+    label = [(-13, 180), (13, 180), (13, 192), (-13, 192)]
     figure.add(14, lambda c: c.fill(figure.body(label), (236, 234, 228), target=True))
 
 
-def draw_laid(
-    canvas: Canvas,
-    product: Product,
-    rng: np.random.Generator,
-    transform: Array,
-    target: bool,
-    garment: Garment | None = None,
-) -> dict[str, Array]:
-    """Draws one garment by itself, laid or hung, under `transform`; returns its landmarks."""
-    figure = Figure(display_pose(rng), "beside")
-    with figure.wearing(product.category, target):
-        if garment is not None and target:
-            marks = garment(figure)
-        else:
-            marks = add_product(figure, product, target)
-            if target:
-                add_inside(figure, product)
-    canvas.transform = transform
-    figure.draw(canvas)
-    return marks
+#: The top of a garment shown by itself, its bottom, and its bottom where it is short.
+_SPANS = {
+    "upper": (110.0, 620.0, {"knee": 740.0, "midi": 830.0}),
+    "lower": (380.0, 975.0, {"mini": 640.0, "short": 680.0, "knee": 740.0, "midi": 830.0}),
+    "full": (140.0, 960.0, {"mini": 650.0, "knee": 740.0, "midi": 840.0}),
+}
 
 
 def span_of(product: Product) -> tuple[float, float]:
     """The top and the bottom of a garment shown by itself, in figure units."""
     if "length" not in product.attributes:
-        return {
-            "upper": (110.0, 600.0),
-            "lower": (370.0, 700.0 if product.category != "trousers" else 975.0),
-            "full": (140.0, 800.0),
-        }[product.group]
-    if product.group == "lower":
-        low = {"mini": 640.0, "short": 680.0, "knee": 740.0, "midi": 830.0}
-        return 380.0, low.get(product.attributes.get("length", "regular"), 975.0)
-    if product.group == "full":
-        return 140.0, {"mini": 650.0, "knee": 740.0, "midi": 840.0}.get(
-            product.attributes.get("length", "regular"), 960.0
-        )
-    return 110.0, {"knee": 740.0, "midi": 830.0}.get(
-        product.attributes.get("length", "regular"), 620.0
-    )
+        low = 975.0 if product.category == "trousers" else 700.0
+        spans = {"upper": (110.0, 600.0), "lower": (370.0, low), "full": (140.0, 800.0)}
+        return spans[product.group]
+    top, longest, lows = _SPANS[product.group]
+    return top, lows.get(product.attributes["length"], longest)
 
 
 def breadth_of(product: Product) -> float:
@@ -176,67 +180,49 @@ def breadth_of(product: Product) -> float:
     return 690.0 if long else 500.0
 
 
-def _alone(
-    canvas: Canvas,
-    product: Product,
-    settings: SyntheticSettings,
-    rng: np.random.Generator,
-    garment: Garment | None,
-) -> Drawing:
+def _alone(scene: Scene) -> Drawing:
+    product, rng = scene.product, scene.rng
     top, low = span_of(product)
     room = rng.uniform(30, 80)
     height = max(low - top + 2 * room, breadth_of(product))
-    middle = (top + low) / 2
-    focus = (-height / 2, middle - height / 2, height / 2, middle + height / 2)
-    transform = camera(focus, settings.size, turn=float(rng.normal(0, 0.02)))
-    marks = draw_laid(canvas, product, rng, transform, True, garment)
-    return labelled(canvas, canvas.image, marks, transform, {})
+    focus = _square((top + low) / 2, height)
+    transform = camera(focus, scene.settings.size, turn=float(rng.normal(0, 0.02)))
+    marks = scene.lay(product, transform)
+    return labelled(scene.canvas, scene.canvas.image, marks, transform, {})
 
 
-def _flat_lay(
-    canvas: Canvas,
-    product: Product,
-    settings: SyntheticSettings,
-    seed: int,
-    rng: np.random.Generator,
-    garment: Garment | None,
-) -> Drawing:
+def _square(middle: float, side: float) -> tuple[float, float, float, float]:
+    """A square box (xyxy) about the figure's axis at the height `middle`."""
+    return (-side / 2, middle - side / 2, side / 2, middle + side / 2)
+
+
+def _flat_lay(scene: Scene) -> Drawing:
     """The product laid flat among other garments and accessories."""
-    size = settings.size
-    others = 1 + int(rng.integers(0, 2))
+    canvas, rng, size = scene.canvas, scene.rng, scene.settings.size
+
+    def put(
+        product: Product, move: tuple[float, float], share: float
+    ) -> tuple[Array, dict[str, Array]]:
+        top, low = span_of(product)
+        height = max(low - top, 0.85 * breadth_of(product)) / share
+        focus = _square((top + low) / 2, height)
+        transform = camera(focus, size, turn=float(rng.normal(0, 0.12)), move=move)
+        return transform, scene.lay(product, transform)
+
+    count = 1 + int(rng.integers(0, 2))
     side = 1.0 if rng.random() < 0.5 else -1.0
-    count = 0
-    for k in range(others):
-        other = other_product(rng, seed, _EVERYTHING, product.index)
-        where = (
-            -side * (0.3 - 0.02 * k),
-            (0.0, 0.26)[k] if others > 1 else float(rng.uniform(-0.1, 0.1)),
-        )
-        transform = _lay(other, size, rng, where, 0.62 if others == 1 else 0.5)
-        draw_laid(canvas, other, rng, transform, False)
-        count += 1
-    transform = _lay(product, size, rng, (side * 0.15, float(rng.uniform(-0.03, 0.03))), 0.86)
-    marks = draw_laid(canvas, product, rng, transform, True, garment)
+    for k in range(count):
+        other = scene.wardrobe.pick(_EVERYTHING)
+        down = (0.0, 0.26)[k] if count > 1 else float(rng.uniform(-0.1, 0.1))
+        put(other, (-side * (0.3 - 0.02 * k), down), 0.62 if count == 1 else 0.5)
+    transform, marks = put(scene.product, (side * 0.15, float(rng.uniform(-0.03, 0.03))), 0.86)
     canvas.transform = np.diag([size / 1000.0, size / 1000.0, 1.0])
     x = 500 - side * 330
-    for name in ("shoes", "bag", "hat"):
-        if rng.random() < 0.5 * settings.others:
-            at = np.array(
-                (x + rng.uniform(-60, 60), {"shoes": 850.0, "bag": 60.0, "hat": 130.0}[name])
-            )
-            _lay_thing(canvas, name, at, rng)
+    for name, y in (("shoes", 850.0), ("bag", 60.0), ("hat", 130.0)):
+        if rng.random() < 0.5 * scene.settings.others:
+            _lay_thing(canvas, name, np.array((x + rng.uniform(-60, 60), y)), rng)
             count += 1
     return labelled(canvas, canvas.image, marks, transform, {"others": float(count)})
-
-
-def _lay(
-    product: Product, size: int, rng: np.random.Generator, move: tuple[float, float], share: float
-) -> Array:
-    top, low = span_of(product)
-    height = max(low - top, 0.85 * breadth_of(product)) / share
-    middle = (top + low) / 2
-    focus = (-height / 2, middle - height / 2, height / 2, middle + height / 2)
-    return camera(focus, size, turn=float(rng.normal(0, 0.12)), move=move)
 
 
 def _lay_thing(canvas: Canvas, name: str, at: Array, rng: np.random.Generator) -> None:
@@ -249,9 +235,4 @@ def _lay_thing(canvas: Canvas, name: str, at: Array, rng: np.random.Generator) -
         with canvas.ledger.drawing(Worn("bag", "beside")):
             draw_bag(canvas, at, "purse", color, 1.5)
     else:
-        draw_hat(
-            canvas,
-            np.array([[1.2, 0, at[0]], [0, 1.2, at[1]], [0, 0, 1]]),
-            "straw",
-            (214, 186, 138),
-        )
+        draw_hat(canvas, affine(at, (1.2, 0.0), (0.0, 1.2)), "straw", (214, 186, 138))

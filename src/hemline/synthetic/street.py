@@ -17,12 +17,11 @@ from hemline.synthetic.obstacles import (
     draw_mirror,
     hold_phone,
 )
-from hemline.synthetic.outfit import wear
 from hemline.synthetic.person import add_body, random_look
 from hemline.synthetic.product import Product
 from hemline.synthetic.seeds import generator
 from hemline.synthetic.settings import SyntheticSettings
-from hemline.synthetic.shop import Garment, breadth_of, draw_laid, reach_of, span_of
+from hemline.synthetic.shop import Garment, Scene, breadth_of, reach_of, span_of
 
 #: How often an image is taken anew before it is left as it is.
 ATTEMPTS = 12
@@ -69,12 +68,12 @@ def _draw(
     record: dict[str, float] = {"mirror": float(mirror)}
     canvas = Canvas(street_backdrop(rng, size, settings.clutter, indoors=mirror))
     crowd = draw_bystanders(canvas, size, rng, seed, settings.clutter, product.index)
+    scene = Scene(canvas, product, settings, seed, rng, garment)
     if settings.others <= 0 or (not mirror and rng.random() < 0.25 * (1 - settings.others)):
-        marks, transform, worn = _hung(canvas, product, settings, rng, record, garment)
+        marks, worn = _hung(scene, record), 0
     else:
-        marks, transform, worn = _worn(
-            canvas, product, settings, seed, rng, record, mirror, garment
-        )
+        marks, worn = _worn(scene, record, mirror)
+    transform = canvas.transform
     things = draw_foreground(canvas, size, rng, settings.occlusion)
     if mirror:
         draw_mirror(canvas, size, rng)
@@ -92,16 +91,9 @@ def _draw(
     return labelled(canvas, image, marks, transform, record, flip=mirror)
 
 
-def _worn(
-    canvas: Canvas,
-    product: Product,
-    settings: SyntheticSettings,
-    seed: int,
-    rng: np.random.Generator,
-    record: dict[str, float],
-    mirror: bool,
-    garment: Garment | None,
-) -> tuple[dict[str, Array], Array, int]:
+def _worn(scene: Scene, record: dict[str, float], mirror: bool) -> tuple[dict[str, Array], int]:
+    """Draws the product worn; returns its landmarks and how many other things are there."""
+    rng, settings = scene.rng, scene.settings
     figure = Figure(random_pose(rng, settings.pose))
     look = random_look(rng)
     if mirror:
@@ -109,18 +101,11 @@ def _worn(
     record["pose"] = figure.pose.amount()
     add_body(figure, look)
     held = add_occluders(figure, look, rng, settings.occlusion)
-    bag = ("bag",) if held else ()
-    marks, worn = wear(
-        *(figure, product, seed, rng, settings.others),
-        garment=None if garment is None else lambda: garment(figure),
-        without=bag,
-    )
-    top, low = reach_of(product, marks)
-    focus = _framing(top, low, rng, mirror)
-    transform = _camera(focus, figure, settings, rng, record)
-    canvas.transform = transform
-    figure.draw(canvas)
-    return marks, transform, len(worn) + held
+    marks, worn = scene.wear(figure, without=("bag",) if held else ())
+    span = _framing(*reach_of(scene.product, marks), rng, mirror)
+    scene.canvas.transform = _camera(span, figure, settings, rng, record)
+    figure.draw(scene.canvas)
+    return marks, len(worn) + held
 
 
 def _framing(top: float, low: float, rng: np.random.Generator, mirror: bool) -> tuple[float, float]:
@@ -158,24 +143,16 @@ def _camera(
     return camera(focus, settings.size, turn, (tilt[0], tilt[1]), (move[0], move[1]))
 
 
-def _hung(
-    canvas: Canvas,
-    product: Product,
-    settings: SyntheticSettings,
-    rng: np.random.Generator,
-    record: dict[str, float],
-    garment: Garment | None,
-) -> tuple[dict[str, Array], Array, int]:
+def _hung(scene: Scene, record: dict[str, float]) -> dict[str, Array]:
     """On a hanger or laid down, as sellers of used clothes show it; nothing else is worn."""
+    canvas, product = scene.canvas, scene.product
     top, low = span_of(product)
     spare = max(breadth_of(product) - (low - top), 60.0) / 2
-    figure = Figure(rest_pose())
-    transform = _camera((top - spare, low + spare), figure, settings, rng, record)
-    canvas.transform = transform
+    span, figure = (top - spare, low + spare), Figure(rest_pose())
+    canvas.transform = _camera(span, figure, scene.settings, scene.rng, record)
     if product.group != "lower":
         hook = spline([(0, 168), (0, 128), (14, 112), (4, 96), (-12, 106)], 4)
         canvas.line(hook, (120, 118, 114), 5)
         wood = [(-96, 206), (-40, 176), (0, 164), (40, 176), (96, 206)]
         canvas.line(spline(wood, 4), (150, 112, 74), 11)
-    marks = draw_laid(canvas, product, rng, transform, True, garment)
-    return marks, transform, 0
+    return scene.lay(product, canvas.transform)

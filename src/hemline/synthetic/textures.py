@@ -35,6 +35,10 @@ class Palette:
         """A length in tile pixels between `fine` and `coarse`, by the pattern's scale."""
         return float(fine * (coarse / fine) ** self.scale)
 
+    def mix(self, alpha: Array) -> Array:
+        """A tile of the main colour, towards the second by `alpha`."""
+        return lerp(blank(self.main), self.second, alpha)
+
 
 def blank(color: RGB) -> Array:
     tile = np.empty((TILE, TILE, 3), np.uint8)
@@ -98,39 +102,15 @@ def clouds() -> Array:
     return cv2.resize(small, (TILE, TILE), interpolation=cv2.INTER_CUBIC)
 
 
-def _plain(p: Palette, rng: np.random.Generator) -> Array:
-    return blank(p.main)
-
-
-def _melange(p: Palette, rng: np.random.Generator) -> Array:
-    return lerp(blank(p.main), p.second, 0.28 + 0.24 * grain())
-
-
-def _breton(p: Palette, rng: np.random.Generator) -> Array:
-    return lerp(blank(p.main), p.second, _rows(band(_LINE, p.span(11, 20), 0.36)))
-
-
-def _stripe(p: Palette, rng: np.random.Generator) -> Array:
-    return lerp(blank(p.main), p.second, _rows(band(_LINE, p.span(12, 46), 0.5)))
-
-
-def _pinstripe(p: Palette, rng: np.random.Generator) -> Array:
-    return lerp(blank(p.main), p.second, _columns(0.75 * band(_LINE, p.span(9, 18), 0.14)))
-
-
-def _vertical(p: Palette, rng: np.random.Generator) -> Array:
-    return lerp(blank(p.main), p.second, _columns(band(_LINE, p.span(10, 36), 0.45)))
-
-
 def _diagonal(p: Palette, rng: np.random.Generator) -> Array:
     angle = np.pi * (0.2 + 0.6 * p.angle)
     phase = GRID_X * np.float32(np.cos(angle)) + GRID_Y * np.float32(np.sin(angle))
-    return lerp(blank(p.main), p.second, band(phase, p.span(12, 40), 0.45))
+    return p.mix(band(phase, p.span(12, 40), 0.45))
 
 
 def _multi(p: Palette, rng: np.random.Generator) -> Array:
     period = p.span(34, 80)
-    tile = lerp(blank(p.main), p.second, _rows(band(_LINE, period, rng.uniform(0.2, 0.5))))
+    tile = p.mix(_rows(band(_LINE, period, rng.uniform(0.2, 0.5))))
     for color, duty in ((p.third, 0.12), (p.main, 0.06)):
         move = rng.uniform(0.1, 0.9) * period
         tile = lerp(tile, color, _rows(band(_LINE + move, period, duty + rng.uniform(0, 0.1))))
@@ -139,13 +119,13 @@ def _multi(p: Palette, rng: np.random.Generator) -> Array:
 
 def _gingham(p: Palette, rng: np.random.Generator) -> Array:
     b = band(_LINE, p.span(10, 30), 0.5)
-    return lerp(blank(p.main), p.second, (_rows(b) + _columns(b)) / 2)
+    return p.mix((_rows(b) + _columns(b)) / 2)
 
 
 def _tartan(p: Palette, rng: np.random.Generator) -> Array:
     period = p.span(36, 90)
     wide = 0.75 * band(_LINE, period, rng.uniform(0.3, 0.5), 2)
-    tile = lerp(blank(p.main), p.second, (_rows(wide) + _columns(wide)) / 2)
+    tile = p.mix((_rows(wide) + _columns(wide)) / 2)
     for color, duty in ((p.third, 0.07), (p.second, 0.05)):
         line = band(_LINE + rng.uniform(0, 1) * period, period, duty)
         tile = lerp(tile, color, 0.45 * (_rows(line) + _columns(line)))
@@ -154,7 +134,7 @@ def _tartan(p: Palette, rng: np.random.Generator) -> Array:
 
 def _windowpane(p: Palette, rng: np.random.Generator) -> Array:
     line = band(_LINE, p.span(20, 52), 0.09)
-    return lerp(blank(p.main), p.second, 0.85 * np.maximum(_rows(line), _columns(line)))
+    return p.mix(0.85 * np.maximum(_rows(line), _columns(line)))
 
 
 def _houndstooth(p: Palette, rng: np.random.Generator) -> Array:
@@ -164,19 +144,19 @@ def _houndstooth(p: Palette, rng: np.random.Generator) -> Array:
     warp, weft = gx < 4, gy < 4
     twill = (gx + gy) & 3 < 2
     on = (warp & weft) | ((warp ^ weft) & twill)
-    return lerp(blank(p.main), p.second, cv2.blur(on.astype(np.float32), (2, 2)))
+    return p.mix(cv2.blur(on.astype(np.float32), (2, 2)))
 
 
 def _herringbone(p: Palette, rng: np.random.Generator) -> Array:
     s = p.span(14, 30)
     fold = np.abs(np.mod(_LINE, 2 * s) - s)
-    return lerp(blank(p.main), p.second, 0.65 * band(GRID_Y + fold[None, :], 7.0, 0.45))
+    return p.mix(0.65 * band(GRID_Y + fold[None, :], 7.0, 0.45))
 
 
 def _chevron(p: Palette, rng: np.random.Generator) -> Array:
     s = p.span(14, 40)
     fold = np.abs(np.mod(_LINE, 2 * s) - s)
-    tile = lerp(blank(p.main), p.second, band(GRID_Y + fold[None, :], 1.3 * s, 0.48))
+    tile = p.mix(band(GRID_Y + fold[None, :], 1.3 * s, 0.48))
     if p.angle > 0.5:
         tile = lerp(tile, p.third, band(GRID_Y + fold[None, :] + 0.65 * s, 2.6 * s, 0.16))
     return tile
@@ -187,7 +167,7 @@ def _argyle(p: Palette, rng: np.random.Generator) -> Array:
     u = np.abs(np.mod(_LINE, 2 * s) - s) / s
     v = np.abs(np.mod(_LINE, 3 * s) - 1.5 * s) / s / 1.5
     inside = (1 - u[None, :] - v[:, None]) * s / 2 + 0.5
-    tile = lerp(blank(p.main), p.second, np.minimum(np.maximum(inside, 0), 1))
+    tile = p.mix(np.minimum(np.maximum(inside, 0), 1))
     one = band(GRID_X * 1.5 + GRID_Y + 1.5 * s, 3 * s, 0.035, 1.0)
     two = band(GRID_X * 1.5 - GRID_Y + 1.5 * s, 3 * s, 0.035, 1.0)
     return lerp(tile, p.third, 0.9 * np.maximum(one, two))
@@ -199,7 +179,7 @@ def _tie_dye(p: Palette, rng: np.random.Generator) -> Array:
     radius, angle = np.hypot(dx, dy), np.arctan2(dy, dx)
     swirl = rng.uniform(0.02, 0.06) * (1 if rng.random() < 0.5 else -1)
     wave = np.sin((2 + int(3 * p.scale)) * (angle + swirl * radius) + 1.4 * clouds())
-    tile = lerp(blank(p.main), p.second, 0.5 + 0.7 * wave)
+    tile = p.mix(0.5 + 0.7 * wave)
     return lerp(tile, p.third, 0.8 * np.sin(radius / p.span(10, 22) + 2 * clouds()) - 0.25)
 
 
@@ -207,7 +187,7 @@ def _ombre(p: Palette, rng: np.random.Generator) -> Array:
     t = _LINE / TILE
     if p.angle < 0.4:
         t = t[::-1]
-    return lerp(blank(p.main), p.second, _rows(np.clip(1.5 * (t - 0.16 - 0.2 * p.scale), 0, 1)))
+    return p.mix(_rows(np.clip(1.5 * (t - 0.16 - 0.2 * p.scale), 0, 1)))
 
 
 def _color_block(p: Palette, rng: np.random.Generator) -> Array:
@@ -274,10 +254,6 @@ def _fair_isle(p: Palette, rng: np.random.Generator) -> Array:
     return cv2.blur(np.ascontiguousarray(image), (2, 2))
 
 
-def _corduroy(p: Palette, rng: np.random.Generator) -> Array:
-    return _shaded(p, _columns(1.0 + 0.16 * np.sin(_LINE * (2 * np.pi / p.span(5, 9)))))
-
-
 def _quilted(p: Palette, rng: np.random.Generator) -> Array:
     s = p.span(24, 46)
     if p.angle < 0.5:
@@ -288,12 +264,12 @@ def _quilted(p: Palette, rng: np.random.Generator) -> Array:
 
 
 WEAVES: dict[str, Callable[[Palette, np.random.Generator], Array]] = {
-    "plain": _plain,
-    "melange": _melange,
-    "breton-stripe": _breton,
-    "stripe": _stripe,
-    "pinstripe": _pinstripe,
-    "vertical-stripe": _vertical,
+    "plain": lambda p, rng: blank(p.main),
+    "melange": lambda p, rng: p.mix(0.28 + 0.24 * grain()),
+    "breton-stripe": lambda p, rng: p.mix(_rows(band(_LINE, p.span(11, 20), 0.36))),
+    "stripe": lambda p, rng: p.mix(_rows(band(_LINE, p.span(12, 46), 0.5))),
+    "pinstripe": lambda p, rng: p.mix(_columns(0.75 * band(_LINE, p.span(9, 18), 0.14))),
+    "vertical-stripe": lambda p, rng: p.mix(_columns(band(_LINE, p.span(10, 36), 0.45))),
     "diagonal-stripe": _diagonal,
     "multi-stripe": _multi,
     "gingham": _gingham,
@@ -310,6 +286,8 @@ WEAVES: dict[str, Callable[[Palette, np.random.Generator], Array]] = {
     "rib-knit": _rib,
     "cable-knit": _cable,
     "fair-isle": _fair_isle,
-    "corduroy": _corduroy,
+    "corduroy": lambda p, rng: _shaded(
+        p, _columns(1.0 + 0.16 * np.sin(_LINE * (2 * np.pi / p.span(5, 9))))
+    ),
     "quilted": _quilted,
 }
