@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from hemline.tagging._text import CLAUSE, EQUALS, SENTENCE, fold, tokens
+from hemline.tagging._text import CLAUSE, EQUALS, SENTENCE, fold
 from hemline.tagging.vocabulary import Vocabulary
 
 #: Most words that "..." stands for.
@@ -45,7 +45,7 @@ class Phrases:
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self.vocabulary = vocabulary
+        self._tokens = vocabulary.tokens
         self._root: dict[str, Any] = {}
         self.own: dict[str, dict[tuple[str, ...], str]] = {}
         self._endings: list[tuple[str, str, str]] = []
@@ -84,9 +84,6 @@ class Phrases:
                     self._add(_plural(word), Entry("tag", name, value), only_new=True)
         self._endings.sort(key=lambda ending: -len(ending[0]))
         self.compound = lru_cache(maxsize=65536)(self._compound)
-
-    def _tokens(self, text: str) -> tuple[str, ...]:
-        return tuple(tokens(fold(text, self.vocabulary.letters)))
 
     def _needless(self, value: str, phrase: str) -> bool:
         """Whether a garment's phrase means no more than its end: ``bodycon dress``.

@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from hemline.data.manifest.text import split_tags
 from hemline.errors import DataError
-from hemline.tagging._text import fold, tokens
 from hemline.tagging.vocabulary import Attribute, Vocabulary
 
 #: Of a misspelling: least similarity (0-1), least length, and how much rarer it must be.
@@ -48,8 +47,7 @@ def near(counts: Mapping[str, int], vocabulary: Vocabulary) -> dict[str, Merge]:
     by_name: dict[str, list[str]] = {}
     for tag in counts:
         name, _, value = tag.partition("=")
-        known = name in vocabulary.attributes and value in vocabulary.attributes[name].values
-        if not known:
+        if name not in vocabulary.attributes or value not in vocabulary.attributes[name].values:
             by_name.setdefault(name, []).append(tag)
     for tags in by_name.values():
         tags.sort(key=lambda tag: (-counts[tag], tag))
@@ -66,7 +64,7 @@ def near(counts: Mapping[str, int], vocabulary: Vocabulary) -> dict[str, Merge]:
 
 
 def _bare(tag: str, vocabulary: Vocabulary) -> str:
-    words = tokens(fold(tag.partition("=")[2], vocabulary.letters))
+    words = vocabulary.tokens(tag.partition("=")[2])
     return "".join(word for word in words if word.isalnum()).removesuffix("s") or tag
 
 
@@ -114,8 +112,7 @@ def rare(
                 queue.sort(key=lambda t: (-depth(t), t))
             holders[steps[tag]] |= holders[tag]
     merges = {}
-    for tag in steps:
-        into = tag
+    for tag, into in steps.items():
         while into in steps:
             into = steps[into]
         merges[tag] = Merge(tag, into, len(holders[tag]))
@@ -124,14 +121,8 @@ def rare(
 
 def apply(rows: Iterable[Tags], merges: Mapping[str, Merge]) -> list[Tags]:
     """The rows' tags after the merges, in order, without duplicates."""
-    return [
-        tuple(
-            dict.fromkeys(
-                into for tag in tags if (into := merges[tag].into if tag in merges else tag)
-            )
-        )
-        for tags in rows
-    ]
+    into = {tag: merge.into for tag, merge in merges.items()}
+    return [tuple(dict.fromkeys(t for tag in tags if (t := into.get(tag, tag)))) for tags in rows]
 
 
 def read_drop(file: Path) -> list[str]:
@@ -146,12 +137,8 @@ def read_drop(file: Path) -> list[str]:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"the list of tags to drop can't be read: {file}: {error}") from None
-    listed = []
-    for line in lines:
-        text = line.split(" #")[0].strip() if not line.lstrip().startswith("#") else ""
-        if text:
-            listed += split_tags(text) if "=" in text else [text]
-    return listed
+    texts = [line.split(" #")[0].strip() for line in lines if not line.lstrip().startswith("#")]
+    return [tag for text in texts if text for tag in (split_tags(text) if "=" in text else [text])]
 
 
 def is_dropped(tag: str, listed: frozenset[str]) -> bool:

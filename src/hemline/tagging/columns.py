@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pyarrow as pa
 import pyarrow.compute
@@ -17,6 +17,7 @@ from hemline.tagging.matcher import Matcher
 #: Untyped: its published types lag behind its functions.
 pc: Any = pyarrow.compute
 
+#: In the order of trust.
 Kind = Literal["attribute", "tags", "title", "breadcrumbs", "description"]
 
 #: Cells sampled per column, and the share of them that must mean a tag.
@@ -60,8 +61,7 @@ def named_columns(manifest: Manifest, columns: Sequence[str], matcher: Matcher) 
                 f"the column {column!r} holds {manifest.table[column].type}, no text; "
                 f"columns of text: {', '.join(_texts(manifest)) or 'none'}"
             )
-        source = _source(manifest, column, matcher)
-        sources.append(source)
+        sources.append(_source(manifest, column, matcher))
     return sources
 
 
@@ -71,8 +71,6 @@ def find_columns(manifest: Manifest, matcher: Matcher) -> tuple[list[Source], di
     left: dict[str, str] = {}
     for column in _texts(manifest):
         cells = _cells(manifest, column)
-        if column in SCHEMA and column not in ("category", "tags"):
-            continue
         if not cells:
             continue
         if column == "tags":
@@ -90,11 +88,8 @@ def find_columns(manifest: Manifest, matcher: Matcher) -> tuple[list[Source], di
         if share >= _SAYING:
             sources.append(source)
         else:
-            left[column] = (
-                "none of its words mean a tag" if share == 0 else "hardly a word means a tag"
-            )
-    order = {"attribute": 0, "tags": 1, "title": 2, "breadcrumbs": 3, "description": 4}
-    sources.sort(key=lambda source: order[source.kind])
+            left[column] = f"{'hardly a word means' if share else 'none of its words mean'} a tag"
+    sources.sort(key=lambda source: get_args(Kind).index(source.kind))
     return sources, left
 
 
@@ -132,12 +127,10 @@ def _source(manifest: Manifest, column: str, matcher: Matcher) -> Source:
     if column == "tags":
         return Source("tags", "tags", why="the manifest's tags")
     words = column.lower().replace("_", " ").replace("-", " ").split()
-    if any(word in _PATHS for word in words):
-        return Source(column, "breadcrumbs", why="its name")
     name = matcher.label(column.replace("_", " "))
+    if any(word in _PATHS for word in words) or (name and name == matcher.head):
+        return Source(column, "breadcrumbs", why="its name")
     if name:
-        if name == matcher.head:
-            return Source(column, "breadcrumbs", why="its name")
         return Source(column, "attribute", name, "its name")
     if any(word in _LONG for word in words):
         return Source(column, "description", why="its name")

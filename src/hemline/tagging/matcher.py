@@ -56,20 +56,17 @@ class Matcher:
         self._phrases = Phrases(vocabulary)
         self._own = self._phrases.own
         self._labels = {
-            self._tokens(label): name
+            vocabulary.tokens(label): name
             for name, attribute in vocabulary.attributes.items()
             for label in (*attribute.labels, name.replace("_", " "), name)
         }
         self._fillers = {
-            token for words in vocabulary.rules["fillers"] for token in self._tokens(words)
+            token for words in vocabulary.rules["fillers"] for token in vocabulary.tokens(words)
         }
         self._parts = {
-            name: frozenset(self._tokens(word) for word in attribute.not_before)
+            name: frozenset(vocabulary.tokens(word) for word in attribute.not_before)
             for name, attribute in vocabulary.attributes.items()
         }
-
-    def _tokens(self, text: str) -> tuple[str, ...]:
-        return tuple(tokens(fold(text, self.vocabulary.letters)))
 
     # ---------------------------------------------------------------------------------- reading
 
@@ -83,11 +80,11 @@ class Matcher:
 
     def value(self, name: str, text: str) -> str:
         """The value of ``name`` that the whole ``text`` stands for, or empty."""
-        return self._own.get(name, {}).get(self._tokens(text), "")
+        return self._own.get(name, {}).get(self.vocabulary.tokens(text), "")
 
     def label(self, text: str) -> str:
         """The name that ``text`` is, or is a label of; or empty."""
-        return self._labels.get(self._tokens(text), "")
+        return self._labels.get(self.vocabulary.tokens(text), "")
 
     # ---------------------------------------------------------------------------------- judging
 

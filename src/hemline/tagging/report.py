@@ -93,11 +93,9 @@ class Tally:
         for source, reading in fields:
             self.negated += reading.negated
             if source.kind != "breadcrumbs":
-                fresh = reading.unknown - unknown
+                for word in reading.unknown - unknown - self.words.keys():
+                    self.where[word] = _short(_text(cells, source))
                 unknown |= reading.unknown
-                for word in fresh:
-                    if word not in self.words:
-                        self.where[word] = _short(_text(cells, source))
         self.words.update(unknown)
         for conflict in conflicts:
             key = (conflict.why, conflict.name)
@@ -119,34 +117,29 @@ class Tally:
         sources: Sequence[Source],
         left: Mapping[str, str],
         matcher: Matcher,
-        *,
-        merged: Sequence[Merge],
-        rare: Sequence[Merge],
-        dropped: Sequence[Merge],
+        changes: Mapping[str, Mapping[str, Merge]],
     ) -> Report:
-        """The report of the tagged manifest."""
+        """The report of the tagged manifest; `changes` are those merged, rare and dropped."""
+        merged, rare, dropped = (
+            [one._asdict() for one in sorted(changes[name].values())]
+            for name in ("merged", "rare", "dropped")
+        )
         tags = made.table["tags"]
         flat = pc.list_flatten(tags).combine_chunks()
-        counted = pc.value_counts(flat).to_pylist()
-        counts = {str(one["values"]): int(one["counts"]) for one in counted}
+        counts = _counts(flat)
         parents = pc.list_parent_indices(tags).combine_chunks()
         first = pc.list_element(pc.split_pattern(flat, "=", max_splits=1), 0)
         both = pa.table({"row": parents, "name": first}).group_by(["row", "name"]).aggregate([])
-        having = {
-            str(one["values"]): int(one["counts"])
-            for one in pc.value_counts(both["name"]).to_pylist()
-        }
+        having = _counts(both["name"])
         own = pa.array(sorted(matcher.vocabulary.attributes), pa.string())
         mine = both.filter(pc.is_in(both["name"], value_set=own))
-        names: dict[str, Any] = {}
-        for name in [*matcher.vocabulary.attributes, *sorted(set(having))]:
-            if name not in names:
-                values = [(t, n) for t, n in counts.items() if t.partition("=")[0] == name]
-                values.sort(key=lambda one: (-one[1], one[0]))
-                names[name] = {
-                    "coverage": having.get(name, 0) / len(made),
-                    "values": {tag.partition("=")[2]: n for tag, n in values},
-                }
+        names: dict[str, Any] = {
+            name: {"coverage": having.get(name, 0) / len(made), "values": {}}
+            for name in (*matcher.vocabulary.attributes, *sorted(having))
+        }
+        for tag, n in sorted(counts.items(), key=lambda one: (-one[1], one[0])):
+            name, _, value = tag.partition("=")
+            names[name]["values"][value] = n
         return Report(
             rows=len(made),
             tagged=len(pc.unique(mine["row"])),
@@ -162,9 +155,9 @@ class Tally:
             negated=self.negated,
             overruled=self.overruled,
             misfit=dict(self.misfit.most_common()),
-            merged=[one._asdict() for one in sorted(merged)],
-            rare=[one._asdict() for one in sorted(rare)],
-            dropped=[one._asdict() for one in sorted(dropped)],
+            merged=merged,
+            rare=rare,
+            dropped=dropped,
             constant=sorted(t for t, n in counts.items() if n == len(made) > 1),
             words=[
                 {"word": word, "rows": n, "example": self.where[word]}
@@ -173,6 +166,10 @@ class Tally:
             ],
             sample=_sample(made, sources, self.sample),
         )
+
+
+def _counts(column: Any) -> dict[str, int]:
+    return {str(one["values"]): int(one["counts"]) for one in pc.value_counts(column).to_pylist()}
 
 
 def _text(cells: Mapping[str, Any], source: Source) -> str:

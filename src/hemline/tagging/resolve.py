@@ -49,9 +49,9 @@ class Resolver:
         self.matcher = matcher
         self.attributes = matcher.vocabulary.attributes
         self.head = matcher.head
-        rules = matcher.vocabulary.rules
-        self.common = frozenset(matcher.read(" ".join(rules["common"])).tokens)
-        self.cuts = frozenset(matcher.read(" ".join(rules["cuts"])).tokens)
+        vocabulary, rules = matcher.vocabulary, matcher.vocabulary.rules
+        self.common = frozenset(vocabulary.tokens(" ".join(rules["common"])))
+        self.cuts = frozenset(vocabulary.tokens(" ".join(rules["cuts"])))
 
     # ---------------------------------------------------------------------------- one field
 
@@ -114,14 +114,12 @@ class Resolver:
         return FieldReading(evidence, (), frozenset(unknown), 0)
 
     def _unknown(self, reading: Reading) -> frozenset[str]:
-        return (
-            frozenset(
-                word
-                for at, word in enumerate(reading.tokens)
-                if len(word) > 2 and at not in reading.used and word.isalpha()
-            )
-            - self.common
+        words = frozenset(
+            word
+            for at, word in enumerate(reading.tokens)
+            if len(word) > 2 and at not in reading.used and word.isalpha()
         )
+        return words - self.common
 
     # --------------------------------------------------------------------------- all fields
 
@@ -129,9 +127,7 @@ class Resolver:
         self, fields: Sequence[tuple[Source, FieldReading]], kept: Mapping[str, Values]
     ) -> tuple[dict[str, Values], list[Conflict]]:
         """The values of one row, from its fields in order of trust and its own tags."""
-        conflicts: list[Conflict] = []
-        for _, one in fields:
-            conflicts += one.conflicts
+        conflicts = [conflict for _, one in fields for conflict in one.conflicts]
         result: dict[str, Values] = {}
         names = dict.fromkeys(name for _, one in fields for name in one.evidence)
         for name in dict.fromkeys([*kept, *names]):
@@ -147,10 +143,8 @@ class Resolver:
     ) -> tuple[Values, list[Conflict]]:
         attribute = self.attributes[name]
         given = [(s.kind, one.evidence[name]) for s, one in fields if name in one.evidence]
-        if attribute.head:
-            given.sort(key=lambda one: one[0] != "breadcrumbs")
-        else:
-            given.sort(key=lambda one: one[0] != "attribute")
+        first = "breadcrumbs" if attribute.head else "attribute"
+        given.sort(key=lambda one: one[0] != first)
         conflicts: list[Conflict] = []
         chosen = kept
         undecided: list[Values] = []

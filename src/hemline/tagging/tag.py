@@ -62,7 +62,7 @@ def tag_manifest(
     if settings.min_count < 1:
         raise UsageError(f"a tag needs at least 1 product, not {settings.min_count}")
     matcher = Matcher(read_vocabulary(*settings.vocabularies))
-    listed = [tag for file in settings.drop for tag in clean.read_drop(file)]
+    listed = frozenset(tag for file in settings.drop for tag in clean.read_drop(file))
     left: Mapping[str, str] = {}
     if settings.columns:
         sources = named_columns(manifest, settings.columns, matcher)
@@ -80,27 +80,18 @@ def tag_manifest(
     rows = _share(rows, manifest, resolver, tally)
     tags = [_tags(row, other) for row, other in zip(rows, others, strict=True)]
     items = manifest.column("item_id").tolist()
-    merged: list[clean.Merge] = []
+    merged: dict[str, clean.Merge] = {}
     if settings.merge:
-        near = clean.near(clean.count_items(tags, items), matcher.vocabulary)
-        tags, merged = clean.apply(tags, near), list(near.values())
+        merged = clean.near(clean.count_items(tags, items), matcher.vocabulary)
+        tags = clean.apply(tags, merged)
     rare = clean.rare(tags, items, settings.min_count, resolver.attributes)
     tags = clean.apply(tags, rare)
-    names = frozenset(listed)
     before = clean.count_items(tags, items)
-    dropped = {t: clean.Merge(t, "", n) for t, n in before.items() if clean.is_dropped(t, names)}
+    dropped = {t: clean.Merge(t, "", n) for t, n in before.items() if clean.is_dropped(t, listed)}
     tags = clean.apply(tags, dropped)
     made = manifest.with_column("tags", pa.array([list(t) for t in tags], pa.list_(pa.string())))
-    report = tally.report(
-        made,
-        sources,
-        left,
-        matcher,
-        merged=merged,
-        rare=list(rare.values()),
-        dropped=list(dropped.values()),
-    )
-    return made, report
+    changes = {"merged": merged, "rare": rare, "dropped": dropped}
+    return made, tally.report(made, sources, left, matcher, changes)
 
 
 def _read(
@@ -122,16 +113,11 @@ def _read(
         for cells in batch.to_pylist():
             fields = []
             for source in sources:
-                text = _cell(cells, source)
-                if not text:
-                    continue
-                key = (source.column, text)
-                reading = known.get(key)
-                if reading is None:
-                    reading = resolver.read(source, text)
+                if text := _cell(cells, source):
+                    reading = known.get((source.column, text)) or resolver.read(source, text)
                     if source.kind in _REPEATING:
-                        known[key] = reading
-                fields.append((source, reading))
+                        known[source.column, text] = reading
+                    fields.append((source, reading))
             kept, other = existing.split(cells["tags"]) if settings.keep else ({}, ())
             values, conflicts = resolver.join(fields, kept)
             rows.append(values)
@@ -193,9 +179,8 @@ def _share(rows: list[Row], manifest: Manifest, resolver: Resolver, tally: Tally
     for row, item, is_shop in zip(rows, items, shop, strict=True):
         of_item = stated.get(item, {})
         own = dict(row) if is_shop else {n: v for n, v in row.items() if n not in of_item}
-        tally.overruled += sum(n in of_item and {v} != of_item[n] for n, v in row.items()) * (
-            not is_shop
-        )
+        if not is_shop:
+            tally.overruled += sum(n in of_item and {v} != of_item[n] for n, v in row.items())
         for name, stated_values in of_item.items():
             if name not in own and len(stated_values) == 1:
                 own[name] = next(iter(stated_values))

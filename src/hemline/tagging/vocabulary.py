@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,10 @@ class Vocabulary:
         """The name with ``head`` (``category``), or empty."""
         return next((a.name for a in self.attributes.values() if a.head), "")
 
+    def tokens(self, text: str) -> tuple[str, ...]:
+        """The tokens of a text, its letters replaced."""
+        return tuple(tokens(fold(text, self.letters)))
+
 
 def read_vocabulary(*files: str | Path) -> Vocabulary:
     """Reads vocabularies (files, or names of `SHIPPED`; default English) and joins them.
@@ -112,9 +116,8 @@ def read_vocabulary(*files: str | Path) -> Vocabulary:
         path = SHIPPED.get(str(file), Path(file))
         one = _read(path)
         for name, attribute in one.attributes.items():
-            attributes[name] = (
-                _join(attributes[name], attribute) if name in attributes else attribute
-            )
+            known = attributes.get(name)
+            attributes[name] = _join(known, attribute) if known else attribute
         rules = {name: (*rules[name], *one.rules[name]) for name in RULES}
         letters |= one.letters
     whole = Vocabulary(attributes, rules, letters)
@@ -168,19 +171,13 @@ def _attribute(name: str, table: Any, path: Path) -> Attribute:
             if one not in tables["values"]:
                 hint = nearest(str(one), tables["values"])
                 raise DataError(f"{path}: {name}.parents names {one!r}, which is no value. {hint}")
-    return Attribute(
-        name,
-        {v: _words(w, f"{name}.values.{v}", path) for v, w in tables["values"].items()},
-        labels=lists["labels"],
-        nouns=lists["nouns"],
-        not_before=lists["not_before"],
-        not_for=frozenset(lists["not_for"]),
-        weak=frozenset(lists["weak"]),
-        parents=dict(parents),
-        implies={v: _words(w, f"{name}.implies.{v}", path) for v, w in tables["implies"].items()},
-        endings={v: _words(w, f"{name}.endings.{v}", path) for v, w in tables["endings"].items()},
-        **{key: table.get(key, False) for key in _FLAGS},
-    )
+    given: dict[str, Any] = {key: table.get(key, False) for key in _FLAGS} | lists
+    for key in ("not_for", "weak"):
+        given[key] = frozenset(lists[key])
+    for key in ("values", "implies", "endings"):
+        words = tables[key].items()
+        given[key] = {v: _words(w, f"{name}.{key}.{v}", path) for v, w in words}
+    return Attribute(name, parents=dict(parents), **given)
 
 
 def _known(key: str, known: Sequence[str], where: str) -> None:
@@ -201,26 +198,20 @@ def _words(value: Any, what: str, path: Path) -> tuple[str, ...]:
 
 
 def _join(first: Attribute, other: Attribute) -> Attribute:
-    """The union of two attributes of one name."""
+    """The union of two attributes of one name; `plurals` is the first one's."""
 
-    def lists(a: Mapping[str, tuple[str, ...]], b: Mapping[str, tuple[str, ...]]) -> Any:
-        return {name: (*a.get(name, ()), *b.get(name, ())) for name in {**a, **b}}
+    def union(one: Any, two: Any) -> Any:
+        if isinstance(one, tuple):
+            return (*one, *two)
+        if not isinstance(one, dict):
+            return one | two
+        return {
+            k: union(one[k], two[k]) if k in one and k in two else v for k, v in (one | two).items()
+        }
 
-    return Attribute(
-        first.name,
-        lists(first.values, other.values),
-        labels=(*first.labels, *other.labels),
-        nouns=(*first.nouns, *other.nouns),
-        several=first.several or other.several,
-        head=first.head or other.head,
-        plurals=first.plurals,
-        not_before=(*first.not_before, *other.not_before),
-        not_for=first.not_for | other.not_for,
-        weak=first.weak | other.weak,
-        parents={**first.parents, **other.parents},
-        implies=lists(first.implies, other.implies),
-        endings=lists(first.endings, other.endings),
-    )
+    names = [f.name for f in fields(Attribute) if f.name not in ("name", "plurals", "parents")]
+    joined = {name: union(getattr(first, name), getattr(other, name)) for name in names}
+    return replace(first, parents={**first.parents, **other.parents}, **joined)
 
 
 def _check(whole: Vocabulary, where: str) -> None:
@@ -235,7 +226,7 @@ def _check(whole: Vocabulary, where: str) -> None:
         meant: dict[tuple[str, ...], str] = {}
         for value, words in attribute.values.items():
             for word in words:
-                key = tuple(tokens(fold(word, whole.letters)))
+                key = whole.tokens(word)
                 _check_tail(word, whole, f"{where}: {attribute.name}={value}")
                 if not any(token.isalnum() for token in key):
                     raise DataError(f"{where}: {word!r} of {attribute.name}={value} has no letter")
