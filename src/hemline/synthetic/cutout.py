@@ -49,13 +49,8 @@ def cut_out(photo: Array) -> Cutout | None:
     big = cv2.resize(piece, size, interpolation=cv2.INTER_CUBIC)
     big = cv2.GaussianBlur(big, (0, 0), 1.6)
     alpha = np.clip((big.astype(np.float32) - 118) * 4.2, 0, 255).astype(np.uint8)
-    contours, _ = cv2.findContours(
-        (alpha > 127).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1
-    )
-    if not contours:
-        return None
-    outline = max(contours, key=cv2.contourArea)[:, 0].astype(np.float64)
-    if len(outline) < 8:
+    outline = outline_of(alpha)
+    if outline is None or len(outline) < 8:
         return None
     per = photo.shape[1] / keep.shape[1], photo.shape[0] / keep.shape[0]
     corners = (outline.min(axis=0) * per, (outline.max(axis=0) + 1) * per)
@@ -68,6 +63,17 @@ def cut_out(photo: Array) -> Cutout | None:
         outline - (x0, y0),
         box,
     )
+
+
+def outline_of(alpha: Array) -> Array | None:
+    """The outline (N,2) of the largest piece of an alpha (h,w), or None where it is empty."""
+    contours, _ = cv2.findContours(
+        (alpha > 127).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1
+    )
+    if not contours:
+        return None
+    outline: Array = max(contours, key=cv2.contourArea)[:, 0].astype(np.float64)
+    return outline
 
 
 def _resized(photo: Array, side: int) -> Array:
@@ -84,14 +90,8 @@ def _different(small: Array) -> Array:
     lab = cv2.cvtColor(cv2.blur(small, (3, 3)), cv2.COLOR_RGB2LAB).astype(np.float32)
     h, w = lab.shape[:2]
     rim = max(2, round(0.04 * min(h, w)))
-    border = np.concatenate(
-        [
-            lab[:rim].reshape(-1, 3),
-            lab[-rim:].reshape(-1, 3),
-            lab[:, :rim].reshape(-1, 3),
-            lab[:, -rim:].reshape(-1, 3),
-        ]
-    )
+    sides = (lab[:rim], lab[-rim:], lab[:, :rim], lab[:, -rim:])
+    border = np.concatenate([side.reshape(-1, 3) for side in sides])
     criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 8, 1.0)
     start = (np.arange(len(border)) * 4 // len(border)).astype(np.int32)[:, None]
     _, _, centers = cv2.kmeans(border, 4, start, criteria, 1, cv2.KMEANS_USE_INITIAL_LABELS)
@@ -141,9 +141,8 @@ def _good(piece: Array) -> bool:
         return False
     rim = max(2, round(0.04 * min(h, w))) + 1
     inner = piece[rim:-rim, rim:-rim]
-    at_edge = sum(
-        int((line > 0).sum()) for line in (inner[0], inner[-1], inner[:, 0], inner[:, -1])
-    )
+    lines = (inner[0], inner[-1], inner[:, 0], inner[:, -1])
+    at_edge = sum(int((line > 0).sum()) for line in lines)
     contours, _ = cv2.findContours(piece, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     best = max(contours, key=cv2.contourArea)
     if at_edge > _EDGE * len(best):

@@ -87,6 +87,7 @@ def make_dataset(
     shelf = PhotoShelf.open(photos, seed) if photos is not None else None
     if shelf is not None:
         products = min(products, len(shelf))
+    found = {"count": len(shelf), "fingerprint": shelf.fingerprint} if shelf is not None else None
     wanted: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
@@ -94,9 +95,7 @@ def make_dataset(
         "settings": settings.to_json(),
         "shop_views": shop_views,
         "street_views": street_views,
-        "photos": None
-        if shelf is None
-        else {"count": len(shelf), "fingerprint": shelf.fingerprint},
+        "photos": found,
     }
     manifest = out / "manifest.parquet"
     before = _found(out, wanted, products)
@@ -139,8 +138,7 @@ def _check(
 ) -> None:
     if street_views < 0:
         raise UsageError(f"the number of street views must be 0 or more, not {street_views}")
-    numbers = {"products": products, "shop views": shop_views}
-    for name, value in numbers.items():
+    for name, value in (("products", products), ("shop views", shop_views)):
         if value < 1:
             raise UsageError(f"the number of {name} must be at least 1, not {value}")
     if seed < 0:
@@ -169,15 +167,14 @@ def _found(out: Path, wanted: dict[str, Any], products: int) -> int:
         have = json.loads(note.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{note} can't be read ({error}): give another folder") from error
+    have = have if isinstance(have, dict) else {}
     for name, value in wanted.items():
-        if not isinstance(have, dict) or have.get(name) != value:
-            found = have.get(name) if isinstance(have, dict) else None
+        if have.get(name) != value:
             raise UsageError(
-                f"{out} was made with other settings ({name}: {_brief(found, value)}): "
+                f"{out} was made with other settings ({name}: {_brief(have.get(name), value)}): "
                 "give the same settings, or another folder"
             )
-    count = int(have.get("products", 0))
-    count = min(count, int(have.get("drawn", 0)))
+    count = min(int(have.get("products", 0)), int(have.get("drawn", 0)))
     if count > products:
         raise UsageError(
             f"{out} was made with {count} products, more than {products}: give another folder"

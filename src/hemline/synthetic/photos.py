@@ -22,7 +22,7 @@ from hemline.errors import DataError
 from hemline.synthetic.canvas import Canvas
 from hemline.synthetic.cloth import fold_map
 from hemline.synthetic.curves import Array, affine, apply, shift
-from hemline.synthetic.cutout import Cutout, cut_out
+from hemline.synthetic.cutout import Cutout, cut_out, outline_of
 from hemline.synthetic.figure import SIDES, Figure
 from hemline.synthetic.outfit import OUTER
 from hemline.synthetic.product import Product
@@ -208,12 +208,9 @@ def _bent(cutout: Cutout, seed: int, strength: float) -> Cutout:
     mx, my = x + field[..., 0], y + field[..., 1]
     image = cv2.remap(cutout.image, mx, my, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     alpha = cv2.remap(cutout.alpha, mx, my, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    contours, _ = cv2.findContours(
-        (alpha > 127).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1
-    )
-    if not contours:
+    outline = outline_of(alpha)
+    if outline is None:
         return cutout
-    outline = max(contours, key=cv2.contourArea)[:, 0].astype(np.float64)
     return replace(cutout, image=image, alpha=alpha, outline=outline)
 
 

@@ -121,8 +121,10 @@ def rare(
 
 def apply(rows: Iterable[Tags], merges: Mapping[str, Merge]) -> list[Tags]:
     """The rows' tags after the merges, in order, without duplicates."""
-    into = {tag: merge.into for tag, merge in merges.items()}
-    return [tuple(dict.fromkeys(t for tag in tags if (t := into.get(tag, tag)))) for tags in rows]
+    return [
+        tuple(dict.fromkeys(t for tag in tags if (t := merges[tag].into if tag in merges else tag)))
+        for tags in rows
+    ]
 
 
 def read_drop(file: Path) -> list[str]:

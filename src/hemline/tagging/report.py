@@ -93,8 +93,9 @@ class Tally:
         for source, reading in fields:
             self.negated += reading.negated
             if source.kind != "breadcrumbs":
-                for word in reading.unknown - unknown - self.words.keys():
-                    self.where[word] = _short(_text(cells, source))
+                for word in reading.unknown - unknown:
+                    if word not in self.words:
+                        self.where[word] = _short(_text(cells, source))
                 unknown |= reading.unknown
         self.words.update(unknown)
         for conflict in conflicts:
