@@ -67,6 +67,18 @@ def test_the_public_losses() -> None:
     assert {"triplet", "infonce"} <= set(registry)
 
 
+@pytest.mark.parametrize(
+    ("name", "module", "extra"), [("losses", "torch", "learn"), ("train", "yaml", "learn")]
+)
+def test_a_missing_package_is_named_with_its_extra(name: str, module: str, extra: str) -> None:
+    script = f"import sys, hemline; sys.modules[{module!r}] = None; hemline.{name}"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    words = f"hemline.{name} needs {module}: pip install 'hemline[{extra}]'"
+    assert words in done.stderr.splitlines()[-1]
+
+
 def test_import_hemline_imports_nothing_heavy() -> None:
     script = (
         "import sys, hemline; "

@@ -74,9 +74,16 @@ def __getattr__(name: str) -> Any:
     module = _PUBLIC.get(name)
     if module is None:
         raise AttributeError(f"module 'hemline' has no attribute {name!r}")
-    if not module:
-        return importlib.import_module(f"hemline.{name}")
-    return getattr(importlib.import_module(module), name)
+    try:
+        imported = importlib.import_module(module or f"hemline.{name}")
+    except ModuleNotFoundError as error:
+        from hemline.errors import missing_extra
+
+        message = missing_extra(error, f"hemline.{name}")
+        if message is None:
+            raise
+        raise ModuleNotFoundError(message, name=error.name) from None
+    return getattr(imported, name) if module else imported
 
 
 def __dir__() -> list[str]:

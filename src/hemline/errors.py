@@ -62,6 +62,22 @@ class TrainingError(HemlineError):
     """A recipe or run that can't be trained or resumed."""
 
 
+#: Packages that an extra installs.
+_EXTRAS = {
+    "learn": "torch, torchvision, timm, lightning, onnx, onnxscript, safetensors, yaml",
+    "serve": "fastapi, starlette, uvicorn, prometheus_client, httpx2",
+}
+
+
+def missing_extra(error: ModuleNotFoundError, what: str) -> str | None:
+    """The message that ``what`` needs an extra; None if the missing module is in none of them."""
+    top = (error.name or "").split(".")[0]
+    for extra, modules in _EXTRAS.items():
+        if top in modules.split(", "):
+            return f"{what} needs {error.name}: pip install 'hemline[{extra}]'"
+    return None
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A sentence that names the known word closest to ``name``, or lists them all."""
     known = sorted(known)

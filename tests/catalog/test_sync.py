@@ -185,7 +185,7 @@ def test_many_gone_products_stop_it(catalog: Catalog, tmp_path: Path) -> None:
         ("id,image_link,price\n,img/0.jpg,1\nsku1,img/1.jpg,2\n", "1 rows of the feed can't"),
         ("id,image_link,price\nsku0,nowhere.jpg,1\n", "none of the feed's 1 images exists"),
         ("id,price\nsku0,1\n", "no column that is known as its images; say which: images=COLUMN"),
-        ("id,id,image\n1,2,3\n", "'id' stands in the header twice"),
+        ("id,id,image\n1,2,3\n", "'id' is in the header twice"),
     ],
 )
 def test_a_feed_that_can_t_be_trusted_changes_nothing(

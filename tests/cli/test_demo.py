@@ -66,7 +66,7 @@ def test_a_bundle_that_promises_nothing_does_not_pass(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(place, "--check") == 1
-    assert "promises nothing" in capsys.readouterr().err
+    assert "no recorded recall" in capsys.readouterr().err
 
 
 def test_what_was_recorded_is_the_promise_and_worse_fails(

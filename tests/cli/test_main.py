@@ -38,7 +38,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         (IsADirectoryError(21, "Is a directory", "rough", None, "x"), 1, "x is a folder"),
         (OSError(5, "Input/output error", "disk"), 1, "Input/output error: disk"),
         (MemoryError(), 1, "there isn't enough memory"),
-        (KeyboardInterrupt(), 130, "goes on where it stopped"),
+        (KeyboardInterrupt(), 130, "run the same command again to resume"),
         (ModuleNotFoundError("no", name="torch.nn"), 1, "pip install 'hemline[learn]'"),
         (DataError(os.fsdecode(b"\xff.jpg is gone")), 1, ".jpg is gone"),
     ],
@@ -138,4 +138,4 @@ def test_an_interrupt_inside_a_command_is_told(
     assert main(["data", "check", "m.csv", "--json"]) == 130
     told = capsys.readouterr()
     assert json.loads(told.out)["kind"] == "Interrupted"
-    assert told.err.strip() == "hemline: interrupted; the same command goes on where it stopped"
+    assert told.err.strip() == "hemline: interrupted; run the same command again to resume"

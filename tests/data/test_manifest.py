@@ -146,7 +146,7 @@ WRONG = [
     ('path,item_id,domain\na,"1\x1b[31m",shop\n', "item_id '1.x1b.31m' has control characters"),
     ("path,item_id,domain\na\x00,1,shop\n", "path 'a.x00' has control characters"),
     ("path,item_id,Domain\na,1,shop\n", "did you mean 'Domain' for 'domain'"),
-    ("path,item_id,domain,path\na,1,shop,b\n", "'path' stands in the header twice"),
+    ("path,item_id,domain,path\na,1,shop,b\n", "'path' is in the header twice"),
     ("path,item_id,domain\n", "no rows"),
     ("", "is empty"),
     ("\n\n", "is empty"),

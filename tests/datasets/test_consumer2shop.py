@@ -177,7 +177,7 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
     assert report.examples[0].endswith("TROUSERS/Pants/id_00000012/shop_01.jpg")
     assert any("no landmarks" in note for note in report.notes)
     assert any("no tags" in note for note in report.notes)
-    assert "1 items stand in no pair; their split is empty" in report.notes
+    assert "1 items are in no pair; their split is empty" in report.notes
     assert manifest[-1].split == ""
     assert manifest.tag_vocabulary() == ()
 

@@ -159,4 +159,4 @@ def test_an_item_in_both_splits_is_told(tmp_path: Path) -> None:
     (root / "validation/annos/000009.json").write_text(json.dumps(found))
     plant(root, "validation/image/000009.jpg")
     _, report = READ(root)
-    assert "1 items stand in train and in val, as 1/1" in report.notes
+    assert "1 items are in train and in val, as 1/1" in report.notes

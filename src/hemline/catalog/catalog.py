@@ -175,7 +175,7 @@ class Catalog:
         """Embeds the shop (or ``gallery``) rows of a manifest and stores them.
 
         Rows that are stored already (same image_id, content, tags and columns) are passed over, so
-        the same call goes on after a kill. An image that can't be opened is listed in the report.
+        the same call resumes after a kill. An image that can't be opened is listed in the report.
 
         Args:
             manifest: its rows.
@@ -183,8 +183,8 @@ class Catalog:
             advance: called with (rows done, rows) after each commit; those are durable.
 
         Raises:
-            CatalogError: another writer, another bundle's encoder, or no room; what was reported
-                to ``advance`` is kept.
+            CatalogError: another writer, another bundle's encoder, or a full disk; what was
+                reported to ``advance`` is kept.
             UsageError: no row is for a catalogue, or bad options.
         """
         from hemline.catalog.intake.manifest import add
@@ -215,7 +215,7 @@ class Catalog:
         Raises:
             DataError: the feed can't be read, breaks off, or has too many bad rows.
             CatalogError: it would remove more than is allowed (nothing was changed), another
-                writer, or no room.
+                writer, or a full disk.
         """
         from hemline.catalog.intake.options import SyncOptions
         from hemline.catalog.intake.sync import sync
@@ -236,7 +236,7 @@ class Catalog:
             max_pixels: an image may have.
 
         Raises:
-            CatalogError: another writer, or no room; nothing of the current commit is stored.
+            CatalogError: another writer, or a full disk; nothing of the current commit is stored.
         """
         with self.writing(wait) as live:
             preparer = Preparer(live.bundle.info, self.images, Whole(), max_pixels=max_pixels)
@@ -290,7 +290,7 @@ class Catalog:
         """Frees the space of removed rows and stray files, while others search.
 
         Raises:
-            CatalogError: another writer, no room, or a damaged store.
+            CatalogError: another writer, a full disk, or a damaged store.
         """
         return health.compact(self, advance)
 
@@ -302,7 +302,7 @@ class Catalog:
         The copy appears whole or not at all. Gives its numbers of images and bytes.
 
         Raises:
-            CatalogError: the target exists, no room, or a damaged store.
+            CatalogError: the target exists, a full disk, or a damaged store.
         """
         from hemline.catalog.maintenance import backup
 
@@ -320,7 +320,7 @@ class Catalog:
         """Embeds the copies of all images with another bundle, then switches to it in one step.
 
         Searches and writes continue on the old store meanwhile; their changes are carried over.
-        The same call goes on after a kill.
+        The same call resumes after a kill.
 
         Args:
             bundle: the new one.
@@ -331,7 +331,7 @@ class Catalog:
 
         Raises:
             CatalogError: copies can't be opened, another rebuild or (at the end) a writer is
-                running, or no room; the catalogue is unchanged.
+                running, or a full disk; the catalogue is unchanged.
         """
         return rebuild.rebuild(
             self,

@@ -16,7 +16,7 @@ import typer
 
 from hemline import __version__
 from hemline.cli._common import say
-from hemline.errors import HemlineError
+from hemline.errors import HemlineError, missing_extra
 from hemline.registry import Registry
 
 #: Each module of this package declares ``COMMANDS``: a verb's name → its function or Typer group.
@@ -99,7 +99,7 @@ def _fail(message: str, kind: str, code: int, as_json: bool) -> int:
 
 
 def _interrupted(as_json: bool) -> int:
-    words = "interrupted; the same command goes on where it stopped"
+    words = "interrupted; run the same command again to resume"
     return _fail(words, "Interrupted", INTERRUPTED, as_json)
 
 
@@ -130,23 +130,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 2
         return _fail(message, "UsageError", 2, as_json)
     except ModuleNotFoundError as error:
-        learn = {
-            "torch",
-            "torchvision",
-            "timm",
-            "lightning",
-            "onnx",
-            "onnxscript",
-            "safetensors",
-            "yaml",
-        }
-        serve = {"fastapi", "starlette", "uvicorn", "prometheus_client", "httpx2"}
-        lacking = (error.name or "").split(".")[0]
-        if lacking not in learn | serve:
+        lacking = missing_extra(error, "this command")
+        if lacking is None:
             raise
-        extra = "serve" if lacking in serve else "learn"
-        message = f"this command needs {error.name}: pip install 'hemline[{extra}]'"
-        return _fail(message, "MissingExtra", 1, as_json)
+        return _fail(lacking, "MissingExtra", 1, as_json)
     except OSError as error:
         if error.errno is None:
             raise

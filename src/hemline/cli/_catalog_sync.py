@@ -40,8 +40,8 @@ _Columns = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[NAME=COLUMN...]",
-        help="Meaning of columns whose names don't tell it: id, group, images, category, tags, "
-        "without, or a new name. Remembered.",
+        help="Mapping of columns that aren't recognised by name: id, group, images, category, "
+        "tags, without, or a new name. Remembered.",
     ),
 ]
 _Map = Annotated[
@@ -100,8 +100,8 @@ def sync(
     """Make a catalogue equal to a shop's whole product feed.
 
     New and changed items are stored, of which only new and changed images are embedded; items
-    that the feed doesn't have are removed. A feed that would remove more than a fifth
-    stops and asks. Run the same command again after a kill, or as often as you like.
+    that the feed doesn't have are removed. Removing more than a fifth of the items needs a
+    confirmation. An interrupted sync resumes; running it again does nothing.
 
     Example: hemline catalog sync shop feed.csv --images pictures
 
@@ -131,7 +131,7 @@ def sync(
 def _sync(
     catalog: Path, feed: Path, options: SyncOptions, share: float | None, threads: int | None
 ) -> tuple[SyncReport, Counts]:
-    """Runs it; without a ``share`` a person is asked about many removals."""
+    """Runs it; without ``share`` the user confirms many removals."""
     from hemline.catalog.catalog import Catalog
     from hemline.catalog.intake.options import ALLOWED_REMOVALS
     from hemline.errors import CatalogError

@@ -161,7 +161,7 @@ def _print_cleaning(result: Mapping[str, Any]) -> None:
         if len(changes) > _SHOWN:
             out(f"{what}: and {len(changes) - _SHOWN:,} more tags (--report has all)")
     if result["constant"]:
-        out(f"every row has {', '.join(result['constant'])}: it tells nothing")
+        out(f"every row has {', '.join(result['constant'])}: it carries no information")
     for name, count in result["misfit"].items():
         out(f"{count:,} rows: {name} left out, as the garment has none")
     if result["negated"]:

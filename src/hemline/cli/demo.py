@@ -37,7 +37,9 @@ def demo(
     queries: Annotated[int, typer.Option(min=1, help="Query photos of --check.")] = 256,
     floor: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Least recall@20 instead of the bundle's own promise."),
+        typer.Option(
+            min=0, max=1, help="Least recall@20, instead of the one that the bundle records."
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for demo.html and demo.png.")
@@ -51,7 +53,10 @@ def demo(
     port: Annotated[int, typer.Option(help="Port of the service; 0 takes a free one.")] = 8000,
     record: Annotated[
         bool,
-        typer.Option("--record", help="Write the measured recalls into --bundle as its promise."),
+        typer.Option(
+            "--record",
+            help="Record the measured recalls in --bundle, as the floor of later checks.",
+        ),
     ] = False,
     json: JsonOption = False,
 ) -> None:
@@ -171,11 +176,11 @@ def _check_words(result: Mapping[str, Any]) -> None:
         out(f"recorded in {result['recorded']}")
     elif not result["floor"]:
         say(
-            "hemline: the bundle promises nothing for this check, so it doesn't pass; "
-            "give --floor, or --record what was measured"
+            "hemline: the bundle has no recorded recall for a check of this size, so it doesn't "
+            "pass; give --floor, or record this one with --record"
         )
     elif not result["passed"]:
-        say("hemline: recall is below what was promised")
+        say("hemline: recall is below the floor")
     else:
         out("passed")
 

@@ -143,7 +143,7 @@ def _partition(file: Path, names: Any, item: Any) -> tuple[Any, Any, int, list[s
         notes.append(f"{int(mixed.sum()):,} pairs are in another split than their item's first")
     alone = int((split == "").sum())
     if alone:
-        notes.append(f"{alone:,} items stand in no pair; their split is empty")
+        notes.append(f"{alone:,} items are in no pair; their split is empty")
     each = index_of(order, item)
     return words(split[each]), pairs, len(lines), notes
 

@@ -177,7 +177,7 @@ def _shared(manifest: Manifest) -> list[str]:
     both = set(item[(split == "train") & matched]) & set(item[(split == "val") & matched])
     if not both:
         return []
-    return [f"{len(both):,} items stand in train and in val, as {min(both)}"]
+    return [f"{len(both):,} items are in train and in val, as {min(both)}"]
 
 
 READERS: Mapping[str, ReaderSpec] = {

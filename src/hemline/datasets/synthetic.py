@@ -26,7 +26,7 @@ def synthetic(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
     shared = unseen & set(items[(split == "train") | (split == "val")].tolist())
     if shared:
         raise DataError(
-            f"{len(shared)} products of test stand in train or val too (the first: "
+            f"{len(shared)} products of test are in train or val too (the first: "
             f"{min(shared)!r}); protocol 'synthetic' is for unseen products. Use --protocol default"
         )
     stated = {
@@ -44,6 +44,6 @@ PROTOCOLS: Mapping[str, ProtocolSpec] = {
         synthetic,
         queries="street photos of test",
         gallery="shop pictures of test",
-        products="none may stand in train or val",
+        products="none is in train or val",
     )
 }

@@ -74,7 +74,7 @@ def trained_crop(info: BundleInfo) -> str:
 
 def _made_by(info: BundleInfo) -> str:
     """Names what a catalogue is made by: the bundle, but for what was measured of it, and the
-    catalogue's format. After an upgrade of either, the demo makes its catalogue anew."""
+    catalogue's format. After an upgrade of either, the demo makes its catalogue again."""
     from hemline.catalog.stores.sqlite import FORMAT_VERSION
 
     made = f"{FORMAT_VERSION} {info.model_dump_json(exclude={'quality'})}"

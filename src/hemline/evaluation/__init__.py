@@ -1,1 +1,1 @@
-"""The same measures for a checkpoint and for what is served."""
+"""Evaluation: the same protocols and metrics for checkpoints and for bundles."""

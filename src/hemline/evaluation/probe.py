@@ -11,7 +11,7 @@ Images are embedded **without their tags**: a model that attends by tags would o
 the answer. Items are split into folds; scores are compared within a fold only.
 
 Many tags are tested at once, so some would look seen by luck. A tag's p-value comes from its area's
-distance from the areas of shuffled tags, the classifier fitted anew to each shuffle; the procedure
+distance from the areas of shuffled tags, the classifier refitted to each shuffle; the procedure
 of Benjamini and Hochberg (1995) then bounds the expected share of false ones among the seen.
 """
 

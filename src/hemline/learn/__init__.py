@@ -1,1 +1,1 @@
-"""PyTorch lives here and nowhere else: models, losses, training, export."""
+"""Models, losses, training and export: the only package that imports PyTorch."""

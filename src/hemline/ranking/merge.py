@@ -1,7 +1,7 @@
 """Merging of re-ranked hits with the rest of the first search, and images into items.
 
 YNet (Ji et al., ACM MM 2017, §4.1): the first search uses the query's evenly averaged embedding;
-its first `RERANK_TOP` images are ordered anew by the re-ranker's distance, and all others stay
+its first `RERANK_TOP` images are reordered by the re-ranker's distance, and all others stay
 behind them in their order. Search, evaluation and training's validation use these functions.
 """
 

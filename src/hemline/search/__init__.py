@@ -1,1 +1,1 @@
-"""What runs in a shop, without PyTorch: bundle, encoder, catalogue, re-ranking, engine."""
+"""The search engine: from a `SearchRequest` to a `SearchResult`, without PyTorch."""

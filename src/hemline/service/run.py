@@ -54,7 +54,7 @@ def serve(
     ready: Callable[[str], None] = lambda url: None,
     around: Around = nullcontext,
 ) -> None:
-    """Serves until it is interrupted, then finishes the requests that have begun.
+    """Serves until it is interrupted, then finishes the requests in progress.
 
     Args:
         settings: of the service.

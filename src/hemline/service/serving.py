@@ -154,7 +154,7 @@ class Service:
         self.metrics.inside.set(self._inside)
 
     def close(self) -> None:
-        """Finishes the requests that have begun, then closes the catalogue."""
+        """Finishes the requests in progress, then closes the catalogue."""
         self.ready = False
         self._pool.shutdown(wait=True)
         self.jobs.close()

@@ -1,4 +1,4 @@
-"""The saved index, with which a large store opens in moments; it can be derived at any time.
+"""The saved index, with which a large store opens quickly; it can be derived at any time.
 
 It is a folder ``index/REVISION`` whose ``index.json`` has the size and CRC-32 of every file; a
 folder that doesn't match them is ignored. So it is renamed into place without being synced.

@@ -115,7 +115,7 @@ def _read_csv(file: Path, stream: TextIO) -> Feed:
         raise DataError(f"the feed {file} is empty; nothing was changed")
     doubled = sorted({name for name in head if head.count(name) > 1})
     if doubled:
-        raise DataError(f"the feed {file}: the column {doubled[0]!r} stands in the header twice")
+        raise DataError(f"the feed {file}: the column {doubled[0]!r} is in the header twice")
     feed = Feed(file, {name: [] for name in head}, [], text=True)
     cells_of = list(feed.columns.values())
     reader = csv.reader(stream, delimiter=delimiter, strict=True)

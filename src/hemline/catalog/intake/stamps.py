@@ -45,7 +45,7 @@ class Stamps:
         Args:
             folder: the catalogue's; None caches nothing.
             read_only: stores nothing.
-            forget: ignores what is stored, and stores anew.
+            forget: ignores what is stored, and overwrites it.
         """
         self._db: sqlite3.Connection | None = None
         self._read_only, self._forget = read_only, forget

@@ -1,4 +1,4 @@
-"""What the catalogue shall have of an item: the one form of every write.
+"""`ItemUpdate`: the desired state of an item, the one form of every write.
 
 A row of a manifest, the rows of a feed that form an item, and an HTTP write each become an
 `ItemUpdate`; `hemline.catalog.intake.upsert` stores it.
@@ -33,7 +33,7 @@ class Attributes:
     columns: Mapping[str, Any] = field(default_factory=dict)
 
     def over(self, row: Row) -> Attributes:
-        """The attributes of a stored row after this update: these, whatever it had."""
+        """The attributes of a stored row after this update: these replace all of it."""
         return self
 
 
@@ -62,7 +62,7 @@ class AttributeChanges:
 
 @dataclass(frozen=True, slots=True)
 class ImageUpdate:
-    """An image that the catalogue shall have.
+    """An image of the desired state of an item.
 
     Attributes:
         source: its bytes or its file; None where there is no file, ``problem`` says why.
@@ -85,12 +85,12 @@ class ImageUpdate:
 
 @dataclass(frozen=True, slots=True)
 class ItemUpdate:
-    """What the catalogue shall have of one item.
+    """The desired state of one item.
 
     Attributes:
         item_id: the item.
         attributes: of its images that have none of their own.
-        images: those that it shall have; None keeps the stored ones.
+        images: its images; None keeps the stored ones.
         keep_others: stored images that aren't in ``images`` stay, as for one row of a manifest.
         remove: the item is removed instead.
     """

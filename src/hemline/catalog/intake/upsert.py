@@ -1,8 +1,8 @@
-"""The one way into a catalogue: brings items to what their `ItemUpdate` says, in durable commits.
+"""Upsert: every write to a catalogue, as `ItemUpdate`s that are stored in durable commits.
 
-An item's old images leave in the commit that brings its new ones. The images of the next commit are
-decoded while those of one are embedded. What is left to do is worked out from the store at each
-run, so the same call goes on after a kill.
+An item's old images are removed in the commit that adds its new ones. The images of the next commit
+are decoded while those of one are embedded. Each run compares with the store what is left to do, so
+the same call resumes after a kill.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Upsert:
             advance: called with (images done, ``total``) after each commit.
 
         Raises:
-            CatalogError: no room; nothing of the current commit is stored.
+            CatalogError: a full disk; nothing of the current commit is stored.
         """
         unused: set[str] = set()
         done = 0

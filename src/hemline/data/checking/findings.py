@@ -89,7 +89,7 @@ KINDS: dict[str, Kind] = {
     "missing_category": Kind(
         "medium",
         "rows without a category while others have one",
-        "They are left out wherever a category is asked for, as by --within-category.",
+        "A search or evaluation within a category leaves them out.",
         "Fill the category in, or leave it empty everywhere.",
     ),
     "tiny": Kind(
@@ -131,8 +131,8 @@ KINDS: dict[str, Kind] = {
     "shop_only": Kind(
         "low",
         "items with shop pictures only",
-        "They can be found but not asked for: fine in a catalogue, idle in training.",
-        "Nothing need be done.",
+        "No query shows them: fine in a catalogue, unused in training.",
+        "Nothing has to be done.",
     ),
 }
 

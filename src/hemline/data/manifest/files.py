@@ -116,7 +116,7 @@ def _read_csv(file: Path, typed: bool) -> tuple[Any, Problems]:
         raise DataError(f"{file} is empty; a manifest has a header and a row for each picture")
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
-        raise DataError(f"{file}: the column {doubled[0]!r} stands in the header twice")
+        raise DataError(f"{file}: the column {doubled[0]!r} is in the header twice")
 
     ragged: list[tuple[int, str]] = []
 

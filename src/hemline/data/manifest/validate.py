@@ -106,7 +106,7 @@ def canonical(table: Any, where: str, early: Problems | None = None) -> Any:
     names = table.column_names
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
-        problems.general.append(f"the column {doubled[0]!r} stands there twice")
+        problems.general.append(f"the column {doubled[0]!r} is there twice")
         problems.stop()
     _check_names(names, problems)
     if len(table) == 0 and not problems.counts:

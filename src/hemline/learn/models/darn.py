@@ -26,7 +26,7 @@ Differs from the paper:
   margin is of distances between the vectors that are searched, whose parts have unit length.
 - "The scale of gradients … as 1": both losses have weight 1, the cross-entropy of an image as much
   as a triplet.
-- The negative of a triplet is drawn from the batch, whose items are drawn anew each epoch.
+- The negative of a triplet is drawn from the batch, whose items are redrawn each epoch.
 - A street photo without tags takes its item's tags; in the paper photos have their own.
 """
 

@@ -17,7 +17,7 @@ Differs from the text:
 - The text has two sub-networks and a formula without a margin; the authors' code has one network
   and a margin of 0.3, and so has this. ``margin: 0`` is the formula.
 - Vectors have unit length before they are compared, in training and in search.
-- The negative is drawn from the batch, whose items are drawn anew each epoch.
+- The negative is drawn from the batch, whose items are redrawn each epoch.
 - ``authors_code``: squared distances and VGG-19 with batch normalisation, as in the code.
 - Any convolutional backbone can replace VGG-19.
 """

@@ -23,7 +23,7 @@ class RunSettings(RecipePart):
     Attributes:
         name: of the recipe.
         summary: one line.
-        start: the folder of a finished run whose weights are taken over; None starts anew.
+        start: the folder of a finished run whose weights are taken over; None starts from scratch.
         ema: decay of the exponential moving average of the weights, which is then validated and
             kept; 0 for none.
         seed: of every random draw.

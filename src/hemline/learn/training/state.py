@@ -59,7 +59,7 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
 
     def info(self) -> dict[str, Any] | None:
-        """``run.json``, or None where the run hasn't begun."""
+        """``run.json``, or None where the run hasn't started."""
         file = self.path / checkpoint.RUN_FILE
         if not file.is_file():
             return None
@@ -86,8 +86,8 @@ class RunFolder:
         tensors, state = checkpoint.load(last)
         if "stage" not in state:
             raise TrainingError(
-                f"the unfinished run {self.path} was begun by an earlier version and can't be "
-                "continued; train it anew in another folder"
+                f"the unfinished run {self.path} was started by an earlier version and can't be "
+                "resumed; train it again in another folder"
             )
         known = {f.name for f in fields(Progress)}
         return Progress(**{name: v for name, v in state.items() if name in known}), tensors

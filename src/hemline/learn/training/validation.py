@@ -23,7 +23,7 @@ from hemline.types import Domain, FloatArray
 
 
 class Validation:
-    """Queries and gallery of a manifest, encoded anew at each call.
+    """Queries and gallery of a manifest, encoded again at each call.
 
     Args:
         images: at the model's size.
