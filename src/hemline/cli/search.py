@@ -97,9 +97,8 @@ def search(
 ) -> None:
     """Find the products of photos in a catalogue.
 
-    With one photo the JSON is its answer (hits, timings_ms, box, offset, more, revision, facets,
-    detections); with several photos, and with --each, it has them under "results". Score: higher is
-    better, falling from the first hit to the last.
+    The JSON of one photo is its answer (hits, facets, detections, timings_ms …); of several photos,
+    and with --each, it has the answers under "results". A higher score is better.
 
     Example: hemline search shop street.jpg -k 5 --where "price < 50" --show hits.png
 
