@@ -17,7 +17,7 @@ export const texts = {
   unreachable: "The service does not answer.",
   retry: "Try again",
 
-  sizeTitle: "What is there",
+  sizeTitle: "Size",
   items: "products",
   pictures: "pictures",
   revision: "revision",
@@ -38,7 +38,7 @@ export const texts = {
   ms: (n) => `${number.format(n < 10 ? Math.round(n * 10) / 10 : Math.round(n))} ms`,
 
   addTitle: "Add products",
-  addHint: "A feed (CSV, JSON lines or Parquet) with its pictures; or one zip with all of it. Products that are there are changed, none leaves.",
+  addHint: "A feed (CSV, JSON lines or Parquet) with its pictures; or one zip with all of it. Products that exist are changed; none is removed.",
   feed: "Feed",
   folder: "Or a folder of pictures",
   upload: "Add them",
@@ -75,7 +75,7 @@ export const texts = {
   removeOf: (title, id) => `Delete ${title} (${id})`,
 
   checkTitle: "Check",
-  checkHint: "Is the catalogue whole, and does it find its own pictures again when they are cut, lit and blurred anew? How well customers' photos are answered it does not show.",
+  checkHint: "Checks that the catalogue is intact and finds its own images again after they are cropped, relit and blurred. It does not measure how well customers' photos are answered.",
   check: "Begin the check",
   healthy: "The catalogue is whole.",
   unhealthy: "The catalogue needs repair:",
@@ -83,7 +83,7 @@ export const texts = {
   interval: (low, high) => `95 %: ${low.toFixed(3)}–${high.toFixed(3)}`,
   queries: (n) => `${number.format(n)} pictures searched with`,
 
-  judgedTitle: "What customers said",
+  judgedTitle: "Judged by customers",
   right: "right",
   wrong: "wrong",
 };
