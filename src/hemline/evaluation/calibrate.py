@@ -82,7 +82,7 @@ def calibrate(
     domains, items = rows.column("domain"), rows.column("item_id").astype(str)
     street, shop = np.flatnonzero(domains == "street"), np.flatnonzero(domains == "shop")
     if not len(street) or not len(shop):
-        raise DataError(f"the split {split!r} needs street rows (photos) and shop rows (gallery)")
+        raise DataError(_missing_rows(split, manifest))
     street = street[np.unique(np.linspace(0, len(street) - 1, photos).round().astype(int))]
     absent = set(items[street[::ABSENT]])
     hits: list[tuple[float, bool]] = []
@@ -134,3 +134,8 @@ def _thresholds(
 def record(folder: Path, thresholds: ScoreThresholds) -> BundleInfo:
     """Writes the thresholds into a bundle's ``bundle.json``; its fingerprint stays."""
     return write_info(folder, read_info(folder).model_copy(update={"alike": thresholds}))
+
+
+def _missing_rows(split: str, manifest: Manifest) -> str:
+    splits = ", ".join(["all", *sorted({str(one) for one in manifest.column("split") if one})])
+    return f"the split {split!r} needs street rows and shop rows; choose another of: {splits}"
