@@ -51,9 +51,8 @@ class Task(ABC):
     def begin(self, stage: ResolvedStage) -> None:  # noqa: B027
         """Freezes what the stage doesn't train; nothing by default."""
 
-    def fit(self, device: torch.device) -> None:
-        """Computes in closed form what a stage with ``fits`` is for."""
-        raise NotImplementedError
+    def fit(self, device: torch.device) -> None:  # noqa: B027
+        """Computes in closed form what a stage with ``fits`` is for; nothing by default."""
 
     @abstractmethod
     def batches(self, stage: int, epoch: int, rank: int, world: int) -> Sequence[Any]:
