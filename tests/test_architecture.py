@@ -115,10 +115,7 @@ def test_torch_lives_in_learn_alone(file: Path) -> None:
     if own in ("learn", "losses"):
         return
     found = list(imports(file))
-    heavy = [(m, once) for m, once in found if m.split(".")[0] in HEAVY]
-    # `hemline models` asks whether torch is there and builds models on its meta device.
-    allowed = own == "cli"
-    assert not [m for m, once in heavy if once or not allowed]
+    assert not [m for m, _ in found if m.split(".")[0] in HEAVY]
     eager = [m for m, once in found if m.startswith("hemline.") and room(m) in LAZY_ROOMS and once]
     assert not eager, f"{name_of(file)} imports {', '.join(eager)} outside a function"
 

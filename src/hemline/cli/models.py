@@ -70,21 +70,12 @@ def _declared() -> list[dict[str, Any]]:
 
 def _registered() -> Iterator[dict[str, Any]]:
     """The registry's entries with the sizes of each model as it is published."""
-    import torch
-
     from hemline.learn.model import MODELS
+    from hemline.learn.sizes import published_sizes
 
     for spec in MODELS.values():
-        with torch.device("meta"):
-            model = spec.build(spec.configure({}), ("tag",))
-        yield {
-            **{name: getattr(spec, name) for name in _FIELDS},
-            "needs": list(spec.needs),
-            "size": model.preprocessing.size,
-            "embedding_dim": model.embedding_dim,
-            "parameters": sum(p.numel() for p in model.parameters()),
-            "stages": [stage.name for stage in model.stages()],
-        }
+        own = {name: getattr(spec, name) for name in _FIELDS}
+        yield own | {"needs": list(spec.needs)} | published_sizes(spec)
 
 
 def _losses() -> list[str] | None:
