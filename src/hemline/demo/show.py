@@ -30,6 +30,7 @@ def show(
         ``page``, ``sheet``, ``photos`` (each with its rank and hits), and how many were found.
     """
     engine = Engine(shop.catalog)
+    engine.warm()  # the times shown are those of searches, not of loading the graphs
     chosen = shop.some_photos(photos)
     rows: list[Row] = []
     searched: list[dict[str, Any]] = []
