@@ -46,6 +46,10 @@ class CatalogError(HemlineError):
     """A catalogue that is missing, damaged, locked, or made with another bundle."""
 
 
+class DamageError(CatalogError):
+    """Stored content that isn't what was written: a wrong checksum, or not readable at all."""
+
+
 class UnknownItemError(CatalogError):
     """An item_id that a catalogue doesn't have."""
 
