@@ -34,7 +34,7 @@ def test_keys_are_made_listed_and_revoked(shop: Path, capsys: pytest.CaptureFixt
     (listed,) = run("list", str(shop))["keys"]
     assert listed == {n: made[n] for n in ("id", "name", "scope", "created")}
     ring = KeyRing(shop / "service")
-    found = ring.known(made["key"])
+    found = ring.verify(made["key"])
     assert found is not None
     assert found.scope == "write"
     for wrong in (
@@ -44,9 +44,9 @@ def test_keys_are_made_listed_and_revoked(shop: Path, capsys: pytest.CaptureFixt
         made["key"] + "x",
         "hemline_00000000_" + "a" * 43,
     ):
-        assert ring.known(wrong) is None
+        assert ring.verify(wrong) is None
     run("revoke", str(shop), made["id"])
-    assert ring.known(made["key"]) is None
+    assert ring.verify(made["key"]) is None
     assert main(["key", "revoke", str(shop), made["id"]]) == 2
     assert main(["key", "create", str(shop), "--scope", "all"]) == 2
     assert main(["key", "list", str(shop.parent)]) == 1

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hemline.cli._common import JsonOption, emit, out
+from hemline.errors import UsageError
 
 if TYPE_CHECKING:
     from hemline.service.keys import Key, KeyRing
@@ -32,7 +33,8 @@ def _ring(catalog: Path) -> KeyRing:
     from hemline.service.keys import KeyRing
     from hemline.service.settings import STATE
 
-    Catalog.open(catalog).close()
+    if not (catalog / STATE).is_dir():  # a key of a damaged catalogue can be revoked, too
+        Catalog.open(catalog).close()
     return KeyRing(catalog / STATE)
 
 
@@ -43,25 +45,36 @@ def create(
         str, typer.Option(help="'read' may search; 'write' may change the catalogue too.")
     ],
     name: Annotated[str, typer.Option(help="Name of its owner.")] = "",
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=NUMBER", help="A limit of this key. May be repeated."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Create a key and print it, this once: only its hash is stored.
 
-    Once a catalogue has a key, its service requires one of everybody.
+    Once a catalogue has had a key, its service requires one of everybody.
 
     Example: hemline key create shop --scope read --name "search page"
     """
-    secret, key = _ring(catalog).create(scope, name)
+    secret, key = _ring(catalog).create(scope, name, _limits(limit or []))
     emit({"key": secret, **_shown(key)}, as_json, _tell_created)
 
 
 @app.command("list")
 def list_keys(catalog: _Folder, as_json: JsonOption = False) -> None:
-    """List the keys: id, scope, name, time of creation.
+    """List the keys: id, scope, time of creation, name; then the revoked ones.
 
     Example: hemline key list shop
     """
-    emit({"keys": [_shown(key) for key in _ring(catalog).all()]}, as_json, _tell_list)
+    ring = _ring(catalog)
+    keys = ring.list()
+    result = {
+        "keys": [_shown(key) for key in keys if key.revoked is None],
+        "revoked": [_shown(key) for key in keys if key.revoked is not None],
+        "required": ring.required,
+    }
+    emit(result, as_json, _tell_list)
 
 
 @app.command()
@@ -70,7 +83,9 @@ def revoke(
     key: Annotated[str, typer.Argument(metavar="ID", help="The key's id.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Revoke a key; a running service refuses it from its next request on.
+    """Revoke a key for good; a running service refuses it from its next request on.
+
+    After the last one nobody is let in until there is a new one.
 
     Example: hemline key revoke shop 1a2b3c4d
     """
@@ -78,8 +93,51 @@ def revoke(
     emit({"revoked": _shown(revoked)}, as_json, lambda r: out(f"{r['revoked']['id']} is revoked"))
 
 
+@app.command()
+def reset(catalog: _Folder, as_json: JsonOption = False) -> None:
+    """Delete all keys, valid and revoked, so that a service on this machine needs none.
+
+    A running service needs keys until it is started again. Any address but a loopback one is still
+    refused without a key.
+
+    Example: hemline key reset shop
+    """
+    count = _ring(catalog).reset()
+    emit(
+        {"deleted": count},
+        as_json,
+        lambda r: out(f"{r['deleted']} valid keys deleted; start the service again to open it"),
+    )
+
+
+def _limits(words: list[str]) -> dict[str, float]:
+    """
+    Raises:
+        UsageError: not of the form NAME=NUMBER.
+    """
+    found: dict[str, float] = {}
+    for word in words:
+        name, _, text = word.partition("=")
+        try:
+            value = float(text)
+        except ValueError:
+            raise UsageError(f"a limit is like where_operators=50, not {word!r}") from None
+        found[name] = int(value) if value.is_integer() else value
+    return found
+
+
 def _shown(key: Key) -> dict[str, Any]:
-    return {"id": key.id, "name": key.name, "scope": key.scope, "created": key.created}
+    shown: dict[str, Any] = {
+        "id": key.id,
+        "name": key.name,
+        "scope": key.scope,
+        "created": key.created,
+    }
+    if key.limits:
+        shown["limits"] = dict(key.limits)
+    if key.revoked is not None:
+        shown["revoked"] = key.revoked
+    return shown
 
 
 def _tell_created(result: Mapping[str, Any]) -> None:
@@ -89,10 +147,17 @@ def _tell_created(result: Mapping[str, Any]) -> None:
 
 def _tell_list(result: Mapping[str, Any]) -> None:
     for key in result["keys"]:
-        created = time.strftime("%Y-%m-%d %H:%M", time.localtime(key["created"]))
-        out(f"{key['id']}  {key['scope']:5}  {created}  {key['name']}")
+        limits = "".join(f"  {name}={value}" for name, value in key.get("limits", {}).items())
+        out(f"{key['id']}  {key['scope']:5}  {_minute(key['created'])}  {key['name']}{limits}")
+    for key in result["revoked"]:
+        when = f"revoked {_minute(key['revoked'])}"
+        out(f"{key['id']}  {key['scope']:5}  {_minute(key['created'])}  {key['name']}  ({when})")
     if not result["keys"]:
-        out("no key")
+        out("no valid key, and nobody is let in" if result["required"] else "no key")
+
+
+def _minute(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
 COMMANDS = {"key": app}

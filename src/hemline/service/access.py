@@ -1,4 +1,4 @@
-"""Access by API key; on a loopback address without any key everybody has access."""
+"""Access by API key; on a loopback address everybody has access until the first key is made."""
 
 from __future__ import annotations
 
@@ -30,16 +30,17 @@ def _admit(request: Request, given: HTTPAuthorizationCredentials | None, scope: 
     service: Service = request.app.state.service
     client = request.client.host if request.client else "here"
     if given is None:
-        if service.keys.all() or not service.settings.local:
+        if service.keys.required or not service.settings.local:
             raise _unknown("a key is needed: send the header Authorization: Bearer KEY")
         return
-    key = service.keys.known(given.credentials)
+    key = service.keys.verify(given.credentials)
     if key is None:
         wait = service.failures.wait(client)
         if wait:
             raise _too_many(wait)
         raise _unknown("this key isn't valid; it may have been revoked")
     request.scope["state"]["key"] = key.id
+    request.scope["state"]["limits"] = key.limits
     wait = service.rates.wait(key.id)
     if wait:
         raise _too_many(wait)

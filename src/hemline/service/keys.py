@@ -2,31 +2,47 @@
 
 A key is ``hemline_ID_SECRET``. Only the SHA-256 of its 256 random bits is stored: random bits
 can't be guessed, so a slow hash would only slow every request.
+
+The keys of one machine are a file (`KeyRing`); a service of several machines can keep them in a
+database by another `KeyStore`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import json
+import math
 import os
 import re
 import secrets
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
-from hemline.errors import DataError, UsageError
-from hemline.files import write_durable
+from hemline.documents import read_document, write_document
+from hemline.errors import BusyError, DamageError, UsageError
+from hemline.files import file_lock, make_folder, sync_folder, write_durable
 
 FILE = "keys.json"
+#: Says that the catalogue has had a key, also where the keys' file is lost.
+REQUIRED = "keys.required"
+LOCK = ".keys.lock"
 Scope = Literal["read", "write"]
 SCOPES: tuple[Scope, ...] = ("read", "write")
+_FORMAT = 2  # 1 had neither limits, revoked keys nor a checksum
+_PATIENCE = 30.0  # seconds that a change waits for another's
+_YOUNG = 2.0  # seconds; a file may be replaced again within one tick of the clock of its times
 _FORM = re.compile(r"hemline_([0-9a-f]{8})_([A-Za-z0-9_-]{43})")
 _NOBODY = hashlib.sha256(b"").hexdigest()
+_EXPLAINED = (
+    "This catalogue has had an API key, so its service needs one of everybody.\n"
+    "'hemline key reset CATALOG' deletes all keys, and this file.\n"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +50,13 @@ class Key:
     """A key as it is stored.
 
     Attributes:
-        id: its public part.
-        name: of its owner.
+        id: its public part; no other key, also a later one, has the same.
+        name: of its owner; several keys may have the same.
         scope: ``read``, or ``write``, which includes reading.
-        digest: SHA-256 of its secret.
+        digest: SHA-256 of its secret; empty once it is revoked.
         created: seconds since 1970.
+        limits: its own limits, by name.
+        revoked: when it was revoked (seconds since 1970), or None.
     """
 
     id: str
@@ -46,93 +64,237 @@ class Key:
     scope: Scope
     digest: str
     created: float
+    limits: Mapping[str, float] = field(default_factory=dict)
+    revoked: float | None = None
 
 
-class KeyRing:
-    """The keys of one catalogue; reads its file again after a change."""
+class KeyStore(Protocol):
+    """Where the keys of a service are kept.
 
-    def __init__(self, state: Path) -> None:
-        self._path = state / FILE
-        self._lock = threading.Lock()
-        self._stamp: tuple[int, int] | None = None
-        self._keys: dict[str, Key] = {}
+    A change is on the disk when its method returns, and holds for every later `verify` in every
+    process of the service.
+    """
 
-    def all(self) -> tuple[Key, ...]:
-        """All of them, oldest first.
+    @property
+    def required(self) -> bool:
+        """Whether everybody needs a key: from the first key on, also when all are revoked or the
+        store can't be read."""
+        ...
 
-        Raises:
-            DataError: the file is damaged.
-        """
-        with self._lock:
-            self._refresh()
-            return tuple(sorted(self._keys.values(), key=lambda key: key.created))
-
-    def create(self, scope: str, name: str = "") -> tuple[str, Key]:
+    def create(
+        self, scope: str, name: str = "", limits: Mapping[str, float] | None = None
+    ) -> tuple[str, Key]:
         """Creates a key; returns its text, which isn't stored, and its stored form.
 
         Raises:
-            UsageError: no such scope.
+            UsageError: no such scope, or a limit that isn't a finite number from 0 on.
+            DamageError: the store is damaged.
         """
-        if scope not in SCOPES:
-            raise UsageError(f"a key's scope is {' or '.join(SCOPES)}, not {scope!r}")
-        key_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
-        kind: Scope = "write" if scope == "write" else "read"
-        key = Key(key_id, name or f"{scope} key", kind, _digest(secret), time.time())
-        with self._lock:
-            self._refresh()
-            self._write({**self._keys, key_id: key})
-        return f"hemline_{key_id}_{secret}", key
+        ...
 
     def revoke(self, key_id: str) -> Key:
-        """Removes a key by its id; a running service refuses it from its next request on.
+        """Revokes a key for good; a running service refuses it from its next request on.
 
         Raises:
             UsageError: no key has this id.
+            DamageError: the store is damaged.
         """
-        with self._lock:
-            self._refresh()
-            if key_id not in self._keys:
-                have = ", ".join(sorted(self._keys)) or "none"
-                raise UsageError(f"no key {key_id!r}; the keys are: {have}")
-            rest = dict(self._keys)
-            key = rest.pop(key_id)
-            self._write(rest)
+        ...
+
+    def list(self) -> tuple[Key, ...]:
+        """All of them with the revoked ones, oldest first.
+
+        Raises:
+            DamageError: the store is damaged.
+        """
+        ...
+
+    def verify(self, text: str) -> Key | None:
+        """The valid key with this text, or None.
+
+        Raises:
+            DamageError: the store is damaged.
+        """
+        ...
+
+
+class KeyRing:
+    """The `KeyStore` of one machine: a file beside the catalogue, read again after a change.
+
+    Changes hold a lock, so that none is lost to another process's; the file is replaced durably.
+    """
+
+    def __init__(self, state: Path) -> None:
+        """
+        Args:
+            state: the service's folder in the catalogue.
+        """
+        self._state, self._path = state, state / FILE
+        self._lock = threading.Lock()
+        self._stamp: tuple[int, ...] | None = None
+        self._keys: dict[str, Key] = {}
+        self._required = False
+
+    @property
+    def required(self) -> bool:
+        """See `KeyStore.required`. Once true it stays so in this process, also after a `reset`."""
+        if not self._required:
+            try:
+                self._required = _exists(self._path) or _exists(self._state / REQUIRED)
+            except OSError:  # a folder that may not be read
+                return True
+        return self._required
+
+    def create(
+        self, scope: str, name: str = "", limits: Mapping[str, float] | None = None
+    ) -> tuple[str, Key]:
+        """See `KeyStore.create`."""
+        if scope not in SCOPES:
+            raise UsageError(f"a key's scope is {' or '.join(SCOPES)}, not {scope!r}")
+        for limit, value in (limits or {}).items():
+            if not (math.isfinite(value) and value >= 0):
+                raise UsageError(f"the limit {limit} is a number from 0 on, not {value}")
+        kind: Scope = "write" if scope == "write" else "read"
+        secret = secrets.token_urlsafe(32)
+        with self._changing() as keys:
+            key_id = secrets.token_hex(4)
+            while key_id in keys:
+                key_id = secrets.token_hex(4)
+            name = name or f"{scope} key"
+            key = Key(key_id, name, kind, _digest(secret), time.time(), dict(limits or {}))
+            keys[key_id] = key
+        return f"hemline_{key_id}_{secret}", key
+
+    def revoke(self, key_id: str) -> Key:
+        """See `KeyStore.revoke`. Its digest is deleted: nothing can make it valid again."""
+        with self._changing() as keys:
+            valid = sorted(key.id for key in keys.values() if key.revoked is None)
+            if key_id not in valid:
+                again = "is revoked already" if key_id in keys else "is no key's id"
+                raise UsageError(f"{key_id!r} {again}; the keys are: {', '.join(valid) or 'none'}")
+            key = keys[key_id] = replace(keys[key_id], digest="", revoked=time.time())
         return key
 
-    def known(self, text: str) -> Key | None:
-        """The key with this text, or None."""
+    def list(self) -> tuple[Key, ...]:
+        """See `KeyStore.list`."""
         with self._lock:
-            self._refresh()
-            found = _FORM.fullmatch(text)
-            key = self._keys.get(found[1]) if found else None
+            return tuple(sorted(self._current().values(), key=lambda key: key.created))
+
+    def verify(self, text: str) -> Key | None:
+        """See `KeyStore.verify`."""
+        with self._lock:
+            keys = self._current()
+        found = _FORM.fullmatch(text)
+        key = keys.get(found[1]) if found else None
+        valid = key is not None and key.revoked is None
         # Equal work for every text, so that the time reveals nothing.
         digest = _digest(found[2] if found else text)
-        same = hmac.compare_digest(digest, key.digest if key else _NOBODY)
-        return key if same else None
+        same = hmac.compare_digest(digest, key.digest if key and valid else _NOBODY)
+        return key if same and valid else None
 
-    def _refresh(self) -> None:
+    def reset(self) -> int:
+        """Deletes all keys; a service that starts from now on needs none on a loopback address.
+
+        Returns:
+            the number of keys that were valid; 0 where the file was damaged.
+        """
+        with self._locked():
+            try:
+                valid = sum(key.revoked is None for key in _read(self._path).values())
+            except DamageError:
+                valid = 0
+            self._path.unlink(missing_ok=True)
+            sync_folder(self._state)
+            (self._state / REQUIRED).unlink(missing_ok=True)
+            sync_folder(self._state)
+        return valid
+
+    def _current(self) -> dict[str, Key]:
+        """The stored keys; the caller holds the thread lock."""
         try:
             stat = os.stat(self._path)
         except FileNotFoundError:
             self._keys, self._stamp = {}, None
-            return
-        stamp = stat.st_mtime_ns, stat.st_ino
-        if stamp == self._stamp:
-            return
-        try:
-            rows = json.loads(self._path.read_text(encoding="utf-8"))["keys"]
-            self._keys = {row["id"]: Key(**row) for row in rows}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"{self._path} can't be read ({error}); delete it and create new keys"
-            ) from None
-        self._stamp = stamp
+            return self._keys
+        except OSError as error:
+            raise _closed(f"{self._path} can't be read: {error.strerror}") from None
+        if not self._required:
+            self._required = True
+            # Older versions wrote no such file.
+            with suppress(OSError, BusyError), self._locked():
+                self._remember()
+        stamp = stat.st_mtime_ns, stat.st_ino, stat.st_size
+        if stamp != self._stamp:
+            self._stamp = None
+            self._keys = _read(self._path)
+            if abs(time.time() - stat.st_mtime) > _YOUNG:
+                self._stamp = stamp
+        return self._keys
 
-    def _write(self, keys: dict[str, Key]) -> None:
-        rows = [asdict(key) for key in keys.values()]
-        write_durable(self._path, json.dumps({"keys": rows}, indent=1) + "\n", mode=0o600)
-        self._stamp = None
-        self._refresh()
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        make_folder(self._state)
+        busy = BusyError(f"another process is changing the keys in {self._state}; try again")
+        with file_lock(self._state / LOCK, busy, _PATIENCE):
+            yield
+
+    @contextmanager
+    def _changing(self) -> Iterator[dict[str, Key]]:
+        """Yields the stored keys; as they are when the block ends, they are stored durably."""
+        with self._locked():
+            keys = _read(self._path)
+            yield keys
+            _write(self._path, keys)
+            self._remember()
+
+    def _remember(self) -> None:
+        """Writes down that there was a key; the caller holds the file lock."""
+        with suppress(OSError):  # then the next change, or the next process, does
+            if _exists(self._path) and not _exists(self._state / REQUIRED):
+                write_durable(self._state / REQUIRED, _EXPLAINED)
+
+
+def _write(path: Path, keys: Mapping[str, Key]) -> None:
+    rows = [asdict(key) for key in keys.values()]
+    write_document(path, {"format": _FORMAT, "keys": rows}, mode=0o600)
+
+
+def _read(path: Path) -> dict[str, Key]:
+    """
+    Raises:
+        DamageError: the file is damaged or can't be read.
+    """
+    try:
+        content = read_document(path)
+        keys = [Key(**row) for row in content.pop("keys")]
+        if content not in ({}, {"format": _FORMAT}):  # a damaged name of a member among them
+            raise DamageError(f"{path} is of another format: {str(content)[:100]}")
+    except FileNotFoundError:
+        return {}
+    except (KeyError, TypeError) as error:
+        raise _closed(f"{path} holds no keys: {error}") from None
+    except DamageError as error:
+        raise _closed(str(error)) from None
+    return {key.id: key for key in keys}
+
+
+def _closed(what: str) -> DamageError:
+    return DamageError(
+        f"{what}. No key is valid until a copy of the file is put back, or it is deleted and new "
+        "keys are made"
+    )
+
+
+def _exists(path: Path) -> bool:
+    """
+    Raises:
+        OSError: that can't be told.
+    """
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _digest(secret: str) -> str:

@@ -18,12 +18,14 @@ from hemline.service.workers import Around, watch
 def check_access(settings: Settings) -> None:
     """
     Raises:
-        UsageError: other machines can reach the service, and the catalogue has no key.
+        UsageError: other machines can reach the service, and the catalogue has no valid key.
+        DamageError: the keys can't be read.
     """
-    if not settings.local and not KeyRing(settings.state).all():
+    keys = KeyRing(settings.state).list()
+    if not settings.local and all(key.revoked is not None for key in keys):
         raise UsageError(
-            f"other machines can reach {settings.host}, and the catalogue has no key: make one "
-            f"with 'hemline key create {settings.catalog} --scope read', or serve on 127.0.0.1"
+            f"other machines can reach {settings.host}, and the catalogue has no valid key: make "
+            f"one with 'hemline key create {settings.catalog} --scope read', or serve on 127.0.0.1"
         )
 
 
@@ -63,6 +65,7 @@ def serve(
 
     Raises:
         UsageError: the address is taken, or other machines can reach it without a key.
+        DamageError: the catalogue's keys can't be read.
     """
     check_access(settings)
     bound = listen(settings)

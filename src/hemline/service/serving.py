@@ -21,7 +21,7 @@ from hemline.runtime.bundle import Bundle
 from hemline.search.engine import Engine
 from hemline.service.jobs import Jobs
 from hemline.service.journal import Journal
-from hemline.service.keys import KeyRing, RateLimit
+from hemline.service.keys import KeyRing, KeyStore, RateLimit
 from hemline.service.metrics import Metrics
 from hemline.service.problems import busy
 from hemline.service.settings import Settings
@@ -83,7 +83,7 @@ class Service:
         self.settings = settings
         self.catalog = Catalog.open(settings.catalog)
         self.metrics = Metrics()
-        self.keys = KeyRing(settings.state)
+        self.keys: KeyStore = KeyRing(settings.state)
         try:
             self.journal = Journal(settings.state)
         except (OSError, sqlite3.Error) as error:

@@ -67,7 +67,7 @@ def _stats(service: Service, sizes: Sizes) -> dict[str, Any]:
             "up_seconds": round(time.time() - _STARTED, 1),
             "waiting": service.engine.waiting,
             "workers": service.settings.workers,
-            "keys": len(service.keys.all()),
+            "keys": sum(key.revoked is None for key in service.keys.list()),
             "keeps_photos": service.settings.keep_photos,
         },
     }
