@@ -26,6 +26,14 @@ class UsageError(HemlineError):
     exit_code = 2
 
 
+class CostError(UsageError):
+    """A query that would cost more than its limits allow; it hasn't begun."""
+
+
+class TimeLimitError(HemlineError):
+    """A query that was stopped because its time was over."""
+
+
 class DataError(HemlineError):
     """An invalid manifest, list file or folder."""
 

@@ -8,18 +8,21 @@ of the index.
 
 from __future__ import annotations
 
+import heapq
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from hemline.budget import check_work, polled
 from hemline.catalog.store import Bin, Facet, Row
 from hemline.catalog.where.conditions import FIXED_COLUMNS
 from hemline.errors import UsageError, nearest
 
 BINS = 10
 TAGS = "tags."
+_OPERATIONS = 4  # a facet costs as much for each row as so many comparisons
 
 
 def facet_columns(columns: Sequence[str], known: Iterable[str], tags: Iterable[str]) -> list[str]:
@@ -45,6 +48,14 @@ def facet_columns(columns: Sequence[str], known: Iterable[str], tags: Iterable[s
                 f"Tags: {', '.join(sorted(tag_columns)) or 'none'}"
             )
     return list(dict.fromkeys(columns))
+
+
+def check_facets(rows: int, names: Sequence[str]) -> None:
+    """
+    Raises:
+        CostError: counting ``names`` in so many rows costs too much.
+    """
+    check_work(rows, _OPERATIONS * len(names), "counting facets")
 
 
 def bins(array: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[Bin, ...]:
@@ -83,12 +94,17 @@ def number_of(value: Any) -> float | None:
 
 
 def count_rows(rows: Sequence[Row], names: Sequence[str], limit: int) -> dict[str, Facet]:
-    """The facets ``names`` (checked by `facet_columns`) of ``rows``."""
+    """The facets ``names`` (checked by `facet_columns`) of ``rows``.
+
+    Raises:
+        CostError, TimeLimitError: as `check_facets`, `check_time`.
+    """
+    check_facets(len(rows), names)
     found: dict[str, dict[str, tuple[Any, set[str]]]] = {}
     for name in names:
         if name != "tags":
             found[name] = {}
-    for row in rows:
+    for row in polled(rows):
         for column, value in _values(row, names):
             pairs = found.setdefault(column, {})
             value = shown(value)
@@ -122,9 +138,11 @@ def from_texts(
     counts: Mapping[str, int], values: Mapping[str, Any], items: int, limit: int
 ) -> Facet:
     """The facet of counts and values by the JSON of the values."""
-    order = sorted(counts, key=lambda text: (-counts[text], _sortable(values[text])))
-    kept = tuple((values[text], counts[text]) for text in order[:limit])
-    more = max(0, len(order) - limit)
+    order = heapq.nsmallest(
+        limit, polled(counts), key=lambda text: (-counts[text], _sortable(values[text]))
+    )
+    kept = tuple((values[text], counts[text]) for text in order)
+    more = len(counts) - len(order)
     numbers = [number_of(value) for value in values.values()]
     if not numbers or any(number is None for number in numbers):
         return Facet(items, kept, more)

@@ -14,9 +14,11 @@ from hemline.errors import (
     BundleError,
     BusyError,
     CatalogBusy,
+    CostError,
     HemlineError,
     ImageError,
     NoDetectorError,
+    TimeLimitError,
     UnknownItemError,
     UsageError,
 )
@@ -82,6 +84,10 @@ def of_error(error: HemlineError) -> Problem:
     """An error as a problem: words about the request, none about the server's disk."""
     if isinstance(error, ImageError):
         return bad(str(error), "bad-picture")
+    if isinstance(error, CostError):
+        return bad(str(error), "too-costly", 400)
+    if isinstance(error, TimeLimitError):
+        return busy(str(error), 2)
     if isinstance(error, UsageError):
         return bad(str(error))
     if isinstance(error, UnknownItemError):

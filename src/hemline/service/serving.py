@@ -7,15 +7,18 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from hemline.budget import check_time, limited
 from hemline.bundle import BundleInfo
 from hemline.catalog.catalog import Catalog
 from hemline.catalog.pointer import Live
 from hemline.encoding import Encoder
 from hemline.errors import CatalogError
+from hemline.limits import QueryLimits
 from hemline.runtime.batching import BatchingEncoder, OnRun
 from hemline.runtime.bundle import Bundle
 from hemline.search.engine import Engine
@@ -127,17 +130,25 @@ class Service:
         self.metrics.pictures.set(counts.images)
 
     async def work(self, job: Callable[[], T]) -> T:
-        """Runs ``job`` on a thread.
+        """Runs ``job`` on a thread, which itself stops when the time is over.
 
         Raises:
             Problem: 503, too many requests wait, or it takes too long.
+            TimeLimitError: it takes too long.
         """
+        end = time.monotonic() + self.settings.timeout
+
+        def within_limits() -> T:
+            with limited(QueryLimits(), end):
+                check_time()  # it may have waited for a thread until now
+                return job()
+
         if self._inside >= self.settings.queue:
             raise busy("too many requests at once; try again in a second")
         self._enter(1)
         loop = asyncio.get_running_loop()
         try:
-            running = self._pool.submit(job)
+            running = self._pool.submit(within_limits)
         except RuntimeError:
             self._enter(-1)
             raise busy("the server is shutting down; try again in a while", 5) from None
@@ -146,7 +157,7 @@ class Service:
             waited = asyncio.shield(asyncio.wrap_future(running))
             return await asyncio.wait_for(waited, self.settings.timeout)
         except TimeoutError:
-            running.cancel()  # of a job that has begun the thread ends by itself
+            running.cancel()  # a job that has begun stops at its next look at the clock
             raise busy("this took too long; try again later, or with less", 2) from None
 
     def _enter(self, one: int) -> None:

@@ -5,14 +5,15 @@ maximum.
 
 Numbers are an array. Any other column is dictionary-encoded: a code for each row and a list of
 values. A condition is evaluated once for each value with the test that defines it; where there are
-many values, Arrow compares their texts, with the same result.
+many values, Arrow compares their texts, with the same result. Patterns go to RE2 there, which never
+backtracks. Values are taken in pieces, between which the time limit is checked.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hemline.budget import check_time, polled
 from hemline.catalog.where.conditions import (
     Compare,
     HasTag,
@@ -30,8 +32,8 @@ from hemline.catalog.where.conditions import (
     OneOf,
     Truth,
     as_number,
-    like,
 )
+from hemline.catalog.where.pattern import compiled
 
 Truths = npt.NDArray[np.uint8]
 Slots = npt.NDArray[np.int64]
@@ -39,6 +41,7 @@ Slots = npt.NDArray[np.int64]
 FALSE, UNKNOWN, TRUE = 0, 1, 2
 MANY = 2000  # the least values that Arrow compares
 _KNOWN = 50_000  # beyond so many values a value may get several codes
+_PIECE = 4096  # values tested between two looks at the clock
 _EXACT = 2**53  # integers up to here are floats without loss
 
 
@@ -74,6 +77,7 @@ class NumberColumn:
     def __init__(self, data: npt.NDArray[np.float64], whole: npt.NDArray[np.bool_]) -> None:
         self.array = GrowingArray(data)
         self.whole = GrowingArray(whole)
+        self._distinct: tuple[list[Any], Slots] | None = None
 
     def take(self, slots: Slots) -> NumberColumn:
         """The column of ``slots`` (n,) only."""
@@ -91,12 +95,14 @@ class NumberColumn:
     def resize(self, length: int) -> None:
         self.array.resize(length, np.nan)
         self.whole.resize(length, False)
+        self._distinct = None
 
     def put(self, slots: Slots, values: Sequence[Any]) -> None:
         self.array.data[slots] = np.array(
             [np.nan if value is None else value for value in values], np.float64
         )
         self.whole.data[slots] = np.array([type(value) is int for value in values], bool)
+        self._distinct = None
 
     def at(self, slots: Slots) -> list[Any]:
         """The values of ``slots`` (n,)."""
@@ -126,13 +132,21 @@ class NumberColumn:
 
     def _by_text(self, leaf: Leaf) -> Truths:
         """Tests each distinct number as a text."""
-        pairs = np.empty(len(self.array), [("value", "<f8"), ("whole", "?")])
-        pairs["value"], pairs["whole"] = self.array.data, self.whole.data
-        distinct, places = np.unique(pairs, return_inverse=True)
-        values = [
-            None if math.isnan(v) else int(v) if whole else v for v, whole in distinct.tolist()
-        ]
-        return np.asarray(_table([leaf.test(value) for value in values])[places], np.uint8)
+        if self._distinct is None:
+            self._distinct = self._find_distinct()
+        values, places = self._distinct
+        return np.asarray(_table([leaf.test(value) for value in polled(values)])[places], np.uint8)
+
+    def _find_distinct(self) -> tuple[list[Any], Slots]:
+        """The distinct values, and the place of each row's among them."""
+        data, whole = self.array.data, self.whole.data
+        places = np.empty(len(data), np.int64)
+        # Apart, as sorting pairs would hold the interpreter.
+        integers, places[whole] = np.unique(data[whole], return_inverse=True)
+        others, places[~whole] = np.unique(data[~whole], return_inverse=True)
+        places[~whole] += len(integers)
+        values = [*map(int, integers.tolist()), *others.tolist()]
+        return [None if value != value else value for value in values], places
 
 
 class CodedColumn:
@@ -166,10 +180,16 @@ class CodedColumn:
         """The column of ``slots`` (n,) only."""
         return CodedColumn(self.codes.data[slots], self.texts, self.plain)
 
-    def distinct(self) -> list[Any]:
-        """The values by code."""
-        texts = self.texts.to_pylist()
-        return texts if self.plain else [json.loads(text) for text in texts]
+    def distinct(self) -> Iterator[Any]:
+        """The values by code.
+
+        Raises:
+            TimeLimitError: the present query's time is over.
+        """
+        for start in range(0, self._count, _PIECE):
+            check_time()
+            for text in self.texts.slice(start, _PIECE).to_pylist():
+                yield text if self.plain else json.loads(text)
 
     def at(self, slots: Slots) -> list[Any]:
         """The values of ``slots`` (n,)."""
@@ -222,7 +242,7 @@ class CodedColumn:
     def evaluate(self, leaf: Leaf) -> Truths:
         found = self._arrow(leaf) if self.plain and self._count >= MANY else None
         if found is None:
-            found = _table([leaf.test(value) for value in self.distinct()])
+            found = _table([leaf.test(value) for value in polled(self.distinct())])
         # The code -1, no value, indexes the last place.
         table = np.append(found, _table([leaf.test(None)]))
         return np.asarray(table[self.codes.data], np.uint8)
@@ -237,15 +257,23 @@ class CodedColumn:
         if isinstance(leaf, OneOf) and all(isinstance(c, str) for c in leaf.constants):
             constants = pa.array(list(leaf.constants), pa.large_string())
             return _of_bools(_bools(pc.is_in(texts, value_set=constants)))
-        if (
-            isinstance(leaf, Like)
-            and leaf.pattern.isascii()
-            and pc.all(pc.string_is_ascii(texts)).as_py()
-        ):
-            # In ASCII RE2 and Python agree on upper and lower case.
-            expression = f"(?is)\\A(?:{like(leaf.pattern).pattern})\\z"
-            return _of_bools(_bools(pc.match_substring_regex(texts, expression)))
-        return None
+        return self._arrow_like(leaf) if isinstance(leaf, Like) else None
+
+    def _arrow_like(self, leaf: Like) -> Truths:
+        """RE2 tests the texts in ASCII, where it agrees on upper and lower case."""
+        regex = compiled(leaf.pattern).ascii_regex()
+        piece = max(_PIECE // (1 + len(leaf.pattern) // 64), 64)
+        found = np.zeros(self._count, bool)
+        for start in range(0, self._count, piece):
+            check_time()
+            texts = self.texts.slice(start, piece)
+            part = found[start : start + piece]
+            if regex is not None:
+                part[:] = _bools(pc.match_substring_regex(texts, regex))
+            others = np.flatnonzero(~_bools(pc.string_is_ascii(texts)))
+            for place, text in zip(others, texts.take(pa.array(others)).to_pylist(), strict=True):
+                part[place] = leaf.test(text)
+        return _of_bools(found)
 
     def _arrow_compare(self, constant: Any, symbol: str) -> Truths | None:
         if isinstance(constant, str):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hemline.budget import check_time
 from hemline.catalog.index.column import (
     TRUE,
     UNKNOWN,
@@ -107,7 +108,13 @@ class Columns:
         return rows
 
     def mask(self, where: Where, length: int) -> npt.NDArray[np.bool_]:
-        """Which of the slots below ``length`` meet a condition."""
+        """Which of the slots below ``length`` meet a condition.
+
+        Raises:
+            CostError: it would cost too much.
+            TimeLimitError: the present query's time is over.
+        """
+        where.check_cost(length)
         found = np.zeros(length, bool)
         found[: self.length] = self._truths(where.tree) == TRUE
         for slot, row in self._pending.items():
@@ -123,6 +130,7 @@ class Columns:
             for part in node.parts[1:]:
                 join(found, self._truths(part), out=found)
             return found
+        check_time()
         if node.column == "tags":
             return self.tags.evaluate(node)
         column = self.columns.get(node.column)

@@ -204,15 +204,17 @@ class Index:
     def _filter(self, where: Where) -> tuple[int, Mask, Subset]:
         with self._filtering:
             known = self._filters.pop(where.text, None)
-            if known is None or known[0] != self.revision:
-                assert self.columns is not None
-                mask = self.columns.mask(where, len(self)) & self.alive.data
-                known = (self.revision, mask, Subset.of(mask))
+        if known is None or known[0] != self.revision:
+            # Outside the lock: a costly condition delays no other.
+            assert self.columns is not None
+            mask = self.columns.mask(where, len(self)) & self.alive.data
+            known = (self.revision, mask, Subset.of(mask))
+        with self._filtering:
             most = min(_FILTERS, max(2, _FILTER_BYTES // max(1, len(self))))
             while len(self._filters) >= most:  # the first is the least recently used
                 del self._filters[next(iter(self._filters))]
             self._filters[where.text] = known
-            return known
+        return known
 
     def _subset(self, where: Where | None) -> Subset | None:
         """The slots that may be returned; None for all."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from hemline.budget import check_time
 from hemline.catalog.segments import Halves
 from hemline.catalog.similarity import ranked, similarities
 from hemline.catalog.store import NO_NEIGHBOURS, Ids, Neighbours
@@ -133,6 +134,9 @@ def scan(query: FloatArray, k: int, ids: Ids, read: Read) -> Neighbours:
     """The ``k`` of ``ids`` (N,), ascending, whose vectors are nearest to ``query`` (D,).
 
     ``read`` writes the vectors of ids (n,) into an array (n, D), block by block.
+
+    Raises:
+        TimeLimitError: the present query's time is over.
     """
     k = min(k, len(ids))
     if k < 1:
@@ -140,6 +144,7 @@ def scan(query: FloatArray, k: int, ids: Ids, read: Read) -> Neighbours:
     slack = _SLACK * max(float(np.linalg.norm(query)), 1e-30)
     score, places = np.zeros(0, np.float32), np.zeros(0, np.int64)
     for start in range(0, len(ids), BLOCK):
+        check_time()
         block = ids[start : start + BLOCK]
         buffer, flat = _scratch.block(len(query))
         read(block, buffer[: len(block)])

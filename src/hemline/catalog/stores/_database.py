@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hemline.budget import check_time
 from hemline.catalog.store import Row
 from hemline.errors import CatalogError
 from hemline.types import FloatArray
@@ -120,6 +121,8 @@ def catalog_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+            check_time()
         # The low byte of an extended code is its primary code.
         if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
             raise CatalogError(

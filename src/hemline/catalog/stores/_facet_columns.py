@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hemline.catalog.facets import TAGS, bins, from_texts, shown
+from hemline.budget import check_time, polled
+from hemline.catalog.facets import TAGS, bins, check_facets, from_texts, shown
 from hemline.catalog.index.column import CodedColumn, NumberColumn, Slots
 from hemline.catalog.index.columns import Columns
 from hemline.catalog.store import Facet
@@ -23,11 +24,16 @@ def count_columns(
     """`count_rows` for the rows in ``slots`` (n,), whose items have the numbers ``items`` (n,).
 
     ``memory`` has no rows waiting.
+
+    Raises:
+        CostError, TimeLimitError: as `check_facets`, `check_time`.
     """
+    check_facets(len(slots), names)
     kept = slots < memory.length
     slots, items = slots[kept], items[kept]
     found: dict[str, Facet] = {}
     for name in names:
+        check_time()
         if name == "tags" or name.startswith(TAGS):
             if name != "tags":
                 found[name] = Facet(0)
@@ -97,7 +103,7 @@ def _parts(values: Sequence[Any], places: Slots) -> tuple[list[Any], Slots, Slot
     """Flattens lists: all values, the place of each row's values among them, and their rows."""
     flat: list[Any] = []
     spans: list[tuple[int, int]] = []
-    for value in values:
+    for value in polled(values):
         parts = list(value) if isinstance(value, list) else [value]
         spans.append((len(flat), len(parts)))
         flat += parts
@@ -109,7 +115,7 @@ def _parts(values: Sequence[Any], places: Slots) -> tuple[list[Any], Slots, Slot
 
 def _any(codes: Slots, items: Slots, values: Sequence[Any], limit: int) -> Facet:
     """Counts the values that ``codes`` (n,) refer to; None isn't counted."""
-    texts = [None if value is None else json.dumps(shown(value)) for value in values]
+    texts = [None if value is None else json.dumps(shown(value)) for value in polled(values)]
     places: dict[str, int] = {}
     for text in texts:
         if text is not None:

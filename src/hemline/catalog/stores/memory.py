@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hemline.budget import polled
 from hemline.catalog.facets import count_rows, facet_columns
 from hemline.catalog.similarity import ranked, rounded, similarities
 from hemline.catalog.store import (
@@ -118,8 +119,17 @@ class MemoryStore:
         found = [row for row in self.rows() if row.item_id in chosen]
         return found if vectors else [_bare(row) for row in found]
 
+    def _meeting(self, where: Where | None) -> list[tuple[int, Row]]:
+        """(id, row) of the rows that meet a condition."""
+        with self._lock:
+            rows = list(self._rows.items())
+        if where is None:
+            return rows
+        where.check_cost(len(rows))
+        return [(id_, row) for id_, row in polled(rows) if where.matches(row.values())]
+
     def item_page(self, limit: int, after: str = "", where: Where | None = None) -> ItemPage:
-        rows = [row for row in self.rows() if where is None or where.matches(row.values())]
+        rows = [row for _, row in self._meeting(where)]
         names = sorted({row.item_id for row in rows})
         rest = [name for name in names if name > after]
         return ItemPage(tuple(rest[:limit]), Counts(len(rows), len(names)), len(rest) > limit)
@@ -138,12 +148,7 @@ class MemoryStore:
         return frozenset(row.image_digest for row in self.rows() if row.image_digest)
 
     def search(self, query: FloatArray, k: int, where: Where | None = None) -> Neighbours:
-        with self._lock:
-            found = [
-                (id_, row.embedding)
-                for id_, row in self._rows.items()
-                if where is None or where.matches(row.values())
-            ]
+        found = [(id_, row.embedding) for id_, row in self._meeting(where)]
         if not found or k < 1:
             return NO_NEIGHBOURS
         ids = np.array([id_ for id_, _ in found], np.int64)
@@ -161,7 +166,7 @@ class MemoryStore:
     def facets(
         self, columns: Sequence[str], where: Where | None = None, limit: int = 50
     ) -> dict[str, Facet]:
-        rows = [row for row in self.rows() if where is None or where.matches(row.values())]
+        rows = [row for _, row in self._meeting(where)]
         return count_rows(rows, facet_columns(columns, self.columns(), self.tag_names()), limit)
 
     def save(self) -> None:

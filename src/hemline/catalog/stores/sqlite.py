@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from hemline.budget import check_time, is_over
 from hemline.catalog.facets import facet_columns
 from hemline.catalog.index import disk
 from hemline.catalog.segments import SegmentError, Segments
@@ -59,6 +60,7 @@ from hemline.types import FloatArray
 
 FORMAT_VERSION = 2
 _READ = 4096  # rows read at a time
+_STEPS = 50_000  # of SQLite between two looks at the clock
 _TRIES = 5  # reads of a segment that compactions delete
 _T = TypeVar("_T")
 
@@ -84,6 +86,7 @@ class SqliteStore:
         self._segments = Segments(folder, self.dim, rows)
         self._reading = threading.RLock()
         self._read = connect(path)
+        self._read.set_progress_handler(is_over, _STEPS)  # ends queries whose time is over
         self._reader = Reader(folder, self.dim, self._segments, settings or StoreSettings())
 
     @classmethod
@@ -153,6 +156,7 @@ class SqliteStore:
 
     def _query(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self._reading, catalog_errors(self._folder):
+            check_time()
             return self._read.execute(sql, values).fetchall()
 
     def _retried(self, read: Callable[[], _T]) -> _T:

@@ -8,11 +8,11 @@ column and is tested against this definition.
 
 from __future__ import annotations
 
-import functools
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from hemline.catalog.where.pattern import compiled
 
 #: The columns of every catalogue.
 FIXED_COLUMNS: tuple[str, ...] = ("category", "image_id", "item_id", "tags")
@@ -59,7 +59,7 @@ class Like:
     def test(self, value: Any) -> Truth:
         if isinstance(value, list | tuple):
             return any_of(self.test(part) for part in value) if value else None
-        return None if value is None else like(self.pattern).fullmatch(str(value)) is not None
+        return None if value is None else compiled(self.pattern).matches(str(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +127,17 @@ def truth(node: Node, row: Mapping[str, Any]) -> Truth:
     return node.test(row.get(node.column))
 
 
+def operators(node: Node) -> int:
+    """The operations for each row: one for each constant, for a pattern its length and 8 more."""
+    if isinstance(node, Not):
+        return 1 + operators(node.inner)
+    if isinstance(node, And | Or):
+        return len(node.parts) + sum(operators(part) for part in node.parts)
+    if isinstance(node, Like):
+        return 8 + len(node.pattern)
+    return len(node.constants) if isinstance(node, OneOf) else 1
+
+
 def all_of(values: Iterable[Truth]) -> Truth:
     """False if one is false, otherwise unknown if one is unknown."""
     result: Truth = True
@@ -176,11 +187,3 @@ def _compare(value: Any, constant: Scalar, symbol: str) -> Truth:
     if symbol == "<=":
         return bool(value <= constant)
     return bool(value > constant) if symbol == ">" else bool(value >= constant)
-
-
-@functools.lru_cache(256)
-def like(pattern: str) -> re.Pattern[str]:
-    """The regular expression, for whole texts, of a pattern with % and _."""
-    parts = {"%": ".*", "_": "."}
-    joined = re.sub(r"(\.\*)+", ".*", "".join(parts.get(c) or re.escape(c) for c in pattern))
-    return re.compile(joined, re.IGNORECASE | re.DOTALL)

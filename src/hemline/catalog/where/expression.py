@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hemline.catalog.where.conditions import FIXED_COLUMNS, Node, truth
-from hemline.errors import UsageError
+from hemline.budget import check_work, limits
+from hemline.catalog.where.conditions import FIXED_COLUMNS, Node, operators, truth
+from hemline.errors import CostError, UsageError
 from hemline.limits import MAX_WHERE
 
 
@@ -23,12 +24,14 @@ class Where:
         text: as given.
         columns: the columns it reads.
         tree: the parsed condition.
+        operators: comparisons for each row; a pattern counts by its length.
     """
 
     def __init__(self, text: str, columns: frozenset[str], tree: Node) -> None:
         self.text = text
         self.columns = columns
         self.tree = tree
+        self.operators = operators(tree)
 
     @classmethod
     def parse(cls, text: str, extra: Iterable[str] = ()) -> Where:
@@ -41,13 +44,27 @@ class Where:
         Raises:
             UsageError: it can't be parsed, has other parts than conditions, or names an unknown
                 column.
+            CostError: it has too many operators.
         """
         from hemline.catalog.where.parsing import read_condition  # sqlglot takes long to import
 
         if len(text) > MAX_WHERE:
             raise UsageError(f"a condition has at most {MAX_WHERE} characters, not {len(text)}")
         tree, used = read_condition(text, {*FIXED_COLUMNS, *extra})
-        return cls(text, frozenset(used), tree)
+        where = cls(text, frozenset(used), tree)
+        if where.operators > limits().operators:
+            raise CostError(
+                f"a condition has at most {limits().operators:,} operators, not "
+                f"{where.operators:,}; each constant and each character of a pattern is one"
+            )
+        return where
+
+    def check_cost(self, rows: int) -> None:
+        """
+        Raises:
+            CostError: its evaluation for ``rows`` rows costs too much.
+        """
+        check_work(rows, self.operators, "the condition")
 
     def matches(self, row: Mapping[str, Any]) -> bool:
         """Whether a row (column → value, ``tags`` a sequence) meets the condition."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import re
 
-from sqlglot import exp, parse
+from sqlglot import exp, parse, tokenize
 from sqlglot.errors import SqlglotError
+from sqlglot.tokens import TokenType
 
 from hemline.catalog.where.conditions import (
     FIXED_COLUMNS,
@@ -27,6 +28,7 @@ from hemline.catalog.where.conditions import (
     Scalar,
 )
 from hemline.errors import UsageError, nearest
+from hemline.limits import MAX_NESTING
 
 
 def read_condition(text: str, known: set[str]) -> tuple[Node, set[str]]:
@@ -37,6 +39,7 @@ def read_condition(text: str, known: set[str]) -> tuple[Node, set[str]]:
     """
     reader = _Reader(known)
     try:
+        _check_nesting(text)
         trees = parse(text, dialect="sqlite")
         if len(trees) != 1 or trees[0] is None:
             raise UsageError(f"--where takes one condition, such as price < 50; got {text!r}")
@@ -48,6 +51,21 @@ def read_condition(text: str, known: set[str]) -> tuple[Node, set[str]]:
         elif reason.startswith("Error tokenizing"):
             reason = "a quotation mark isn't closed"
         raise UsageError(f"the condition {text!r} can't be read: {reason}") from None
+
+
+def _check_nesting(text: str) -> None:
+    """Refuses what the parser, which calls itself for each bracket, would run out of stack for.
+
+    Raises:
+        UsageError: more than `MAX_NESTING` brackets, or nots and signs, within one another.
+    """
+    brackets = prefixes = 0
+    for token in tokenize(text, dialect="sqlite"):
+        kind = token.token_type
+        brackets += (kind in _OPENING) - (kind in _CLOSING)
+        prefixes = prefixes + 1 if kind in _PREFIXES else 0
+        if brackets + prefixes > MAX_NESTING:
+            raise UsageError(f"a condition has at most {MAX_NESTING} brackets within one another")
 
 
 class _Reader:
@@ -134,6 +152,9 @@ class _Reader:
         return name
 
 
+_OPENING = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE}
+_CLOSING = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE}
+_PREFIXES = {TokenType.NOT, TokenType.DASH, TokenType.PLUS, TokenType.TILDE}
 _PARTS = {"this", "expression", "expressions", "field", "low", "high", "negate", "query"}
 _SYMBOLS = {"EQ": "=", "NEQ": "<>", "LT": "<", "LTE": "<=", "GT": ">", "GTE": ">="}
 _MIRRORED = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
