@@ -12,6 +12,12 @@ MAX_RANK = 10_000
 MAX_HITS = 200
 #: Most photos of one product in one request.
 MAX_PHOTOS = 32
+#: Most columns of an item, and of a manifest or a feed as far as it is stored.
+MAX_COLUMNS = 200
+#: Most columns of a feed with those that aren't stored.
+MAX_FEED_COLUMNS = 1000
+#: Most characters of a column's name.
+MAX_COLUMN_NAME = 100
 #: Most characters of a condition (``where``).
 MAX_WHERE = 4000
 #: Most comparisons of a condition; each constant and each character of a pattern is one.

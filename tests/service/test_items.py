@@ -154,6 +154,23 @@ def test_a_feed_comes_with_its_pictures(client: TestClient, shop: Path) -> None:
     assert not list((shop / "service/uploads").iterdir())
 
 
+@pytest.mark.parametrize("count", [201, 10_000])
+def test_an_upload_has_no_more_columns_than_any_write(client: TestClient, count: int) -> None:
+    names = [f"c{n}" for n in range(count)]
+    feed = f"sku,image,{','.join(names)}\na,a.jpg,{','.join(names)}\n"
+    files = [("manifest", ("feed.csv", feed)), ("picture", ("a.jpg", coloured(9, 9, 9)))]
+    job = wait(client, client.post("/v1/admin/manifest", files=files))
+    assert job["state"] == "failed"
+    assert "columns" in job["error"]
+    assert "c0" not in client.get("/v1/info").json()["catalog"]["columns"]
+    line = {"item_id": "a", "columns": dict.fromkeys(names, 1)}
+    bulk = client.post(
+        "/v1/items:bulk", content=json.dumps(line), headers={"Content-Type": "application/jsonl"}
+    )
+    assert bulk.json()["status"] == "refused"
+    assert client.put("/v1/items/a", json={"columns": line["columns"]}).status_code == 422
+
+
 def variants(shop: Path, item: str) -> dict[str, dict[str, Any]]:
     """size → columns of an item's images."""
     with Catalog.open(shop) as catalog:

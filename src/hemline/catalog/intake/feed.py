@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from hemline.errors import DataError
+from hemline.limits import MAX_FEED_COLUMNS
 
 _TEXT = (".csv", ".tsv", ".txt")
 _JSON = (".jsonl", ".ndjson", ".json")
@@ -78,6 +79,7 @@ class Feed:
                 f"the feed {file} is neither CSV (.csv, .tsv, .txt), JSON lines (.jsonl, .ndjson) "
                 "nor Parquet (.parquet)"
             )
+        _check_width(file, len(feed.columns))
         if not feed.lines:
             reason = f"; the first of {len(feed.bad)}: {feed.bad[0].reason}" if feed.bad else ""
             raise DataError(f"the feed {file} has no item{reason}; nothing was changed")
@@ -101,6 +103,13 @@ def _open_text(file: Path) -> Iterator[TextIO]:
         raise DataError(f"the feed {file} can't be unpacked: {error}") from None
 
 
+def _check_width(file: Path, columns: int) -> None:
+    if columns > MAX_FEED_COLUMNS:
+        raise DataError(
+            f"the feed {file} has more than {MAX_FEED_COLUMNS:,} columns; nothing was changed"
+        )
+
+
 def _truncated(file: Path, why: str) -> DataError:
     return DataError(
         f"the feed {file} breaks off: {why}; fetch it again, whole (nothing was changed)"
@@ -116,6 +125,7 @@ def _read_csv(file: Path, stream: TextIO) -> Feed:
     doubled = sorted({name for name in head if head.count(name) > 1})
     if doubled:
         raise DataError(f"the feed {file}: the column {doubled[0]!r} is in the header twice")
+    _check_width(file, len(head))
     feed = Feed(file, {name: [] for name in head}, [], text=True)
     cells_of = list(feed.columns.values())
     reader = csv.reader(stream, delimiter=delimiter, strict=True)
@@ -177,6 +187,7 @@ def _append(feed: Feed, number: int, row: Any) -> None:
     for name in row:
         if name not in feed.columns:
             feed.columns[name] = [None] * len(feed.lines)
+            _check_width(feed.path, len(feed.columns))  # each more is a cell for every row
     feed.lines.append(number)
     for name, cells in feed.columns.items():
         value = row.get(name)

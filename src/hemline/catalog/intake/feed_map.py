@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hemline.catalog.intake.update import check_columns
 from hemline.data.manifest import SCHEMA
 from hemline.errors import CatalogError, DataError, UsageError, nearest
 from hemline.files import write_durable
@@ -180,7 +181,8 @@ def find_columns(names: Iterable[str], mapping: FeedMapping, where: str) -> Colu
         where: names the feed in errors.
 
     Raises:
-        DataError: there is no column for ids or images, or a mapped column isn't there.
+        DataError: there is no column for ids or images, a mapped column isn't there, or there are
+            too many.
     """
     own = {normalized(name): name for name in reversed(list(names))}
     mapped = {
@@ -208,6 +210,10 @@ def find_columns(names: Iterable[str], mapping: FeedMapping, where: str) -> Colu
                 raise UsageError(f"{key} is one column of the feed, not {', '.join(columns)}")
             kept[columns[0]] = normalized(key)
     kept = {c: f"feed_{n}" if n in RESERVED else n for c, n in kept.items() if n}
+    try:
+        check_columns(set(kept.values()), where)
+    except UsageError as error:
+        raise DataError(f"{error}; leave some out by without=COLUMN,COLUMN") from None
     return Columns(row_id, "".join(group), found["images"], found["category"], found["tags"], kept)
 
 

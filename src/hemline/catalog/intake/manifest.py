@@ -8,12 +8,18 @@ from hemline.catalog.intake.crops import find_crop
 from hemline.catalog.intake.feed_values import plain
 from hemline.catalog.intake.options import IntakeOptions
 from hemline.catalog.intake.prepare import Preparer
-from hemline.catalog.intake.update import Attributes, ImageReport, ImageUpdate, ItemUpdate
+from hemline.catalog.intake.update import (
+    Attributes,
+    ImageReport,
+    ImageUpdate,
+    ItemUpdate,
+    check_columns,
+)
 from hemline.catalog.intake.upsert import Upsert
 from hemline.catalog.pointer import Live
 from hemline.catalog.store import Advance
 from hemline.data.garments import COLUMN
-from hemline.data.manifest import Manifest
+from hemline.data.manifest import SCHEMA, Manifest
 from hemline.encoding import Encoder
 from hemline.errors import UsageError
 from hemline.types import Record
@@ -31,6 +37,7 @@ def add(
 ) -> ImageReport:
     """See `Catalog.add`; the caller holds `Catalog.writing`."""
     rows = gallery(manifest)
+    check_columns([name for name in rows.names if name not in SCHEMA], "the manifest")
     crop = find_crop(options.crop or "none", live.bundle)
     upsert = Upsert(
         live,

@@ -22,7 +22,7 @@ from hemline.catalog.store import Row
 from hemline.data.images import encode_jpeg, open_image, read_bytes
 from hemline.data.preprocess import PreparedImage
 from hemline.errors import HemlineError, ImageError, UsageError
-from hemline.limits import MAX_PIXELS
+from hemline.limits import MAX_COLUMNS, MAX_PIXELS
 
 
 class ToEmbed(NamedTuple):
@@ -118,6 +118,9 @@ class Preparer:
     def stored(self, update: ItemUpdate, row: Row) -> Prepared:
         """A stored image of an update that has no images of its own."""
         new = with_attributes(row, update.item_id, update.attributes.over(row))
+        if len(new.row.columns) > max(MAX_COLUMNS, len(row.columns)):
+            reason = f"it would have more than {MAX_COLUMNS} columns"
+            return Skipped(row.image_id, row.image_id, reason)
         if not self.info.uses_tags or new.row.tags == row.tags:
             return new
         try:

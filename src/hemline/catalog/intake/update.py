@@ -6,13 +6,14 @@ A row of a manifest, the rows of a feed that form an item, and an HTTP write eac
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from hemline.catalog.store import Row
 from hemline.errors import UsageError
+from hemline.limits import MAX_COLUMN_NAME, MAX_COLUMNS
 from hemline.types import Box
 
 #: Names that `Row` and answers use themselves.
@@ -109,12 +110,28 @@ class ItemUpdate:
         item = self.item_id
         if not 1 <= len(item) <= 200 or any(ord(c) < 32 for c in item):
             raise UsageError("an item_id has 1 to 200 characters, none of them a control character")
+        check_columns(self.attributes.columns, f"the item {item}")
         for name in self.attributes.columns:
-            if name in RESERVED_COLUMNS or not 1 <= len(name) <= 100:
+            if name in RESERVED_COLUMNS:
                 raise UsageError(
-                    f"{name[:100]!r} can't be a column: it has 1 to 100 characters and isn't one "
-                    f"of {', '.join(RESERVED_COLUMNS)}"
+                    f"{name!r} can't be a column; it is one of {', '.join(RESERVED_COLUMNS)}"
                 )
+
+
+def check_columns(names: Collection[str], what: str) -> None:
+    """Checks the number of columns of ``what``, and the lengths of their names.
+
+    Raises:
+        UsageError: beyond `hemline.limits`.
+    """
+    if len(names) > MAX_COLUMNS:
+        raise UsageError(f"{what} has {len(names):,} columns; at most {MAX_COLUMNS} are stored")
+    for name in names:
+        if not 1 <= len(name) <= MAX_COLUMN_NAME:
+            raise UsageError(
+                f"{name[:MAX_COLUMN_NAME]!r} can't be a column: a name has 1 to "
+                f"{MAX_COLUMN_NAME} characters"
+            )
 
 
 class Skipped(NamedTuple):

@@ -7,6 +7,7 @@ the next compaction deletes, and readers catch up as with any commit.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -33,6 +34,7 @@ def compact(
     ids = _ids_in(db, segments, sparse)
     segments.verify(ids, fresh=True)
     removals = db.execute("SELECT COUNT(*) FROM removed").fetchone()[0]
+    _drop_columns(db, commit)
     if not sparse and not removals:
         return CompactReport(0, 0, _sweep(db, segments)[1])
     with commit():
@@ -55,6 +57,21 @@ def _sweep(db: sqlite3.Connection, segments: Segments) -> tuple[int, int]:
     stray = set(segments.numbers()) - {n for (n,) in db.execute("SELECT number FROM segments")}
     sizes = [size for number in sorted(stray) if (size := segments.drop(number))]
     return len(sizes), sum(sizes)
+
+
+def _drop_columns(db: sqlite3.Connection, commit: Commit) -> None:
+    """Deletes the names of columns that no row has any more."""
+    unused = {name for (name,) in db.execute("SELECT name FROM columns")}
+    for (text,) in db.execute("SELECT columns FROM pictures ORDER BY id DESC"):
+        try:
+            unused.difference_update(json.loads(text))
+        except ValueError:  # a damaged row, which may have had any of them
+            return
+        if not unused:  # mostly after a few rows
+            return
+    if unused:
+        with commit():
+            db.executemany("DELETE FROM columns WHERE name = ?", [(name,) for name in unused])
 
 
 def _pages(db: sqlite3.Connection) -> int:

@@ -18,6 +18,7 @@ from hemline.catalog.intake.update import (
     ItemUpdate,
 )
 from hemline.catalog.where.expression import Where as Condition
+from hemline.limits import MAX_COLUMNS
 from hemline.service.access import READ, WRITE, Served
 from hemline.service.answers import answer, items_of
 from hemline.service.bodies import (
@@ -46,7 +47,7 @@ class ItemBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    columns: dict[str, Any] = Field(default_factory=dict, max_length=200)
+    columns: dict[str, Any] = Field(default_factory=dict, max_length=MAX_COLUMNS)
     category: str = Field(default="", max_length=200)
     tags: list[str] = Field(default_factory=list, max_length=500)
 
@@ -62,7 +63,7 @@ class ItemChange(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    columns: dict[str, Any] = Field(default_factory=dict, max_length=200)
+    columns: dict[str, Any] = Field(default_factory=dict, max_length=MAX_COLUMNS)
     category: str | None = Field(default=None, max_length=200)
     tags: list[str] | None = Field(default=None, max_length=500)
 
