@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,6 +129,34 @@ def write_atomic(path: Path, data: bytes | str) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Opens a regular file for reading; never waits, as opening a pipe would.
+
+    Raises:
+        OSError: it can't be opened, or is a folder, pipe, socket or device.
+    """
+    name = os.fspath(path)
+    if not stat.S_ISREG(os.stat(name).st_mode):  # to open a device may have effects of its own
+        raise _irregular(name)
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(name, flags)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # replaced meanwhile
+        os.close(descriptor)
+        raise _irregular(name)
+    return os.fdopen(descriptor, "rb")
+
+
+def _irregular(name: str) -> OSError:
+    if os.path.isdir(name):
+        return IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+    return OSError(errno.EINVAL, "it is a pipe, socket or device", name)
+
+
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """The absolute path with links resolved; a loop of links stays, and fails when opened."""
+    return Path(os.path.realpath(path))
 
 
 def make_folder(path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,29 @@ def test_small_scales_need_no_download(name: str, scale: str) -> None:
 def test_the_old_name_of_a_recipe_still_loads_it() -> None:
     with pytest.warns(FutureWarning, match="'ctxynet_atelier' is now called 'ctxynet_synthetic'"):
         assert recipes.load("ctxynet_atelier").name == "ctxynet_synthetic"
+
+
+@pytest.mark.parametrize(
+    "value", [f"0x{'f' * 3800}", "9" * 5000, "[" * 5000 + "]" * 5000, "&a [*a]", "2021-13-45"]
+)
+def test_a_hostile_recipe_is_a_usage_error(path: Path, value: str) -> None:
+    path.write_text(f"{BODY}seed: {value}\n")
+    with pytest.raises(UsageError) as error:
+        recipes.load(path)
+    assert len(str(error.value)) < 400
+    with pytest.raises(UsageError):
+        recipes.load(path, None, [f"seed={value}"])
+
+
+def test_hostile_yaml_is_a_value_error() -> None:
+    names = "abcdefgh"
+    laughs = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in pairwise(names)
+    )
+    hexadecimal, deep = f"0x{'f' * 3800}", "[" * 5000 + "]" * 5000
+    for text in (f"a: {hexadecimal}", f"? {hexadecimal}\n: b", deep, "a: &a [*a]", laughs, "a: ["):
+        with pytest.raises(ValueError, match="bits|nested|too many values|flow") as caught:
+            recipes.parse_yaml(text)
+        assert len(str(caught.value)) < 300
+        assert "\n" not in str(caught.value)
+    assert recipes.parse_yaml("a: &a {b: 1}\nc: *a") == {"a": {"b": 1}, "c": {"b": 1}}

@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from hemline.errors import DataError
+from hemline.parsing import parse_json
 from hemline.types import Box, Record
 
 __all__ = [
@@ -150,7 +151,7 @@ def from_text(text: str, where: str = "garments") -> tuple[Garment, ...]:
         DataError: it has another form; ``where`` names the row in the message.
     """
     try:
-        rows: list[dict[str, Any]] = json.loads(text)
+        rows: list[dict[str, Any]] = parse_json(text)
         return tuple(_garment(row) for row in rows)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(

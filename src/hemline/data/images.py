@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
@@ -25,6 +24,7 @@ import PIL.Image
 
 from hemline.data.image_headers import Header, orientation, read_header, stored_size
 from hemline.errors import ImageError
+from hemline.files import open_regular
 from hemline.limits import MAX_PIXELS
 from hemline.types import Box, Image
 
@@ -81,7 +81,7 @@ def read_bytes(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> byte
             that follows the file's name.
     """
     try:
-        with Path(path).open("rb") as stream:
+        with open_regular(path) as stream:
             size = os.fstat(stream.fileno()).st_size
             if size > max_bytes:
                 raise ImageError(_too_big(size, max_bytes))
@@ -102,7 +102,7 @@ def picture_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         ImageError: it can't be read or is no picture.
     """
     try:
-        with Path(path).open("rb") as stream:
+        with open_regular(path) as stream:
             return stored_size(stream)
     except ImageError as error:
         raise ImageError(f"{path} {error}") from None

@@ -30,6 +30,7 @@ from hemline.datasets._base import Options, ReadReport, choice, more_notes
 from hemline.datasets._files import fullest, leaves
 from hemline.datasets._lists import Lines, read_text
 from hemline.errors import DataError, ImageError
+from hemline.files import absolute
 from hemline.types import ABSENT, LANDMARKS, OCCLUDED, VISIBLE
 
 GET = (
@@ -110,7 +111,7 @@ def picture_folder(root: Path, options: Options, names: Any) -> tuple[Path, Any]
     if not found:
         looked = ", ".join(str(root / c) for c in candidates)
         raise DataError(f"there is no folder of pictures; looked for {looked} (images=FOLDER)")
-    return fullest(found, [p for p in paths.to_pylist() if not leaves(p)]).resolve(), paths
+    return absolute(fullest(found, [p for p in paths.to_pylist() if not leaves(p)])), paths
 
 
 def respelt(folder: Path, paths: Any, pairs: Sequence[tuple[str, str]]) -> tuple[Any, list[str]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 from hemline.errors import DataError
+from hemline.parsing import parse_json
 
 #: Most bytes of a file; the largest published one has about 20 million.
 MAX_BYTES = 256 << 20
@@ -30,11 +30,9 @@ def read_json(file: Path, max_bytes: int = MAX_BYTES) -> Any:
         raise DataError(f"{file} has more than {max_bytes:,} bytes")
     data = data.removeprefix(b"\xef\xbb\xbf")
     try:
-        return json.loads(data.decode("utf-8"), parse_constant=lambda word: None)
+        return parse_json(data.decode("utf-8"), lambda word: None)
     except UnicodeDecodeError:
         raise DataError(f"{file} is no UTF-8 text") from None
-    except RecursionError:
-        raise DataError(f"{file} is nested too deeply to be an annotation") from None
     except ValueError as error:
         raise DataError(f"{file} is no JSON: {error}") from None
 

@@ -20,13 +20,14 @@ from hemline.data.manifest.text import infer, to_text
 from hemline.data.manifest.validate import SCHEMA, canonical, whole
 from hemline.datasets._base import Options, ReaderSpec, ReadReport, keep_present
 from hemline.errors import UsageError, nearest
+from hemline.files import absolute
 
 
 def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
     file = locate(root)
     table, problems = read_table(file, typed=False)
     columns = {name: table[name] for name in table.column_names}
-    folder = file.resolve().parent / options.get("images", "")
+    folder = absolute(file).parent / options.get("images", "")
     taken: dict[str, Any] = {}
     for name, source in options.items():
         if name == "images":
@@ -41,7 +42,7 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
     used = {source for name, source in options.items() if name not in ("images", "tags")}
     kept = {n: _typed(c) for n, c in columns.items() if n not in used and n not in taken}
     checked = canonical(pa.table({**kept, **taken}), str(file), problems)
-    return keep_present(Manifest(checked, folder.resolve()))
+    return keep_present(Manifest(checked, absolute(folder)))
 
 
 def _column(columns: Mapping[str, Any], name: str, file: Path) -> Any:

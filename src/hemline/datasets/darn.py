@@ -39,6 +39,7 @@ from hemline.datasets._base import LINKS, Options, ReaderSpec, ReadReport, besid
 from hemline.datasets._files import fullest, leaves
 from hemline.datasets._lists import Lines, read_text
 from hemline.errors import DataError, UsageError
+from hemline.files import absolute
 
 #: In the lists' order, with the sizes of their vocabularies.
 ATTRIBUTES = {
@@ -124,7 +125,7 @@ def _folder(root: Path, options: Options, paths: list[str]) -> Path:
         raise UsageError(f"images={given}: there is no folder {root / given}")
     names = (given,) if given is not None else _IMAGES
     folders = [root / name for name in names if (root / name).is_dir()]
-    return fullest(folders, [path for path in paths if not leaves(path)]).resolve()
+    return absolute(fullest(folders, [path for path in paths if not leaves(path)]))
 
 
 def _pictures(user: Any, product: Any, item: Any) -> tuple[Any, Ints, Mask, list[str]]:

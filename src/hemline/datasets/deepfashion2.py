@@ -45,6 +45,7 @@ from hemline.datasets._base import (
 from hemline.datasets._deepfashion2_marks import GARMENTS, eight
 from hemline.datasets._json import number, read_json, whole
 from hemline.errors import DataError
+from hemline.files import absolute
 
 #: Pictures as released, for research; the paper counts those of the whole data set.
 PUBLISHED = {"train images": 191_961, "validation images": 32_153}
@@ -90,7 +91,7 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
     if not rows.columns["path"]:
         raise DataError("; ".join([f"{root}: no garment is annotated", *rows.notes()]))
     counts = beside(PUBLISHED, counted)
-    manifest, report = checked(_arrays(rows), root, root.resolve(), options, rows.notes(), counts)
+    manifest, report = checked(_arrays(rows), root, absolute(root), options, rows.notes(), counts)
     return manifest, more_notes(report, *_shared(manifest))
 
 

@@ -30,6 +30,7 @@ from hemline.data.manifest.files import locate, read_table, write_table
 from hemline.data.manifest.validate import BOX, SCHEMA, Problems, canonical
 from hemline.datasets._base import Options, ReaderSpec, ReadReport, choice, keep_present
 from hemline.errors import DataError, UsageError
+from hemline.files import absolute
 
 _NEEDED = ("label", "path", "split", "is_query", "is_gallery")
 _BOX = {"x_1": "x1", "y_1": "y1", "x_2": "x2", "y_2": "y2"}
@@ -74,7 +75,7 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
         columns["domain"] = pa.array(np.where(query & ~gallery, query_domain, "shop").tolist())
     manifest = Manifest(
         canonical(pa.table(columns), str(file), problems),
-        (file.resolve().parent / options.get("images", "")).resolve(),
+        absolute(absolute(file).parent / options.get("images", "")),
     )
     notes = []
     if both.any():

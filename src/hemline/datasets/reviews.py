@@ -25,6 +25,8 @@ from hemline.data.manifest.files import locate, read_table
 from hemline.data.manifest.text import infer
 from hemline.datasets._base import NAMED, Options, ReaderSpec, ReadReport, keep_present, more_notes
 from hemline.errors import DataError, UsageError, nearest
+from hemline.files import absolute
+from hemline.parsing import parse_json
 
 _JSON = (".json", ".jsonl", ".ndjson")
 #: Common names of the three columns, the likeliest first.
@@ -50,7 +52,7 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
         )
     shop = Manifest.read(options["catalog"])
     taken, guesses = _columns(table.column_names, options, file)
-    folder = file.resolve().parent / options.get("images", "")
+    folder = absolute(file).parent / options.get("images", "")
     rows, counts, unknown = _rows(table, taken, folder, shop)
     if not rows:
         raise DataError(_nothing(file, counts, unknown, shop))
@@ -80,10 +82,10 @@ def _table(file: Path) -> Any:
     try:
         text = file.read_text(encoding="utf-8-sig").strip()
         if text.startswith("["):
-            records = json.loads(text)
+            records = parse_json(text)
         else:
-            records = [json.loads(line) for line in text.split("\n") if line.strip()]
-    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+            records = [parse_json(line) for line in text.split("\n") if line.strip()]
+    except ValueError as error:
         raise DataError(f"{file} is no JSON (an array, or an object a line): {error}") from None
     if not records or not all(isinstance(record, dict) for record in records):
         raise DataError(f"{file} holds no JSON objects, one for each review")
@@ -215,8 +217,8 @@ def _plain(value: Any) -> str:
 def _photos(cell: Any) -> list[str]:
     """The photos of a cell: a list, a JSON list, or names joined by ``; | ,`` or line ends."""
     if isinstance(cell, str) and cell.lstrip().startswith("["):
-        with contextlib.suppress(ValueError, RecursionError):
-            cell = json.loads(cell)
+        with contextlib.suppress(ValueError):
+            cell = parse_json(cell)
     if isinstance(cell, list):
         parts = [_plain(part) for part in cell]
     else:

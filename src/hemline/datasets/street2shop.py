@@ -54,6 +54,7 @@ from hemline.datasets._files import find_pictures, links_note
 from hemline.datasets._json import number, read_json, whole
 from hemline.datasets._lists import read_text
 from hemline.errors import DataError
+from hemline.files import absolute
 
 PUBLISHED = {
     "shop photos": 404_683,
@@ -155,7 +156,7 @@ def _images(root: Path, options: Options) -> tuple[Path, dict[int, str], list[st
     for folder in folders:
         if folder.is_dir():
             left: list[str] = []
-            place = folder.resolve()
+            place = absolute(folder)
             pictures = _pictures(place, follow, left)
             if pictures:
                 return place, pictures, links_note(left)

@@ -25,8 +25,11 @@ from hemline.errors import UsageError, nearest
 from hemline.learn.detection.recipe import DetectorRecipe
 from hemline.learn.training.augment import Augmentation
 from hemline.learn.training.settings import RecipePart, RunSettings
+from hemline.parsing import check_value, parser_errors
 from hemline.registry import current_name
 
+#: Values of a file, whose aliases may repeat a part without end.
+_MOST_VALUES = 100_000
 SCALES = ("paper", "bench", "smoke")
 
 
@@ -219,13 +222,28 @@ def load(
             )
         path = known[name]
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+        raw = parse_yaml(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{path} is no YAML: {error}") from None
     if not isinstance(raw, dict):
         raise UsageError(f"{path} holds no recipe: expected keys like 'name' and 'model'")
     raw.setdefault("name", path.stem)
     return parse(raw, str(path), scale, overrides)
+
+
+def parse_yaml(text: str) -> Any:
+    """The value of a YAML text, of plain types only.
+
+    Raises:
+        ValueError: no YAML, or as `hemline.parsing.parse_json`.
+    """
+    try:
+        with parser_errors():
+            value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from None
+    check_value(value, _MOST_VALUES)
+    return value
 
 
 def parse(
@@ -251,7 +269,8 @@ def parse(
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
-        raise UsageError(f"{where}: {key}: {message} (found {first['input']!r})") from None
+        found = repr(first["input"])[:200]
+        raise UsageError(f"{where}: {key}: {message} (found {found})") from None
 
 
 def _at_scale(raw: dict[str, Any], where: str, scale: str | None) -> dict[str, Any]:
@@ -304,8 +323,8 @@ def _override(raw: dict[str, Any], word: str) -> None:
     if not sign or not key:
         raise UsageError(f"{word!r} is no key=value, like stages.ynet.epochs=3")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = parse_yaml(text)
+    except ValueError:
         value = text
     if isinstance(value, str):
         with contextlib.suppress(ValueError):  # YAML 1.1 reads 1e-3 as a word

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +17,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from hemline import parsing
 from hemline.errors import first_error
 from hemline.limits import DEFAULT_K, MAX_HITS, MAX_PHOTOS
 from hemline.service.problems import Problem, bad
@@ -144,8 +144,8 @@ def parse_json(data: bytes) -> Any:
         Problem: 400, the body isn't JSON.
     """
     try:
-        return json.loads(data, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+        return parsing.parse_json(data, _no_constant)
+    except ValueError:
         raise bad("the body isn't JSON (UTF-8, without NaN)", "bad-json", 400) from None
 
 

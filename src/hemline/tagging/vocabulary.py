@@ -8,13 +8,13 @@ an image.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from hemline.errors import DataError, nearest
+from hemline.parsing import parse_toml
 from hemline.tagging._text import fold, tokens
 
 #: The only version of the format.
@@ -127,14 +127,14 @@ def read_vocabulary(*files: str | Path) -> Vocabulary:
 
 def _read(path: Path) -> Vocabulary:
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        raw = parse_toml(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         known = ", ".join(SHIPPED)
         raise DataError(
             f"there is no vocabulary {path}; shipped: {known}; "
             "`hemline data tags --write-vocabulary FILE` writes one to edit"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise DataError(f"{path} can't be read as TOML (UTF-8): {error}") from None
     if raw.get("format") != FORMAT:
         raise DataError(f"{path}: format is {raw.get('format')!r}; this hemline reads {FORMAT}")

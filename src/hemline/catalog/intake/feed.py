@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import json
 import os
 import zlib
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple, TextIO
 
 from hemline.errors import DataError
 from hemline.limits import MAX_FEED_COLUMNS
+from hemline.parsing import parse_json
 
 _TEXT = (".csv", ".tsv", ".txt")
 _JSON = (".jsonl", ".ndjson", ".json")
@@ -64,7 +64,8 @@ class Feed:
         """
         file = Path(path)
         if not file.is_file():
-            what = "is a folder; name the feed's file" if file.is_dir() else "isn't there"
+            there = "is no regular file" if file.exists() else "isn't there"
+            what = "is a folder; name the feed's file" if file.is_dir() else there
             raise DataError(f"the feed {file} {what}")
         suffixes = [suffix.lower() for suffix in file.suffixes]
         kind = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else file.suffix
@@ -159,7 +160,7 @@ def _read_json(file: Path, stream: TextIO) -> Feed:
         start = stream.read(1)
     if start == "[":
         try:
-            rows = json.loads("[" + stream.read())
+            rows = parse_json("[" + stream.read())
         except ValueError as error:
             raise _truncated(file, f"it is no JSON ({error})") from None
         for number, row in enumerate(rows, start=1):
@@ -171,8 +172,8 @@ def _read_json(file: Path, stream: TextIO) -> Feed:
         if not text.strip():
             continue
         try:
-            row = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            row = parse_json(text)
+        except ValueError as error:
             feed.bad.append(BadRow(number, f"no JSON: {str(error)[:80]}"))
             continue
         _append(feed, number, row)
@@ -211,13 +212,13 @@ def _read_parquet(file: Path) -> Feed:
 
     try:
         table = pq.ParquetFile(file).read()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        first = str(error).splitlines()[0]
+        columns = {
+            name: [None if cell == "" else cell for cell in column.to_pylist()]
+            for name, column in zip(table.column_names, table.columns, strict=True)
+        }
+    except (pa.ArrowException, MemoryError, OSError, ValueError, OverflowError) as error:
+        first = (str(error) or "it does not fit into memory").splitlines()[0]
         raise DataError(
             f"the feed {file} can't be read as Parquet: {first} (nothing was changed)"
         ) from None
-    columns = {
-        name: [None if cell == "" else cell for cell in column.to_pylist()]
-        for name, column in zip(table.column_names, table.columns, strict=True)
-    }
     return Feed(file, columns, list(range(1, table.num_rows + 1)))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from hemline.catalog.intake.feed_values import pieces
+from hemline.files import absolute
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)?//")
 
@@ -39,8 +40,8 @@ class ImageFiles:
             images: a further folder for paths; addresses (``https://…``) are looked up by their
                 file names in it and below it.
         """
-        self._roots = [Path(images).resolve()] if images else []
-        self._roots.append(feed.resolve().parent)
+        self._roots = [absolute(images)] if images else []
+        self._roots.append(absolute(feed).parent)
         self._images = self._roots[0] if images else None
         self._names: dict[str, list[str]] | None = None
         self._found: dict[str, ImageFile] = {}

@@ -19,6 +19,7 @@ from hemline.catalog.intake.update import check_columns
 from hemline.data.manifest import SCHEMA
 from hemline.errors import CatalogError, DataError, UsageError, nearest
 from hemline.files import write_durable
+from hemline.parsing import parse_json
 
 FILE = "feed.json"
 #: Field → the names of columns that are taken for it, best first.
@@ -123,7 +124,7 @@ def read_mapping(path: str | os.PathLike[str]) -> FeedMapping:
         DataError: it can't be read, or is of another form.
     """
     try:
-        raw = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        raw = parse_json(Path(path).read_text(encoding="utf-8-sig"))
         if not isinstance(raw, dict):
             raise ValueError("an object is needed")
         return FeedMapping.of(raw)
@@ -154,7 +155,7 @@ def load(folder: Path | None) -> FeedMapping:
     if path is None or not path.exists():
         return FeedMapping()
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = parse_json(path.read_text(encoding="utf-8"))
         columns = {name: _names(value) for name, value in raw["columns"].items()}
         return FeedMapping(
             columns, tuple(raw["without"]), str(raw["images"]), str(raw.get("crop", ""))

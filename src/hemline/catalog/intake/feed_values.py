@@ -41,7 +41,8 @@ def parse_price(value: Any) -> Price | None:
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float | Decimal):
-        return Price(float(value), "") if math.isfinite(value) else None
+        amount = _finite(value)
+        return None if amount is None else Price(amount, "")
     found = _PRICE.fullmatch(str(value))
     if found is None:
         return None
@@ -49,8 +50,8 @@ def parse_price(value: Any) -> Price | None:
     if number is None:
         return None
     word = found["before"] or found["after"] or ""
-    amount = -number if found["sign"] else number
-    return Price(amount, _SYMBOLS.get(word, word.upper()))
+    signed = -number if found["sign"] else number
+    return Price(signed, _SYMBOLS.get(word, word.upper()))
 
 
 def _number(text: str) -> float | None:
@@ -64,10 +65,16 @@ def _number(text: str) -> float | None:
         text = text.replace(",", "" if whole else ".")
     elif text.count(".") > 1:
         text = text.replace(".", "")
+    return _finite(text)
+
+
+def _finite(value: Any) -> float | None:
+    """A number, or its digits, as a float; None where it is none or too large for one."""
     try:
-        return float(text)
-    except ValueError:
+        number = float(value)
+    except (ValueError, OverflowError):
         return None
+    return number if math.isfinite(number) else None
 
 
 def is_price(name: str) -> bool:

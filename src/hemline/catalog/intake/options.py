@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from hemline.catalog.intake.feed_map import FeedMapping
 from hemline.encoding import Encoder
 from hemline.errors import UsageError
+from hemline.files import absolute
 
 #: The share of the items that a feed may remove without being asked.
 ALLOWED_REMOVALS = 0.2
@@ -97,7 +97,7 @@ class SyncOptions(IntakeOptions):
         """What of the mapping is given here."""
         mapping = self.mapping or {}
         mapping = mapping if isinstance(mapping, FeedMapping) else FeedMapping.of(mapping)
-        images = str(Path(self.images).resolve()) if self.images else ""
+        images = str(absolute(self.images)) if self.images else ""
         return mapping.changed(FeedMapping(images=images, crop=self.crop or ""))
 
     def allows(self, removals: Removals) -> bool:

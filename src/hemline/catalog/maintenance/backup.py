@@ -16,7 +16,7 @@ from hemline.catalog.images import ImageStore
 from hemline.catalog.intake import feed_map
 from hemline.catalog.store import Advance, StoreSpec
 from hemline.errors import CatalogError
-from hemline.files import publish_folder
+from hemline.files import absolute, publish_folder
 
 if TYPE_CHECKING:
     from hemline.catalog.catalog import Catalog
@@ -39,7 +39,7 @@ def backup(catalog: Catalog, target: Path, advance: Advance) -> dict[str, int]:
     live, images = catalog.live(), ImageStore(folder / "pictures")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise CatalogError(f"{target} is there already; name a new folder for the backup")
-    if target.resolve().is_relative_to(folder.resolve()):
+    if absolute(target).is_relative_to(absolute(folder)):
         raise CatalogError(f"{target} is inside the catalogue; name a folder outside it")
     partial = target.with_name(f".{target.name}.backup")  # an interrupted one is continued
     copies = ImageStore(partial / "pictures")

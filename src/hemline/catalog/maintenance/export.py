@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from hemline.catalog.intake.embedding import batches
 from hemline.catalog.store import Advance, Row
 from hemline.errors import UsageError
-from hemline.files import durable_file
+from hemline.files import absolute, durable_file
 
 if TYPE_CHECKING:
     from hemline.catalog.catalog import Catalog
@@ -84,7 +84,7 @@ def _place(catalog: Catalog, row: Row, target: Path) -> str:
     copy = catalog.image_path(row)
     if copy is None:
         return row.image_id
-    whole, folder = copy.resolve(), target.resolve().parent
+    whole, folder = absolute(copy), absolute(target).parent
     return whole.relative_to(folder).as_posix() if whole.is_relative_to(folder) else str(whole)
 
 

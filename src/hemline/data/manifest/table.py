@@ -23,6 +23,7 @@ from hemline.data.manifest.files import SUFFIXES, locate, read_table, write_tabl
 from hemline.data.manifest.text import to_text
 from hemline.data.manifest.validate import BOX, SCHEMA, TEXT, canonical, whole
 from hemline.errors import DataError, UsageError, nearest
+from hemline.files import absolute
 from hemline.types import Box, Record
 
 __all__ = ["SCHEMA", "Manifest"]
@@ -51,7 +52,7 @@ class Manifest:
         """
         file = locate(Path(path))
         table, problems = read_table(file)
-        return cls(canonical(table, str(path), problems), file.resolve().parent)
+        return cls(canonical(table, str(path), problems), absolute(file).parent)
 
     @classmethod
     def from_table(cls, table: Any, root: str | os.PathLike[str], where: str = "table") -> Manifest:
@@ -60,7 +61,7 @@ class Manifest:
         Raises:
             DataError: as `read`.
         """
-        return cls(canonical(table, where), Path(root).resolve())
+        return cls(canonical(table, where), absolute(root))
 
     @classmethod
     def from_records(cls, records: Iterable[Record], root: str | os.PathLike[str]) -> Manifest:
@@ -205,7 +206,7 @@ class Manifest:
         if suffix not in SUFFIXES:
             raise UsageError(f"a manifest is .parquet or .csv, not {target.name!r}")
         target.parent.mkdir(parents=True, exist_ok=True)
-        folder = target.resolve().parent
+        folder = absolute(target).parent
         table = self.table
         if folder != self.root:
             paths = _rebase(table["path"].to_pylist(), self.root, folder)
