@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import shutil
+import sqlite3
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -157,6 +158,18 @@ def _irregular(name: str) -> OSError:
 def absolute(path: str | os.PathLike[str]) -> Path:
     """The absolute path with links resolved; a loop of links stays, and fails when opened."""
     return Path(os.path.realpath(path))
+
+
+def disk_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that caused it, says that the disk (or a quota) is full."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        code = getattr(error, "sqlite_errorcode", 0)
+        if code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:
+            return True
+        error = error.__cause__
+    return False
 
 
 def make_folder(path: Path) -> None:

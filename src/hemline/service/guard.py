@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hemline.files import disk_full
 from hemline.service.logs import log
 from hemline.service.metrics import Metrics
-from hemline.service.problems import Problem
+from hemline.service.problems import Problem, disk_is_full
 from hemline.service.settings import Settings, is_loopback
 from hemline.service.writer_proxy import Handover
 
@@ -115,9 +116,8 @@ class _Request:
             await self._problem(problem)
         except Exception as error:
             log("crash", exc=error, request_id=self.id, path=self._scope["path"][:200])
-            await self._problem(
-                Problem(500, "crash", "this is the server's fault; its log has more")
-            )
+            crash = Problem(500, "crash", "this is the server's fault; its log has more")
+            await self._problem(disk_is_full() if disk_full(error) else crash)
         if self.status == 0:
             self.status = 499  # the client has closed the connection
 

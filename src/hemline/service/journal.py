@@ -7,20 +7,31 @@ its hits, and without its photo unless the service keeps photos.
 from __future__ import annotations
 
 import base64
+import contextlib
+import itertools
 import json
+import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from hemline.files import disk_full, file_lock
+from hemline.service.logs import log
+from hemline.service.problems import Problem, unavailable
+
+T = TypeVar("T")
 
 FILE = "journal.sqlite"
 #: Number of searches that are kept; those with feedback stay.
 KEPT = 100_000
 _SECONDS = 0.5
+#: Searches that wait in memory while the disk is full.
+_WAITING = 2_000
 _TABLES = """
 CREATE TABLE IF NOT EXISTS searches (
   id TEXT PRIMARY KEY, time REAL, request TEXT, hits TEXT, timings TEXT, photo BLOB
@@ -54,42 +65,59 @@ class Search:
 
 
 class Journal:
-    """The searches and feedback of one service; several processes may share one."""
+    """The searches and feedback of one service; several processes may share one.
+
+    No search fails because of it. While its file can't be written, the latest searches wait in
+    memory. A damaged file is set aside as ``journal-damaged-N.sqlite``, and a new one begun.
+
+    Attributes:
+        problem: why it can't be written or read now; empty while it can.
+    """
 
     def __init__(self, state: Path, kept: int = KEPT) -> None:
-        state.mkdir(parents=True, exist_ok=True)
         self._path, self._kept = state / FILE, kept
+        self.problem = ""
         self._pending: dict[str, Search] = {}
-        self._lock = threading.Lock()
+        self._lock, self._moving = threading.Lock(), threading.Lock()
         self._stop = threading.Event()
-        with closing(self._open()) as db, db:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.executescript(_TABLES)
+        self._anchor: sqlite3.Connection | None = None
+        with contextlib.suppress(Problem):
+            self._run(lambda db: None)
         self._thread = threading.Thread(target=self._keep, name="hemline-journal", daemon=True)
         self._thread.start()
 
     def note(self, search: Search) -> None:
         """Queues a search to be written."""
         with self._lock:
-            if len(self._pending) < self._kept:
-                self._pending[search.id] = search
+            self._pending[search.id] = search
+            while len(self._pending) > _WAITING:  # the disk is full; feedback is on the latest
+                del self._pending[next(iter(self._pending))]
 
     def hits_of(self, search_id: str) -> tuple[str, ...] | None:
-        """The item_ids of a search's hits, or None for an unknown search."""
+        """The item_ids of a search's hits, or None for an unknown search.
+
+        Raises:
+            Problem: 503 or 507, the journal can't be read.
+        """
         with self._lock:
             pending = self._pending.get(search_id)
         if pending is not None:
             return tuple(hit[0] for hit in pending.hits)
-        with closing(self._open()) as db:
-            row = db.execute("SELECT hits FROM searches WHERE id = ?", (search_id,)).fetchone()
-        return tuple(hit[0] for hit in json.loads(row[0])) if row else None
+        sql = "SELECT hits FROM searches WHERE id = ?"
+        row = self._run(lambda db: db.execute(sql, (search_id,)).fetchone())
+        hits = _value(row[0]) if row else None
+        return tuple(hit[0] for hit in hits) if hits is not None else None
 
     def judge(self, search_id: str, item: str, right: bool | None) -> None:
         """Stores durably that a hit was right or wrong, in place of earlier feedback on it; None
-        deletes the feedback."""
+        deletes the feedback.
+
+        Raises:
+            Problem: 503 or 507, it can't be stored.
+        """
         self.flush()
-        with closing(self._open()) as db, db:
-            db.execute("PRAGMA synchronous = FULL")
+
+        def store(db: sqlite3.Connection) -> None:
             if right is None:
                 db.execute("DELETE FROM feedback WHERE search = ? AND item = ?", (search_id, item))
                 return
@@ -98,29 +126,36 @@ class Journal:
                 (search_id, item, int(right), time.time()),
             )
 
+        self._run(store, durable=True)
+
     def recent(self, count: int) -> list[dict[str, Any]]:
         """The last searches, latest first: time, request, timings, number of hits."""
-        self.flush()
-        with closing(self._open()) as db:
-            rows = db.execute(
-                "SELECT time, request, timings, json_array_length(hits) FROM searches "
-                "ORDER BY time DESC LIMIT ?",
-                (count,),
-            ).fetchall()
-        return [
-            {
-                "time": when,
-                "request": json.loads(request),
-                "timings_ms": json.loads(timings),
-                "hits": hits,
-            }
-            for when, request, timings, hits in rows
-        ]
+        with contextlib.suppress(Problem):
+            self.flush()
+        with self._lock:
+            waiting = sorted(self._pending.values(), key=lambda search: -search.time)
+        found = [
+            {"time": s.time, "request": dict(s.request), "timings_ms": dict(s.timings_ms),
+             "hits": len(s.hits)}
+            for s in waiting[:count]
+        ]  # fmt: skip
+        sql = "SELECT time, request, timings, hits FROM searches ORDER BY time DESC LIMIT ?"
+        stored: list[tuple[Any, ...]] = []
+        with contextlib.suppress(Problem):
+            stored = self._run(lambda db: db.execute(sql, (count,)).fetchall())
+        for when, *texts in stored[: count - len(found)]:
+            request, timings, hits = map(_value, texts)
+            if None not in (request, timings, hits):
+                shown = {"time": when, "request": request, "timings_ms": timings}
+                found.append({**shown, "hits": len(hits)})
+        return found
 
     def judged(self) -> dict[str, int]:
         """Numbers of hits with the feedback right and wrong."""
-        with closing(self._open()) as db:
-            found = dict(db.execute("SELECT right, COUNT(*) FROM feedback GROUP BY right"))
+        sql = "SELECT right, COUNT(*) FROM feedback GROUP BY right"
+        found: dict[int, int] = {}
+        with contextlib.suppress(Problem):
+            found = self._run(lambda db: dict(db.execute(sql)))
         return {"right": found.get(1, 0), "wrong": found.get(0, 0)}
 
     def triplets(self) -> Iterator[dict[str, Any]]:
@@ -128,79 +163,175 @@ class Journal:
 
         Without wrong hits, the hits before the right one are the negatives (``negative_is``:
         ``passed over``): they were seen and not chosen.
+
+        Raises:
+            Problem: 503 or 507, the journal can't be read.
         """
-        self.flush()
-        with closing(self._open()) as db:
-            judged = db.execute(
-                "SELECT search, json_group_object(item, right) FROM feedback GROUP BY search"
-            ).fetchall()
-            for search_id, feedback in judged:
-                row = db.execute(
-                    "SELECT request, hits, photo, time FROM searches WHERE id = ?", (search_id,)
-                ).fetchone()
-                if row is not None:
-                    yield from _triplets(search_id, json.loads(feedback), *row)
+        with contextlib.suppress(Problem):
+            self.flush()
+        sql = "SELECT search, json_group_object(item, right) FROM feedback GROUP BY search"
+        judged = self._run(lambda db: db.execute(sql).fetchall())
+        return self._triplets(judged)
+
+    def _triplets(self, judged: list[tuple[str, str]]) -> Iterator[dict[str, Any]]:
+        sql = "SELECT request, hits, photo, time FROM searches WHERE id = ?"
+        for search_id, feedback in judged:
+            row = self._run(lambda db, id_=search_id: db.execute(sql, (id_,)).fetchone())  # type: ignore[misc]
+            values = [_value(text) for text in (feedback, *row[:2])] if row else [None]
+            if None not in values:
+                yield from _triplets(search_id, *values, *row[2:])
 
     def flush(self) -> None:
-        """Writes the queued searches."""
+        """Writes the queued searches.
+
+        Raises:
+            Problem: 503 or 507, they can't be written; they stay queued.
+        """
         with self._lock:
             pending = list(self._pending.values())
         if not pending:
             return
-        with closing(self._open()) as db, db:
-            db.executemany(
-                "INSERT OR IGNORE INTO searches VALUES (?, ?, ?, ?, ?, ?)",
-                [
-                    (s.id, s.time, json.dumps(dict(s.request)), json.dumps(s.hits),
-                     json.dumps(dict(s.timings_ms)), s.photo)
-                    for s in pending
-                ],
-            )  # fmt: skip
+        rows = [
+            (s.id, s.time, json.dumps(dict(s.request)), json.dumps(s.hits),
+             json.dumps(dict(s.timings_ms)), s.photo)
+            for s in pending
+        ]  # fmt: skip
+        sql = "INSERT OR IGNORE INTO searches VALUES (?, ?, ?, ?, ?, ?)"
+        self._run(lambda db: db.executemany(sql, rows))
         with self._lock:
             for search in pending:
                 self._pending.pop(search.id, None)
 
     def prune(self) -> None:
         """Deletes the oldest searches beyond the number kept, except those with feedback."""
-        with closing(self._open()) as db, db:
-            db.execute(
-                "DELETE FROM searches WHERE time <= (SELECT time FROM searches ORDER BY time DESC "
-                "LIMIT 1 OFFSET ?) AND id NOT IN (SELECT search FROM feedback)",
-                (self._kept,),
-            )
+        sql = (
+            "DELETE FROM searches WHERE time <= (SELECT time FROM searches ORDER BY time DESC "
+            "LIMIT 1 OFFSET ?) AND id NOT IN (SELECT search FROM feedback)"
+        )
+        self._run(lambda db: db.execute(sql, (self._kept,)))
 
     def close(self) -> None:
-        """Writes the queued searches and stops."""
+        """Writes the queued searches, if that can be done, and stops."""
         self._stop.set()
         self._thread.join()
-        self.flush()
+        with contextlib.suppress(Problem):
+            self.flush()
+        self._release()
 
     def _keep(self) -> None:
         rounds = 0
         while not self._stop.wait(_SECONDS):
-            try:
+            with contextlib.suppress(Problem):  # searches continue, and the next round tries again
                 self.flush()
                 rounds += 1
                 if rounds % 600 == 0:
                     self.prune()
-            except sqlite3.Error:  # a full disk: searches continue, and the next round tries again
-                continue
+
+    # The file
+
+    def _run(self, work: Callable[[sqlite3.Connection], T], durable: bool = False) -> T:
+        """Runs ``work`` in a transaction; again in a new file where this one is damaged.
+
+        Raises:
+            Problem: 503 or 507, the file can't be written or read.
+        """
+        try:
+            found = self._inode()
+            try:
+                result = self._once(work, durable)
+            except sqlite3.DatabaseError as error:
+                odd = os.path.lexists(self._path) and not self._path.is_file()
+                if not (odd or _damaged(error)):
+                    raise
+                self._set_aside(found, error)
+                result = self._once(work, durable)
+        except (sqlite3.Error, OSError) as error:
+            if not self.problem:
+                log("journal failed", reason=str(error))
+            self.problem = "the disk is full" if disk_full(error) else "it can't be written"
+            raise unavailable(error, "the journal of searches can't be used now") from None
+        self.problem = ""
+        return result
+
+    def _once(self, work: Callable[[sqlite3.Connection], T], durable: bool) -> T:
+        with closing(self._open()) as db:
+            with db:
+                db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                result = work(db)
+            with self._moving:
+                if self._anchor is None and not self._stop.is_set():
+                    self._anchor = self._open()
+            return result
 
     def _open(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path, timeout=10)
-        db.execute("PRAGMA synchronous = NORMAL")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        db = sqlite3.connect(self._path, timeout=10, check_same_thread=False)
+        try:
+            db.text_factory = _text
+            sql = "SELECT COUNT(*) FROM sqlite_master WHERE name IN ('searches', 'feedback')"
+            if db.execute(sql).fetchone()[0] < 2:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.executescript(_TABLES)
+        except BaseException:
+            db.close()
+            raise
         return db
+
+    def _release(self) -> None:
+        """Closes the connection that stays open, so that a full disk lets others be opened."""
+        with self._moving:
+            if self._anchor is not None:
+                self._anchor.close()
+                self._anchor = None
+
+    def _inode(self) -> int:
+        try:
+            return self._path.lstat().st_ino
+        except OSError:
+            return 0
+
+    def _set_aside(self, inode: int, error: sqlite3.Error) -> None:
+        """Renames the damaged file, unless another process has done so."""
+        self._release()
+        busy = sqlite3.OperationalError("another process sets the damaged journal aside")
+        with file_lock(self._path.with_name("journal.lock"), busy, 5.0):
+            if self._inode() != inode:
+                return
+            numbers = itertools.count(1)
+            places = (self._path.with_name(f"journal-damaged-{n}.sqlite") for n in numbers)
+            place = next(place for place in places if not os.path.lexists(place))
+            for end in ("-wal", "-shm", ""):
+                with contextlib.suppress(FileNotFoundError):
+                    os.rename(f"{self._path}{end}", f"{place}{end}")
+            log("journal damaged", reason=str(error), kept_as=place.name)
+
+
+def _damaged(error: sqlite3.Error) -> bool:
+    # The low byte of an extended code is its primary code.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
+def _value(text: str) -> Any:
+    """The value of a cell of JSON; None for a damaged one."""
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def _triplets(
     search_id: str,
     feedback: Mapping[str, int],
-    request: str,
-    hits: str,
+    request: Mapping[str, Any],
+    found: list[tuple[str, str, float]],
     photo: bytes | None,
     when: float,
 ) -> Iterator[dict[str, Any]]:
-    found = json.loads(hits)
     images = {item: image for item, image, _ in found}
     order = [item for item, _, _ in found]
     wrong = [item for item, right in feedback.items() if not right]
@@ -212,8 +343,8 @@ def _triplets(
                 "search_id": search_id,
                 "time": when,
                 "anchor": {
-                    "item_id": json.loads(request).get("like"),
-                    "box": json.loads(request).get("box"),
+                    "item_id": request.get("like"),
+                    "box": request.get("box"),
                     "photo": None if photo is None else base64.b64encode(photo).decode("ascii"),
                 },
                 "positive": {"item_id": positive, "image_id": images.get(positive)},

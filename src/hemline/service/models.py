@@ -150,6 +150,7 @@ class StatsModel(BaseModel):
     searches: dict[str, Any]
     recent: list[dict[str, Any]]
     feedback: dict[str, int]
+    journal: dict[str, str | None]
     jobs: list[JobModel]
     service: dict[str, Any]
 

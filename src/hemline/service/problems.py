@@ -22,6 +22,7 @@ from hemline.errors import (
     UnknownItemError,
     UsageError,
 )
+from hemline.files import disk_full
 
 MEDIA = "application/problem+json"
 
@@ -72,6 +73,17 @@ def busy(detail: str, seconds: int = 1) -> Problem:
     return Problem(503, "busy", detail, {"Retry-After": str(seconds)})
 
 
+def disk_is_full() -> Problem:
+    return Problem(
+        507, "disk-full", "the server's disk is full; searches are answered, writes aren't stored"
+    )
+
+
+def unavailable(error: BaseException, detail: str) -> Problem:
+    """507 on a full disk, else 503 with ``detail``."""
+    return disk_is_full() if disk_full(error) else busy(detail, 5)
+
+
 def bad(detail: str, kind: str = "bad-request", status: int = 422) -> Problem:
     return Problem(status, kind, detail)
 
@@ -98,6 +110,8 @@ def of_error(error: HemlineError) -> Problem:
         return busy(str(error))
     if isinstance(error, CatalogBusy):
         return busy("another program is writing to the catalogue; try again in a while", 5)
+    if disk_full(error):
+        return disk_is_full()
     if isinstance(error, BundleError):
         return Problem(500, "bundle", "the catalogue's bundle can't do this; see the server's log")
     return Problem(500, "failed", "this failed; the server's log has more under the request_id")
@@ -105,7 +119,7 @@ def of_error(error: HemlineError) -> Problem:
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The documented errors of an endpoint: ``statuses``, and those that every endpoint has."""
-    every = (400, 401, 403, 408, 413, 421, 422, 429, 500, 503, *statuses)
+    every = (400, 401, 403, 408, 413, 421, 422, 429, 500, 503, 507, *statuses)
     return {
         status: {
             "description": HTTPStatus(status).phrase,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +16,6 @@ from hemline.bundle import BundleInfo
 from hemline.catalog.catalog import Catalog
 from hemline.catalog.pointer import Live
 from hemline.encoding import Encoder
-from hemline.errors import CatalogError
 from hemline.limits import QueryLimits
 from hemline.runtime.batching import BatchingEncoder, OnRun
 from hemline.runtime.bundle import Bundle
@@ -87,14 +85,7 @@ class Service:
         self.catalog = Catalog.open(settings.catalog)
         self.metrics = Metrics()
         self.keys: KeyStore = KeyRing(settings.state)
-        try:
-            self.journal = Journal(settings.state)
-        except (OSError, sqlite3.Error) as error:
-            self.catalog.close()
-            raise CatalogError(
-                f"{settings.state} can't be written to ({error}); the service keeps its keys and "
-                "its journal there"
-            ) from None
+        self.journal = Journal(settings.state)
         self.engine = ServedEngine(self.catalog, settings, self.metrics.on_run)
         self.writer = Writer(self.catalog, settings, self.metrics)
         self.jobs = Jobs()

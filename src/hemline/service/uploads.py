@@ -6,9 +6,12 @@ refused. Items are added and changed; none is removed.
 
 from __future__ import annotations
 
+import lzma
 import shutil
+import struct
 import tempfile
 import zipfile
+import zlib
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,6 +23,7 @@ from hemline.catalog.intake.feed_items import read_items
 from hemline.catalog.intake.feed_map import FeedMapping, find_columns
 from hemline.catalog.intake.update import ItemUpdate
 from hemline.errors import DataError, HemlineError
+from hemline.files import disk_full
 from hemline.service.jobs import Ended, Job, Jobs, Refused
 from hemline.service.writing import Writer
 
@@ -28,6 +32,11 @@ _FILES = 200_000
 _BATCH = 32
 _REPORTED = 100  # refused items and bad rows that are listed
 _PIECE = 1 << 20
+#: What `zipfile` and its decompressors raise for damaged or unknown data.
+_BROKEN = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, RuntimeError,
+    ValueError,
+)  # fmt: skip
 
 
 class Upload:
@@ -57,13 +66,18 @@ class Upload:
 
     def _unzip(self, source: Any) -> None:
         try:
-            with zipfile.ZipFile(source) as archive:
-                for entry in archive.infolist():
-                    if not entry.is_dir() and not entry.filename.startswith("__MACOSX/"):
-                        with archive.open(entry) as stream:
-                            self._copy(entry.filename, stream)
-        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as e:
-            raise DataError(f"the zip can't be unpacked: {str(e)[:100]}") from None
+            archive = zipfile.ZipFile(source)
+        except _BROKEN as error:
+            raise _not_unpacked(error) from None
+        with archive:
+            for entry in archive.infolist():
+                if not entry.is_dir() and not entry.filename.startswith("__MACOSX/"):
+                    try:
+                        stream = archive.open(entry)
+                    except _BROKEN as error:
+                        raise _not_unpacked(error) from None
+                    with stream:
+                        self._copy(entry.filename, stream)
 
     def _copy(self, name: str, source: Any) -> None:
         path = PurePosixPath(name.replace("\\", "/"))
@@ -77,13 +91,17 @@ class Upload:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("xb") as file:
-                while piece := source.read(_PIECE):
+                while piece := _read(source):
                     self._left -= len(piece)
                     if self._left < 0:
                         raise DataError("the upload is too large; send it in parts")
                     file.write(piece)
-        except OSError:
-            raise DataError(f"{name[:100]!r} is there twice, or can't be written") from None
+        except FileExistsError:
+            raise DataError(f"{name[:100]!r} is there twice") from None
+        except OSError as error:
+            if disk_full(error):
+                raise
+            raise DataError(f"{name[:100]!r} can't be written: {error.strerror}") from None
 
     def feed(self) -> Path:
         """
@@ -100,6 +118,22 @@ class Upload:
     def close(self) -> None:
         """Deletes it."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _read(source: Any) -> bytes:
+    """The next piece of a file, unpacked.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    try:
+        return bytes(source.read(_PIECE))
+    except _BROKEN as error:
+        raise _not_unpacked(error) from None
+
+
+def _not_unpacked(error: Exception) -> DataError:
+    return DataError(f"the zip can't be unpacked: {str(error)[:100]}")
 
 
 def add_upload(upload: Upload, writer: Writer, jobs: Jobs, job: Job) -> dict[str, Any]:

@@ -62,6 +62,7 @@ def _stats(service: Service, sizes: Sizes) -> dict[str, Any]:
         },
         "recent": recent[:_SHOWN],
         "feedback": service.journal.judged(),
+        "journal": {"problem": service.journal.problem or None},
         "jobs": [job.shown() for job in service.jobs.list()],
         "service": {
             "up_seconds": round(time.time() - _STARTED, 1),

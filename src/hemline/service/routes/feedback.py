@@ -68,8 +68,10 @@ async def export(service: Served) -> Response:
     """Training triplets as JSON lines: anchor (with its photo where photos are kept), positive
     and negative."""
 
+    triplets = await service.work(service.journal.triplets)
+
     def lines() -> Iterator[bytes]:
-        for triplet in service.journal.triplets():
+        for triplet in triplets:
             yield to_json(triplet) + b"\n"
 
     return StreamingResponse(lines(), media_type="application/jsonl")
