@@ -71,7 +71,7 @@ class Journal:
     memory. A damaged file is set aside as ``journal-damaged-N.sqlite``, and a new one begun.
 
     Attributes:
-        problem: why it can't be written or read now; empty while it can.
+        problem: why it couldn't be written or read of late; empty once it was written again.
     """
 
     def __init__(self, state: Path, kept: int = KEPT) -> None:
@@ -126,7 +126,7 @@ class Journal:
                 (search_id, item, int(right), time.time()),
             )
 
-        self._run(store, durable=True)
+        self._write(store, durable=True)
 
     def recent(self, count: int) -> list[dict[str, Any]]:
         """The last searches, latest first: time, request, timings, number of hits."""
@@ -197,7 +197,7 @@ class Journal:
             for s in pending
         ]  # fmt: skip
         sql = "INSERT OR IGNORE INTO searches VALUES (?, ?, ?, ?, ?, ?)"
-        self._run(lambda db: db.executemany(sql, rows))
+        self._write(lambda db: db.executemany(sql, rows))
         with self._lock:
             for search in pending:
                 self._pending.pop(search.id, None)
@@ -208,7 +208,7 @@ class Journal:
             "DELETE FROM searches WHERE time <= (SELECT time FROM searches ORDER BY time DESC "
             "LIMIT 1 OFFSET ?) AND id NOT IN (SELECT search FROM feedback)"
         )
-        self._run(lambda db: db.execute(sql, (self._kept,)))
+        self._write(lambda db: db.execute(sql, (self._kept,)))
 
     def close(self) -> None:
         """Writes the queued searches, if that can be done, and stops."""
@@ -250,8 +250,11 @@ class Journal:
                 log("journal failed", reason=str(error))
             self.problem = "the disk is full" if disk_full(error) else "it can't be written"
             raise unavailable(error, "the journal of searches can't be used now") from None
-        self.problem = ""
         return result
+
+    def _write(self, work: Callable[[sqlite3.Connection], T], durable: bool = False) -> None:
+        self._run(work, durable)
+        self.problem = ""
 
     def _once(self, work: Callable[[sqlite3.Connection], T], durable: bool) -> T:
         with closing(self._open()) as db:

@@ -110,6 +110,8 @@ class ItemUpdate:
         item = self.item_id
         if not 1 <= len(item) <= 200 or any(ord(c) < 32 for c in item):
             raise UsageError("an item_id has 1 to 200 characters, none of them a control character")
+        if item in (".", ".."):  # which no address can name
+            raise UsageError(f"an item_id isn't {item!r}")
         check_columns(self.attributes.columns, f"the item {item}")
         for name in self.attributes.columns:
             if name in RESERVED_COLUMNS:

@@ -95,11 +95,26 @@ def connect(path: Path, new: bool = False) -> sqlite3.Connection:
     """Opens the file, or creates a ``new`` one; read-only where its folder is."""
     if path.exists() and not os.access(path.parent, os.W_OK):
         return _connect_read_only(path)
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
-    if new:
-        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
+    try:
+        return _connect(path, new)
+    except sqlite3.OperationalError as error:
+        # A full disk has no room for the file that processes share; alone it works in memory.
+        if error.sqlite_errorcode != sqlite3.SQLITE_IOERR_SHMSIZE or os.name == "nt":
+            raise
+        return _connect(path, new, "?vfs=unix-excl")
+
+
+def _connect(path: Path, new: bool, options: str = "") -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}{options}"
+    db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=30)
+    try:
+        if new:
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        db.close()
+        raise
     return db
 
 

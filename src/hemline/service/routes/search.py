@@ -7,17 +7,21 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 import numpy as np
 from fastapi import APIRouter, Query, Request
+from fastapi.routing import APIRoute
 from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Scope
 
 from hemline.catalog.where.expression import Where as Condition
 from hemline.data.images import crop, encode_jpeg, open_image
 from hemline.limits import DEFAULT_K, MAX_HITS, MAX_PHOTOS, MAX_RANK, MAX_WHERE
 from hemline.search.clock import Clock
 from hemline.search.result_json import box_json, detections_json, result_json
-from hemline.service.access import READ, Served
+from hemline.service.access import READ, WRITE, Served
 from hemline.service.answers import answer, attention_json, hit_json, item_of
 from hemline.service.bodies import DetectJson, SearchForm, SearchJson, one_photo, search_body
 from hemline.service.journal import Search
@@ -31,7 +35,7 @@ from hemline.service.models import (
     SimilarModel,
     body,
 )
-from hemline.service.problems import responses, unknown_item
+from hemline.service.problems import Problem, responses, unknown_item
 from hemline.service.serving import Service
 from hemline.types import Image, PageRequest, SearchRequest, SearchResult
 
@@ -127,7 +131,20 @@ def _detect(service: Service, photo: bytes) -> dict[str, Any]:
     }
 
 
-@router.get(
+class SimilarRoute(APIRoute):
+    """A route whose last ``/`` is a slash of the address: ``x%2Fsimilar`` is an item's id."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        raw = scope.get("raw_path") or scope["path"].encode()
+        if unquote(raw.rpartition(b"/")[2].decode("latin-1")) != "similar":
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+_similar = APIRouter(route_class=SimilarRoute)
+
+
+@_similar.get(
     "/items/{item_id:path}/similar",
     dependencies=READ,
     responses={200: {"model": SimilarModel}, **responses(404)},
@@ -151,6 +168,21 @@ async def similar(
         return {**shown, "search_id": _note(service, query, result)}
 
     return answer(await service.work(ask))
+
+
+@_similar.api_route(
+    "/items/{item_id:path}/similar",
+    methods=["PUT", "PATCH", "DELETE"],
+    dependencies=WRITE,
+    include_in_schema=False,
+)
+async def no_write(item_id: str) -> Response:
+    """An item whose id ends in ``/similar`` couldn't be read at this address."""
+    detail = "this address has similar products; write the slashes of an item_id as %2F"
+    raise Problem(405, "method", detail, {"Allow": "GET"})
+
+
+router.include_router(_similar)
 
 
 @router.get(
