@@ -134,6 +134,28 @@ def test_pictures_leave_in_the_commit_that_brings_others(name: str, tmp_path: Pa
     assert {row.image_id for row in found if row} == {"image2", "image4"}
 
 
+def test_rows_since_a_revision_are_those_written_after_it(name: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    store = STORES[name].create(tmp_path, "print", DIM)
+    rows = [dataclasses.replace(make_row(rng, n), image_id=f"image{n}") for n in range(6)]
+    store.add(rows[:4])
+    before = store.revision
+    assert [row.image_id for row in store.rows(before)] == []
+    store.add([dataclasses.replace(rows[1], category="changed"), rows[4]])
+    store.add([rows[5]], [rows[0].image_id])
+    since = {row.image_id: row.category for row in store.rows(before)}
+    assert (
+        since.items()
+        >= {
+            rows[1].image_id: "changed",
+            rows[4].image_id: rows[4].category,
+            rows[5].image_id: rows[5].category,
+        }.items()
+    )
+    assert rows[0].image_id not in since
+    assert len(list(store.rows(0))) == 5
+
+
 def test_an_empty_store_answers(name: str, tmp_path: Path) -> None:
     store = STORES[name].create(tmp_path, "print", DIM)
     assert store.counts() == (0, 0)

@@ -242,8 +242,11 @@ class Store(Protocol):
         ``vectors`` as in `get`.
         """
 
-    def rows(self) -> Iterator[Row]:
-        """All rows, in the order of their ids."""
+    def rows(self, since: int = 0) -> Iterator[Row]:
+        """The rows written after the revision ``since`` (0: all), in the order of their ids.
+
+        A store that doesn't know when its rows were written may yield more of them.
+        """
 
     def row_keys(self) -> Iterator[RowKey]:
         """The keys of all rows, in the order of their ids, without reading vectors and columns."""

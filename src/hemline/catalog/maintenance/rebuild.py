@@ -1,13 +1,18 @@
 """Embeds a whole catalogue with another bundle, beside the live store, and swaps it in.
 
-Passes bring the new store to the rows of the live one, while searches and writers go on with that.
-The last pass holds the write lock until the pointer is replaced (`hemline.catalog.pointer`). The
+A first round embeds all rows of the live store, while searches and writers go on with that; further
+rounds bring what was written meanwhile, until few rows are left or they get no fewer. The rest is
+done under the write lock, in slices, between which writers have their turn; so it ends under any
+load, and no writer waits for more than a slice. In the last one the pointer is replaced
+(`hemline.catalog.pointer`). PostgreSQL's CREATE INDEX CONCURRENTLY and gh-ost go the same way. The
 same command continues an interrupted rebuild; one with another bundle starts again.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,7 +31,10 @@ if TYPE_CHECKING:
 
 #: Seconds that the swap waits for a writer.
 PATIENCE = 3600.0
-_PASSES = 3  # without the write lock, before the last one with it
+#: Seconds of work under the write lock, and the rest between two of them for the writers.
+SLICE, REST = 2.0, 0.5
+_ROUNDS = 10  # without the write lock
+_FEW = 16  # rows of a round that may well be the last; embedded at a time from the second round on
 
 
 @dataclass(slots=True)
@@ -139,33 +147,57 @@ class _Rebuild:
         self.batch, self.advance = batch, advance
         self.encoder: BundleEncoder = BundleEncoder(Bundle.open(place / "bundle"), threads)
         self.report = RebuildReport(fingerprint=self.encoder.fingerprint)
+        self.seen = 0  # the live store's revision up to which the new store has its rows
         self.lost: set[str] = set()
 
     def run(self, drop_lost: bool) -> None:
-        """Passes until the stores agree, then the swap."""
+        """Rounds until few changes are left, then the swap."""
         live = self.catalog.live()
         with counted_tags(self.encoder, self.report.unknown_tags):
-            seen = -1
-            for _ in range(_PASSES):
-                if seen == live.store.revision:
+            self._embed_all(live.store)
+            changed = live.store.counts().images
+            for _ in range(_ROUNDS):
+                before, changed = changed, self._round(live.store)
+                if changed <= _FEW or changed > before // 2:  # writers are as fast as this is
                     break
-                seen = self._pass(live.store)
-            self._check_lost(drop_lost)
-            with self.catalog.writing(PATIENCE) as held:
-                if held.folder != live.folder:
-                    raise CatalogError(
-                        f"{self.catalog.folder} was rebuilt by another process meanwhile; "
-                        "run the same command again if that was with another bundle"
-                    )
-                if seen != held.store.revision:
-                    self._pass(held.store)
-                    self._check_lost(drop_lost)
-                self.staged.save()
-                folder = self.catalog.folder
-                assert folder is not None
-                pointer.make_live(folder, self.place)
+            self._check_lost(live.store, drop_lost)
+            self.staged.save()  # the codes of a large store; few rows come after them
+            while not self._finish(live.folder, drop_lost):
+                time.sleep(REST)
 
-    def _check_lost(self, drop_lost: bool) -> None:
+    def _finish(self, folder: Path, drop_lost: bool) -> bool:
+        """Holds the write lock for `SLICE`; swaps and returns True if that brought the new store to
+        the live one's newest commit."""
+        with self.catalog.writing(PATIENCE) as held:
+            if held.folder != folder:
+                raise CatalogError(
+                    f"{self.catalog.folder} was rebuilt by another process meanwhile; "
+                    "run the same command again if that was with another bundle"
+                )
+            self._round(held.store, time.monotonic() + SLICE)
+            if self.seen != held.store.revision:
+                return False
+            self._check_lost(held.store, drop_lost)
+            if self.staged.counts() != held.store.counts() or self.lost:
+                self._remove_others(held.store)
+            assert self.catalog.folder is not None
+            pointer.make_live(self.catalog.folder, self.place)
+            return True
+
+    def _check_lost(self, live: Store, drop_lost: bool) -> None:
+        """Tries the lost images again: a write that replaced one in the round deleted its copy.
+
+        Raises:
+            CatalogError: some are lost, and may not be dropped.
+        """
+        rows = live.get(self.lost)
+        self.lost.clear()
+        for some in batches(rows.values(), self.batch):
+            self._update(some)
+        # A copy is deleted after the commit that replaces it, so one that a row still names is
+        # missing. Others are of rows that the next round reads.
+        after = live.get(self.lost, vectors=False)
+        self.lost = {i for i, row in after.items() if row.image_digest == rows[i].image_digest}
         self.report.lost = sorted(self.lost)
         if self.lost and not drop_lost:
             raise CatalogError(
@@ -174,24 +206,43 @@ class _Rebuild:
                 "again, or pass --drop-lost. The catalogue is as it was; nothing embedded is lost"
             )
 
-    def _pass(self, live: Store) -> int:
-        """Brings the new store to the live one's rows of the returned revision."""
+    def _embed_all(self, live: Store) -> None:
+        """The first round, of all rows; an interrupted run's are compared only."""
         revision = live.revision
-        first = not self.report.embedded and not self.report.there
         total, done = live.counts().images, 0
-        self.lost.clear()
-        live_ids: set[str] = set()
         for rows in batches(live.rows(), self.batch):
-            live_ids.update(row.image_id for row in rows)
-            self._update(rows, first)
+            changed = self._update(rows)
+            self.report.there += len(rows) - changed
             done += len(rows)
             self.advance(min(done, total), total)
-        extra = [key.image_id for key in self.staged.row_keys() if key.image_id not in live_ids]
+        self._remove_others(live)
+        self.seen = revision
+
+    def _round(self, live: Store, end: float = math.inf) -> int:
+        """Brings the rows written since the last round to the new store; returns their number.
+
+        After ``end`` it stops, with `seen` as it was: the next round skips what this one has done.
+        """
+        revision, changed = live.revision, 0
+        if revision == self.seen:
+            return 0
+        for rows in batches(live.rows(self.seen), min(self.batch, _FEW)):
+            wrote = self._update(rows)
+            changed += wrote
+            if wrote and time.monotonic() > end:
+                return changed
+        self.seen = revision
+        return changed
+
+    def _remove_others(self, live: Store) -> None:
+        """Removes rows that the live store no longer has."""
+        there = {key.image_id for key in live.row_keys()}
+        extra = [key.image_id for key in self.staged.row_keys() if key.image_id not in there]
         for some in batches(extra, 500):
             self.staged.add([], some)
-        return revision
 
-    def _update(self, rows: Sequence[Row], first: bool) -> None:
+    def _update(self, rows: Sequence[Row]) -> int:
+        """Makes the rows of the new store equal to these; returns how many weren't."""
         known = self.staged.get([row.image_id for row in rows])
         write: list[Row] = []
         embed: list[Row] = []
@@ -201,8 +252,6 @@ class _Rebuild:
                 embed.append(row)
             elif not same_content(row, old):
                 write.append(replace(row, embedding=old.embedding, norm=old.norm))
-            else:
-                self.report.there += first
         made = embed_copies(self.catalog.image_path, self.encoder, embed)
         lost = {row.image_id for row in embed} - {row.image_id for row in made}
         self.lost |= lost
@@ -210,6 +259,7 @@ class _Rebuild:
         removed = [image_id for image_id in lost if image_id in known]
         if made or write or removed:
             self.staged.add([*made, *write], removed)
+        return len(embed) + len(write)
 
     def _same_vector(self, old: Row, row: Row) -> bool:
         """Whether the new store's vector is that of the live row."""

@@ -106,9 +106,9 @@ class MemoryStore:
         found = [-1 if row is None else codes.setdefault(row.item_id, len(codes)) for row in rows]
         return np.array(found, np.int64)
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self, since: int = 0) -> Iterator[Row]:
         with self._lock:
-            rows = list(self._rows.values())
+            rows = list(self._rows.values()) if self.revision > since else []
         return iter(rows)
 
     def row_keys(self) -> Iterator[RowKey]:

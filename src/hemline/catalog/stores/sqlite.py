@@ -199,8 +199,9 @@ class SqliteStore:
         found = self._rows("item_id", item_ids, vectors)
         return [row for _, row in sorted(found, key=itemgetter(0))]
 
-    def rows(self) -> Iterator[Row]:
-        sql = f"{SELECT} ORDER BY id"
+    def rows(self, since: int = 0) -> Iterator[Row]:
+        newer = f"WHERE revision > {int(since)}" if since else ""
+        sql = f"{SELECT} {newer} ORDER BY id"
         with (
             catalog_errors(self._folder),
             _snapshot.snapshot(self._folder, self._segments) as (db, segments),
