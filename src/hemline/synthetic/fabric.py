@@ -16,24 +16,9 @@ from hemline.synthetic.prints import PRINTS
 from hemline.synthetic.product import Product
 from hemline.synthetic.seeds import generator
 from hemline.synthetic.textures import WEAVES, Palette, grain
-from hemline.synthetic.values import RGB
+from hemline.synthetic.values import MEASURES, RGB
 
-_SOFT: Mapping[str, float] = {
-    "denim": 1.0,
-    "quilted": 0.5,
-    "rib-knit": 0.6,
-    "cable-knit": 0.5,
-    "fair-isle": 0.5,
-    "corduroy": 0.8,
-}
-_SOFT_CATEGORY: Mapping[str, float] = {
-    "leggings": 0.5,
-    "coat": 0.75,
-    "blazer": 0.65,
-    "sweater": 0.75,
-    "blouse": 1.35,
-    "dress": 1.2,
-}
+_SOFT: Mapping[str, Mapping[str, float]] = MEASURES["softness"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +49,7 @@ def _fabric(
     scale, angle, print_seed = key
     rng = generator(int(print_seed), "print")
     p = Palette(palette[0], palette[1], palette[2], scale, angle)
-    soft = _SOFT.get(pattern, 1.0) * _SOFT_CATEGORY.get(category, 1.0)
+    soft = _SOFT["pattern"].get(pattern, 1.0) * _SOFT["category"].get(category, 1.0)
     draw = WEAVES.get(pattern) or MOTIFS.get(pattern) or WEAVES["plain"]
     tile = _woven(draw(p, rng))
     top = -40.0

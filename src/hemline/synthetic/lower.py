@@ -15,30 +15,14 @@ from hemline.synthetic.figure import CALF, HIP_X, SIDE_NAMES, SIDES, THIGH, Figu
 from hemline.synthetic.pen import Pen
 from hemline.synthetic.product import Product
 from hemline.synthetic.sleeves import limb_frame
+from hemline.synthetic.values import MEASURES
 
 #: Half-widths of a leg at crotch, knee and ankle.
-_LEGS: Mapping[str, tuple[float, float, float]] = {
-    "skinny": (47, 30, 20),
-    "slim": (49, 35, 26),
-    "straight": (51, 41, 37),
-    "tapered": (56, 43, 25),
-    "wide-leg": (56, 56, 62),
-    "flared": (48, 33, 56),
-    "cargo": (55, 47, 38),
-    "pleated": (57, 47, 32),
-}
-#: Where a leg ends, as a share of the way from hip to ankle; shorts in their own words.
-_ENDS: Mapping[str, float] = {"midi": 0.70, "ankle": 0.915, "regular": 0.995}
-_SHORTS: Mapping[str, float] = {"mini": 0.22, "short": 0.32, "knee": 0.47}
-_SKIRTS: Mapping[str, float] = {"mini": 604, "knee": 704, "midi": 800, "maxi": 925}
-_FLARE: Mapping[str, float] = {
-    "a-line": 0.24,
-    "pencil": -0.04,
-    "pleated": 0.26,
-    "tiered": 0.28,
-    "skater": 0.5,
-}
-
+_LEGS: Mapping[str, tuple[float, float, float]] = MEASURES["leg"]["widths"]
+#: Where a leg ends, as a share of the way from hip to ankle: of shorts, of trousers.
+_ENDS: Mapping[str, Mapping[str, float]] = MEASURES["leg"]["end"]
+_SKIRTS: Mapping[str, float] = MEASURES["hem"]["skirt"]
+_FLARE: Mapping[str, float] = MEASURES["flare"]
 
 _SEVEN, _EIGHT = np.linspace(0, 1, 7), np.linspace(0, 1, 9)
 _NINE = np.linspace(-0.9, 0.9, 9).tolist()
@@ -66,7 +50,8 @@ def _leg(figure: Figure, product: Product, side: int) -> tuple[Array, Array, flo
     a = product.attributes
     kind = a["shape"] if a["shape"] in _LEGS else "straight"
     short = product.category == "shorts" or a["length"] == "short"
-    end = (_SHORTS if short else _ENDS)[a["length"]] + 0.03 * (product.latents["hem"] - 0.5)
+    ends = _ENDS["short" if short else "long"]
+    end = ends[a["length"]] + 0.03 * (product.latents["hem"] - 0.5)
     crotch, knee, ankle = _LEGS[kind]
     if short:
         knee = max(knee, 44) + (10 if kind == "wide-leg" else 0)

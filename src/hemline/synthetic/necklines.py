@@ -12,6 +12,7 @@ from hemline.synthetic.curves import Array, ellipse, mirrored, shift, smooth, sp
 from hemline.synthetic.fabric import darker
 from hemline.synthetic.figure import SIDES, both
 from hemline.synthetic.pen import Pen
+from hemline.synthetic.values import MEASURES
 
 
 @dataclass(frozen=True)
@@ -28,29 +29,7 @@ class Neck:
         return shoulder_y(self.half) + self.depth
 
 
-_NECKS: Mapping[str, tuple[float, float, str]] = {
-    "round": (38, 36, "round"),
-    "v-neck": (38, 84, "v"),
-    "scoop": (54, 70, "round"),
-    "square": (52, 58, "square"),
-    "boat": (68, 8, "round"),
-    "turtleneck": (30, 10, "round"),
-    "mock-neck": (31, 12, "round"),
-    "shirt": (31, 32, "v"),
-    "button-down": (31, 32, "v"),
-    "polo": (32, 44, "v"),
-    "stand": (31, 26, "v"),
-    "lapel": (36, 158, "v"),
-    "peak-lapel": (36, 150, "v"),
-    "shawl": (36, 165, "v"),
-    "hood": (40, 40, "round"),
-    "peter-pan": (36, 30, "round"),
-    "bow": (34, 40, "v"),
-    "cowl": (56, 52, "round"),
-    "halter": (24, 26, "round"),
-    "off-shoulder": (112, 20, "flat"),
-    "straps": (70, 34, "straps"),
-}
+_NECKS: Mapping[str, tuple[float, float, str]] = MEASURES["neck"]
 
 
 def shoulder_y(x: float) -> float:

@@ -27,27 +27,11 @@ from hemline.synthetic.figure import SIDES, Figure
 from hemline.synthetic.outfit import OUTER
 from hemline.synthetic.product import Product
 from hemline.synthetic.seeds import mix, share
-from hemline.synthetic.values import nearest_color
+from hemline.synthetic.values import TABLE, nearest_color
 
 #: Labels of `images.csv` that are garments -> (category, group, top, bottom in figure units).
 LABELS: Mapping[str, tuple[str, str, float, float]] = MappingProxyType(
-    {
-        "T-Shirt": ("t-shirt", "upper", 168, 520),
-        "Longsleeve": ("longsleeve", "upper", 166, 530),
-        "Shirt": ("shirt", "upper", 160, 545),
-        "Polo": ("polo-shirt", "upper", 162, 525),
-        "Undershirt": ("tank-top", "upper", 180, 530),
-        "Top": ("top", "upper", 176, 500),
-        "Blouse": ("blouse", "upper", 166, 530),
-        "Body": ("body", "upper", 172, 530),
-        "Hoodie": ("hoodie", "upper", 120, 535),
-        "Outwear": ("jacket", "upper", 150, 560),
-        "Blazer": ("blazer", "upper", 158, 560),
-        "Dress": ("dress", "full", 172, 760),
-        "Pants": ("trousers", "lower", 392, 955),
-        "Shorts": ("shorts", "lower", 392, 655),
-        "Skirt": ("skirt", "lower", 390, 690),
-    }
+    {name: tuple(row) for name, row in TABLE["photos"].items()}
 )
 _UNKNOWN = ("garment", "upper", 168.0, 520.0)
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")

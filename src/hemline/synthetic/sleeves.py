@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -12,29 +12,12 @@ from hemline.synthetic.cloth import Cloth
 from hemline.synthetic.curves import Array, affine, shift, tube
 from hemline.synthetic.fabric import darker
 from hemline.synthetic.pen import Pen
+from hemline.synthetic.values import MEASURES
 
 #: How far down the arm a sleeve reaches: 1 is the wrist.
-_REACH: Mapping[str, float] = {
-    "cap": 0.15,
-    "short": 0.32,
-    "elbow": 0.52,
-    "three-quarter": 0.76,
-    "long": 1.0,
-}
+_REACH: Mapping[str, float] = MEASURES["sleeve"]["reach"]
 #: Half-widths over an arm of 25 at the shoulder, at five places from shoulder to end.
-_WIDTHS: Mapping[str, tuple[float, float, float, float, float]] = {
-    "regular": (30, 29, 26, 23, 21),
-    "fitted": (28, 25, 22, 20, 17),
-    "loose": (34, 36, 34, 32, 30),
-    "puff": (36, 46, 44, 34, 23),
-    "bell": (29, 27, 27, 36, 54),
-    "bishop": (31, 33, 39, 46, 21),
-    "batwing": (52, 48, 34, 25, 20),
-    "raglan": (30, 30, 27, 24, 21),
-    "rolled": (30, 29, 27, 26, 26),
-    "flutter": (30, 36, 42, 50, 58),
-    "cuffed": (30, 30, 28, 27, 22),
-}
+_WIDTHS: Mapping[str, Sequence[float]] = MEASURES["sleeve"]["widths"]
 #: Shapes that keep their form however short the sleeve is.
 _WHOLE = ("puff", "bell", "flutter", "bishop")
 

@@ -16,48 +16,18 @@ from hemline.synthetic.pen import Pen
 from hemline.synthetic.product import Product
 from hemline.synthetic.sleeves import add_sleeve
 from hemline.synthetic.trims import belt, fasten, kangaroo, patch, rib_hem, slant_pockets
+from hemline.synthetic.values import MEASURES
 
-_EASE: Mapping[str, float] = {
-    "slim": 3,
-    "straight": 10,
-    "loose": 22,
-    "oversized": 36,
-    "a-line": 9,
-    "peplum": 5,
-    "sheath": 3,
-    "skater": 4,
-    "pleated": 6,
-    "tiered": 11,
-    "tapered": 7,
-    "wide-leg": 6,
-    "skinny": 2,
-}
-_EXTRA: Mapping[str, float] = {
-    "coat": 12,
-    "jacket": 8,
-    "blazer": 6,
-    "hoodie": 7,
-    "sweatshirt": 6,
-    "sweater": 4,
-    "vest": 5,
-    "tank-top": -2,
-}
-_HEMS: Mapping[str, float] = {
-    "cropped": 424,
-    "short": 460,
-    "regular": 512,
-    "long": 582,
-    "knee": 716,
-    "midi": 806,
-}
-_SKIRT_HEMS: Mapping[str, float] = {"mini": 620, "knee": 716, "midi": 808, "maxi": 925}
+_EASE: Mapping[str, Mapping[str, float]] = MEASURES["ease"]
+_HEMS: Mapping[str, Mapping[str, float]] = MEASURES["hem"]
 _NINE = np.linspace(-0.9, 0.9, 9).tolist()
 _RIBBED = ("sweater", "sweatshirt", "hoodie", "cardigan")
 
 
 def ease_of(product: Product) -> float:
     """How far the cloth stands off the body at the chest, in units."""
-    ease = _EASE[product.attributes["shape"]] + _EXTRA.get(product.category, 0.0)
+    ease = _EASE["shape"][product.attributes["shape"]]
+    ease += _EASE["category"].get(product.category, 0.0)
     return ease + 6.0 * product.latents["ease"] - 1.0
 
 
@@ -156,7 +126,8 @@ def add_top(
     if product.category == "jumpsuit":
         hem = 430.0
     else:
-        hem = (_SKIRT_HEMS if skirt else _HEMS)[a["length"]] + (12 * product.latents["hem"] - 6)
+        hems = _HEMS["dress" if skirt else "top"]
+        hem = hems[a["length"]] + (12 * product.latents["hem"] - 6)
     half = torso_outline(product, neck, hem, skirt, figure)
     unfastened = unfastened or a["button"] == "open-front"
     if unfastened:
