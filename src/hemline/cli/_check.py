@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from hemline.cli._common import (
-    Advance,
     JsonOption,
     ManifestArgument,
     Workers,
     emit,
     natives_hushed,
     out,
-    progress,
     say,
+    stages,
     to_json,
 )
 from hemline.errors import DataError, UsageError
@@ -62,7 +60,7 @@ def check(
         if file.suffix.lower() not in (".json", ".html"):
             raise UsageError(f"a report is .json or .html, not {file.name!r}")
     table = Manifest.read(manifest)
-    with natives_hushed(), _stages() as stage:
+    with natives_hushed(), stages() as stage:
         report = check_manifest(
             table,
             workers,
@@ -91,25 +89,6 @@ def _broken(result: Mapping[str, Any], written: str) -> str:
         f"{found['count']:,} of {result['files']:,} pictures can't be opened; the first: "
         f"{first['paths'][0]} {first['reason']}" + (f"; {written} has all" if written else "")
     )
-
-
-@contextmanager
-def _stages() -> Iterator[Callable[[str], Advance]]:
-    """Progress of consecutive stages; a stage's first report ends the previous one."""
-    with ExitStack() as stack:
-        shown: dict[str, Advance] = {}
-
-        def stage(what: str) -> Advance:
-            def advance(done: int, total: int) -> None:
-                if what not in shown:
-                    stack.close()
-                    shown.clear()
-                    shown[what] = stack.enter_context(progress(what))
-                shown[what](done, total)
-
-            return advance
-
-        yield stage
 
 
 def _journal(cache: Path | None, root: Path) -> Path:

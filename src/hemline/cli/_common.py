@@ -9,7 +9,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -134,6 +134,25 @@ def progress(what: str) -> Iterator[Advance]:
             say(f"{what}: {done} of {total}")
 
     yield advance
+
+
+@contextmanager
+def stages() -> Iterator[Callable[[str], Advance]]:
+    """Progress of consecutive stages; a stage's first report ends the previous one."""
+    with ExitStack() as stack:
+        shown: dict[str, Advance] = {}
+
+        def stage(what: str) -> Advance:
+            def advance(done: int, total: int) -> None:
+                if what not in shown:
+                    stack.close()
+                    shown.clear()
+                    shown[what] = stack.enter_context(progress(what))
+                shown[what](done, total)
+
+            return advance
+
+        yield stage
 
 
 @contextmanager

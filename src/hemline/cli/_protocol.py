@@ -91,17 +91,9 @@ def _built(part: Protocol) -> dict[str, Any]:
 
 
 def _listed(name: str, spec: Any) -> dict[str, Any]:
-    return {
-        "name": name,
-        "queries": spec.queries,
-        "gallery": spec.gallery,
-        "products": spec.products,
-        "crop": spec.crop,
-        "within_category": spec.within_category,
-        "several": spec.several,
-        "unmatched": spec.unmatched,
-        "published": [entry._asdict() for entry in spec.published],
-    }
+    shown = ("queries", "gallery", "products", "crop", "within_category", "several", "unmatched")
+    own = {field: getattr(spec, field) for field in shown}
+    return {"name": name, **own, "published": [entry._asdict() for entry in spec.published]}
 
 
 def _print_list(result: Mapping[str, Any]) -> None:

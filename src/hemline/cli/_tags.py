@@ -23,20 +23,17 @@ _Manifest = Annotated[
 _Columns = Annotated[
     str,
     typer.Option(
-        "--from",
-        help="Columns to read, in order of trust: title,description. Default: detected.",
+        "--from", help="Columns to read, in order of trust: title,description. Default: detected."
     ),
 ]
 _Vocabularies = Annotated[
-    list[str] | None,
-    typer.Option(help="A vocabulary file, or the built-in english. Repeatable."),
+    list[str] | None, typer.Option(help="A vocabulary file, or the built-in english. Repeatable.")
 ]
 _Merge = Annotated[
     bool, typer.Option("--merge/--no-merge", help="Merge free tags with nearly equal spelling.")
 ]
 _Drop = Annotated[
-    list[Path] | None,
-    typer.Option(help="A file of tags to leave out, one per line. Repeatable."),
+    list[Path] | None, typer.Option(help="A file of tags to leave out, one per line. Repeatable.")
 ]
 _WriteVocabulary = Annotated[
     Path | None,

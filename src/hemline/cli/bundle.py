@@ -44,20 +44,14 @@ def bundle(
 
     options = ExportOptions(precision, name=name, force=force, say=say)
     info = bundle_pretrained(source, folder, options, weights=weights)
-    emit(
-        {
-            "bundle": str(folder),
-            "name": info.name,
-            "fingerprint": info.fingerprint,
-            "embedding_dim": info.embedding_dim,
-            "preprocessing": info.preprocessing.described(),
-            "precision": info.precision,
-            "precision_loss": info.precision_loss,
-            "bytes": sum(path.stat().st_size for path in folder.iterdir()),
-        },
-        as_json,
-        _words,
-    )
+    own = ("name", "fingerprint", "embedding_dim", "precision", "precision_loss")
+    result = {
+        "bundle": str(folder),
+        **{name: getattr(info, name) for name in own},
+        "preprocessing": info.preprocessing.described(),
+        "bytes": sum(path.stat().st_size for path in folder.iterdir()),
+    }
+    emit(result, as_json, _words)
 
 
 def _words(result: Mapping[str, Any]) -> None:

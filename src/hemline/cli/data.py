@@ -122,10 +122,7 @@ def read(
     path = manifest.write(output)
     result = _summary(manifest, path) | {
         "format": format,
-        "listed": report.listed,
-        "found": report.found,
-        "missing": report.missing,
-        "broken": report.broken,
+        **{name: getattr(report, name) for name in ("listed", "found", "missing", "broken")},
         "left_out": report.examples,
         "notes": report.notes,
         "published": {
@@ -212,14 +209,8 @@ def _print_read(result: Mapping[str, Any]) -> None:
 
 
 def _format(spec: Any) -> dict[str, Any]:
-    return {
-        "name": spec.name,
-        "summary": spec.summary,
-        "get": spec.get,
-        "licence": spec.licence,
-        "options": dict(spec.options),
-        "writes": spec.writer is not None,
-    }
+    own = {name: getattr(spec, name) for name in ("name", "summary", "get", "licence")}
+    return own | {"options": dict(spec.options), "writes": spec.writer is not None}
 
 
 def _print_formats(result: Mapping[str, Any]) -> None:

@@ -6,14 +6,14 @@ import os
 import sys
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hemline.cli._common import Advance, JsonOption, emit, natives_hushed, out, progress, say
+from hemline.cli._common import JsonOption, emit, natives_hushed, out, progress, say, stages
 from hemline.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ _SAMPLES = 12
 
 def demo(
     check: Annotated[
-        bool,
-        typer.Option("--check", help="Measure recall and latency instead; sets the status."),
+        bool, typer.Option("--check", help="Measure recall and latency instead; sets the status.")
     ] = False,
     bundle: Annotated[
         str | None, typer.Option(help="A bundle's folder or name; the shipped one by default.")
@@ -92,7 +91,7 @@ def _open(bundle: str | None, products: int) -> Iterator[Shop]:
     from hemline.runtime.bundle import Bundle
 
     source = Bundle.open(bundle) if bundle else Bundle.default()
-    with _stages() as stage:
+    with stages() as stage:
         shop = open_shop(source, products=products, stage=stage)
     with shop.catalog:
         yield shop
@@ -146,18 +145,6 @@ def _serve(catalog: Path, photos: Sequence[Path], port: int, opening: bool) -> N
             webbrowser.open(url)
 
     serve(Settings(catalog, port=port, samples=samples), ready, natives_hushed)
-
-
-@contextmanager
-def _stages() -> Iterator[Callable[[str], Advance]]:
-    """One progress bar after the other; a new one ends the last."""
-    with ExitStack() as open_bars:
-
-        def begin(what: str) -> Advance:
-            open_bars.close()
-            return open_bars.enter_context(progress(what))
-
-        yield begin
 
 
 def _check_words(result: Mapping[str, Any]) -> None:

@@ -35,8 +35,7 @@ def export(
         Path | None, typer.Option(help="Run of a detector to put into the new bundle.")
     ] = None,
     threshold: Annotated[
-        float | None,
-        typer.Option(help="Least score (0-1) of a garment that the detector reports."),
+        float | None, typer.Option(help="Least score (0-1) of a garment that the detector reports.")
     ] = None,
     pictures: Annotated[
         Path | None, typer.Option(help="Manifest; 32 of its images are also compared with torch.")
@@ -74,12 +73,10 @@ def export(
 
 def _of_bundle(bundle: Path, info: BundleInfo) -> dict[str, Any]:
     files = {path.name: path.stat().st_size for path in sorted(bundle.iterdir())}
+    own = ("name", "fingerprint", "precision", "precision_loss")
     return {
         "bundle": str(bundle),
-        "name": info.name,
-        "fingerprint": info.fingerprint,
-        "precision": info.precision,
-        "precision_loss": info.precision_loss,
+        **{name: getattr(info, name) for name in own},
         "bytes": sum(files.values()),
         "files": files,
     }

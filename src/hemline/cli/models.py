@@ -106,16 +106,14 @@ def _bundles() -> list[dict[str, Any]]:
     for name in shipped():
         folder = shipped_root() / name
         info = read_info(folder)
+        own = ("summary", "embedding_dim", "precision", "fingerprint")
         rows.append(
             {
                 "name": name,
                 "model": info.training.get("model", info.name),
-                "summary": info.summary,
-                "embedding_dim": info.embedding_dim,
                 "size": info.preprocessing.size,
-                "precision": info.precision,
                 "bytes": sum(path.stat().st_size for path in folder.iterdir() if path.is_file()),
-                "fingerprint": info.fingerprint,
+                **{key: getattr(info, key) for key in own},
             }
         )
     return rows

@@ -219,10 +219,7 @@ def _hit_json(hit: Hit) -> dict[str, Any]:
 
 
 def _draw(
-    show: Path,
-    catalog: Catalog,
-    queries: Sequence[dict[str, Any]],
-    answers: Sequence[SearchResult],
+    show: Path, catalog: Catalog, queries: Sequence[dict[str, Any]], answers: Sequence[SearchResult]
 ) -> None:
     """Draws each answer beside its photo, the first of several."""
     from hemline.errors import CatalogError

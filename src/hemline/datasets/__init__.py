@@ -19,11 +19,7 @@ __all__ = ["PROTOCOLS", "READERS", "ReadReport", "ReaderSpec", "build"]
 
 #: A format's name → its `ReaderSpec`.
 READERS: Registry[ReaderSpec] = Registry(
-    "hemline.datasets",
-    "READERS",
-    "data format",
-    group="hemline.datasets",
-    beside=("PROTOCOLS",),
+    "hemline.datasets", "READERS", "data format", group="hemline.datasets", beside=("PROTOCOLS",)
 )
 #: A protocol's name → its `ProtocolSpec`; `build` makes it over a manifest.
 PROTOCOLS: Registry[ProtocolSpec] = Registry(

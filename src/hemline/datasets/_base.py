@@ -175,8 +175,9 @@ def keep_present(
     out = np.flatnonzero(~kept)
     examples = tuple(os.path.join(str(manifest.root), unique[codes[row]]) for row in out[:NAMED])
     if not kept.any():
+        what = "lies in the data's folder" if (state == OUTSIDE).all() else "is there"
         raise DataError(
-            f"none of the {len(manifest):,} pictures {_none(state)}, the first is {examples[0]}; "
+            f"none of the {len(manifest):,} pictures {what}, the first is {examples[0]}; "
             "is the folder of the pictures right?"
         )
     told = list(notes)
@@ -200,10 +201,6 @@ def keep_present(
         published=published or {},
     )
     return (manifest if kept.all() else manifest.select(kept)), report
-
-
-def _none(state: Any) -> str:
-    return "lies in the data's folder" if (state == OUTSIDE).all() else "is there"
 
 
 def more_notes(report: ReadReport, *notes: str) -> ReadReport:

@@ -26,7 +26,7 @@ from hemline.data.images import in_order, picture_size
 from hemline.data.manifest import Manifest
 from hemline.data.manifest.validate import BOX, SCHEMA
 from hemline.datasets._arrow import Floats, Ints, Mask, index_of, pa, pc, words
-from hemline.datasets._base import Options, ReadReport, choice, more_notes
+from hemline.datasets._base import LINKS, Options, ReadReport, choice, more_notes
 from hemline.datasets._files import fullest, leaves
 from hemline.datasets._lists import Lines, read_text
 from hemline.errors import DataError, ImageError
@@ -38,6 +38,12 @@ GET = (
     "unpack img.zip beside the folders Anno and Eval"
 )
 LICENCE = "non-commercial research only; the pictures are not the publishers' own"
+#: Options of the readers of both benchmarks.
+OPTIONS = {
+    "images": "the folder that stands for the lists' img; default img, Img/img or Img",
+    "boxes": "auto: scaled where the pictures are the large release's; or listed",
+    **LINKS,
+}
 GROUPS = {1: "upper", 2: "lower", 3: "full"}
 VARIATIONS = {
     1: "normal pose",
@@ -220,6 +226,22 @@ def landmarks_of(
     if wrong:
         notes.append(f"{wrong:,} landmarks have no place or no visibility 0-2; taken as absent")
     return marks, given, variation, notes
+
+
+def add_landmarks(
+    root: Path, name: str, names: Any, behind: Mask, columns: dict[str, Any]
+) -> list[str]:
+    """Adds the landmarks and variation of the list ``name``, if there is one; returns notes.
+
+    ``names`` (N,) and ``behind`` (N,) are as of `landmarks_of`.
+    """
+    file = find_list(root, name)
+    if file is None:
+        return [f"there is no {name}; the rows have no landmarks"]
+    marks, given, variation, notes = landmarks_of(file, names, behind)
+    columns["landmarks"] = marks_column(marks, given)
+    columns["variation"] = words_of(variation, VARIATIONS)
+    return notes
 
 
 def to_large(

@@ -48,17 +48,15 @@ from hemline.data.protocol import (
 from hemline.data.relevance import compared, mask_of, match_items, one_row_per_item, text_column
 from hemline.datasets._arrow import index_of, pa, pc, true, words
 from hemline.datasets._attributes import read_attributes
-from hemline.datasets._base import LINKS, Options, ReaderSpec, ReadReport, beside, checked
+from hemline.datasets._base import Options, ReaderSpec, ReadReport, beside, checked
 from hemline.datasets._deepfashion import (
     GET,
     GROUPS,
     LICENCE,
-    VARIATIONS,
+    OPTIONS,
+    add_landmarks,
     box_columns,
     boxes_of,
-    find_list,
-    landmarks_of,
-    marks_column,
     needed_list,
     picture_folder,
     read_list,
@@ -74,10 +72,7 @@ PUBLISHED = {"images": 239_557, "items": 33_881, "pairs": 195_540, "attributes":
 #: The long side of the pictures that the boxes are made for.
 SIDE = 300
 _PLACE = r"^(?:img/)?(?P<category>.+)/(?P<item>id_[0-9]+)/[^/]+$"
-_SPELLINGS = (
-    ("CLOTHING/Summer_Wear/", "CLOTHING/Summer_Suit/"),
-    ("/comsumer_", "/consumer_"),
-)
+_SPELLINGS = (("CLOTHING/Summer_Wear/", "CLOTHING/Summer_Suit/"), ("/comsumer_", "/consumer_"))
 
 
 def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
@@ -111,7 +106,9 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
         "group": words_of(lines.choices(1, (1, 2, 3), "clothes type"), GROUPS),
         "pairs": pa.array(pairs),
     }
-    notes += _landmarks(root, names, columns)
+    notes += add_landmarks(
+        root, "list_landmarks_consumer2shop.txt", names, np.zeros(len(names), bool), columns
+    )
     notes += _tags(root, item, columns, counted)
     manifest, report = checked(columns, root, folder, options, notes, beside(PUBLISHED, counted))
     return to_large(manifest, report, options, SIDE, padded=False)
@@ -155,16 +152,6 @@ def _known(lines: Lines, status: Any) -> None:
         lines.fail(int(rows[0]), f"is {lines.word(int(rows[0]), 3)!r}, not {', '.join(SPLITS)}")
 
 
-def _landmarks(root: Path, names: Any, columns: dict[str, Any]) -> list[str]:
-    file = find_list(root, "list_landmarks_consumer2shop.txt")
-    if file is None:
-        return ["there is no list_landmarks_consumer2shop.txt; the rows have no landmarks"]
-    marks, given, variation, notes = landmarks_of(file, names, np.zeros(len(names), bool))
-    columns["landmarks"] = marks_column(marks, given)
-    columns["variation"] = words_of(variation, VARIATIONS)
-    return notes
-
-
 def _tags(root: Path, item: Any, columns: dict[str, Any], counted: dict[str, int]) -> list[str]:
     attributes = read_attributes(root)
     if attributes is None:
@@ -189,11 +176,7 @@ READERS: Mapping[str, ReaderSpec] = {
         licence=LICENCE,
         reader=_read,
         folder=True,
-        options={
-            "images": "the folder that stands for the lists' img; default img, Img/img or Img",
-            "boxes": "auto: scaled where the pictures are the large release's; or listed",
-            **LINKS,
-        },
+        options=OPTIONS,
     )
 }
 

@@ -26,7 +26,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,7 +35,7 @@ import numpy as np
 
 from hemline.data.manifest import Manifest
 from hemline.data.protocol import Choices, Protocol, ProtocolGroup, ProtocolSpec, roles
-from hemline.data.relevance import match_items, text_column
+from hemline.data.relevance import Right, match_items, text_column
 from hemline.datasets._base import (
     LINKS,
     Options,
@@ -169,18 +169,19 @@ def folds() -> tuple[frozenset[str], ...]:
     return tuple(frozenset(names) for names in json.loads(text)["folds"])
 
 
-def grocery(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
+def _of_val(
+    name: str, manifest: Manifest, choices: Choices, right: Right | None = None, **stated: str
+) -> tuple[Protocol, ...]:
     """Photos of ``val`` against every shop picture."""
-    role = roles(manifest)
-    split = np.asarray(manifest.column("split"), dtype=np.str_)
-    stated = {
+    role, split = roles(manifest), text_column(manifest, "split")
+    known = {
         "queries": "phone photos of val",
         "gallery": "every shop picture",
         "items": "seen in training too, as published",
     }
     queries = np.flatnonzero((role == "query") & (split == "val"))
     gallery = np.flatnonzero(role == "gallery")
-    return (match_items("grocery", manifest, queries, gallery, choices, stated),)
+    return (match_items(name, manifest, queries, gallery, choices, known | stated, right=right),)
 
 
 def grocery_coarse(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
@@ -189,7 +190,6 @@ def grocery_coarse(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]
     Raises:
         DataError: a row has no category.
     """
-    role, split = roles(manifest), text_column(manifest, "split")
     kind, items = text_column(manifest, "category"), text_column(manifest, "item_id")
     if (kind == "").any():
         raise DataError(
@@ -200,24 +200,9 @@ def grocery_coarse(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]
     for name, item in zip(kind.tolist(), items.tolist(), strict=True):
         members.setdefault(name, set()).add(item)
     right = {name: frozenset(products) for name, products in members.items()}
-    stated = {
-        "queries": "phone photos of val",
-        "gallery": "every shop picture",
-        "items": "seen in training too, as published",
-        "relevance": f"any product of the photo's coarse class, {len(right)} classes",
-    }
-    queries = np.flatnonzero((role == "query") & (split == "val"))
-    gallery = np.flatnonzero(role == "gallery")
-    return (
-        match_items(
-            "grocery-coarse",
-            manifest,
-            queries,
-            gallery,
-            choices,
-            stated,
-            right=lambda row: right[str(kind[row])],
-        ),
+    relevance = f"any product of the photo's coarse class, {len(right)} classes"
+    return _of_val(
+        "grocery-coarse", manifest, choices, lambda row: right[str(kind[row])], relevance=relevance
     )
 
 
@@ -278,7 +263,7 @@ def grocery_folds(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
 
 PROTOCOLS: Mapping[str, ProtocolSpec] = {
     "grocery": ProtocolSpec(
-        grocery,
+        partial(_of_val, "grocery"),
         queries="phone photos of val",
         gallery="all 81 shop pictures",
         products="seen in training too, as published",

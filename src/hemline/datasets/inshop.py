@@ -30,17 +30,16 @@ from hemline.data.manifest.image_ids import image_ids
 from hemline.data.protocol import TABLE_LOST, Choices, Protocol, ProtocolSpec, figures
 from hemline.data.relevance import compared, match_items, text_column
 from hemline.datasets._arrow import Mask, index_of, pa, pc, true, words
-from hemline.datasets._base import LINKS, Options, ReaderSpec, ReadReport, beside, checked
+from hemline.datasets._base import Options, ReaderSpec, ReadReport, beside, checked
 from hemline.datasets._deepfashion import (
     GET,
     GROUPS,
     LICENCE,
-    VARIATIONS,
+    OPTIONS,
+    add_landmarks,
     box_columns,
     boxes_of,
     find_list,
-    landmarks_of,
-    marks_column,
     needed_list,
     picture_folder,
     read_list,
@@ -91,7 +90,8 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
         "category": category,
     }
     behind, more = _boxes(needed_list(root, "list_bbox_inshop.txt"), names, columns)
-    notes += more + _landmarks(root, names, behind, columns) + _descriptions(root, item, columns)
+    notes += more + add_landmarks(root, "list_landmarks_inshop.txt", names, behind, columns)
+    notes += _descriptions(root, item, columns)
     manifest, report = checked(columns, root, folder, options, notes, beside(PUBLISHED, counted))
     return to_large(manifest, report, options, SIDE, padded=True)
 
@@ -112,16 +112,6 @@ def _boxes(file: Path, names: Any, columns: dict[str, Any]) -> tuple[Mask, list[
     if lost.any():
         more.append(f"{int(lost.sum()):,} pictures have no box, group and pose in {file.name}")
     return pose == 3, notes + more
-
-
-def _landmarks(root: Path, names: Any, behind: Mask, columns: dict[str, Any]) -> list[str]:
-    file = find_list(root, "list_landmarks_inshop.txt")
-    if file is None:
-        return ["there is no list_landmarks_inshop.txt; the rows have no landmarks"]
-    marks, given, variation, notes = landmarks_of(file, names, behind)
-    columns["landmarks"] = marks_column(marks, given)
-    columns["variation"] = words_of(variation, VARIATIONS)
-    return notes
 
 
 def _descriptions(root: Path, item: Any, columns: dict[str, Any]) -> list[str]:
@@ -150,11 +140,7 @@ READERS: Mapping[str, ReaderSpec] = {
         licence=LICENCE,
         reader=_read,
         folder=True,
-        options={
-            "images": "the folder that stands for the lists' img; default img, Img/img or Img",
-            "boxes": "auto: scaled where the pictures are the large release's; or listed",
-            **LINKS,
-        },
+        options=OPTIONS,
     )
 }
 

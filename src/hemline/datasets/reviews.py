@@ -55,11 +55,14 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
     folder = absolute(file).parent / options.get("images", "")
     rows, counts, unknown = _rows(table, taken, folder, shop)
     if not rows:
-        raise DataError(_nothing(file, counts, unknown, shop))
+        told = "; ".join(_notes(counts, unknown)) or "it has no review"
+        known = ", ".join(repr(item) for item in shop.column("item_id")[:3].tolist())
+        raise DataError(
+            f"{file}: no photo of a product of the catalogue (its products: {known} …): {told}"
+        )
     street, report = keep_present(Manifest.from_table(_street(rows), shop.root, str(file)))
-    joined = pa.concat_tables(
-        [shop.table, street.table.select(_mine(street, rows))], promote_options="permissive"
-    )
+    mine = [name for name in street.names if name in rows[0]]  # others are filled by the join
+    joined = pa.concat_tables([shop.table, street.table.select(mine)], promote_options="permissive")
     made = Manifest.from_table(joined, shop.root, f"{options['catalog']} and {file}")
     notes = [
         *guesses,
@@ -97,11 +100,11 @@ def _array(values: list[Any]) -> Any:
     try:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        return pa.array([None if v is None else _word(v) for v in values], pa.string())
-
-
-def _word(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        texts = [
+            v if v is None or isinstance(v, str) else json.dumps(v, ensure_ascii=False, default=str)
+            for v in values
+        ]
+        return pa.array(texts, pa.string())
 
 
 def _columns(
@@ -155,7 +158,9 @@ def _rows(
     rows: list[dict[str, Any]] = []
     seen: set[tuple[str, str]] = set()
     more = [n for n in table.column_names if n not in (taken["item_id"], taken["path"])]
-    names = {n: "review_text" if n == taken.get("text") else _prefixed(n) for n in more}
+    names = {n: f"review_{n.removeprefix('review_')}" for n in more}
+    if taken.get("text") in names:
+        names[taken["text"]] = "review_text"
     doubled = [name for name, count in Counter(names.values()).items() if count > 1]
     if doubled:
         raise UsageError(f"two columns of the export would be called {doubled[0]!r}; rename one")
@@ -201,10 +206,6 @@ def _new(name: str, used: set[str]) -> str:
     return unique
 
 
-def _prefixed(name: str) -> str:
-    return name if name.startswith("review_") else f"review_{name}"
-
-
 def _plain(value: Any) -> str:
     """A product's id as text; 17.0 (as in a column with empty cells) is 17."""
     if value is None:
@@ -241,11 +242,6 @@ def _street(rows: list[dict[str, Any]]) -> Any:
     )  # fmt: skip
 
 
-def _mine(street: Manifest, rows: list[dict[str, Any]]) -> list[str]:
-    """The columns of the reviews; the others are filled when the tables are joined."""
-    return [name for name in street.names if name in rows[0]]
-
-
 def _notes(counts: Counter[str], unknown: Counter[str]) -> list[str]:
     notes = []
     if counts["without a photo"]:
@@ -266,12 +262,6 @@ def _notes(counts: Counter[str], unknown: Counter[str]) -> list[str]:
     if counts["twice"]:
         notes.append(f"{counts['twice']:,} photos stand twice under their product; one row each")
     return notes
-
-
-def _nothing(file: Path, counts: Counter[str], unknown: Counter[str], shop: Manifest) -> str:
-    told = "; ".join(_notes(counts, unknown)) or "it has no review"
-    known = ", ".join(repr(item) for item in shop.column("item_id")[:3].tolist())
-    return f"{file}: no photo of a product of the catalogue (its products: {known} …): {told}"
 
 
 READERS: Mapping[str, ReaderSpec] = {

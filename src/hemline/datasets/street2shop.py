@@ -56,12 +56,7 @@ from hemline.datasets._lists import read_text
 from hemline.errors import DataError
 from hemline.files import absolute
 
-PUBLISHED = {
-    "shop photos": 404_683,
-    "street photos": 20_357,
-    "pairs": 39_479,
-    "categories": 11,
-}
+PUBLISHED = {"shop photos": 404_683, "street photos": 20_357, "pairs": 39_479, "categories": 11}
 _FOLDERS = ("meta/json", "json", "meta", "")
 _IMAGES = ("images", "photos", "img", "")
 
@@ -247,17 +242,8 @@ STREET2SHOP_TOPS = figures("GRNet, ICCV 2019", "recall@1", {"GRNet": 0.583})
 STREET2SHOP_AHBN = figures("AHBN, TCSVT 2021", "recall@20", {"AHBN": None}, TABLE_LOST)
 
 CATEGORIES = (
-    "bags",
-    "belts",
-    "dresses",
-    "eyewear",
-    "footwear",
-    "hats",
-    "leggings",
-    "outerwear",
-    "pants",
-    "skirts",
-    "tops",
+    *("bags", "belts", "dresses", "eyewear", "footwear", "hats", "leggings", "outerwear"),
+    *("pants", "skirts", "tops"),
 )
 #: The six that overlap with Consumer-to-Shop.
 AHBN = ("dresses", "leggings", "outerwear", "pants", "skirts", "tops")

@@ -107,7 +107,7 @@ def open_shop(
 
     if products < 2:
         raise UsageError(f"a shop has two products or more, not {products}")
-    begin = stage or _no_stage
+    begin = stage or (lambda name: lambda done, total: None)
     root = folder or home() / "demo"
     images = root / f"shop-{products}-v{VERSION}"
     clock = time.perf_counter()
@@ -151,7 +151,3 @@ def _fill(
         catalog.close()
         raise
     return catalog, report.added + report.embedded_again
-
-
-def _no_stage(name: str) -> Advance:
-    return lambda done, total: None

@@ -18,11 +18,7 @@ DEPTH, SHOWN = 20, 6
 
 
 def show(
-    shop: Shop,
-    folder: Path,
-    *,
-    photos: int = 12,
-    advance: Callable[[int, int], None] | None = None,
+    shop: Shop, folder: Path, *, photos: int = 12, advance: Callable[[int, int], None] | None = None
 ) -> dict[str, Any]:
     """Searches with a few photos, spread evenly over the shop; writes ``demo.html``, ``demo.png``.
 

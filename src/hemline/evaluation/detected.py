@@ -16,8 +16,6 @@ from hemline.evaluation.embed import image_batches
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.detector import BundleDetector, best_garment, fitting_garment, margined
 
-__all__ = ["DetectedBoxes", "detector_for", "with_detected_boxes"]
-
 
 class DetectedBoxes(NamedTuple):
     """The protocol with the detected boxes, and on which share (0-1) of each side's images a

@@ -25,8 +25,6 @@ from hemline.errors import DataError, HemlineError
 from hemline.files import write_atomic
 from hemline.types import Domain, FloatArray, Image
 
-__all__ = ["BATCH", "BLOCK", "Advance", "Block", "embed", "image_batches"]
-
 #: Rows of a block of the cache, and images in memory at once.
 BLOCK, BATCH = 512, 32
 
@@ -159,11 +157,7 @@ def _towers(
 
 
 def _key(
-    encoder: Encoder,
-    manifest: Manifest,
-    rows: npt.NDArray[np.int64],
-    domain: Domain,
-    boxes: bool,
+    encoder: Encoder, manifest: Manifest, rows: npt.NDArray[np.int64], domain: Domain, boxes: bool
 ) -> str:
     digest = hashlib.sha256()
     words = encoder.fingerprint, manifest.fingerprint(), str(manifest.root), domain, str(boxes)

@@ -25,7 +25,7 @@ from hemline.files import durable_path, write_durable
 from hemline.learn.model import MODELS, RetrievalModel
 from hemline.learn.recipe import Recipe
 from hemline.ranking.tags import multi_hot
-from hemline.types import FloatArray
+from hemline.types import Domain, FloatArray
 
 RUN_FILE = "run.json"
 RECIPE_FILE = "recipe.json"
@@ -206,35 +206,18 @@ class CheckpointEncoder:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.model = self.run.model.to(self.device)
         self.batch_size = batch_size
-        self._fingerprint = weights_fingerprint(self.model, self.run.vocabulary)
+        self.name = self.run.recipe.model.name
+        self.fingerprint = weights_fingerprint(self.model, self.run.vocabulary)
+        self.embedding_dim, self.reranks = self.model.embedding_dim, self.model.reranks
 
-    @property
-    def name(self) -> str:
-        return self.run.recipe.model.name
-
-    @property
-    def fingerprint(self) -> str:
-        return self._fingerprint
-
-    @property
-    def embedding_dim(self) -> int:
-        return self.model.embedding_dim
-
-    @property
-    def reranks(self) -> bool:
-        return self.model.reranks
-
-    def _parts(self, images: Sequence[ImageInput], domain: str) -> list[Tensor]:
-        parts = []
-        for start in range(0, len(images), self.batch_size):
-            chosen = images[start : start + self.batch_size]
-            spec = self.model.preprocessing
-            squares = [
-                torch.from_numpy(prepare(i, spec, "street" if domain == "street" else "shop"))
-                for i in chosen
-            ]
-            parts.append(torch.stack(squares))
-        return parts
+    def _parts(self, images: Sequence[ImageInput], domain: Domain) -> list[Tensor]:
+        spec, size = self.model.preprocessing, self.batch_size
+        return [
+            torch.stack(
+                [torch.from_numpy(prepare(i, spec, domain)) for i in images[start : start + size]]
+            )
+            for start in range(0, len(images), size)
+        ]
 
     @torch.inference_mode()
     def encode_street(self, images: Sequence[ImageInput]) -> StreetEncoding:

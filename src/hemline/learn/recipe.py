@@ -34,10 +34,7 @@ SCALES = ("paper", "bench", "smoke")
 
 
 #: Recipes and keys that were renamed: old name → new name, still read, with a warning.
-RENAMED_RECIPES = {
-    "ctxynet_atelier": "ctxynet_synthetic",
-    "detector_atelier": "detector_synthetic",
-}
+RENAMED_RECIPES = {"ctxynet_atelier": "ctxynet_synthetic", "detector_atelier": "detector_synthetic"}
 RENAMED = {"data.carve": "data.validation_split"}
 
 
@@ -350,7 +347,7 @@ def _check_keys(model: type[BaseModel], raw: Any, prefix: str) -> None:
                 f"no key {prefix}{key} in a recipe. {nearest(str(key), model.model_fields)}"
             )
         for below in _models(field.annotation):
-            if _is_mapping(field.annotation):
+            if get_origin(field.annotation) is dict:
                 for name, part in value.items() if isinstance(value, Mapping) else ():
                     _check_keys(below, part, f"{prefix}{key}.{name}.")
             else:
@@ -363,7 +360,3 @@ def _models(annotation: Any) -> Iterable[type[BaseModel]]:
     if get_origin(annotation) in (Union, types.UnionType, dict):
         return [model for part in get_args(annotation) for model in _models(part)]
     return []
-
-
-def _is_mapping(annotation: Any) -> bool:
-    return get_origin(annotation) is dict

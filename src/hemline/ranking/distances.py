@@ -7,8 +7,6 @@ import numpy.typing as npt
 
 from hemline.errors import UsageError
 
-__all__ = ["block_rows", "cosine_of_distance", "euclidean_distances"]
-
 Floats = npt.NDArray[np.floating]
 
 

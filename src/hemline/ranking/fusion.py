@@ -13,8 +13,6 @@ import numpy.typing as npt
 
 from hemline.types import FloatArray
 
-__all__ = ["FUSIONS", "fuse_embeddings", "fuse_lists", "fuse_scores"]
-
 #: The ways; the first is the default.
 FUSIONS: tuple[str, ...] = ("mean", "max")
 

@@ -14,15 +14,6 @@ import numpy.typing as npt
 
 from hemline.errors import UsageError
 
-__all__ = [
-    "RERANK_TOP",
-    "Reranker",
-    "first_of_each",
-    "merge_reranked",
-    "nearest_images",
-    "rerank_distances",
-]
-
 Floats = npt.NDArray[np.floating]
 Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["multi_hot"]
-
 
 def multi_hot(
     tags: Sequence[Sequence[str] | None],

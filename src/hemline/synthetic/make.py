@@ -69,7 +69,6 @@ def make_dataset(
     street_views: int = 2,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-    format: str = "parquet",
 ) -> Path:
     """Draws `products` products into the folder `out`; returns the path of its manifest.
 
@@ -83,7 +82,7 @@ def make_dataset(
     that make no sense; `DataError` when no photo can be used.
     """
     out = Path(out)
-    _check(products, seed, shop_views, street_views, workers, format)
+    _check(products, seed, shop_views, street_views, workers)
     shelf = PhotoShelf.open(photos, seed) if photos is not None else None
     if shelf is not None:
         products = min(products, len(shelf))
@@ -134,7 +133,7 @@ def _write_manifest(
 
 
 def _check(
-    products: int, seed: int, shop_views: int, street_views: int, workers: int | None, format: str
+    products: int, seed: int, shop_views: int, street_views: int, workers: int | None
 ) -> None:
     if street_views < 0:
         raise UsageError(f"the number of street views must be 0 or more, not {street_views}")
@@ -145,8 +144,6 @@ def _check(
         raise UsageError(f"the seed must be 0 or more, not {seed}")
     if workers is not None and workers < 1:
         raise UsageError(f"the number of workers must be at least 1, not {workers}")
-    if format != "parquet":
-        raise UsageError(f"the manifest is written as parquet, not as {format!r}")
 
 
 def _found(out: Path, wanted: dict[str, Any], products: int) -> int:

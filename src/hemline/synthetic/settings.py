@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass, fields
 
@@ -62,8 +61,7 @@ class SyntheticSettings:
 
     def to_json(self) -> dict[str, float]:
         """A dictionary of plain numbers, for `synthetic.json`."""
-        plain: dict[str, float] = json.loads(json.dumps(asdict(self)))
-        return plain
+        return asdict(self)
 
 
 #: The names of the settings that are strengths.

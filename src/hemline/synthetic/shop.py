@@ -50,10 +50,7 @@ class Scene:
         garment, others = self.garment, self.settings.others
         add = None if garment is None else lambda: garment(figure)
         return wear(
-            *(figure, self.product, self.wardrobe, others),
-            garment=add,
-            without=without,
-            tidy=tidy,
+            *(figure, self.product, self.wardrobe, others), garment=add, without=without, tidy=tidy
         )
 
     def lay(self, product: Product, transform: Array) -> dict[str, Array]:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from helpers.sketch_by_fft import sketch_by_fft
 from hemline.errors import UsageError
 from hemline.learn.model import MODELS, Batch, RetrievalModel
 
@@ -110,7 +111,7 @@ def test_the_joined_vector_is_the_papers_chain() -> None:
         step = second.shape[2] // height
         second = functional.avg_pool2d(second, step)
         assert second.shape[2:] == (height, width)
-        sketch = model.meeting.pooling.sketch_by_fft(first.flatten(2), second.flatten(2))
+        sketch = sketch_by_fft(model.meeting.pooling, first.flatten(2), second.flatten(2))
         rooted = sketch.sign() * sketch.abs().sqrt()
         wanted = model.project(rooted / rooted.norm(dim=1, keepdim=True))
         found = model.encode_shop(images, torch.zeros(4, 3, dtype=torch.float64))

@@ -187,21 +187,21 @@ def _is_list(kind: Any) -> bool:
 
 def _tags(table: Any, problems: Problems) -> Any:
     kind = SCHEMA["tags"]
-    empty = pa.array([[]], kind)
+    empty = pa.array([[]], kind).take(pa.array(np.zeros(len(table), np.int64)))
     if "tags" not in table.column_names:
-        return empty.take(pa.array(np.zeros(len(table), np.int64)))
+        return empty
     column = whole(table["tags"])
     if pa.types.is_null(column.type):
-        return empty.take(pa.array(np.zeros(len(table), np.int64)))
+        return empty
     if _is_text(column.type):
         tags = parse_tags(column.cast(pa.string()))
     elif _is_list(column.type) and _is_text(column.type.value_type):
         tags = pc.if_else(column.is_null(), pa.scalar([], kind), column.cast(kind))
     elif _is_list(column.type) and pa.types.is_null(column.type.value_type):
-        return empty.take(pa.array(np.zeros(len(table), np.int64)))
+        return empty
     else:
         problems.general.append(f"the column 'tags' is {column.type}, not a list of text")
-        return empty.take(pa.array(np.zeros(len(table), np.int64)))
+        return empty
     flat = pc.fill_null(pc.list_flatten(tags), "")
     bare = pc.invert(pc.match_substring(flat, "="))
     flat = pc.if_else(bare, pc.binary_join_element_wise("tag=", flat, ""), flat)

@@ -19,8 +19,6 @@ from torchvision.ops import generalized_box_iou_loss
 from hemline.data.detector_outputs import Heads
 from hemline.learn.detection.network import Outputs
 
-__all__ = ["Annotations", "GridTargets", "Losses", "box_shares", "grid_targets", "losses"]
-
 #: The centre of a garment is this share of its box on either side, or this many cells.
 _MIDDLE, _LEAST = 0.15, 1.0
 _BOX_WEIGHT, _KIND_WEIGHT = 2.0, 0.5

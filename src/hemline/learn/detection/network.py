@@ -24,8 +24,6 @@ from torch.nn import functional
 from hemline.data.detector_outputs import Heads
 from hemline.learn.backbones.timm_backbone import load_weights
 
-__all__ = ["DetectorConfig", "DetectorNetwork", "Outputs"]
-
 #: Pixels from cell to cell.
 STRIDE = 16
 

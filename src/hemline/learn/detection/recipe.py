@@ -11,8 +11,6 @@ from hemline.learn.detection.network import DetectorConfig
 from hemline.learn.detection.samples import DetectionAugmentation
 from hemline.learn.training.settings import RecipePart, RunSettings
 
-__all__ = ["DetectorRecipe"]
-
 
 class DetectorData(RecipePart):
     """Which rows are read, and how.

@@ -27,14 +27,6 @@ from hemline.learn.detection.losses import Annotations
 from hemline.learn.training.augment import Augmentation, colour
 from hemline.types import Box, Image
 
-__all__ = [
-    "AnnotatedImage",
-    "DetectionAugmentation",
-    "DetectionDataset",
-    "annotated_images",
-    "collate",
-]
-
 #: A garment of which less is visible, or whose box is less inside the frame, is ignored: its cells
 #: are neither positive nor negative.
 _SEEN, _LEFT = 0.3, 0.25

@@ -58,9 +58,7 @@ class DetectionTask(Task):
     """Trains a `DetectorNetwork` by a `DetectorRecipe`.
 
     Args:
-        recipe: resolved.
         manifest: with rows of both splits that say where garments are.
-        say: takes lines for people.
 
     Raises:
         DataError: no rows of a split, or rows that don't say where a garment is.

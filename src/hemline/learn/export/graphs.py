@@ -30,21 +30,19 @@ EXACT = 2048
 _ALIGN = 64
 
 
-class _Street(nn.Module):
+class _Part(nn.Module):
     def __init__(self, model: RetrievalModel) -> None:
         super().__init__()
         self.model = model
 
+
+class _Street(_Part):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         out = self.model.encode_street(images)
         return (out.embedding,) if out.local is None else (out.embedding, out.local)
 
 
-class _Shop(nn.Module):
-    def __init__(self, model: RetrievalModel) -> None:
-        super().__init__()
-        self.model = model
-
+class _Shop(_Part):
     def forward(self, images: Tensor, tags: Tensor) -> tuple[Tensor, ...]:
         out = self.model.encode_shop(images, tags)
         first = (out.embedding, out.norm)
@@ -56,11 +54,7 @@ class _PlainShop(_Shop):
         return super().forward(images, images.new_zeros((1, self.model.tag_count)))
 
 
-class _Rerank(nn.Module):
-    def __init__(self, model: RetrievalModel) -> None:
-        super().__init__()
-        self.model = model
-
+class _Rerank(_Part):
     def forward(self, local: Tensor, contexts: Tensor) -> tuple[Tensor, Tensor]:
         out = self.model.rerank(local, contexts)
         return out.distance, out.attention
@@ -183,9 +177,10 @@ def write(graphs: Mapping[str, Any], folder: Path) -> dict[str, str]:
     with (folder / WEIGHTS_FILE).open("wb") as file:
         for graph in graphs.values():
             for tensor in graph.graph.initializer:
-                data = numpy_helper.to_array(tensor).tobytes()
+                array = numpy_helper.to_array(tensor)
+                data = array.tobytes()
                 if len(data) < SMALL:
-                    _inside(tensor)
+                    tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
                     continue
                 digest = hashlib.sha256(data).hexdigest()
                 if digest not in places:
@@ -206,12 +201,6 @@ def serialized(graph: Any) -> bytes:
         node.doc_string = ""
     graph.doc_string = ""
     return bytes(graph.SerializeToString(deterministic=True))
-
-
-def _inside(tensor: Any) -> None:
-    array = numpy_helper.to_array(tensor)
-    name = tensor.name
-    tensor.CopyFrom(numpy_helper.from_array(array, name))
 
 
 def _outside(tensor: Any, offset: int, length: int) -> None:

@@ -19,7 +19,7 @@ Street and shop images go through the same network.
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from hemline.bundle import BundleInfo
-from hemline.data.preprocess import Preprocessing, Triple
+from hemline.data.preprocess import Preprocessing
 from hemline.errors import UsageError, nearest
 from hemline.learn.backbones import BackboneConfig, build_backbone
 from hemline.learn.backbones.timm_backbone import classifier_prefixes, load_weights
@@ -51,9 +51,6 @@ class LoadedNetwork:
 
 class Pretrained(RetrievalModel):
     """One pre-trained network for both domains.
-
-    Args:
-        loaded: of `load_source`.
 
     Raises:
         UsageError: a network whose output isn't a vector.
@@ -239,7 +236,8 @@ def _preprocessing(
 ) -> Preprocessing:
     """From a hub's data configuration. ``random`` interpolation is of training; bicubic is used."""
     interpolation = str(data.get("interpolation", "bicubic"))
-    mean, std = _triple(data["mean"]), _triple(data["std"])
+    mean: Any = tuple(float(value) for value in data["mean"])
+    std: Any = tuple(float(value) for value in data["std"])
     return Preprocessing(
         size=side,
         resize="stretch" if squash else "crop",
@@ -250,11 +248,6 @@ def _preprocessing(
         shop_mean=mean,
         shop_std=std,
     )
-
-
-def _triple(values: Iterable[float]) -> Triple:
-    red, green, blue = (float(value) for value in values)
-    return red, green, blue
 
 
 def _unreachable(name: str, error: Exception) -> UsageError:

@@ -4,10 +4,9 @@ Y. Gao, O. Beijbom, N. Zhang, T. Darrell, "Compact Bilinear Pooling", CVPR 2016,
 https://arxiv.org/abs/1511.06062; as AHBN (https://arxiv.org/abs/2010.13357) uses it, Eqs. 9-11.
 
 At each location the count sketch of the outer product of two vectors is the circular convolution of
-their sketches, so the paper multiplies in the frequency domain (`sketch_by_fft`). The sketch is
-linear: averaged over locations it is the sketch of the averaged outer product, a matrix product and
-a scatter (`CompactBilinear.forward`). Both give the same numbers; the second exports to plain
-operators and keeps no transforms in memory.
+their sketches, so the paper multiplies in the frequency domain. The sketch is linear: averaged over
+locations it is the sketch of the averaged outer product, a matrix product and a scatter. Both give
+the same numbers (a test compares them); the second exports to plain operators.
 """
 
 from __future__ import annotations
@@ -67,20 +66,6 @@ class CompactBilinear(nn.Module):
         signs = self.first_signs[:, None] * self.second_signs[None, :]
         product = outer_mean(first, second).flatten(1)
         return count_sketch(product, buckets.flatten(), signs.flatten(), self.size)
-
-    def sketch_by_fft(self, first: Tensor, second: Tensor) -> Tensor:
-        """The same as in the paper: location by location, through the Fourier transform."""
-        one = self._at_locations(first, self.first_buckets, self.first_signs)
-        two = self._at_locations(second, self.second_buckets, self.second_signs)
-        product = torch.fft.rfft(one, dim=2) * torch.fft.rfft(two, dim=2)  # Eq. 11
-        sketches: Tensor = torch.fft.irfft(product, n=self.size, dim=2)
-        return sketches.mean(dim=1)
-
-    def _at_locations(self, features: Tensor, buckets: Tensor, signs: Tensor) -> Tensor:
-        """(B, C, L) → (B, L, size)."""
-        rows = features.transpose(1, 2).reshape(-1, features.shape[1])
-        sketch = count_sketch(rows, buckets, signs, self.size)
-        return sketch.view(features.shape[0], features.shape[2], self.size)
 
 
 class FullBilinear(nn.Module):

@@ -131,10 +131,6 @@ class AHBNConfig(SharedImageConfig):
 class AHBN(RetrievalModel):
     """One network for both domains: an appearance branch, a location branch, and their fusion.
 
-    Args:
-        config: of the network.
-        vocabulary: the tags that the appearance branch learns.
-
     Raises:
         UsageError: a backbone that can't be built.
     """
@@ -312,10 +308,6 @@ def _stage(name: str, trains: tuple[str, ...], epochs: int, metric: str = "") ->
     )
 
 
-def _build(config: AHBNConfig, tag_vocabulary: Sequence[str]) -> AHBN:
-    return AHBN(config, tag_vocabulary)
-
-
 MODELS = {
     "ahbn": ModelSpec(
         name="ahbn",
@@ -323,7 +315,7 @@ MODELS = {
         year=2021,
         link="https://arxiv.org/abs/2010.13357",
         config=AHBNConfig,
-        build=_build,
+        build=AHBN,
         needs=("items", "tags", "landmarks"),
         summary="Attribute and landmark branches, channel co-attention, compact bilinear pooling.",
         tiny={

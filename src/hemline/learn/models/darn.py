@@ -135,9 +135,7 @@ class Responses(NamedTuple):
 class SubNetwork(nn.Module):
     """NIN, FC1, FC2 and a branch for each attribute: Figure 4, one of its two halves.
 
-    Args:
-        config: of the network.
-        groups: attribute name → columns of the tag vocabulary.
+    ``groups``: attribute name → columns of the tag vocabulary.
     """
 
     def __init__(self, config: DarnConfig, groups: Mapping[str, Sequence[int]]) -> None:
@@ -185,11 +183,7 @@ class SubNetwork(nn.Module):
 
 
 class Darn(StagedModel):
-    """AN, ARN or DARN.
-
-    Args:
-        config: of the network.
-        vocabulary: T tags, ``name=value``.
+    """AN, ARN or DARN; its attributes are the names of the tags ``name=value``.
 
     Raises:
         UsageError: no tags, an attribute that the data lacks, or weights that don't fit.
@@ -310,10 +304,6 @@ def _street_tags(batch: Batch) -> Tensor:
     return item if own is None else torch.where(own.any(dim=1, keepdim=True), own, item)
 
 
-def _build(config: DarnConfig, tag_vocabulary: Sequence[str]) -> Darn:
-    return Darn(config, tag_vocabulary)
-
-
 MODELS = {
     "darn": ModelSpec(
         name="darn",
@@ -322,7 +312,7 @@ MODELS = {
         year=2015,
         link="https://arxiv.org/abs/1505.07922",
         config=DarnConfig,
-        build=_build,
+        build=Darn,
         needs=("items", "tags"),
         summary="Two networks driven by attributes and a ranking loss; AN and ARN as its steps.",
         tiny={

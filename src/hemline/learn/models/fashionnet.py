@@ -100,10 +100,6 @@ class FashionNetConfig(SharedImageConfig):
 class FashionNet(RetrievalModel):
     """One network for both domains.
 
-    Args:
-        config: of the network.
-        vocabulary: the tags it learns.
-
     Raises:
         UsageError: a backbone that can't be built.
     """
@@ -222,10 +218,6 @@ class FashionNet(RetrievalModel):
         return mined_triplet_loss(inputs, self.config.negatives, self.config.negatives_count)
 
 
-def _build(config: FashionNetConfig, tag_vocabulary: Sequence[str]) -> FashionNet:
-    return FashionNet(config, tag_vocabulary)
-
-
 MODELS = {
     "fashionnet": ModelSpec(
         name="fashionnet",
@@ -233,7 +225,7 @@ MODELS = {
         year=2016,
         link="https://liuziwei7.github.io/projects/DeepFashion.html",
         config=FashionNetConfig,
-        build=_build,
+        build=FashionNet,
         needs=("items", "tags", "landmarks"),
         summary="One network learns categories, attributes, retrieval and, if gated, landmarks.",
         tiny={

@@ -93,18 +93,14 @@ class SeamConfig(SharedImageConfig):
 class Seam(StagedModel):
     """A shared backbone, an adapter for each domain, attention by tags, landmarks and context.
 
-    Args:
-        config: of the network.
-        tags: T.
-
     Raises:
         UsageError: a backbone that can't be built.
     """
 
-    def __init__(self, config: SeamConfig, tags: int) -> None:
+    def __init__(self, config: SeamConfig, vocabulary: Sequence[str]) -> None:
         super().__init__()
         self.config = config
-        self.tag_count = tags
+        self.tag_count = len(vocabulary)
         self.freeze_bn = config.backbone.freeze_bn
         self.preprocessing = config.preprocessing()
         # Named ``trunk`` in checkpoints and in the recipes' ``lr_scale`` and ``trains``.
@@ -126,9 +122,9 @@ class Seam(StagedModel):
         self.items = build_loss(config.loss, RankingOptions(dim, *options))
         self.learned_loss = any(True for _ in self.items.parameters())
         names = [JOIN]
-        if config.tags and tags:
+        if config.tags and vocabulary:
             names.append(TAGS)
-            self.tag_attention = TagAttention(tags, dim)
+            self.tag_attention = TagAttention(len(vocabulary), dim)
         if config.context:
             names.append(CONTEXT)
             locations = self.grid[0] * self.grid[1]
@@ -239,10 +235,6 @@ class Seam(StagedModel):
         return loss + self.items(inputs) if self.learned_loss else loss
 
 
-def _build(config: SeamConfig, tag_vocabulary: Sequence[str]) -> Seam:
-    return Seam(config, len(tag_vocabulary))
-
-
 MODELS = {
     "seam": ModelSpec(
         name="seam",
@@ -250,7 +242,7 @@ MODELS = {
         year=2026,
         link="https://arxiv.org/abs/1709.01784",
         config=SeamConfig,
-        build=_build,
+        build=Seam,
         needs=("items", "tags", "landmarks"),
         summary="Any timm backbone, an adapter for each domain, attention by tags and context.",
         tiny={

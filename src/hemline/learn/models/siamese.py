@@ -38,14 +38,7 @@ from hemline.learn.backbones.timm_backbone import read_weights
 from hemline.learn.loss import RankingInputs
 from hemline.learn.losses.triplet import mined_triplet_loss
 from hemline.learn.mining import Negatives
-from hemline.learn.model import (
-    Batch,
-    ModelSpec,
-    RetrievalModel,
-    ShopOutput,
-    Stage,
-    StreetOutput,
-)
+from hemline.learn.model import Batch, ModelSpec, RetrievalModel, ShopOutput, Stage, StreetOutput
 from hemline.learn.model_config import SharedImageConfig
 
 #: Names of the first fully connected layer in timm's files and in torchvision's.
@@ -83,16 +76,13 @@ class SiameseConfig(SharedImageConfig):
 
 
 class Siamese(RetrievalModel):
-    """Convolutions and one fully connected layer, the same for both domains.
-
-    Args:
-        config: of the network.
+    """Convolutions and one fully connected layer, the same for both domains; tags are ignored.
 
     Raises:
         UsageError: a backbone that can't be built, or weights that don't fit.
     """
 
-    def __init__(self, config: SiameseConfig) -> None:
+    def __init__(self, config: SiameseConfig, vocabulary: Sequence[str]) -> None:
         super().__init__()
         self.config = config
         self.freeze_bn = config.backbone.freeze_bn
@@ -157,10 +147,6 @@ def _load_first(layer: nn.Linear, state: Mapping[str, Tensor]) -> None:
             layer.bias.copy_(bias)
 
 
-def _build(config: SiameseConfig, tag_vocabulary: Sequence[str]) -> Siamese:
-    return Siamese(config)
-
-
 MODELS = {
     "siamese": ModelSpec(
         name="siamese",
@@ -168,7 +154,7 @@ MODELS = {
         year=2018,
         link="https://github.com/ShikhaAgarwal/image_retrieval",
         config=SiameseConfig,
-        build=_build,
+        build=Siamese,
         needs=("items",),
         summary="One VGG-19 for both domains, up to its first fully connected layer; triplet loss.",
         tiny={

@@ -78,17 +78,12 @@ class YFitConfig(DomainImageConfig):
 
 
 class YFit(RetrievalModel):
-    """A frozen backbone, and a fitted map for each domain.
+    """A frozen backbone, and a fitted map for each domain; tags are ignored."""
 
-    Args:
-        config: of the network.
-        tags: T, which it ignores.
-    """
-
-    def __init__(self, config: YFitConfig, tags: int) -> None:
+    def __init__(self, config: YFitConfig, vocabulary: Sequence[str]) -> None:
         super().__init__()
         self.config = config
-        self.tag_count = tags
+        self.tag_count = len(vocabulary)
         self.freeze_bn = True
         self.stage = FIT
         self.preprocessing = config.preprocessing()
@@ -183,10 +178,6 @@ def covered(images: Tensor, grid: tuple[int, int]) -> Tensor:
     return share / share.sum(dim=(2, 3), keepdim=True)
 
 
-def _build(config: YFitConfig, tag_vocabulary: Sequence[str]) -> YFit:
-    return YFit(config, len(tag_vocabulary))
-
-
 MODELS = {
     "yfit": ModelSpec(
         name="yfit",
@@ -194,7 +185,7 @@ MODELS = {
         year=2026,
         link="https://www.isca-archive.org/interspeech_2006/hatch06_interspeech.html",
         config=YFitConfig,
-        build=_build,
+        build=YFit,
         needs=("items",),
         summary="A frozen backbone with a linear map for each domain, fitted in closed form.",
         tiny={

@@ -109,16 +109,15 @@ class YNet(StagedModel):
     """The Y: a shared backbone, a branch for each domain, and attention according to the stage.
 
     Args:
-        config: of the network.
-        tags: T, the size of the tag vocabulary.
         last: its last stage: ``YNet``, ``TagYNet`` or ``CtxYNet``.
 
     Raises:
         UsageError: TagYNet without tags, or a backbone that can't be built.
     """
 
-    def __init__(self, config: YNetConfig, tags: int, last: str) -> None:
+    def __init__(self, config: YNetConfig, vocabulary: Sequence[str], last: str) -> None:
         super().__init__()
+        tags = len(vocabulary)
         if last == TAGYNET and tags == 0:
             raise UsageError(
                 "tagynet attends by tags and the manifest has none; train ynet instead"
@@ -212,10 +211,6 @@ class YNet(StagedModel):
         return {self.config.loss: loss.detach(), "total": loss}
 
 
-def _build(last: str, config: YNetConfig, tag_vocabulary: Sequence[str]) -> YNet:
-    return YNet(config, len(tag_vocabulary), last)
-
-
 PAPER = "Cross-Domain Image Retrieval with Attention Modeling (ACM MM 2017)"
 LINK = "https://arxiv.org/abs/1709.01784"
 TINY = {"backbone": "test_efficientnet", "size": 64}
@@ -227,7 +222,7 @@ MODELS = {
         year=2017,
         link=LINK,
         config=YNetConfig,
-        build=partial(_build, YNET),
+        build=partial(YNet, last=YNET),
         needs=("items",),
         summary="A shared backbone with a branch for street and one for shop images.",
         tiny=TINY,
@@ -238,7 +233,7 @@ MODELS = {
         year=2017,
         link=LINK,
         config=YNetConfig,
-        build=partial(_build, TAGYNET),
+        build=partial(YNet, last=TAGYNET),
         needs=("items", "tags"),
         summary="YNet whose shop branch attends to what the item's tags name.",
         tiny=TINY,
@@ -249,7 +244,7 @@ MODELS = {
         year=2017,
         link=LINK,
         config=YNetConfig,
-        build=partial(_build, CTXYNET),
+        build=partial(YNet, last=CTXYNET),
         needs=("items", "tags"),
         summary="TagYNet whose street branch attends to what the candidate shows; re-ranks.",
         tiny=TINY,

@@ -38,13 +38,8 @@ class PairDataset(Dataset[RawBatch | None]):
     """Lists of pairs → raw batches; a pair with an unreadable image is left out.
 
     Args:
-        batches: of one epoch.
-        images: of the manifest.
         items: (N,) item number of every row.
         tags: (N, T) multi-hot of every row.
-        spec: the model's preprocessing.
-        augmentation: of training images.
-        with_landmarks: whether the model learns from landmarks.
         uncropped: the same images without cropping; one of the two is picked at random each time.
     """
 

@@ -160,8 +160,7 @@ def _trainer(
     warnings.filterwarnings("ignore", module="lightning")
     on_gpu = device_of(recipe).type == "cuda"
     precision: Any = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}.get(
-        recipe.precision,
-        "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true",
+        recipe.precision, "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
     )
     devices = recipe.devices or (torch.cuda.device_count() if on_gpu else 1)
     folder = str(recorder.folder.path)

@@ -31,10 +31,8 @@ def fit(
 
     Args:
         images: at the model's own size.
-        rows: of training.
         items: (N,) item number of every manifest row.
         tags: (N, T) multi-hot of every row.
-        advance: called with (images read, images in all).
     """
     total = len(rows.street) + len(rows.shop)
     done = 0

@@ -18,8 +18,6 @@ class ImageCache:
     """(size, size, 3) uint8 squares by manifest row, cropped to the box and resized.
 
     Args:
-        manifest: whose rows are read.
-        spec: of the resizing.
         boxes: crop to a row's box where it has one.
         size: side in pixels, the spec's by default.
         cache_mb: memory for squares; what doesn't fit is read each time.

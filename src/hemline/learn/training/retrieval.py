@@ -61,11 +61,8 @@ class RetrievalTask(Task):
     """Trains a `RetrievalModel` by a `Recipe`.
 
     Args:
-        recipe: resolved.
         manifest: with training rows; validation's are split off them where there are none.
         resumed: whether a checkpoint follows, so that the recipe's ``start`` isn't read.
-        say: takes lines for people.
-        progress: shows how many images are read.
 
     Raises:
         UsageError: a recipe that doesn't fit its model.

@@ -28,7 +28,6 @@ class PairSampler:
         batch_size: B; fewer where there are fewer items.
         by: ``photos`` visits every street photo, ``items`` every item with one random photo.
         repeats: visits in an epoch.
-        seed: of every draw.
         rank, world: this process's share of the batches, of equal length for all.
 
     The last batches of an epoch may be smaller, where few items are left, but never below half of B

@@ -81,10 +81,7 @@ class StageModule(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         optimizer = build_optimizer(self.model, self.stage)
         schedule = LambdaLR(optimizer, self._lr_factor)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _lr_factor(self, step: int) -> float:
         # From the progress, not from `step`, which counts from 0 again in a run that is continued.
@@ -153,13 +150,7 @@ class StageModule(lightning.LightningModule):
 
 
 class Recorder(lightning.Callback):
-    """Validates after an epoch, and writes checkpoints and metrics, in the first process only.
-
-    Args:
-        folder: of the run.
-        say: takes one line about each epoch.
-        first: whether this process writes.
-    """
+    """Validates after an epoch, and writes checkpoints and metrics, in the first process only."""
 
     def __init__(self, folder: RunFolder, say: Say, first: bool) -> None:
         self.folder, self.say, self.first = folder, say, first

@@ -55,9 +55,7 @@ class ResolvedStage(Stage):
 
 
 def resolve_stages(
-    stages: Iterable[Stage],
-    changes: Mapping[str, StageRecipe],
-    early_stop: EarlyStop | None = None,
+    stages: Iterable[Stage], changes: Mapping[str, StageRecipe], early_stop: EarlyStop | None = None
 ) -> list[ResolvedStage]:
     """The stages to run: the model's, changed by ``all`` and then by name, without skipped ones.
 

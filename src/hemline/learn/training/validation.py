@@ -30,9 +30,7 @@ class Validation:
         rows: with the queries and the gallery; unreadable ones are left out.
         items: (N,) item number of every manifest row.
         tags: (N, T) multi-hot of every row.
-        spec: the model's preprocessing.
         vocabulary: the T tags, for models that predict them.
-        batch_size: images encoded at a time.
     """
 
     def __init__(
