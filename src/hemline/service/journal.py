@@ -16,12 +16,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from hemline.files import disk_full, file_lock
-from hemline.service.logs import log
+from hemline.service.logs import bounded, log
 from hemline.service.problems import Problem, unavailable
 
 T = TypeVar("T")
@@ -87,7 +87,9 @@ class Journal:
         self._thread.start()
 
     def note(self, search: Search) -> None:
-        """Queues a search to be written."""
+        """Queues a search to be written; long texts of its request are shortened (`bounded`)."""
+        request = {n: bounded(v) if isinstance(v, str) else v for n, v in search.request.items()}
+        search = replace(search, request=request)
         with self._lock:
             self._pending[search.id] = search
             while len(self._pending) > _WAITING:  # the disk is full; feedback is on the latest
@@ -192,8 +194,8 @@ class Journal:
         if not pending:
             return
         rows = [
-            (s.id, s.time, json.dumps(dict(s.request)), json.dumps(s.hits),
-             json.dumps(dict(s.timings_ms)), s.photo)
+            (s.id, s.time, _json(dict(s.request)), _json(s.hits), _json(dict(s.timings_ms)),
+             s.photo)
             for s in pending
         ]  # fmt: skip
         sql = "INSERT OR IGNORE INTO searches VALUES (?, ?, ?, ?, ?, ?)"
@@ -317,6 +319,12 @@ def _damaged(error: sqlite3.Error) -> bool:
 
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
+
+
+def _json(value: Any) -> str:
+    """A value as JSON, without an escape of six bytes for each letter beyond ASCII."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace").decode()  # lone surrogates as \uXXXX
 
 
 def _value(text: str) -> Any:

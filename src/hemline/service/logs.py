@@ -1,14 +1,28 @@
-"""The log: JSON lines on standard error; it has no image data."""
+"""The log: JSON lines of bounded length on standard error; it has no image data."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import sys
 import time
 from typing import Any
 
+#: Characters of a text in a line of the log or the journal.
+LONGEST = 500
 LOGGER = logging.getLogger("hemline.service")
+
+
+def bounded(text: str, limit: int = LONGEST) -> str:
+    """A text of at most about ``limit`` characters: its beginning, its length and its digest.
+
+    Texts with the same digest are the same, so they can still be counted and found.
+    """
+    if len(text) <= limit:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
+    return f"{text[:limit]}… ({len(text):,} characters, SHA-256 {digest})"
 
 
 class JsonLines(logging.Formatter):
@@ -22,8 +36,9 @@ class JsonLines(logging.Formatter):
             "event": record.getMessage(),
         }
         line |= getattr(record, "fields", {})
+        line = {n: bounded(v) if isinstance(v, str) else v for n, v in line.items()}
         if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
+            line["trace"] = bounded(self.formatException(record.exc_info), 20 * LONGEST)
         text = json.dumps(line, ensure_ascii=False, default=str)
         return text.encode("utf-8", "backslashreplace").decode("utf-8")
 

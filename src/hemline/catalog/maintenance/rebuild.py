@@ -165,7 +165,7 @@ class _Rebuild:
             while not self._finish(live.folder, drop_lost):
                 time.sleep(REST)
 
-    def _finish(self, folder: Path, drop_lost: bool) -> bool:
+    def _finish(self, folder: Path | None, drop_lost: bool) -> bool:
         """Holds the write lock for `SLICE`; swaps and returns True if that brought the new store to
         the live one's newest commit."""
         with self.catalog.writing(PATIENCE) as held:
