@@ -22,6 +22,7 @@ from pydantic import (
 
 from hemline.errors import UsageError, first_error
 from hemline.limits import DEFAULT_K, MAX_FACETS, MAX_PHOTOS, MAX_RANK, MAX_WHERE
+from hemline.text import check_text
 
 Domain = Literal["street", "shop"]
 DOMAINS: tuple[Domain, ...] = ("street", "shop")
@@ -164,6 +165,7 @@ class PageRequest(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _as_usage_error(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        check_text(dict(value) if isinstance(value, Mapping) else None, "a request")
         try:
             return handler(value)
         except ValidationError as error:

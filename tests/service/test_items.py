@@ -347,7 +347,7 @@ def test_a_list_that_is_refused(client: TestClient, asked: dict[str, Any], words
     assert words in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("after", ["%00", "%ed%a0%80", "%f0%9f%91%97", "'%22%3b--", "item2%00"])
+@pytest.mark.parametrize("after", ["%f0%9f%91%97", "'%22%3b--", "%ef%bf%bd", "%0a"])
 def test_odd_cursors_are_only_texts(client: TestClient, after: str) -> None:
     answer = client.get(f"/v1/items?after={after}")
     assert answer.status_code == 200

@@ -18,9 +18,10 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from hemline import parsing
-from hemline.errors import first_error
+from hemline.errors import UsageError, first_error
 from hemline.limits import DEFAULT_K, MAX_HITS, MAX_PHOTOS
 from hemline.service.problems import Problem, bad
+from hemline.text import check_text
 from hemline.types import Box, PageRequest, SearchRequest
 
 MULTIPART, JSON = "multipart/form-data", "application/json"
@@ -122,7 +123,8 @@ async def read_form(request: Request, files: int, limit: int) -> Form:
                 form.files.setdefault(name, []).append(await value.read())
                 await value.close()
             else:
-                form.fields[name] = value
+                form.fields[name] = checked_text(value)
+            checked_text(name)
     except MultiPartException as error:
         raise bad(f"the form can't be read: {error.message}", "bad-form", 400) from None
     except (ValueError, AssertionError, LookupError):
@@ -141,12 +143,24 @@ async def read_json(request: Request) -> Any:
 def parse_json(data: bytes) -> Any:
     """
     Raises:
-        Problem: 400, the body isn't JSON.
+        Problem: 400, the body isn't JSON; 422, a text in it can't be stored.
     """
     try:
-        return parsing.parse_json(data, _no_constant)
+        value = parsing.parse_json(data, _no_constant)
     except ValueError:
         raise bad("the body isn't JSON (UTF-8, without NaN)", "bad-json", 400) from None
+    return checked_text(value)
+
+
+def checked_text(value: Any) -> Any:
+    """
+    Raises:
+        Problem: 422, a text in ``value`` can't be stored.
+    """
+    try:
+        return check_text(value, "the request")
+    except UsageError as error:
+        raise bad(str(error), "bad-text") from None
 
 
 def _no_constant(name: str) -> Any:

@@ -11,17 +11,19 @@ import secrets
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hemline.errors import UsageError
 from hemline.files import disk_full
 from hemline.service.logs import log
 from hemline.service.metrics import Metrics
 from hemline.service.problems import Problem, disk_is_full
 from hemline.service.settings import Settings, is_loopback
 from hemline.service.writer_proxy import Handover
+from hemline.text import check_text
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -129,13 +131,29 @@ class _Request:
     def _check(self) -> None:
         """
         Raises:
-            Problem: a Content-Length over the limit, or a foreign host or origin.
+            Problem: a Content-Length over the limit, an address that is no text, or a foreign
+                host or origin.
         """
         length = self.headers.get("content-length", "0")
         if length.isdigit() and int(length) > self._limit:
             raise self._too_long()
+        self._check_address()
         if not self._forwarded:  # else the process that forwarded it has checked this
             self._check_origin()
+
+    def _check_address(self) -> None:
+        """
+        Raises:
+            Problem: 422, path or query aren't text in UTF-8 without NUL.
+        """
+        raw = self._scope.get("raw_path") or quote(self._scope["path"]).encode()
+        address = unquote_to_bytes(raw + b"?" + self._scope.get("query_string", b""))
+        try:
+            check_text(address.decode(), "the address")
+        except UsageError as error:
+            raise Problem(422, "bad-text", str(error)) from None
+        except UnicodeDecodeError:
+            raise Problem(422, "bad-text", "the address isn't UTF-8") from None
 
     def _check_origin(self) -> None:
         """Refuses pages of other sites (CSRF), and foreign host names (DNS rebinding).

@@ -26,6 +26,7 @@ from hemline.errors import DataError, HemlineError
 from hemline.files import disk_full
 from hemline.service.jobs import Ended, Job, Jobs, Refused
 from hemline.service.writing import Writer
+from hemline.text import text_problem
 
 FEEDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 _FILES = 200_000
@@ -82,7 +83,7 @@ class Upload:
     def _copy(self, name: str, source: Any) -> None:
         path = PurePosixPath(name.replace("\\", "/"))
         bad = path.is_absolute() or ".." in path.parts or not path.parts or ":" in path.parts[0]
-        if bad or any(ord(c) < 32 for c in name) or len(name) > 500:
+        if bad or any(ord(c) < 32 for c in name) or len(name) > 500 or text_problem(name):
             raise DataError(f"{name[:100]!r} is no name of a file within the upload")
         self._files += 1
         if self._files > _FILES:

@@ -11,7 +11,7 @@ import gzip
 import io
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, TextIO
 from hemline.errors import DataError
 from hemline.limits import MAX_FEED_COLUMNS
 from hemline.parsing import parse_json
+from hemline.text import text_problem
 
 _TEXT = (".csv", ".tsv", ".txt")
 _JSON = (".jsonl", ".ndjson", ".json")
@@ -81,6 +82,7 @@ class Feed:
                 "nor Parquet (.parquet)"
             )
         _check_width(file, len(feed.columns))
+        _drop_unstorable(feed)
         if not feed.lines:
             reason = f"; the first of {len(feed.bad)}: {feed.bad[0].reason}" if feed.bad else ""
             raise DataError(f"the feed {file} has no item{reason}; nothing was changed")
@@ -206,6 +208,29 @@ def _check_last_row(feed: Feed) -> None:
         raise _truncated(feed.path, f"its last row (line {bad.line}) isn't whole: {bad.reason}")
 
 
+def _drop_unstorable(feed: Feed) -> None:
+    """Moves rows with a text that can't be stored (`hemline.text`) to the bad ones."""
+    wrong: dict[int, str] = {}
+    for name, cells in list(feed.columns.items()):
+        unnamed = text_problem(name)
+        if unnamed:
+            del feed.columns[name]
+        texts = "".join(cell for cell in cells if isinstance(cell, str))  # looked at all at once
+        inside = any(isinstance(cell, list | tuple | Mapping) for cell in cells)
+        if unnamed or inside or text_problem(texts):
+            for row, cell in enumerate(cells):
+                problem = "" if cell is None else unnamed or text_problem(cell)
+                if problem:
+                    wrong.setdefault(row, f"{name!a}: {problem}")
+    if wrong:
+        feed.bad += [BadRow(feed.lines[row], reason) for row, reason in wrong.items()]
+        feed.bad.sort()
+        kept = [row for row in range(len(feed.lines)) if row not in wrong]
+        feed.lines = [feed.lines[row] for row in kept]
+        for name, cells in feed.columns.items():
+            feed.columns[name] = [cells[row] for row in kept]
+
+
 def _read_parquet(file: Path) -> Feed:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -213,7 +238,7 @@ def _read_parquet(file: Path) -> Feed:
     try:
         table = pq.ParquetFile(file).read()
         columns = {
-            name: [None if cell == "" else cell for cell in column.to_pylist()]
+            name: [None if cell == "" else cell for cell in _cells(column)]
             for name, column in zip(table.column_names, table.columns, strict=True)
         }
     except (pa.ArrowException, MemoryError, OSError, ValueError, OverflowError) as error:
@@ -222,3 +247,15 @@ def _read_parquet(file: Path) -> Feed:
             f"the feed {file} can't be read as Parquet: {first} (nothing was changed)"
         ) from None
     return Feed(file, columns, list(range(1, table.num_rows + 1)))
+
+
+def _cells(column: Any) -> list[Any]:
+    """The cells of an Arrow column; bytes of a text that aren't UTF-8 become half surrogates."""
+    try:
+        cells: list[Any] = column.to_pylist()
+    except UnicodeDecodeError:
+        if not hasattr(column.type, "value_type"):
+            raw = column.cast("binary").to_pylist()
+            return [cell and cell.decode("utf-8", "surrogateescape") for cell in raw]
+        raise DataError("the feed has a list of texts that aren't UTF-8") from None
+    return cells

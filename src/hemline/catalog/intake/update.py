@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 from hemline.catalog.store import Row
 from hemline.errors import UsageError
 from hemline.limits import MAX_COLUMN_NAME, MAX_COLUMNS
+from hemline.text import check_text
 from hemline.types import Box
 
 #: Names that `Row` and answers use themselves.
@@ -102,11 +103,24 @@ class ItemUpdate:
     keep_others: bool = False
     remove: bool = False
 
+    def check_texts(self) -> None:
+        """
+        Raises:
+            UsageError: a text that can't be stored.
+        """
+        images = self.images or ()
+        texts = [self.item_id, *(image.image_id for image in images)]
+        for own in (self.attributes, *(image.attributes for image in images)):
+            if own is not None:
+                texts += [own.category or "", *(own.tags or ()), own.columns]
+        check_text(texts, "the item")
+
     def check(self) -> None:
         """
         Raises:
             UsageError: an item_id or a column's name that can't be stored.
         """
+        self.check_texts()
         item = self.item_id
         if not 1 <= len(item) <= 200 or any(ord(c) < 32 for c in item):
             raise UsageError("an item_id has 1 to 200 characters, none of them a control character")

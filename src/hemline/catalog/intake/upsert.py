@@ -191,6 +191,10 @@ class Upsert:
 
     def _refusal(self, update: ItemUpdate, own: Sequence[Prepared]) -> str:
         """Why a strict run refuses an item; empty where it doesn't."""
+        try:
+            update.check_texts()
+        except UsageError as error:
+            return str(error)
         changes = isinstance(update.attributes, AttributeChanges)
         if not self.strict or update.remove or (changes and not own):
             return ""

@@ -14,6 +14,7 @@ from typing import Any
 from hemline.budget import check_time
 from hemline.catalog.store import Row
 from hemline.errors import CatalogError
+from hemline.text import text_problem
 from hemline.types import FloatArray
 
 FILE = "catalog.sqlite"
@@ -136,15 +137,17 @@ def catalog_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+        # A text that isn't UTF-8 is an error of Python, without a code.
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
+        if code == sqlite3.SQLITE_INTERRUPT:
             check_time()
         # The low byte of an extended code is its primary code.
-        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        if code & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
             raise CatalogError(
                 f"{folder} can't be written: no space on the disk, or it fails ({error}). What was "
                 "acknowledged is kept; free some space, then run the same command again"
             ) from error
-        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CANTOPEN:
+        if code & 0xFF == sqlite3.SQLITE_CANTOPEN:
             raise CatalogError(
                 f"{folder / FILE} can't be opened; check who may read and write it"
             ) from error
@@ -202,5 +205,9 @@ def columns_text(row: Row) -> str:
 
 
 def json_list(values: Sequence[Any]) -> str:
-    """Values as the parameter of ``IN (SELECT value FROM json_each(?))``."""
-    return json.dumps(list(values), ensure_ascii=False)
+    """Values as the parameter of ``IN (SELECT value FROM json_each(?))``.
+
+    Texts with NUL, which ``json_each`` would cut, and such that aren't UTF-8 are left out.
+    """
+    kept = [value for value in values if not (isinstance(value, str) and text_problem(value))]
+    return json.dumps(kept, ensure_ascii=False)

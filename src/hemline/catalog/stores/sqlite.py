@@ -39,7 +39,7 @@ from hemline.catalog.store import (
     Vectors,
     silent,
 )
-from hemline.catalog.stores import _compact, _listing, _snapshot, _verify, _writes
+from hemline.catalog.stores import _compact, _listing, _snapshot, _texts, _verify, _writes
 from hemline.catalog.stores._catch_up import Reader
 from hemline.catalog.stores._database import (
     FILE,
@@ -319,10 +319,12 @@ class SqliteStore:
         with self.writing() if repair else contextlib.nullcontext(), catalog_errors(self._folder):
             with contextlib.closing(connect(self._folder / FILE)) as db:
                 problems = _verify.database(db)
-                if problems:
+                texts, readable = ([], True) if problems else _texts.unstorable(self._folder)
+                if problems or not readable:
+                    problems += texts
                     return CheckReport(0, tuple(problems))
                 damaged, lost = _verify.vectors(db, self._segments, advance)
-            problems += damaged
+            problems += texts + damaged
             if repair:
                 with self._commit():
                     problems += _verify.segment_counts(self._db, self._segments, True)

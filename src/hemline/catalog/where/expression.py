@@ -15,6 +15,7 @@ from hemline.budget import check_work, limits
 from hemline.catalog.where.conditions import FIXED_COLUMNS, Node, operators, truth
 from hemline.errors import CostError, UsageError
 from hemline.limits import MAX_WHERE
+from hemline.text import check_text
 
 
 class Where:
@@ -46,6 +47,7 @@ class Where:
                 column.
             CostError: it has too many operators.
         """
+        check_text(text, "a condition")
         from hemline.catalog.where.parsing import read_condition  # sqlglot takes long to import
 
         if len(text) > MAX_WHERE:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 import re
 
-from sqlglot import exp, parse, tokenize
+from sqlglot import TokenType, exp, parse, tokenize
 from sqlglot.errors import SqlglotError
-from sqlglot.tokens import TokenType
 
 from hemline.catalog.where.conditions import (
     FIXED_COLUMNS,

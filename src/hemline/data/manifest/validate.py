@@ -16,8 +16,10 @@ import pyarrow as pa
 import pyarrow.compute
 
 from hemline.data.manifest.image_ids import image_ids
+from hemline.data.manifest.storable import unstorable
 from hemline.data.manifest.text import NUMBER, parse_landmarks, parse_tags
 from hemline.errors import DataError
+from hemline.text import text_problem
 from hemline.types import DOMAINS, SPLITS
 
 #: Its published types lag behind what the functions take.
@@ -113,6 +115,7 @@ def canonical(table: Any, where: str, early: Problems | None = None) -> Any:
         problems.general.append("there are no rows; a manifest has a row for each picture")
     if problems.general or len(table) == 0:
         problems.stop()
+    _check_storable(table, problems)
     columns: dict[str, Any] = {}
     for name in TEXT:
         columns[name] = _text(table, name, problems)
@@ -127,6 +130,26 @@ def canonical(table: Any, where: str, early: Problems | None = None) -> Any:
         if name and name not in SCHEMA and not name.startswith("__index_level_"):
             columns[name] = table[name]
     return pa.table(columns)
+
+
+def _check_storable(table: Any, problems: Problems) -> None:
+    """
+    Raises:
+        DataError: with what was found, as most functions fail on texts that aren't UTF-8.
+    """
+    before = len(problems.found)
+    for name in table.column_names:
+        if text_problem(name):
+            problems.general.append(f"the name of a column: {text_problem(name)}")
+        # In the manifest's own columns every control character is refused, in other words.
+        found = unstorable(whole(table[name]), nul=name not in SCHEMA)
+        problems.add(
+            f"texts in {name!a} that can't be stored",
+            sorted(found),
+            lambda row, name=name, found=found: f"{name!a}: {found[row]}",  # type: ignore[misc]
+        )
+    if problems.general or len(problems.found) > before:
+        problems.stop()
 
 
 def _check_names(names: Sequence[str], problems: Problems) -> None:

@@ -164,10 +164,8 @@ async def put(item_id: ItemId, request: Request, service: Served) -> Response:
         images = unpacked_images(whole)
     elif media == MULTIPART:
         form = await read_form(request, MAX_PICTURES, service.settings.max_body)
-        text = form.fields.get("item", "") or (form.files.get("item") or [b""])[0].decode(
-            "utf-8", "replace"
-        )
-        given = checked(ItemBody, parse_json(text.encode()) if text else {})
+        data = form.fields.get("item", "").encode() or (form.files.get("item") or [b""])[0]
+        given = checked(ItemBody, parse_json(data) if data else {})
         images = form.files.get("picture")
     else:
         raise unsupported(MULTIPART, JSON)
