@@ -16,6 +16,7 @@ from typing import NamedTuple, TypeVar
 
 from hemline.errors import CostError, TimeLimitError
 from hemline.limits import QueryLimits
+from hemline.work import present
 
 T = TypeVar("T")
 
@@ -50,14 +51,14 @@ def limits() -> QueryLimits:
 
 
 def is_over() -> bool:
-    """Whether the present query's time is over."""
-    return time.monotonic() > _budget.get().end
+    """Whether the present query's time is over, or nobody waits for its answer."""
+    return time.monotonic() > _budget.get().end or present().stopped
 
 
 def check_time() -> None:
     """
     Raises:
-        TimeLimitError: the present query's time is over.
+        TimeLimitError: the present query's time is over, or nobody waits for its answer.
     """
     if is_over():
         raise TimeLimitError("this took too long; ask for less, or try again later")

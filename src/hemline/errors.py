@@ -70,6 +70,14 @@ class BusyError(HemlineError):
     """Too many calls are waiting, or one has waited too long; retry later."""
 
 
+class MemoryLimitError(HemlineError):
+    """A request that needs more memory than all requests together may use."""
+
+
+class StoppedError(HemlineError):
+    """Work that was stopped because nobody waits for its result."""
+
+
 class TrainingError(HemlineError):
     """A recipe or run that can't be trained or resumed."""
 

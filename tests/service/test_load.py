@@ -16,6 +16,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from hemline.runtime.bundle import Bundle
+from hemline.service.keys import KeyRing
 
 
 def test_a_full_service_says_when_to_come_again(open_client: Any, photo: bytes) -> None:
@@ -215,3 +216,27 @@ def test_metrics_have_each_step(client: TestClient, photo: bytes) -> None:
     assert 'route="other",status="404"' in text
     assert "hemline_catalog_items 6.0" in text
     assert 'hemline_refused_total{kind="not-found"} 1.0' in text
+
+
+def test_nothing_is_counted_by_what_a_client_chose(open_client: Any, shop: Path) -> None:
+    def series() -> int:
+        lines = client.get("/metrics", headers=key).text.splitlines()
+        return sum(not line.startswith("#") for line in lines)
+
+    key = {"Authorization": f"Bearer {KeyRing(shop / 'service').create('write')[0]}"}
+    client = open_client(rate=1e6)
+    service = client.app.state.service
+    before = 0
+    for number in range(400):
+        client.request(f"ODD{number}", f"/odd{number}", headers={"X-Request-ID": f"odd{number}"})
+        client.get(f"/v1/items/odd{number}", headers={f"X-Odd-{number}": "1", **key})
+        wrong = {"Authorization": f"Bearer odd{number}", "User-Agent": f"odd{number}"}
+        client.get("/v1/info", headers=wrong)
+        if number in (99, 100):  # the request for the metrics counts from the second on
+            before = series()
+    assert series() == before
+    text = client.get("/metrics", headers=key).text
+    assert "odd" not in text.lower()
+    assert 'method="other",route="other"' in text
+    assert len(service.failures._buckets) == 1  # of the one address
+    assert len(service.rates._buckets) == 1

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from helpers.service_thread import listening
-from hemline.service import run, server
+from hemline.service import protocol, run
 from hemline.service.settings import Settings
 
 
 @pytest.fixture
 def port(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Of a service that waits half a second for anything."""
-    monkeypatch.setattr(server, "_HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(protocol, "_HEAD_SECONDS", 0.5)
     with listening(Settings(shop, port=0, slow=0.5)) as url:
         yield int(url.rpartition(":")[2])
 

@@ -37,6 +37,13 @@ _Timeout = Annotated[float, typer.Option(help="Largest time of an answer in seco
 _MaxBody = Annotated[int, typer.Option(help="Largest request in megabytes.")]
 _MaxUpload = Annotated[int, typer.Option(help="Largest bulk or manifest upload in megabytes.")]
 _MaxPixels = Annotated[int, typer.Option(help="Largest number of pixels of an image.")]
+_Memory = Annotated[
+    int | None,
+    typer.Option(
+        help="Memory for the bodies and images of all requests in megabytes, shared by the "
+        "workers; 1536 for each by default. Models, index and Python need some hundred more."
+    ),
+]
 _KeepPhotos = Annotated[
     bool,
     typer.Option(
@@ -62,6 +69,7 @@ def serve(
     max_body: _MaxBody = 20,
     max_upload: _MaxUpload = 2048,
     max_pixels: _MaxPixels = MAX_SENT_PIXELS,
+    memory: _Memory = None,
     keep_photos: _KeepPhotos = False,
     samples: _Samples = None,
 ) -> None:
@@ -88,6 +96,7 @@ def serve(
         max_body=max_body * _MEGA,
         max_upload=max_upload * _MEGA,
         max_pixels=max_pixels,
+        memory=(memory or 0) * _MEGA,
         queue=queue,
         timeout=timeout,
         rate=rate,

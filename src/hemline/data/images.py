@@ -40,12 +40,17 @@ Source = str | os.PathLike[str] | bytes
 
 
 def open_image(
-    source: Source, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES, name: str = ""
+    source: Source,
+    max_pixels: int = MAX_PIXELS,
+    max_bytes: int = MAX_BYTES,
+    name: str = "",
+    admit: Callable[[int, int], object] = lambda width, height: None,
 ) -> Image:
     """The upright image (H, W, 3) uint8 RGB of a file or of its bytes; thread-safe.
 
     Args:
         name: what errors call the image; default the path.
+        admit: called with the stored width and height before any pixel is decoded.
 
     Raises:
         ImageError: there is no such file, it is no picture, too large, damaged or truncated.
@@ -64,6 +69,7 @@ def open_image(
             )
         if width * height == 0:
             raise ImageError(f"is a {header.format} of {width}x{height} pixels")
+        admit(width, height)
         if header.format == "JPEG":
             return _upright(_decode_jpeg(data), orientation(header.image))
         return _decode(header)

@@ -11,16 +11,17 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from hemline.data.preprocess import ImageInput, PreparedImage
 from hemline.encoding import RerankResult, ShopEncoding, StreetEncoding
-from hemline.errors import BusyError
+from hemline.errors import BusyError, StoppedError
 from hemline.runtime.encoder import BundleEncoder
 from hemline.types import FloatArray
+from hemline.work import Work, present
 
 #: Called for each run with its number of photos and the seconds that each of its calls has waited.
 OnRun = Callable[[int, Sequence[float]], None]
@@ -29,6 +30,7 @@ OnRun = Callable[[int, Sequence[float]], None]
 @dataclass(slots=True)
 class _Call:
     images: list[ImageInput]
+    work: Work
     answer: Future[StreetEncoding] = field(default_factory=Future)
     since: float = field(default_factory=time.monotonic)
 
@@ -88,7 +90,8 @@ class BatchingEncoder:
         spec = self._encoder.bundle.info.preprocessing
         # Prepared ahead, so that small images wait in the queue and not whole photos.
         call = _Call(
-            [i if isinstance(i, PreparedImage) else PreparedImage.of(i, spec) for i in images]
+            [i if isinstance(i, PreparedImage) else PreparedImage.of(i, spec) for i in images],
+            present(),
         )
         with self._closing:
             if self._closed:  # a rebuild has just replaced it: its last callers run the tower
@@ -99,6 +102,8 @@ class BatchingEncoder:
                 raise BusyError("too many photos are waiting; try again in a second") from None
         try:
             return call.answer.result(self._timeout)
+        except CancelledError:
+            raise StoppedError("the request has ended before its answer") from None
         except TimeoutError:
             call.answer.cancel()
             raise BusyError("the photo waited too long for its turn; try again") from None
@@ -123,6 +128,9 @@ class BatchingEncoder:
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
             calls, ended = self._gather(first)
+            for call in calls:
+                if call.work.stopped:  # nobody waits for it
+                    call.answer.cancel()
             calls = [call for call in calls if call.answer.set_running_or_notify_cancel()]
             if calls:
                 now = time.monotonic()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,9 @@ from hemline.catalog.catalog import Catalog
 from hemline.catalog.pointer import Live
 from hemline.catalog.store import Row
 from hemline.catalog.where.expression import Where
-from hemline.data.images import crop, open_image
+from hemline.data.bounded import opened
+from hemline.data.images import crop
+from hemline.data.preprocess import PreparedImage, Preprocessing
 from hemline.encoding import Encoder
 from hemline.errors import CatalogError, UnknownItemError, UsageError
 from hemline.limits import DEFAULT_K, MAX_PHOTOS, MAX_PIXELS
@@ -32,6 +35,7 @@ from hemline.types import (
     SearchRequest,
     SearchResult,
 )
+from hemline.work import present
 
 #: Default fusion of several photos into one query (`benchmarks/several_photos.py` compares them).
 FUSION = "mean"
@@ -161,9 +165,8 @@ class Engine:
         """
         clock, live = Clock(), self.catalog.live()
         if request.photos:
-            images = self._open(request, clock)
-            boxes, found = self._boxes(live, clock, request, images)
-            return self._answer_images(live, clock, request, images, boxes, found)
+            prepared, photo = self._prepared(live, clock, request)
+            return self._answer_prepared(live, clock, request, prepared, photo)
         if request.item_id is not None:
             with clock.step("rows"):
                 rows = live.store.items([request.item_id])
@@ -189,13 +192,18 @@ class Engine:
         if len(request.photos) != 1 or request.boxes:
             raise UsageError("an answer for each garment needs one photo, without a box")
         clock, live = Clock(), self.catalog.live()
-        images = self._open(request, clock)
-        with clock.step("detect"):
-            found = self._detected(live, images[0])
+        spec = live.bundle.info.preprocessing
+        searched: list[tuple[PreparedImage, _Photo]] = []
+        with self._opened(request.photos[0], 0, clock) as image:
+            with clock.step("detect"):
+                found = self._detected(live, image)
+            boxes: list[Box | None] = [margined(garment, image) for garment in clothes(found)]
+            for box in boxes or [None]:
+                with clock.step("decode"):
+                    searched.append(_prepare(image, box, found, spec))
         answers = []
-        boxes: list[Box | None] = [margined(garment, images[0]) for garment in clothes(found)]
-        for box in boxes or [None]:
-            answers.append(self._answer_images(live, clock, request, images, [box], found))
+        for prepared, photo in searched:
+            answers.append(self._answer_prepared(live, clock, request, [prepared], photo))
             clock = Clock()
         return answers
 
@@ -212,30 +220,43 @@ class Engine:
         side = self.catalog.live().bundle.info.preprocessing.size
         self.search(np.zeros((side, side, 3), np.uint8), k=1)
 
-    def _open(self, request: SearchRequest, clock: Clock) -> list[Image]:
-        many = len(request.photos) > 1
-        with clock.step("decode"):
-            return [
-                photo
-                if isinstance(photo, np.ndarray)
-                else open_image(photo, self._max_pixels, name=_name(photo, number if many else 0))
-                for number, photo in enumerate(request.photos, 1)
-            ]
+    @contextmanager
+    def _opened(self, photo: Photo, number: int, clock: Clock) -> Iterator[Image]:
+        """A photo, in memory until the end of the block."""
+        if isinstance(photo, np.ndarray):
+            yield photo
+            return
+        with ExitStack() as stack:
+            with clock.step("decode"):
+                image = stack.enter_context(opened(photo, self._max_pixels, _name(photo, number)))
+            yield image
 
-    def _boxes(
-        self, live: Live, clock: Clock, request: SearchRequest, images: Sequence[Image]
-    ) -> tuple[list[Box | None], tuple[Detection, ...]]:
-        """The box to search with in each photo, and the garments of a single photo."""
-        boxes = list(request.boxes) or [None] * len(images)
-        found: tuple[Detection, ...] = ()
-        if request.detect:
-            with clock.step("detect"):
-                for place, image in enumerate(images):
-                    if boxes[place] is None:
+    def _prepared(
+        self, live: Live, clock: Clock, request: SearchRequest
+    ) -> tuple[list[PreparedImage], _Photo]:
+        """The photos, one after the other decoded, cropped and reduced to the tower's input.
+
+        Whole photos are large: never are two of one request in memory.
+        """
+        spec, many = live.bundle.info.preprocessing, len(request.photos) > 1
+        present().hold(len(request.photos) * 3 * spec.size**2)
+        prepared: list[PreparedImage] = []
+        photos: list[_Photo] = []
+        for number, given in enumerate(request.photos, 1):
+            box = request.boxes[number - 1] if request.boxes else None
+            found: tuple[Detection, ...] = ()
+            with self._opened(given, number if many else 0, clock) as image:
+                if request.detect and box is None:
+                    with clock.step("detect"):
                         found = self._detected(live, image)
                         best = best_garment(found, image.shape[1], image.shape[0])
-                        boxes[place] = None if best is None else margined(best, image)
-        return boxes, found if len(images) == 1 else ()
+                        box = None if best is None else margined(best, image)
+                with clock.step("decode"):
+                    reduced, photo = _prepare(image, box, found, spec)
+            prepared.append(reduced)
+            photos.append(photo)
+        first = photos[0]
+        return prepared, first._replace(box=None, detections=()) if many else first
 
     def _detector_of(self, live: Live) -> BundleDetector:
         detector = self._detector
@@ -249,26 +270,18 @@ class Engine:
         (found,) = detector.detect([image])
         return tuple(one for one in found if one.score >= detector.threshold)
 
-    def _answer_images(
+    def _answer_prepared(
         self,
         live: Live,
         clock: Clock,
         request: SearchRequest,
-        images: Sequence[Image],
-        boxes: Sequence[Box | None],
-        found: tuple[Detection, ...],
+        images: Sequence[PreparedImage],
+        photo: _Photo,
     ) -> SearchResult:
-        with clock.step("decode"):
-            used = [
-                None if box is None else box.clip(image.shape[1], image.shape[0])
-                for image, box in zip(images, boxes, strict=True)
-            ]
-            parts = [crop(image, box) for image, box in zip(images, used, strict=True)]
+        present().check()
         with clock.step("encode"):
-            encoded = self.encoder_of(live).encode_street(parts)
+            encoded = self.encoder_of(live).encode_street(images)
         query = Query(encoded.embedding, encoded.local if self._rerank else None)
-        box = used[0] if len(images) == 1 else None
-        photo = _Photo(box, found, _size(images[0]), _size(parts[0]))
         return self._answer(live, clock, request, query, photo)
 
     def _answer(
@@ -324,6 +337,19 @@ def _name(photo: Photo, number: int) -> str:
     if not isinstance(photo, bytes):
         return ""
     return f"photo {number}" if number else "the photo"
+
+
+def _prepare(
+    image: Image, box: Box | None, found: tuple[Detection, ...], spec: Preprocessing
+) -> tuple[PreparedImage, _Photo]:
+    """The searched part of an image (H, W, 3), reduced to the tower's input.
+
+    Raises:
+        UsageError: nothing of the box lies inside.
+    """
+    used = None if box is None else box.clip(image.shape[1], image.shape[0])
+    part = crop(image, used)
+    return PreparedImage.of(part, spec), _Photo(used, found, _size(image), _size(part))
 
 
 def _size(image: Image) -> tuple[int, int]:

@@ -83,7 +83,7 @@ def create_app(
         )
     if handover is not None and not writes:
         app.add_middleware(WriterProxy, handover=handover, timeout=settings.timeout)
-    app.add_middleware(Guard, settings=settings, metrics=service.metrics, handover=handover)
+    app.add_middleware(Guard, service=service, handover=handover)
     return app
 
 

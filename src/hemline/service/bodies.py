@@ -25,6 +25,7 @@ from hemline.text import check_text
 from hemline.types import Box, PageRequest, SearchRequest
 
 MULTIPART, JSON = "multipart/form-data", "application/json"
+_PARTS = 1_000_000  # of JSON: each may take a hundred bytes as an object
 _FIELD = 1 << 16  # bytes of a field that is no file
 
 
@@ -143,8 +144,10 @@ async def read_json(request: Request) -> Any:
 def parse_json(data: bytes) -> Any:
     """
     Raises:
-        Problem: 400, the body isn't JSON; 422, a text in it can't be stored.
+        Problem: 400, the body isn't JSON, or has too many parts; 422, a text in it can't be stored.
     """
+    if sum(map(data.count, b",:[{")) > _PARTS:
+        raise bad(f"the JSON has more than {_PARTS:,} parts", "bad-json", 400)
     try:
         value = parsing.parse_json(data, _no_constant)
     except ValueError:

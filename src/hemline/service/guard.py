@@ -16,14 +16,15 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hemline.errors import UsageError
+from hemline.errors import HemlineError, UsageError
 from hemline.files import disk_full
 from hemline.service.logs import log
-from hemline.service.metrics import Metrics
-from hemline.service.problems import Problem, disk_is_full
-from hemline.service.settings import Settings, is_loopback
+from hemline.service.problems import Problem, disk_is_full, of_error
+from hemline.service.serving import Service
+from hemline.service.settings import is_loopback
 from hemline.service.writer_proxy import Handover
 from hemline.text import check_text
+from hemline.work import bound
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -40,6 +41,12 @@ HEADERS: Mapping[str, str] = {
 LONG = ("/v1/items:bulk", "/v1/admin/manifest")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SAFE = ("GET", "HEAD", "OPTIONS")
+#: Methods that metrics name; a client may send any other word.
+_METHODS = (*_SAFE, "POST", "PUT", "PATCH", "DELETE")
+#: Copies of a body that are in memory at once while its photos are taken out.
+_COPIES = 2
+#: A long body makes its reader wait so many times ``slow``, and so many bytes a second.
+_PATIENCE, _RATE = 6, 4096
 
 
 class Guard:
@@ -48,34 +55,33 @@ class Guard:
     def __init__(
         self,
         app: ASGIApp,
-        settings: Settings,
-        metrics: Metrics,
+        service: Service,
         handover: Handover | None = None,
     ) -> None:
-        self._app, self._settings, self._metrics = app, settings, metrics
-        self._handover = handover
+        self._app, self._service, self._handover = app, service, handover
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         forwarded = self._handover is not None and self._handover.knows(scope)
-        request = _Request(self._app, self._settings, scope, receive, send, forwarded)
+        request = _Request(self._app, self._service, scope, receive, send, forwarded)
         await request.run()
         self._record(request, scope)
 
     def _record(self, request: _Request, scope: Scope) -> None:
         seconds = time.perf_counter() - request.start
-        route = _route(scope)
-        self._metrics.requests.labels(scope["method"], route, str(request.status)).inc()
-        self._metrics.seconds.labels(route).observe(seconds)
+        route, metrics = _route(scope), self._service.metrics
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        metrics.requests.labels(method, route, str(request.status)).inc()
+        metrics.seconds.labels(route).observe(seconds)
         if request.refused:
-            self._metrics.refused.labels(request.refused).inc()
+            metrics.refused.labels(request.refused).inc()
         client = scope.get("client")
         log(
             "request",
             request_id=request.id,
-            method=scope["method"],
+            method=scope["method"][:20],
             path=scope["path"][:200],
             status=request.status,
             ms=round(seconds * 1000, 2),
@@ -91,13 +97,14 @@ class _Request:
     def __init__(
         self,
         app: ASGIApp,
-        settings: Settings,
+        service: Service,
         scope: Scope,
         receive: Receive,
         send: Send,
         forwarded: bool = False,
     ) -> None:
-        self._app, self._settings = app, settings
+        settings = service.settings
+        self._app, self._settings, self._work = app, settings, service.new_work()
         self._scope, self._receive, self._send = scope, receive, send
         self.headers = Headers(scope=scope)
         given = self.headers.get("x-request-id", "")
@@ -108,12 +115,22 @@ class _Request:
         self._limit = settings.max_upload if self._long else settings.max_body
         self._end = time.monotonic() + settings.slow
         self._over, self._forwarded = False, forwarded
+        self._waited = 0.0  # seconds for pieces of the body
+        self._held = 0  # bytes of the body for which memory is held
 
     async def run(self) -> None:
-        self._scope.setdefault("state", {})["request_id"] = self.id
+        state = self._scope.setdefault("state", {})
+        state["request_id"], state["work"] = self.id, self._work
+        with bound(self._work):
+            await self._run()
+        self._work.leave()
+
+    async def _run(self) -> None:
         try:
             self._check()
             await self._app(self._scope, self.receive, self.send)
+        except HemlineError as error:  # raised by `receive`
+            await self._problem(of_error(error))
         except Problem as problem:
             await self._problem(problem)
         except Exception as error:
@@ -134,9 +151,11 @@ class _Request:
             Problem: a Content-Length over the limit, an address that is no text, or a foreign
                 host or origin.
         """
-        length = self.headers.get("content-length", "0")
-        if length.isdigit() and int(length) > self._limit:
+        length = self._length()
+        if length > self._limit:
             raise self._too_long()
+        if not self._long:
+            self._work.check_data(length * _COPIES)
         self._check_address()
         if not self._forwarded:  # else the process that forwarded it has checked this
             self._check_origin()
@@ -182,11 +201,30 @@ class _Request:
         ):
             raise Problem(403, "origin", "pages of other sites may not call this; see --cors")
 
+    def _length(self) -> int:
+        """Of the body, as announced; 0 where it isn't."""
+        length = self.headers.get("content-length", "0")
+        return int(length) if length.isdigit() else 0
+
+    def _hold(self) -> None:
+        """Holds memory for the body: at its first piece for all of it, where its length is known.
+
+        Raises:
+            MemoryLimitError, BusyError: as `Work.hold`.
+        """
+        needed = max(self.taken, self._length())
+        if needed > self._held:
+            self._work.hold((needed - self._held) * _COPIES)
+            self._held = needed
+
     def _has_body(self) -> bool:
         return "transfer-encoding" in self.headers or self.headers.get("content-length", "0") != "0"
 
     def _too_long(self) -> Problem:
         return Problem(413, "too-long", f"a request has at most {self._limit:,} bytes")
+
+    def _too_slow(self) -> Problem:
+        return Problem(408, "slow", "the body arrived too slowly")
 
     async def receive(self) -> Message:
         """The next piece of the body.
@@ -196,16 +234,22 @@ class _Request:
         """
         if self._over:
             return await self._receive()
-        wait = self._settings.slow if self._long else self._end - time.monotonic()
+        begun = time.monotonic()
+        wait = self._settings.slow if self._long else self._end - begun
         try:
             message = await asyncio.wait_for(self._receive(), max(wait, 0.001))
         except TimeoutError:
-            raise Problem(408, "slow", "the body arrived too slowly") from None
+            raise self._too_slow() from None
+        self._waited += time.monotonic() - begun
+        if self._long and self._waited > _PATIENCE * self._settings.slow + self.taken / _RATE:
+            raise self._too_slow()
         if message["type"] == "http.request":
             self.taken += len(message.get("body", b""))
             self._over = not message.get("more_body", False)
             if self.taken > self._limit:
                 raise self._too_long()
+            if not self._long:
+                self._hold()
         else:
             self._over = True
         return message

@@ -17,7 +17,9 @@ from hemline.errors import (
     CostError,
     HemlineError,
     ImageError,
+    MemoryLimitError,
     NoDetectorError,
+    StoppedError,
     TimeLimitError,
     UnknownItemError,
     UsageError,
@@ -106,7 +108,9 @@ def of_error(error: HemlineError) -> Problem:
         return unknown_item()
     if isinstance(error, NoDetectorError):
         return bad("this catalogue's bundle has no detector; send a box instead", "no-detector")
-    if isinstance(error, BusyError):
+    if isinstance(error, MemoryLimitError):
+        return Problem(413, "memory", str(error))
+    if isinstance(error, BusyError | StoppedError):
         return busy(str(error))
     if isinstance(error, CatalogBusy):
         return busy("another program is writing to the catalogue; try again in a while", 5)

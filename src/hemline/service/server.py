@@ -3,62 +3,70 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import signal
+import socket
+import threading
+from types import FrameType
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from hemline.service import protocol
 from hemline.service.app import create_app
 from hemline.service.settings import Settings
 from hemline.service.writer_proxy import Handover
 
-#: Most bytes of a request's head; seconds in which it must arrive; most connections.
-_HEAD, _HEAD_SECONDS, _CONNECTIONS = 32 << 10, 15.0, 1000
+#: On this signal a process takes no more connections but those of the service's other processes.
+STOP_LISTENING = getattr(signal, "SIGUSR1", signal.SIGTERM)
 
 
-class HeaderTimeoutProtocol(H11Protocol):
-    """Closes a connection whose request head doesn't arrive in time."""
+class Server(uvicorn.Server):
+    """Stops listening as soon as it gets a signal to end, and ends with exit code 0."""
 
-    _timer: asyncio.TimerHandle | None = None
+    _loop: asyncio.AbstractEventLoop | None = None
+    _sockets: list[socket.socket] | None = None
 
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        self._await_head()
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop, self._sockets = asyncio.get_running_loop(), sockets
+        if threading.current_thread() is threading.main_thread():
+            self._loop.add_signal_handler(STOP_LISTENING, self._stop_listening)
+        await super().startup(sockets)
 
-    def data_received(self, data: bytes) -> None:
-        before = self.cycle
-        super().data_received(data)
-        if self.cycle is not before and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        elif self._timer is None and (self.cycle is None or self.cycle.response_complete):
-            self._await_head()
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # uvicorn raises the signals that it has noted again at the end, which would be its exit
+        # code; so they aren't noted.
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        self.should_exit = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stop_listening)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        super().connection_lost(exc)
-
-    def _await_head(self) -> None:
-        self._timer = self.loop.call_later(_HEAD_SECONDS, self.transport.close)
+    def _stop_listening(self) -> None:
+        """New connections are refused at once, and none is left waiting to be reset at the end."""
+        if not self.started and self._sockets is not None:  # it is going to listen to these
+            for one in [own for own in self._sockets if own.family != socket.AF_UNIX]:
+                one.close()
+                self._sockets.remove(one)
+        for server in getattr(self, "servers", ()):
+            if any(one.family != socket.AF_UNIX for one in server.sockets):
+                server.close()
 
 
 def make_server(
     settings: Settings, handover: Handover | None = None, writes: bool = True
-) -> uvicorn.Server:
+) -> Server:
     """The server; a process that isn't the writer passes writes on by ``handover``."""
-    return uvicorn.Server(
+    return Server(
         uvicorn.Config(
             create_app(settings, handover=handover, writes=writes),
-            http=HeaderTimeoutProtocol,
+            http=protocol.BoundedProtocol,
             ws="none",
             lifespan="on",
             log_config=None,
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            h11_max_incomplete_event_size=_HEAD,
-            limit_concurrency=_CONNECTIONS,
+            h11_max_incomplete_event_size=protocol.HEAD,
+            limit_concurrency=protocol.CONNECTIONS,
             timeout_keep_alive=20,
             timeout_graceful_shutdown=int(settings.timeout) + 5,
         )

@@ -20,6 +20,7 @@ from hemline.limits import QueryLimits
 from hemline.runtime.batching import BatchingEncoder, OnRun
 from hemline.runtime.bundle import Bundle
 from hemline.search.engine import Engine
+from hemline.service.folders import UPLOAD, sweep
 from hemline.service.jobs import Jobs
 from hemline.service.journal import Journal
 from hemline.service.keys import KeyRing, KeyStore, RateLimit
@@ -27,6 +28,7 @@ from hemline.service.metrics import Metrics
 from hemline.service.problems import busy
 from hemline.service.settings import Settings
 from hemline.service.writing import Writer
+from hemline.work import Memory, Work, bound, present
 
 T = TypeVar("T")
 #: Answering threads beyond the number of cores; more were no faster
@@ -71,6 +73,7 @@ class Service:
 
     Attributes:
         settings, catalog, engine, journal, keys, metrics, writer, jobs: its parts.
+        data, images: memory of all requests for what they send, and for images being decoded.
         rates, failures: limits of the requests of each key, and of wrong keys from each address.
         ready: whether it is warm and not shutting down.
     """
@@ -86,11 +89,13 @@ class Service:
         self.metrics = Metrics()
         self.keys: KeyStore = KeyRing(settings.state)
         self.journal = Journal(settings.state)
+        sweep(settings.state / "uploads", UPLOAD)
         self.engine = ServedEngine(self.catalog, settings, self.metrics.on_run)
-        self.writer = Writer(self.catalog, settings, self.metrics)
+        share = settings.memory_share
+        self.data, self.images = Memory(share // 3), Memory(share - share // 3)
+        self.writer = Writer(self.catalog, settings, self.metrics, self.new_work())
         self.jobs = Jobs()
-        share = settings.rate / settings.workers
-        self.rates = RateLimit(share)
+        self.rates = RateLimit(settings.rate / settings.workers)
         self.failures = RateLimit(1.0, 10.0)
         self.ready = False
         self._pool = ThreadPoolExecutor(
@@ -120,36 +125,49 @@ class Service:
         self.metrics.items.set(counts.items)
         self.metrics.pictures.set(counts.images)
 
+    def new_work(self) -> Work:
+        """The work of one request, within the memory of the process."""
+        return Work(self.data, self.images)
+
     async def work(self, job: Callable[[], T]) -> T:
-        """Runs ``job`` on a thread, which itself stops when the time is over.
+        """Runs ``job`` on a thread, until its time is over or nobody waits for it any more.
 
         Raises:
             Problem: 503, too many requests wait, or it takes too long.
             TimeLimitError: it takes too long.
         """
+        if self._inside >= self.settings.queue:
+            raise busy("too many requests at once; try again in a second")
+        work, loop = present(), asyncio.get_running_loop()
         end = time.monotonic() + self.settings.timeout
 
         def within_limits() -> T:
-            with limited(QueryLimits(), end):
+            with bound(work), limited(QueryLimits(), end):
                 check_time()  # it may have waited for a thread until now
                 return job()
 
-        if self._inside >= self.settings.queue:
-            raise busy("too many requests at once; try again in a second")
-        self._enter(1)
-        loop = asyncio.get_running_loop()
         try:
             running = self._pool.submit(within_limits)
         except RuntimeError:
-            self._enter(-1)
             raise busy("the server is shutting down; try again in a while", 5) from None
-        running.add_done_callback(lambda _: _leave(loop, self._enter))
+        self._enter(1)
+        work.enter()
+
+        def leave(_: object) -> None:
+            work.leave()
+            _leave(loop, self._enter)
+
+        running.add_done_callback(leave)
+        answered = asyncio.wrap_future(running)
         try:
-            waited = asyncio.shield(asyncio.wrap_future(running))
-            return await asyncio.wait_for(waited, self.settings.timeout)
-        except TimeoutError:
-            running.cancel()  # a job that has begun stops at its next look at the clock
-            raise busy("this took too long; try again later, or with less", 2) from None
+            await asyncio.wait([answered], timeout=self.settings.timeout)
+            if answered.done():
+                return answered.result()
+            raise busy("this took too long; try again later, or with less", 2)
+        finally:
+            if not answered.done():
+                work.stop()  # the thread ends at its next step
+                answered.add_done_callback(_ignore)
 
     def _enter(self, one: int) -> None:
         self._inside += one
@@ -176,3 +194,9 @@ def _share_of_cores(workers: int) -> int:
 def _leave(loop: asyncio.AbstractEventLoop, enter: Callable[[int], None]) -> None:
     with contextlib.suppress(RuntimeError):  # the loop is closed
         loop.call_soon_threadsafe(enter, -1)
+
+
+def _ignore(answered: asyncio.Future[T]) -> None:
+    """Fetches the error of an answer that nobody waits for; asyncio would log it."""
+    if not answered.cancelled():
+        answered.exception()

@@ -12,6 +12,7 @@ from hemline.limits import MAX_SENT_PIXELS
 #: The folder within a catalogue for the service's keys and journal.
 STATE = "service"
 MEGA = 1 << 20
+_MEMORY = 1536 * MEGA  # of one process
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Settings:
         max_body: bytes of a request, and of one line of a bulk upload.
         max_upload: bytes of an uploaded manifest with its images, also when unpacked.
         max_pixels: of an image.
+        memory: bytes for the bodies and images of all requests, in all processes together; 0 is
+            1.5 GiB for each process.
         queue: most requests in work or waiting; further ones get 503.
         batch: photos per run of the street tower.
         timeout: seconds for an answer.
@@ -47,6 +50,7 @@ class Settings:
     max_body: int = 20 * MEGA
     max_upload: int = 2048 * MEGA
     max_pixels: int = MAX_SENT_PIXELS
+    memory: int = 0
     queue: int = 64
     batch: int = 16
     timeout: float = 30.0
@@ -61,6 +65,8 @@ class Settings:
         for name in ("workers", "max_body", "max_upload", "max_pixels", "queue", "batch"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is at least 1, not {getattr(self, name)}")
+        if self.memory < 0:
+            raise UsageError(f"memory is a number of bytes, not {self.memory}")
         for name in ("timeout", "slow", "rate"):
             if not getattr(self, name) > 0:
                 raise UsageError(f"{name} is more than 0, not {getattr(self, name)}")
@@ -74,6 +80,11 @@ class Settings:
     def state(self) -> Path:
         """The folder of keys and journal."""
         return self.catalog / STATE
+
+    @property
+    def memory_share(self) -> int:
+        """Bytes for the bodies and images of one process."""
+        return self.memory // self.workers or _MEMORY
 
     @property
     def local(self) -> bool:

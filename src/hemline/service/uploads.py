@@ -7,9 +7,7 @@ refused. Items are added and changed; none is removed.
 from __future__ import annotations
 
 import lzma
-import shutil
 import struct
-import tempfile
 import zipfile
 import zlib
 from dataclasses import replace
@@ -24,6 +22,7 @@ from hemline.catalog.intake.feed_map import FeedMapping, find_columns
 from hemline.catalog.intake.update import ItemUpdate
 from hemline.errors import DataError, HemlineError
 from hemline.files import disk_full
+from hemline.service.folders import UPLOAD, TemporaryFolder
 from hemline.service.jobs import Ended, Job, Jobs, Refused
 from hemline.service.writing import Writer
 from hemline.text import text_problem
@@ -51,7 +50,8 @@ class Upload:
         """
         place = state / "uploads"
         place.mkdir(parents=True, exist_ok=True)
-        self.folder = Path(tempfile.mkdtemp(dir=place))
+        self._temporary = TemporaryFolder(place, UPLOAD)
+        self.folder = self._temporary.path
         self._left, self._files = limit, 0
 
     def take(self, name: str, source: Any) -> None:
@@ -118,7 +118,7 @@ class Upload:
 
     def close(self) -> None:
         """Deletes it."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._temporary.close()
 
 
 def _read(source: Any) -> bytes:

@@ -1,6 +1,7 @@
 """Several serving processes that share a socket and a catalogue; one of them is the writer.
 
-The parent process only watches them: it restarts one that dies, and passes on a signal to end.
+The parent process only watches them: it restarts one that dies, and passes on a signal to end. They
+end without it, too.
 """
 
 from __future__ import annotations
@@ -9,24 +10,29 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import secrets
-import shutil
 import signal
 import socket
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
+from prometheus_client.multiprocess import mark_process_dead
+
+from hemline.service.folders import TemporaryFolder, join
 from hemline.service.logs import log, set_up
 from hemline.service.metrics import SHARED
-from hemline.service.server import make_server
+from hemline.service.server import STOP_LISTENING, make_server
 from hemline.service.settings import Settings
 from hemline.service.writer_proxy import Handover
 
 Around = Callable[[], AbstractContextManager[None]]
+#: Seconds for the end of a process, beyond the time of an answer.
+_GRACE = 15.0
 _PAUSE = 1.0  # seconds before a process that died is restarted
 
 
@@ -34,7 +40,8 @@ def watch(
     settings: Settings, bound: socket.socket, around: Around, ready: Callable[[], None]
 ) -> None:
     """Runs ``settings.workers`` processes until this one gets a signal to end."""
-    folder = Path(tempfile.mkdtemp(prefix="hemline-"))  # readable by this user only
+    temporary = TemporaryFolder(Path(tempfile.gettempdir()), "hemline-serve-")
+    folder = temporary.path
     (folder / "metrics").mkdir()
     os.environ[SHARED] = str(folder / "metrics")
     handover = Handover(folder / "writer.sock", secrets.token_urlsafe(32))
@@ -48,7 +55,7 @@ def watch(
         for number, handler in previous.items():
             signal.signal(number, handler)
         del os.environ[SHARED]
-        shutil.rmtree(folder, ignore_errors=True)
+        temporary.close()
 
 
 class _Workers:
@@ -56,17 +63,19 @@ class _Workers:
         self, settings: Settings, bound: socket.socket, handover: Handover, around: Around
     ) -> None:
         self._arguments = (settings, bound, handover, around)
+        self._bound, self._grace = bound, settings.timeout + _GRACE
         self._spawning = multiprocessing.get_context("spawn")
         self._count = settings.workers
         self._processes: dict[int, SpawnProcess] = {}
         self._ending = False
 
     def end(self, *_: Any) -> None:
-        """Sends every process the signal to finish."""
+        """Ends the processes, the writer after the others; from now on nobody listens."""
         self._ending = True
-        for process in self._processes.values():
-            if process.is_alive():
-                process.terminate()
+        self._bound.close()
+        for number, process in self._processes.items():
+            if process.is_alive() and process.pid is not None:
+                os.kill(process.pid, STOP_LISTENING if number == 0 else signal.SIGTERM)
 
     def run(self, ready: Callable[[], None]) -> None:
         for number in range(self._count):
@@ -78,26 +87,49 @@ class _Workers:
             for number, process in list(self._processes.items()):
                 if not process.is_alive() and not self._ending:
                     log("worker died", worker=number, exit=process.exitcode)
+                    mark_process_dead(process.pid)  # type: ignore[no-untyped-call]
                     time.sleep(_PAUSE)
                     if not self._ending:
                         self._start(number)
-        for process in self._processes.values():
-            process.join()
+        self._join(process for number, process in self._processes.items() if number > 0)
+        writer = self._processes[0]  # last: the others' requests may need it
+        if writer.is_alive():
+            writer.terminate()
+        self._join([writer])
+
+    def _join(self, processes: Iterable[SpawnProcess]) -> None:
+        end = time.monotonic() + self._grace
+        for process in processes:
+            if process.pid is None:
+                continue
+            process.join(max(0.0, end - time.monotonic()))
+            if process.is_alive():
+                log("worker killed", reason="it didn't end in time", pid=process.pid)
+                process.kill()
+                process.join()
 
     def _start(self, number: int) -> None:
         process = self._spawning.Process(
             target=_work, args=(number, *self._arguments), name=f"hemline-{number}"
         )
-        process.start()
         self._processes[number] = process
+        try:
+            process.start()
+        except OSError:
+            if not self._ending:  # else the socket has been closed meanwhile
+                raise
+        if self._ending and process.pid is not None:
+            process.terminate()
 
 
 def _work(
     number: int, settings: Settings, bound: socket.socket, handover: Handover, around: Around
 ) -> None:
     """One process; number 0 is the writer, and listens at the other processes' socket too."""
+    threading.Thread(target=_end_with_parent, name="hemline-parent", daemon=True).start()
     with around():
         set_up()
+        join(handover.socket.parent)
         sockets = [bound]
         if number == 0:
             handover.socket.unlink(missing_ok=True)
@@ -105,3 +137,11 @@ def _work(
             unix.bind(str(handover.socket))
             sockets.append(unix)
         make_server(settings, handover, writes=number == 0).run(sockets=sockets)
+
+
+def _end_with_parent() -> None:
+    """Ends this process gracefully when the parent was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    multiprocessing.connection.wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -16,6 +16,7 @@ from hemline.catalog.intake.update import ItemOutcome, ItemUpdate
 from hemline.service.metrics import Metrics
 from hemline.service.problems import busy
 from hemline.service.settings import Settings
+from hemline.work import Work, bound
 
 T = TypeVar("T")
 #: Seconds that a write waits for another program that writes to the catalogue.
@@ -25,8 +26,13 @@ _WAIT = 10.0
 class Writer:
     """The queue of writes and the one thread that does them."""
 
-    def __init__(self, catalog: Catalog, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, catalog: Catalog, settings: Settings, metrics: Metrics, work: Work) -> None:
+        """
+        Args:
+            work: memory for images; never stopped, as a write that has begun is finished.
+        """
         self._catalog, self._settings, self._metrics = catalog, settings, metrics
+        self._work = work
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="hemline-writer")
         self._waiting = 0
         self._counting = threading.Lock()
@@ -63,7 +69,9 @@ class Writer:
             self._waiting -= 1
 
     def _update(self, updates: Sequence[ItemUpdate]) -> list[ItemOutcome]:
-        outcomes = self._catalog.update(updates, wait=_WAIT, max_pixels=self._settings.max_pixels)
+        most = self._settings.max_pixels
+        with bound(self._work):
+            outcomes = self._catalog.update(updates, wait=_WAIT, max_pixels=most)
         for outcome in outcomes:
             self._metrics.writes.labels(outcome.status).inc()
         return outcomes

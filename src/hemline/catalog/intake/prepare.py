@@ -19,7 +19,8 @@ from hemline.catalog.intake.embedding import same_content
 from hemline.catalog.intake.stamps import Stamp, current
 from hemline.catalog.intake.update import Attributes, Change, ImageUpdate, ItemUpdate, Skipped
 from hemline.catalog.store import Row
-from hemline.data.images import encode_jpeg, open_image, read_bytes
+from hemline.data.bounded import opened
+from hemline.data.images import encode_jpeg, read_bytes
 from hemline.data.preprocess import PreparedImage
 from hemline.errors import HemlineError, ImageError, UsageError
 from hemline.limits import MAX_COLUMNS, MAX_PIXELS
@@ -127,8 +128,9 @@ class Preparer:
             if self.copies is None or not row.image_digest:
                 raise UsageError("the catalogue keeps no pictures; send them along")
             data = read_bytes(self.copies.path(row.image_digest))
-            image = open_image(data, name="its stored copy")
-            return ToEmbed(new.row, PreparedImage.of(image, self.info.preprocessing), None, True)
+            with opened(data, name="its stored copy") as image:
+                prepared = PreparedImage.of(image, self.info.preprocessing)
+            return ToEmbed(new.row, prepared, None, True)
         except HemlineError as error:
             return Skipped(row.image_id, row.image_id, _reason(error))
 
@@ -166,11 +168,12 @@ class Preparer:
             if old is not None and same_content(row, old):
                 return Complete(row, "unchanged")
             return Complete(row, "columns" if match is old else "duplicates")
-        decoded = open_image(data or _read(file), self.max_pixels)
-        part = self.crop.part(decoded, image.box, attributes.category)
         # Prepared here, so that small images wait for their batch and not whole photos.
-        prepared = PreparedImage.of(part, self.info.preprocessing)
-        return ToEmbed(row, prepared, encode_jpeg(part, QUALITY, MAX_SIDE), old is not None)
+        with opened(data or _read(file), self.max_pixels) as decoded:
+            part = self.crop.part(decoded, image.box, attributes.category)
+            prepared = PreparedImage.of(part, self.info.preprocessing)
+            copy = encode_jpeg(part, QUALITY, MAX_SIDE)
+        return ToEmbed(row, prepared, copy, old is not None)
 
     def _same_vector(self, match: Row, row: Row) -> bool:
         return match.source == row.source and not (self.info.uses_tags and match.tags != row.tags)

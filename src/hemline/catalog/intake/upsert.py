@@ -7,9 +7,11 @@ the same call resumes after a kill.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from hemline.catalog.images import ImageStore
 from hemline.catalog.intake.embedding import counted_tags, embed_rows
@@ -158,13 +160,16 @@ class Upsert:
     def _submit(
         self, update: ItemUpdate, batch: Batch, pool: ThreadPoolExecutor
     ) -> list[Future[Prepared]]:
+        def submit(work: Callable[..., Prepared], *given: Any) -> Future[Prepared]:
+            return pool.submit(copy_context().run, work, *given)  # in the caller's memory
+
         prepare = self.preparer
         if update.remove:
             return []
         if update.images is None:
             rows = batch.by_item.get(update.item_id, ())
-            return [pool.submit(prepare.stored, update, row) for row in rows]
-        return [pool.submit(prepare.image, update, image, batch) for image in update.images]
+            return [submit(prepare.stored, update, row) for row in rows]
+        return [submit(prepare.image, update, image, batch) for image in update.images]
 
     # One commit
 

@@ -24,11 +24,13 @@ from hemline.service.logs import log
 from hemline.service.problems import Problem, bad, of_error, responses
 from hemline.service.routes.items import ItemJson, item_update, unpacked_images
 from hemline.service.serving import Service
+from hemline.work import present
 
 router = APIRouter(prefix="/v1", tags=["items"])
 KINDS = ("application/jsonl", "application/x-ndjson", "application/json-lines")
 _LINES, _BYTES = 32, 8 << 20  # of one commit
 _HEADERS = [(b"content-type", b"application/jsonl")]
+_COPIES = 3  # of a line, as text, as JSON and as images
 _AHEAD = 32 << 10  # bytes of answers that are sent before the body has ended
 
 
@@ -85,32 +87,41 @@ class Lines(Response):
 async def _answers(request: Request, service: Service) -> AsyncIterator[bytes]:
     waiting: list[tuple[int, bytes]] = []
     held, sent, number, size = b"", 0, 0, 0
+    rest = bytearray()
     try:
-        async for number, line in _lines(request, service.settings.max_body):
+        async for number, line in _lines(request, rest, service.settings.max_body):
             waiting.append((number, line))
             size += len(line)
             if len(waiting) >= _LINES or size >= _BYTES:
                 held += await _store(service, waiting)
                 waiting, size = [], 0
+                present().let_go()
+                present().hold(_COPIES * len(rest))
                 if sent + len(held) <= _AHEAD:
                     yield held
                     sent, held = sent + len(held), b""
         held += await _store(service, waiting)
-    except Problem as problem:  # the answer has begun: its last line says what broke it off
+    except (Problem, HemlineError) as error:  # the last line says what broke the answer off
+        problem = error if isinstance(error, Problem) else of_error(error)
         held += await _store(service, waiting)
         own = request.scope["state"]["request_id"]
         held += _line(number + 1, None, problem.body(own))
     yield held
 
 
-async def _lines(request: Request, limit: int) -> AsyncIterator[tuple[int, bytes]]:
-    """The lines that aren't empty, with their numbers.
+async def _lines(request: Request, rest: bytearray, limit: int) -> AsyncIterator[tuple[int, bytes]]:
+    """The lines that aren't empty, with their numbers; memory is held for each piece.
+
+    Args:
+        rest: what has been received and belongs to no line yet.
 
     Raises:
         Problem: one is too long, or the body breaks off.
+        MemoryLimitError, BusyError: as `Work.hold`.
     """
-    number, rest = 0, bytearray()
+    number = 0
     async for chunk in request.stream():
+        present().hold(_COPIES * len(chunk))
         rest += chunk
         while (end := rest.find(b"\n")) >= 0:
             line = bytes(rest[:end]).strip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
@@ -17,7 +18,8 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from hemline.catalog.where.expression import Where as Condition
-from hemline.data.images import crop, encode_jpeg, open_image
+from hemline.data.bounded import opened
+from hemline.data.images import crop, encode_jpeg
 from hemline.limits import DEFAULT_K, MAX_HITS, MAX_PHOTOS, MAX_RANK, MAX_WHERE
 from hemline.search.clock import Clock
 from hemline.search.result_json import box_json, detections_json, result_json
@@ -38,6 +40,7 @@ from hemline.service.models import (
 from hemline.service.problems import Problem, responses, unknown_item
 from hemline.service.serving import Service
 from hemline.types import Image, PageRequest, SearchRequest, SearchResult
+from hemline.work import present
 
 router = APIRouter(prefix="/v1", tags=["search"])
 
@@ -81,8 +84,8 @@ def _search(service: Service, photos: list[bytes], form: SearchForm) -> dict[str
     query |= {"photos": len(photos), "box": box_json(result.box)}
     kept = None
     if service.settings.keep_photos:
-        image = open_image(photos[0], service.settings.max_pixels)
-        kept = encode_jpeg(crop(image, result.box), 85, _KEPT)  # without any EXIF
+        with opened(photos[0], service.settings.max_pixels) as image:
+            kept = encode_jpeg(crop(image, result.box), 85, _KEPT)  # without any EXIF
     search_id = _note(service, query, result, kept)
     shown = result_json(result, partial(hit_json, attention=form.why))
     return {**shown, "size": result.size, "search_id": search_id}
@@ -115,12 +118,13 @@ async def detect(request: Request, service: Served) -> Response:
 
 
 def _detect(service: Service, photo: bytes) -> dict[str, Any]:
-    clock = Clock()
-    with clock.step("decode"):
-        image = open_image(photo, service.settings.max_pixels, name="the photo")
-    detector = service.engine.detector()
-    with clock.step("detect"):
-        (found,) = detector.detect([image])
+    clock, detector = Clock(), service.engine.detector()
+    with ExitStack() as stack:
+        with clock.step("decode"):
+            most = service.settings.max_pixels
+            image = stack.enter_context(opened(photo, most, name="the photo"))
+        with clock.step("detect"):
+            (found,) = detector.detect([image])
     timings = clock.timings()
     service.metrics.timed(timings)
     shown = [one for one in found if one.score >= detector.threshold]
@@ -206,8 +210,9 @@ async def item(
             for picture, row in zip(shown["pictures"], rows, strict=True):
                 path = service.catalog.image_path(row)
                 if path is not None and path.is_file():
-                    image = open_image(path.read_bytes(), service.settings.max_pixels)
-                    picture["attention"] = attention_of(service, image, row.tags)
+                    present().check()
+                    with opened(path.read_bytes(), service.settings.max_pixels) as image:
+                        picture["attention"] = attention_of(service, image, row.tags)
         return shown
 
     return answer(await service.work(ask))

@@ -1,0 +1,88 @@
+"""A connection: uvicorn's HTTP/1.1, with an end to everything that a client may delay.
+
+A request's head must arrive in time, and an answer must be read in time. A client that has left
+ends the work for its request. Slow bodies are the `Guard`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any, ClassVar
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+#: Most connections; most of one address, so that one alone can't use them up.
+CONNECTIONS = 1000
+PER_ADDRESS = 500
+#: Most bytes of a request's head; seconds in which it must arrive.
+HEAD, _HEAD_SECONDS = 32 << 10, 15.0
+#: Within so many seconds a client reads so many bytes of a waiting answer, or all of it.
+_READ_SECONDS, _READ_BYTES = 20.0, 32 << 10
+
+
+class BoundedProtocol(H11Protocol):
+    """Closes a connection whose request doesn't arrive, or whose answer isn't read."""
+
+    _addresses: ClassVar[Counter[str]] = Counter()  # open connections of each, of the process
+    _head: asyncio.TimerHandle | None = None
+    _reading: asyncio.TimerHandle | None = None
+    _address = ""
+    _unread = 0
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        # `pause_writing` and `resume_writing` are called when bytes begin and cease to wait.
+        transport.set_write_buffer_limits(high=0)
+        self._address = self.client[0] if self.client else ""
+        self._addresses[self._address] += 1
+        if self._address and self._addresses[self._address] > PER_ADDRESS:
+            transport.abort()
+            return
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        before = self.cycle
+        super().data_received(data)
+        if self.cycle is not before and self._head is not None:
+            self._head.cancel()
+            self._head = None
+        elif self._head is None and (self.cycle is None or self.cycle.response_complete):
+            self._await_head()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._await_reader()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for timer in (self._head, self._reading):
+            if timer is not None:
+                timer.cancel()
+        self._addresses[self._address] -= 1
+        if not self._addresses[self._address]:
+            del self._addresses[self._address]
+        if self.cycle is not None and not self.cycle.response_complete:
+            work = self.cycle.scope["state"].get("work")
+            if work is not None:
+                work.stop()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        self._head = self.loop.call_later(_HEAD_SECONDS, self.transport.close)
+
+    def _await_reader(self) -> None:
+        self._unread = self.transport.get_write_buffer_size()
+        self._reading = self.loop.call_later(_READ_SECONDS, self._check_reader)
+
+    def _check_reader(self) -> None:
+        """While bytes wait none are added: `send` waits until all are gone."""
+        if self.transport.get_write_buffer_size() > self._unread - _READ_BYTES:
+            self.transport.abort()
+        else:
+            self._await_reader()
