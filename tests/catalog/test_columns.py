@@ -140,6 +140,11 @@ def test_rows_that_change(
         assert columns.mask(where, len(now)).tolist() == [where.matches(row) for row in now]
         columns.flush()
     assert columns.rows(np.arange(len(now))) == now
+    kept = columns.take(np.arange(len(now)))
+    assert kept.rows(np.arange(len(now))) == now
+    assert kept.mask(where, len(now)).tolist() == [where.matches(row) for row in now]
+    filled = {name for row in now for name, value in row.items() if value is not None}
+    assert set(kept.columns) == filled - {"tags"}
 
 
 def as_row(values: dict[str, Any]) -> Row:

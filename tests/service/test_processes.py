@@ -20,6 +20,7 @@ import pytest
 
 from hemline.catalog.catalog import Catalog
 from hemline.data.images import encode_jpeg
+from hemline.service.keys import KeyRing
 
 Start = Callable[..., "Running"]
 
@@ -215,6 +216,29 @@ def _writers(service: Running) -> list[int]:
         if sockets & {link[8:-1] for link in links if link.startswith("socket:[")}:
             found.append(pid)
     return found
+
+
+def test_every_worker_refuses_a_revoked_key_at_once(start: Start, shop: Path) -> None:
+    ring = KeyRing(shop / "service")
+    keys = [ring.create("write") for _ in range(6)]
+    service = start("--workers", "2")
+
+    def codes(text: str) -> set[int]:
+        """The answers to requests over connections of their own, so that each worker gets some."""
+        found = set()
+        for _ in range(8):
+            with httpx.Client(base_url=service.url, timeout=30) as http:
+                own = {"Authorization": f"Bearer {text}"}
+                found.add(http.get("/v1/info", headers=own).status_code)
+                found.add(http.patch("/v1/items/no", json={}, headers=own).status_code)
+        return found
+
+    for text, key in keys:
+        assert codes(text) == {200, 404}
+        ring.revoke(key.id)
+        assert codes(text) <= {401, 429}  # too many wrong keys
+    with httpx.Client(base_url=service.url, timeout=30) as http:
+        assert http.patch("/v1/items/no", json={}).status_code == 401  # also after the last one
 
 
 def test_an_open_address_needs_a_key(shop: Path) -> None:

@@ -222,9 +222,10 @@ class KeyRing:
             raise _closed(f"{self._path} can't be read: {error.strerror}") from None
         if not self._required:
             self._required = True
-            # Older versions wrote no such file.
-            with suppress(OSError, BusyError), self._locked():
-                self._remember()
+            with suppress(OSError, BusyError):
+                if not _exists(self._state / REQUIRED):  # older versions wrote none
+                    with self._locked():
+                        self._remember()
         stamp = stat.st_mtime_ns, stat.st_ino, stat.st_size
         if stamp != self._stamp:
             self._stamp = None

@@ -83,6 +83,10 @@ class NumberColumn:
         """The column of ``slots`` (n,) only."""
         return NumberColumn(self.array.data[slots], self.whole.data[slots])
 
+    @property
+    def has_values(self) -> bool:
+        return bool((~np.isnan(self.array.data)).any())
+
     def accepts(self, values: Sequence[Any]) -> bool:
         """Whether each value is None or a number that a float represents exactly."""
         return all(
@@ -167,6 +171,10 @@ class CodedColumn:
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def has_values(self) -> bool:
+        return bool((self.codes.data >= 0).any())
 
     @property
     def texts(self) -> Any:

@@ -84,12 +84,13 @@ class Columns:
         self.columns[name] = column
 
     def take(self, slots: Slots) -> Columns:
-        """The columns of ``slots`` (n,) only, after `flush`."""
+        """The columns of ``slots`` (n,) only, after `flush`; without those that have no value."""
         self.length = max(self.length, int(slots.max(initial=-1)) + 1)
         self.tags.resize(self.length)
         for column in self.columns.values():
             column.resize(self.length)
-        columns = {name: column.take(slots) for name, column in self.columns.items()}
+        chosen = ((name, column.take(slots)) for name, column in self.columns.items())
+        columns = {name: column for name, column in chosen if column.has_values}
         taken = Columns(columns, self.tags.take(slots), len(slots))
         taken.revision = self.revision
         return taken
