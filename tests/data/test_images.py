@@ -21,6 +21,7 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageOps
 
+from hemline.data import images
 from hemline.data.images import crop, encode_jpeg, open_image, open_many, picture_size
 from hemline.errors import ImageError, UsageError
 from hemline.types import Box
@@ -154,7 +155,8 @@ def test_too_many_pixels_are_refused_before_decoding(
 
     data = encode(PICTURE, kind)
     assert open_image(data, max_pixels=960).shape == (24, 40, 3)
-    monkeypatch.setattr("hemline.data.images.cv2.imdecode", decode)
+    if images.simplejpeg is not None:
+        monkeypatch.setattr(images.simplejpeg, "decode_jpeg", decode)
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", decode)
     with pytest.raises(ImageError, match="40x24 pixels, more than the 959 allowed"):
         open_image(data, max_pixels=959)
@@ -260,6 +262,22 @@ def test_fuzz(kind: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert len(heard) <= 3, heard
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0", "4:1:1"])
+def test_jpegs_have_the_same_pixels_by_either_decoder(
+    subsampling: str, progressive: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow decodes where simplejpeg has no wheel; OpenCV decoded for catalogues made before."""
+    noise = np.random.default_rng(0).integers(0, 255, (61, 83, 3), np.uint8)
+    smooth = Pillow.fromarray(cv2.GaussianBlur(noise, (0, 0), 2))
+    data = encode(smooth, "JPEG", subsampling=subsampling, progressive=progressive, quality=80)
+    image = open_image(data)
+    before = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    assert np.array_equal(image, before)
+    monkeypatch.setattr(images, "simplejpeg", None)
+    assert np.array_equal(open_image(data), image)
+
+
 def test_many_in_order_with_bad_ones(tmp_path: Path) -> None:
     paths = []
     for k in range(30):
@@ -342,6 +360,8 @@ def test_jpeg() -> None:
     assert open_image(encode_jpeg(QUARTERS, max_side=20)).shape == (12, 20, 3)
     assert open_image(encode_jpeg(QUARTERS, max_side=400)).shape == QUARTERS.shape
     assert len(encode_jpeg(QUARTERS, 30)) < len(encode_jpeg(QUARTERS, 98))
+    with pytest.raises(ImageError, match="70000x1 can't be written as JPEG"):
+        encode_jpeg(np.zeros((1, 70_000, 3), np.uint8))
 
 
 ENDLESS: list[tuple[str, Callable[[bytes], bytes]]] = [

@@ -5,28 +5,36 @@ header is read first, so that an image with too many pixels is refused before me
 for it. EXIF's orientation is applied; CMYK, 16 bits, palettes and grey become 8-bit RGB;
 transparent pixels are blended over white. Errors are `ImageError`, with the reason.
 
-Pillow reads headers and decodes. JPEG is decoded by OpenCV, to the same pixels: Pillow takes half
-as long again (*measured here*).
+Pillow reads headers and decodes. JPEG is decoded by simplejpeg, to the same pixels: Pillow takes
+1.5 to 4 times as long (``benchmarks/decoding.py``). Where simplejpeg has no wheel, or can't decode
+a kind of JPEG, Pillow does.
 """
 
 from __future__ import annotations
 
+import io
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache
-from typing import Any, TypeVar
+from types import ModuleType
+from typing import TypeVar
 
-import cv2
 import numpy as np
 import PIL.Image
 
 from hemline.data.image_headers import Header, orientation, read_header, stored_size
+from hemline.data.resize import resize
 from hemline.errors import ImageError
 from hemline.files import open_regular
 from hemline.limits import MAX_PIXELS
 from hemline.types import Box, Image
+
+simplejpeg: ModuleType | None
+try:
+    import simplejpeg
+except ImportError:  # no wheel for this platform
+    simplejpeg = None
 
 #: Bytes that a file may have.
 MAX_BYTES = 128 << 20
@@ -71,7 +79,7 @@ def open_image(
             raise ImageError(f"is a {header.format} of {width}x{height} pixels")
         admit(width, height)
         if header.format == "JPEG":
-            return _upright(_decode_jpeg(data), orientation(header.image))
+            return _decode_jpeg(data, header)
         return _decode(header)
     except ImageError as error:
         raise ImageError(f"{where} {error}") from None
@@ -176,44 +184,33 @@ def encode_jpeg(image: Image, quality: int = 90, max_side: int | None = None) ->
     height, width = image.shape[:2]
     if max_side is not None and max(height, width) > max_side:
         scale = max_side / max(height, width)
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    done, data = cv2.imencode(
-        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
-    )
-    if not done:
-        raise ImageError(f"a picture of {width}x{height} can't be written as JPEG")
-    return bytes(data)
+        size = (max(1, round(height * scale)), max(1, round(width * scale)))
+        image = resize(image, *size)
+    stream = io.BytesIO()
+    try:
+        PIL.Image.fromarray(image).save(stream, "JPEG", quality=quality)
+    except (OSError, ValueError):  # a side over 65,500 pixels
+        raise ImageError(f"a picture of {width}x{height} can't be written as JPEG") from None
+    return stream.getvalue()
 
 
 def _too_big(size: int, limit: int) -> str:
     return f"has {size / 2**20:,.0f} MiB, more than the {limit / 2**20:,.0f} allowed"
 
 
-@cache
-def _silence_opencv() -> None:
-    """OpenCV prints each bad image; here it is an error. ``OPENCV_LOG_LEVEL`` overrides this."""
-    if "OPENCV_LOG_LEVEL" not in os.environ:
-        logging: Any = cv2.utils.logging
-        logging.setLogLevel(logging.LOG_LEVEL_SILENT)
-
-
-def _decode_jpeg(data: bytes) -> Image:
-    """(H, W, 3) RGB, as stored."""
-    _silence_opencv()
+def _decode_jpeg(data: bytes, header: Header) -> Image:
+    """(H, W, 3) RGB, upright. Wrong bytes in the middle are passed over, as in browsers."""
+    if simplejpeg is None or header.image.mode == "CMYK":
+        return _decode(header)
     try:
-        pixels = cv2.imdecode(
-            np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        )
-    except cv2.error as error:
-        raise ImageError(f"is a damaged JPEG: {str(error.err)[:80]}") from None
-    if pixels is None:
-        raise ImageError("is a damaged or truncated JPEG, or a kind of it we don't open")
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+        pixels = simplejpeg.decode_jpeg(data, strict=False)
+    except ValueError:  # damaged, or a kind that Pillow's build may know
+        return _decode(header)
+    return _upright(pixels, orientation(header.image))
 
 
 def _decode(header: Header) -> Image:
-    """(H, W, 3) RGB, upright, blended over white; every format but JPEG."""
+    """(H, W, 3) RGB, upright, blended over white; by Pillow."""
     image = header.image
     try:
         image.load()
@@ -238,8 +235,8 @@ def _decode(header: Header) -> Image:
 def _rgb(image: PIL.Image.Image) -> PIL.Image.Image:
     """Any mode of 8 or 16 bits → RGB, blended over white."""
     if image.mode.startswith("I;16"):
-        grey = np.asarray(image, np.uint16)
-        return PIL.Image.fromarray(cv2.convertScaleAbs(grey, alpha=255.0 / 65535)).convert("RGB")
+        grey = np.rint(np.asarray(image, np.float32) * np.float32(255 / 65535))
+        return PIL.Image.fromarray(grey.astype(np.uint8)).convert("RGB")
     if not image.has_transparency_data:
         return image.convert("RGB")
     clear = image.convert("RGBA")

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import cv2
 import numpy as np
 import PIL.Image
 from pydantic import BaseModel, ConfigDict, Field
 
+from hemline.data.resize import resize as area_resize
 from hemline.types import Domain, FloatArray, Image
 
 Triple = tuple[float, float, float]
@@ -107,9 +107,7 @@ def square(image: Image, spec: Preprocessing, size: int | None = None) -> Image:
 
 def _resized(image: Image, height: int, width: int, interpolation: str) -> Image:
     if interpolation == "area":
-        shrinking = image.shape[0] * image.shape[1] > height * width
-        flag = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-        return np.asarray(cv2.resize(image, (width, height), interpolation=flag), np.uint8)
+        return area_resize(image, height, width)
     way = PIL.Image.Resampling[interpolation.upper()]
     return np.array(PIL.Image.fromarray(image).resize((width, height), way))
 
@@ -131,12 +129,7 @@ def resize_square(image: Image, size: int, resize: str = "stretch") -> Image:
     height, width = image.shape[:2]
     if resize == "pad" and height != width:
         image = _padded(image)
-        height, width = image.shape[:2]
-    if (height, width) == (size, size):
-        return image
-    shrinking = height * width > size * size
-    flag = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, (size, size), interpolation=flag), np.uint8)
+    return area_resize(image, size, size)
 
 
 def normalise(image: Image, spec: Preprocessing, domain: Domain) -> FloatArray:

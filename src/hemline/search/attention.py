@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
+import PIL.Image
 
 from hemline.bundle import BundleInfo
 from hemline.types import FloatArray
@@ -29,8 +29,9 @@ def attention_map(
     if info.preprocessing.resize != "pad" or height == width:
         return grid
     # A padded image lies centred in a square: cut the part of the square that is the image.
-    square = cv2.resize(grid, (_SIDE, _SIDE), interpolation=cv2.INTER_LINEAR)
+    way = PIL.Image.Resampling.BILINEAR
+    square = np.array(PIL.Image.fromarray(grid).resize((_SIDE, _SIDE), way))
     rows = max(1, round(_SIDE * height / max(height, width)))
     columns = max(1, round(_SIDE * width / max(height, width)))
     top, left = (_SIDE - rows) // 2, (_SIDE - columns) // 2
-    return np.asarray(square[top : top + rows, left : left + columns], np.float32)
+    return square[top : top + rows, left : left + columns]

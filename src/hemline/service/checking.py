@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
+import PIL.Image
+from PIL.ImageFilter import GaussianBlur
 
 from hemline.catalog.store import Row
 from hemline.data.images import encode_jpeg, open_image
@@ -93,5 +94,5 @@ def disturbed(image: Image, rng: np.random.Generator) -> Image:
     top, left = rng.integers(0, height - tall + 1), rng.integers(0, width - wide + 1)
     part = image[top : top + tall, left : left + wide].astype(np.float32)
     lit = np.clip(part * rng.uniform(0.7, 1.3) + rng.uniform(-15, 15), 0, 255).astype(np.uint8)
-    soft = cv2.GaussianBlur(lit, (0, 0), float(rng.uniform(0.3, 1.2)))
-    return open_image(encode_jpeg(np.asarray(soft, np.uint8), int(rng.integers(40, 80))))
+    soft = PIL.Image.fromarray(lit).filter(GaussianBlur(float(rng.uniform(0.3, 1.2))))
+    return open_image(encode_jpeg(np.asarray(soft), int(rng.integers(40, 80))))

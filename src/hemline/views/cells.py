@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from hemline.data.garments import Garment, garments_of
@@ -15,6 +14,8 @@ from hemline.views.drawing import (
     WHITE,
     Colour,
     canvas,
+    disc,
+    frame,
     label,
     scaled,
     wrapped,
@@ -31,8 +32,8 @@ GARMENTS: tuple[Colour, ...] = (
 )
 SEEN: Colour = (34, 160, 84)
 HIDDEN: Colour = (240, 170, 30)
-#: Pixels from one line of text to the next, and the text's scales below an image and on it.
-LINE, SCALE, SMALL = 15, 0.42, 0.36
+#: Pixels from one line of text to the next, and the text's size below an image and on it.
+LINE, SIZE, SMALL = 15, 12, 11
 #: Short names of the landmarks: the wearer's left or right, and the part.
 SHORT = tuple(f"{name[0].upper()}{name.partition('_')[2][0]}" for name in LANDMARKS)
 
@@ -55,10 +56,10 @@ def draw(image: Image, garments: Sequence[Record], side: int) -> Image:
         colour = GARMENTS[number % len(GARMENTS)]
         if garment.box is not None:
             x1, y1, x2, y2 = (round(float(v) * scale) for v in garment.box)
-            cv2.rectangle(inside, (x1, y1), (x2 - 1, y2 - 1), colour, 2)
+            frame(inside, (x1, y1), (x2 - 1, y2 - 1), colour, 2)
             if len(garments) > 1:
                 before = sum(one.box == garment.box for one in garments[:number])
-                label(inside, str(number + 1), (x1 + 15 * before, y1), colour, SCALE)
+                label(inside, str(number + 1), (x1 + 15 * before, y1), colour, SIZE)
         if garment.landmarks is not None:
             _landmarks(inside, garment.landmarks * np.array([scale, scale, 1.0]))
     return square
@@ -66,7 +67,7 @@ def draw(image: Image, garments: Sequence[Record], side: int) -> Image:
 
 def _other(image: Image, garment: Garment, scale: float) -> None:
     x1, y1, x2, y2 = (round(float(v) * scale) for v in garment.box)
-    cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), GREY, 1)
+    frame(image, (x1, y1), (x2 - 1, y2 - 1), GREY, 1)
     at = (max(0, x1) + 2, min(max(0, y1) + 11, image.shape[0] - 2))
     write(image, garment.category, at, SMALL, INK, halo=True)
 
@@ -78,11 +79,11 @@ def _landmarks(image: Image, points: np.ndarray) -> None:
             continue
         at = (round(x), round(y))
         if seen == VISIBLE:
-            cv2.circle(image, at, 4, SEEN, -1, cv2.LINE_AA)
-            cv2.circle(image, at, 4, WHITE, 1, cv2.LINE_AA)
+            disc(image, at, 4, SEEN)
+            disc(image, at, 4, WHITE, 1)
         else:
-            cv2.circle(image, at, 5, (60, 40, 0), 3, cv2.LINE_AA)
-            cv2.circle(image, at, 5, HIDDEN, 2, cv2.LINE_AA)
+            disc(image, at, 5, (60, 40, 0), 4)
+            disc(image, at, 5, HIDDEN, 3)
         beside = (at[0] + 7 if at[0] < image.shape[1] - 26 else at[0] - 24, at[1] + 4)
         write(image, name, beside, SMALL, INK, halo=True)
 
@@ -95,9 +96,9 @@ def words(garments: Sequence[Record], side: int) -> Image:
         head = GARMENTS[number % len(GARMENTS)] if several else INK
         title = f"{number + 1}  {one.item_id}" if several else one.item_id
         place = " ".join(w for w in (one.domain, one.role, one.split, one.category) if w)
-        lines += [(line, head) for line in wrapped(title, side, SCALE)[:1]]
-        lines += [(line, GREY) for line in wrapped(place, side, SCALE)[:1]]
-        lines += [(line, GREY) for line in wrapped(", ".join(one.tags), side, SCALE)]
+        lines += [(line, head) for line in wrapped(title, side, SIZE)[:1]]
+        lines += [(line, GREY) for line in wrapped(place, side, SIZE)[:1]]
+        lines += [(line, GREY) for line in wrapped(", ".join(one.tags), side, SIZE)]
     return text_block(lines, side)
 
 
@@ -105,12 +106,12 @@ def legend(width: int) -> Image:
     """The meaning of the landmarks' marks and short names, (h, width, 3)."""
     names = ", ".join(f"{s} {name}" for s, name in zip(SHORT, LANDMARKS, strict=True))
     text = f"landmarks: full green visible, hollow orange occluded; {names.replace('_', ' ')}"
-    return text_block([(line, GREY) for line in wrapped(text, width, SCALE)], width)
+    return text_block([(line, GREY) for line in wrapped(text, width, SIZE)], width)
 
 
 def text_block(lines: Sequence[tuple[str, Colour]], width: int) -> Image:
     """Lines of text, each with its colour, on paper."""
     block = canvas(len(lines) * LINE + 5, width)
     for k, (line, ink) in enumerate(lines):
-        write(block, line, (1, (k + 1) * LINE - 3), SCALE, ink)
+        write(block, line, (1, (k + 1) * LINE - 3), SIZE, ink)
     return block

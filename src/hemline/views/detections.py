@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from hemline.data.garments import GROUPS, group_of
 from hemline.types import Detection, Image
-from hemline.views.drawing import WHITE, label, scaled, write_image
+from hemline.views.drawing import WHITE, frame, label, scaled, write_image
 
 __all__ = ["draw_garments", "write_drawing"]
 
@@ -30,8 +29,9 @@ def draw_garments(image: Image, garments: Sequence[Detection]) -> Image:
         group = group_of(found.category)
         colour = _COLOURS[GROUPS.index(group)] if group in GROUPS else (90, 90, 90)
         x1, y1, x2, y2 = (round(v * scale) for v in found.box)
-        cv2.rectangle(drawn, (x1, y1), (x2, y2), colour, max(1, round(side / 320)))
-        label(drawn, f"{found.category} {found.score:.2f}", (x1, y1), colour, side / 1400 + 0.12)
+        frame(drawn, (x1, y1), (x2, y2), colour, max(1, round(side / 320)))
+        size = round(side / 50 + 4)
+        label(drawn, f"{found.category} {found.score:.2f}", (x1, y1), colour, size)
     return drawn
 
 
@@ -43,10 +43,9 @@ def write_drawing(path: Path, drawings: Sequence[Image]) -> None:
         OSError: it can't be written.
     """
     width = max(drawing.shape[1] for drawing in drawings)
-    rows = [
-        cv2.copyMakeBorder(
-            *(drawing, 0, 8, 0, width - drawing.shape[1], cv2.BORDER_CONSTANT), value=WHITE
-        )
-        for drawing in drawings
-    ]
-    write_image(path, np.asarray(np.concatenate(rows)[:-8], np.uint8))
+    height = sum(drawing.shape[0] + 8 for drawing in drawings) - 8
+    page, top = np.full((height, width, 3), WHITE, np.uint8), 0
+    for drawing in drawings:
+        page[top : top + drawing.shape[0], : drawing.shape[1]] = drawing
+        top += drawing.shape[0] + 8
+    write_image(path, page)

@@ -1,23 +1,27 @@
-"""What every drawing shares: colours, scaling, text in OpenCV's own font, and writing the file."""
+"""What every drawing shares: colours, scaling, shapes, text in Pillow's own font, the file."""
 
 from __future__ import annotations
 
+import io
 import unicodedata
+from functools import lru_cache
 from pathlib import Path
 
-import cv2
 import numpy as np
+import PIL.Image
+from PIL.ImageDraw import Draw
+from PIL.ImageFont import FreeTypeFont, ImageFont, load_default
 
+from hemline.data.resize import resize
 from hemline.errors import ImageError
 from hemline.files import write_durable
-from hemline.types import Box, Image
+from hemline.types import Box, FloatArray, Image
 
 Colour = tuple[int, int, int]
 PAPER: Colour = (250, 249, 247)
 INK: Colour = (24, 24, 26)
 GREY: Colour = (100, 100, 100)
 WHITE: Colour = (255, 255, 255)
-FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def canvas(height: int, width: int) -> Image:
@@ -27,9 +31,7 @@ def canvas(height: int, width: int) -> Image:
 
 def scaled(image: Image, scale: float) -> Image:
     """An image (H, W, 3) at ``scale`` times its size, at least one pixel each way."""
-    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, size, interpolation=way), np.uint8)
+    return resize(image, *(max(1, round(side * scale)) for side in image.shape[:2]))
 
 
 def fit(image: Image, side: int) -> Image:
@@ -47,65 +49,110 @@ def boxed(image: Image, box: Box | None, colour: Colour = (220, 60, 30)) -> Imag
         return image
     drawn = image.copy()
     x1, y1, x2, y2 = (round(v) for v in box)
-    cv2.rectangle(drawn, (x1, y1), (x2, y2), colour, max(1, round(max(image.shape[:2]) / 100)))
+    frame(drawn, (x1, y1), (x2, y2), colour, max(1, round(max(image.shape[:2]) / 100)))
     return drawn
 
 
+def fill(image: Image, corner: tuple[int, int], opposite: tuple[int, int], colour: Colour) -> None:
+    """Fills a rectangle; both corners (x, y) belong to it."""
+    (x1, y1), (x2, y2) = corner, opposite
+    image[max(0, y1) : max(0, y2 + 1), max(0, x1) : max(0, x2 + 1)] = colour
+
+
+def frame(
+    image: Image, corner: tuple[int, int], opposite: tuple[int, int], colour: Colour, thick: int
+) -> None:
+    """Draws a rectangle's outline through both corners; an even ``thick`` is one pixel more."""
+    (x1, y1), (x2, y2), half = corner, opposite, thick // 2
+    for x in (x1, x2):
+        fill(image, (x - half, y1 - half), (x + half, y2 + half), colour)
+    for y in (y1, y2):
+        fill(image, (x1 - half, y - half), (x2 + half, y + half), colour)
+
+
+def disc(image: Image, at: tuple[int, int], radius: int, colour: Colour, thick: int = 0) -> None:
+    """Draws a disc around (x, y), or a ring of ``thick`` pixels; smooth at its edges."""
+    reach = radius + thick + 1
+    axis = np.arange(-reach, reach + 1, dtype=np.float32)
+    far = np.hypot(axis[:, None], axis)
+    share = thick / 2 + 0.5 - np.abs(far - radius) if thick else radius + 0.5 - far
+    _blend(image, share.clip(0, 1), (at[0] - reach, at[1] - reach), colour)
+
+
+def _blend(image: Image, share: FloatArray, at: tuple[int, int], colour: Colour) -> None:
+    """Lays a colour over the image, by a mask (h, w) from 0 to 1 whose corner lies at (x, y)."""
+    x, y = at
+    inside = image[max(0, y) : max(0, y + len(share)), max(0, x) : max(0, x + share.shape[1])]
+    share = share[max(0, -y) :, max(0, -x) :][: inside.shape[0], : inside.shape[1], None]
+    inside[:] = np.rint(inside + share * (np.asarray(colour, np.float32) - inside))
+
+
 def plain(text: str) -> str:
-    """The text in ASCII, all that OpenCV's font has."""
+    """The text in ASCII, all that Pillow's own font is sure to have."""
     text = text.replace("–", "-").replace("…", "...").replace("×", "x")
     return unicodedata.normalize("NFKD", text).encode("ascii", "replace").decode()
 
 
-def width_of(text: str, scale: float) -> int:
+@lru_cache(16)
+def _font(size: int) -> ImageFont | FreeTypeFont:
+    return load_default(size)
+
+
+def width_of(text: str, size: int) -> int:
     """Pixels of one line."""
-    return int(cv2.getTextSize(text, FONT, scale, 1)[0][0])
+    return round(_font(size).getlength(text))
+
+
+def _height(size: int) -> tuple[int, int]:
+    """Pixels above and below a line's baseline."""
+    return round(0.72 * size), round(0.22 * size)
 
 
 def write(
-    image: Image, text: str, at: tuple[int, int], scale: float, ink: Colour, halo: bool = False
+    image: Image, text: str, at: tuple[int, int], size: int, ink: Colour, halo: bool = False
 ) -> None:
     """Writes one line of ASCII whose baseline begins at (x, y); with a white halo over an image."""
-    if halo:
-        cv2.putText(image, text, at, FONT, scale, WHITE, 3, cv2.LINE_AA)
-    cv2.putText(image, text, at, FONT, scale, ink, 1, cv2.LINE_AA)
+    for around, colour in ((1, WHITE), (0, ink)) if halo else ((0, ink),):
+        mask = PIL.Image.new("L", (width_of(text, size) + 4, 2 * size))
+        Draw(mask).text((2, size), text, 255, _font(size), "ls", stroke_width=around)
+        _blend(image, np.asarray(mask, np.float32) / 255, (at[0] - 2, at[1] - size), colour)
 
 
-def clipped(text: str, width: int, scale: float) -> str:
+def clipped(text: str, width: int, size: int) -> str:
     """The text in ASCII, cut to ``width`` pixels."""
     text = plain(text)
-    while text and width_of(text, scale) > width:
+    while text and width_of(text, size) > width:
         text = text.rstrip(".")[:-1] + ".." if len(text) > 4 else ""
     return text
 
 
-def wrapped(text: str, width: int, scale: float) -> list[str]:
+def wrapped(text: str, width: int, size: int) -> list[str]:
     """The text in ASCII, in lines of at most ``width`` pixels; long words are broken."""
     lines, line = [], ""
     for word in plain(text).split():
         longer = f"{line} {word}".strip()
-        if line and width_of(longer, scale) > width:
+        if line and width_of(longer, size) > width:
             lines.append(line)
             line = word
         else:
             line = longer
-        while width_of(line, scale) > width and len(line) > 1:
+        while width_of(line, size) > width and len(line) > 1:
             cut = len(line)
-            while cut > 1 and width_of(line[:cut], scale) > width:
+            while cut > 1 and width_of(line[:cut], size) > width:
                 cut -= 1
             lines.append(line[:cut])
             line = line[cut:]
     return [*lines, line] if line else lines
 
 
-def label(image: Image, text: str, at: tuple[int, int], colour: Colour, scale: float) -> None:
+def label(image: Image, text: str, at: tuple[int, int], colour: Colour, size: int) -> None:
     """White text on a filled rectangle at (x, y), moved to lie within the image."""
     text = plain(text)
-    (wide, high), low = cv2.getTextSize(text, FONT, scale, 1)
+    wide, (high, low) = width_of(text, size), _height(size)
     x = max(0, min(at[0], image.shape[1] - wide - 4))
     y = max(high + low + 2, min(at[1] + high + low + 2, image.shape[0] - 1))
-    cv2.rectangle(image, (x, y - high - low - 2), (x + wide + 4, y), colour, -1)
-    write(image, text, (x + 2, y - low), scale, WHITE)
+    fill(image, (x, y - high - low - 2), (x + wide + 4, y), colour)
+    write(image, text, (x + 2, y - low), size, WHITE)
 
 
 def write_image(path: Path, image: Image) -> None:
@@ -117,5 +164,11 @@ def write_image(path: Path, image: Image) -> None:
     """
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise ImageError(f"{path} can't be drawn; name a .png or .jpg file")
-    _, data = cv2.imencode(path.suffix.lower(), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    write_durable(path, data.tobytes())
+    write_durable(path, encode(image, "PNG" if path.suffix.lower() == ".png" else "JPEG"))
+
+
+def encode(image: Image, format: str) -> bytes:
+    """The bytes of a PNG or JPEG of an image (H, W, 3) RGB or (H, W, 4) RGBA."""
+    stream = io.BytesIO()
+    PIL.Image.fromarray(image).save(stream, format, quality=95)
+    return stream.getvalue()

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from hemline.types import FloatArray, Image
-from hemline.views.drawing import INK, canvas, clipped, fit, write, write_image
+from hemline.views.drawing import INK, canvas, clipped, encode, fill, fit, write, write_image
 from hemline.views.page import data_uri, jpeg_uri, write_html
 
 _FAINT, _RIGHT, _WRONG = (120, 120, 124), (22, 128, 92), (214, 214, 210)
@@ -64,8 +63,8 @@ def write_sheet(path: Path, rows: Sequence[Row], title: str, note: str = "") -> 
     columns = 1 + max((len(row.hits) for row in rows), default=0)
     width = GAP + columns * (SIDE + GAP) + GAP
     sheet = canvas(TITLE + max(1, len(rows)) * (SIDE + CAPTION + GAP), width)
-    write(sheet, clipped(title, width - 2 * GAP, 0.6), (GAP, 26), 0.6, INK)
-    write(sheet, clipped(note, width - 2 * GAP, 0.4), (GAP, 46), 0.4, _FAINT)
+    write(sheet, clipped(title, width - 2 * GAP, 18), (GAP, 26), 18, INK)
+    write(sheet, clipped(note, width - 2 * GAP, 12), (GAP, 46), 12, _FAINT)
     for number, row in enumerate(rows):
         top = TITLE + number * (SIDE + CAPTION + GAP)
         _draw(sheet, row.photo, row.verdict, GAP, top)
@@ -74,7 +73,7 @@ def write_sheet(path: Path, rows: Sequence[Row], title: str, note: str = "") -> 
             edge, thick = (_RIGHT, 4) if tile.right else (_WRONG, 1)
             corner = left - thick, top - thick
             opposite = left + SIDE + thick - 1, top + SIDE + thick - 1
-            cv2.rectangle(sheet, corner, opposite, edge, -1)
+            fill(sheet, corner, opposite, edge)
             _draw(sheet, tile, tile.note, left, top)
     write_image(path, sheet)
 
@@ -82,8 +81,8 @@ def write_sheet(path: Path, rows: Sequence[Row], title: str, note: str = "") -> 
 def _draw(sheet: Image, tile: Tile, note: str, left: int, top: int) -> None:
     sheet[top : top + SIDE, left : left + SIDE] = fit(tile.image, SIDE)
     ink = _RIGHT if tile.right else INK
-    write(sheet, clipped(tile.title, SIDE, 0.4), (left, top + SIDE + 18), 0.4, ink)
-    write(sheet, clipped(note, SIDE, 0.37), (left, top + SIDE + 34), 0.37, _FAINT)
+    write(sheet, clipped(tile.title, SIDE, 12), (left, top + SIDE + 18), 12, ink)
+    write(sheet, clipped(note, SIDE, 11), (left, top + SIDE + 34), 11, _FAINT)
 
 
 def write_page(path: Path, rows: Sequence[Row], title: str, note: str = "") -> None:
@@ -127,6 +126,6 @@ def _overlay(attention: FloatArray) -> str:
     low, high = float(attention.min()), float(attention.max())
     share = (attention - low) / (high - low) if high > low else np.zeros_like(attention)
     tiny = np.empty((*attention.shape, 4), np.uint8)
-    tiny[..., :3] = (40, 90, 255)  # BGR: a warm orange
+    tiny[..., :3] = (255, 90, 40)  # a warm orange
     tiny[..., 3] = (share * 190).round().astype(np.uint8)
-    return data_uri(cv2.imencode(".png", tiny)[1].tobytes(), "png")
+    return data_uri(encode(tiny, "PNG"), "png")
