@@ -38,7 +38,9 @@ def test(python: str, venv: Path, constraints: Path | None, pytest_args: list[st
     own = str(venv / "bin" / "python")
     pins = ["--constraint", str(constraints)] if constraints else []
     subprocess.run([own, *INSTALL, "--upgrade", *pins, "pip"], check=True)
-    subprocess.run([own, *INSTALL, *pins, "--editable", f"{ROOT}[serve,test]"], check=True)
+    subprocess.run(
+        [own, *INSTALL, *pins, "--editable", f"{ROOT}[serve,synthetic,test]"], check=True
+    )
     versions = "import sys, numpy, cv2; print('Python', sys.version.split()[0], flush=True)"
     subprocess.run([own, "-c", versions], check=True)
     # Page tests are run once, on the full install.

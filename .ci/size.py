@@ -1,4 +1,6 @@
-"""Measure the light install: ``pip install .`` into a new environment, without pip and setuptools.
+"""Measure and try the light install: ``pip install .`` into a new environment.
+
+Its packages are weighed without pip and setuptools, and it fills and searches a small catalogue.
 
 Usage: python .ci/size.py [--most MIB]    exits 1 where it weighs more
 """
@@ -6,6 +8,7 @@ Usage: python .ci/size.py [--most MIB]    exits 1 where it weighs more
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -37,6 +40,11 @@ def main() -> None:
         own = str(Path(folder) / "bin" / "python")
         subprocess.run([own, "-m", "pip", "install", "--quiet", str(ROOT)], check=True)
         sizes = weigh(next(Path(folder).glob("lib/python*/site-packages")))
+        tried = Path(folder) / "tried"
+        tried.mkdir()
+        environment = {**os.environ, "HEMLINE_HOME": str(tried / "home"), "PYTHONPATH": ""}
+        walk = [own, str(ROOT / "tests" / "helpers" / "light_walk.py")]
+        subprocess.run(walk, cwd=tried, env=environment, stdout=subprocess.DEVNULL, check=True)
     for name, size in sizes.most_common(16):
         print(f"{size / MIB:7.1f} MiB  {name}")
     total = sum(sizes.values()) / MIB

@@ -19,8 +19,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from hemline.data.checking.inspection import colours, look, prints
-from hemline.data.checking.near_duplicates import POINTS, Matcher, candidates, close_pairs
+from hemline.data.checking.inspection import colours, inspect_image, prints
+from hemline.data.checking.keypoints import Matcher
+from hemline.data.checking.near_duplicates import POINTS, candidates, close_pairs
 from hemline.data.images import in_order, open_image
 from hemline.data.manifest import Manifest
 from hemline.evaluation.report import machine
@@ -33,7 +34,9 @@ def pairs_of(path: Path, sheets: Path | None, workers: int) -> dict[str, Any]:
     """Counts of look-alike pairs by agreeing details, and sheets of each."""
     manifest = Manifest.read(path)
     files = list(dict.fromkeys(manifest.files()))
-    seen = [one for _, one in in_order(lambda file: look(file, MAX_PIXELS), files, workers)]
+    seen = [
+        one for _, one in in_order(lambda file: inspect_image(file, MAX_PIXELS), files, workers)
+    ]
     kept = [n for n, one in enumerate(seen) if one.pixels]
     files, seen = [files[n] for n in kept], [seen[n] for n in kept]
     found, left_out = candidates(prints(seen), colours(seen), flips=2)

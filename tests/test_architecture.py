@@ -192,6 +192,28 @@ def test_the_test_sees_an_arrow_that_turns_round(tmp_path: Path) -> None:
     assert room("hemline.cli") not in {*_BASE, *ALLOWED["search"]}
 
 
+#: Modules outside these rooms that need OpenCV; they are imported inside a function.
+DRAWING_ROOMS, WITH_OPENCV = {"synthetic", "learn"}, {"hemline.data.checking.keypoints"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_opencv_is_needed_only_to_draw_and_to_learn(file: Path) -> None:
+    """What `pip install hemline` brings has no OpenCV."""
+    if room(name_of(file)) in DRAWING_ROOMS:
+        return
+    found = list(imports(file))
+    if name_of(file) not in WITH_OPENCV:
+        assert not [module for module, _ in found if module.split(".")[0] == "cv2"]
+    eager = [
+        module
+        for module, once in found
+        if once
+        and (room(module) == "synthetic" or module.rpartition(".")[0] in WITH_OPENCV)
+        and module.startswith("hemline.")
+    ]
+    assert not eager, f"{name_of(file)} imports {', '.join(eager)} outside a function"
+
+
 @pytest.mark.parametrize(
     "modules",
     [

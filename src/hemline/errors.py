@@ -85,6 +85,7 @@ class TrainingError(HemlineError):
 #: Packages that an extra installs.
 _EXTRAS = {
     "learn": "torch, torchvision, timm, lightning, onnx, onnxscript, safetensors, yaml",
+    "synthetic": "cv2",
     "serve": "fastapi, starlette, uvicorn, prometheus_client, httpx2",
 }
 

@@ -40,6 +40,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         (MemoryError(), 1, "there isn't enough memory"),
         (KeyboardInterrupt(), 130, "run the same command again to resume"),
         (ModuleNotFoundError("no", name="torch.nn"), 1, "pip install 'hemline[learn]'"),
+        (ModuleNotFoundError("no", name="cv2"), 1, "pip install 'hemline[synthetic]'"),
         (DataError(os.fsdecode(b"\xff.jpg is gone")), 1, ".jpg is gone"),
     ],
 )

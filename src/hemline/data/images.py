@@ -17,8 +17,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import PIL.Image
@@ -30,9 +29,10 @@ from hemline.files import open_regular
 from hemline.limits import MAX_PIXELS
 from hemline.types import Box, Image
 
-simplejpeg: ModuleType | None
 try:
-    import simplejpeg
+    import simplejpeg as _module
+
+    simplejpeg: Any = _module
 except ImportError:  # no wheel for this platform
     simplejpeg = None
 

@@ -94,7 +94,7 @@ def _linear(image: Image, down: tuple[_Ints, _Ints], across: tuple[_Ints, _Ints]
     share = share[:, None, None]
     first = (wide[at] * (2048 - share)) >> 16
     both = first + ((wide[np.minimum(at + 1, last)] * share) >> 16)
-    return ((both + 2) >> 2).astype(np.uint8)
+    return np.asarray((both + 2) >> 2, np.uint8)
 
 
 @lru_cache(64)

@@ -76,7 +76,7 @@ def disc(image: Image, at: tuple[int, int], radius: int, colour: Colour, thick: 
     axis = np.arange(-reach, reach + 1, dtype=np.float32)
     far = np.hypot(axis[:, None], axis)
     share = thick / 2 + 0.5 - np.abs(far - radius) if thick else radius + 0.5 - far
-    _blend(image, share.clip(0, 1), (at[0] - reach, at[1] - reach), colour)
+    _blend(image, np.asarray(share.clip(0, 1), np.float32), (at[0] - reach, at[1] - reach), colour)
 
 
 def _blend(image: Image, share: FloatArray, at: tuple[int, int], colour: Colour) -> None:
@@ -115,7 +115,9 @@ def write(
     for around, colour in ((1, WHITE), (0, ink)) if halo else ((0, ink),):
         mask = PIL.Image.new("L", (width_of(text, size) + 4, 2 * size))
         Draw(mask).text((2, size), text, 255, _font(size), "ls", stroke_width=around)
-        _blend(image, np.asarray(mask, np.float32) / 255, (at[0] - 2, at[1] - size), colour)
+        _blend(
+            image, np.asarray(mask, np.float32) / np.float32(255), (at[0] - 2, at[1] - size), colour
+        )
 
 
 def clipped(text: str, width: int, size: int) -> str:

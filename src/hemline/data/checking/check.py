@@ -19,7 +19,7 @@ from hemline.data.checking.findings import KINDS, Finding
 from hemline.data.checking.images import Pair, picture_findings
 from hemline.data.checking.inspection import InspectedImage, colours, inspect_image, prints
 from hemline.data.checking.journal import Journal
-from hemline.data.checking.near_duplicates import SMALL, Matcher, candidates, is_near
+from hemline.data.checking.near_duplicates import SMALL, candidates, is_near
 from hemline.data.checking.rows import file_findings, row_findings
 from hemline.data.images import in_order
 from hemline.data.manifest import Manifest
@@ -87,13 +87,16 @@ def check_manifest(
 
     Raises:
         UsageError: the cache can't be used.
+        ModuleNotFoundError: OpenCV is missing, by which near duplicates are compared.
     """
+    from hemline.data.checking.keypoints import Matcher  # fails before hours of opening images
+
     paths = manifest.column("path").tolist()
     unique = list(dict.fromkeys(paths))
     report = CheckReport(rows=len(manifest), files=len(unique), fingerprint=manifest.fingerprint())
     with Journal(cache, max_pixels) as journal:
         seen = _inspect_all(manifest, unique, journal, report, workers, max_pixels, progress)
-        pairs = _near(manifest, seen, journal, report, workers, comparing)
+        pairs = _near(manifest, seen, journal, report, workers, comparing, Matcher().points)
     found = [
         *file_findings(seen),
         *row_findings(manifest, [seen[path] for path in paths]),
@@ -148,6 +151,7 @@ def _near(
     report: CheckReport,
     workers: int | None,
     progress: Progress | None,
+    count_points: Callable[[Path, Path], int],
 ) -> list[Pair]:
     """Pairs of near duplicates; of identical images only the first is compared."""
     first: dict[str, str] = {}
@@ -164,11 +168,10 @@ def _near(
     pairs = [(names[a], names[b]) for a, b in found.tolist()]
     report.compared = len(pairs)
     fresh = [pair for pair in pairs if pair not in journal.pairs]
-    matcher = Matcher()
 
     def compare(pair: tuple[str, str]) -> int:
         one, other = (manifest.root / first[pixels] for pixels in pair)
-        return matcher.points(one, other)
+        return count_points(one, other)
 
     for index, points in in_order(compare, fresh, workers):
         journal.compared(fresh[index], points)
