@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _Folder = Annotated[Path, typer.Argument(metavar="CATALOG", help="The catalogue's folder.")]
 
 app = typer.Typer(
-    help="Create, list and revoke the API keys of a catalogue.",
+    help="Create, list, revoke and delete the API keys of a catalogue.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -63,7 +63,9 @@ def create(
 
 @app.command("list")
 def list_keys(catalog: _Folder, as_json: JsonOption = False) -> None:
-    """List the keys: id, scope, time of creation, name; then the revoked ones.
+    """List the keys, valid and revoked.
+
+    Each line has id, scope, time of creation, name and limits.
 
     Example: hemline key list shop
     """
@@ -83,9 +85,10 @@ def revoke(
     key: Annotated[str, typer.Argument(metavar="ID", help="The key's id.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Revoke a key for good; a running service refuses it from its next request on.
+    """Revoke a key for good.
 
-    After the last one nobody is let in until there is a new one.
+    A running service refuses it from its next request on. After the last key nobody is let in
+    until there is a new one.
 
     Example: hemline key revoke shop 1a2b3c4d
     """
@@ -95,10 +98,10 @@ def revoke(
 
 @app.command()
 def reset(catalog: _Folder, as_json: JsonOption = False) -> None:
-    """Delete all keys, valid and revoked, so that a service on this machine needs none.
+    """Delete all keys, to serve without any again.
 
-    A running service needs keys until it is started again. Any address but a loopback one is still
-    refused without a key.
+    That holds for a loopback address, and for a service that is started afterwards; a running one
+    needs keys until it ends.
 
     Example: hemline key reset shop
     """

@@ -170,10 +170,11 @@ class KeyRing:
     def revoke(self, key_id: str) -> Key:
         """See `KeyStore.revoke`. Its digest is deleted: nothing can make it valid again."""
         with self._changing() as keys:
-            valid = sorted(key.id for key in keys.values() if key.revoked is None)
+            valid = {key.id: f"{key.id} ({key.name})" for key in keys.values() if not key.revoked}
             if key_id not in valid:
                 again = "is revoked already" if key_id in keys else "is no key's id"
-                raise UsageError(f"{key_id!r} {again}; the keys are: {', '.join(valid) or 'none'}")
+                names = ", ".join(valid.values()) or "none"
+                raise UsageError(f"{key_id!r} {again}; the keys are: {names}")
             key = keys[key_id] = replace(keys[key_id], digest="", revoked=time.time())
         return key
 
