@@ -8,6 +8,7 @@ defaults of `QueryLimits`.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from contextvars import ContextVar
 from typing import NamedTuple, TypeVar
 
 from hemline.errors import CostError, TimeLimitError
-from hemline.limits import QueryLimits
+from hemline.limits import MAX_RANK, QueryLimits
 from hemline.work import present
 
 T = TypeVar("T")
@@ -26,13 +27,14 @@ class _Budget(NamedTuple):
     end: float
 
 
-_FREE = _Budget(QueryLimits(), float("inf"))
+#: Outside a service: limits of work alone, and those of requests that `hemline.types` checks.
+_FREE = _Budget(QueryLimits(pixels=sys.maxsize, k=MAX_RANK), float("inf"))
 _budget: ContextVar[_Budget] = ContextVar("_budget", default=_FREE)
 
 
 @contextmanager
 def limited(limits: QueryLimits, end: float) -> Iterator[None]:
-    """Limits what runs inside, in this thread.
+    """Limits what runs inside, in this thread or task.
 
     Args:
         limits: of one query.
@@ -48,6 +50,21 @@ def limited(limits: QueryLimits, end: float) -> Iterator[None]:
 def limits() -> QueryLimits:
     """The limits of the present query."""
     return _budget.get().limits
+
+
+def allow(limits: QueryLimits) -> None:
+    """Sets the limits for the rest of the present task; its time isn't limited yet."""
+    _budget.set(_Budget(limits, float("inf")))
+
+
+def check_limit(name: str, given: int) -> None:
+    """
+    Raises:
+        CostError: the query has more than the limit ``name`` of `QueryLimits` allows.
+    """
+    most = getattr(limits(), name)
+    if given > most:
+        raise CostError(f"{name} is at most {most:,} here, not {given:,}; ask for less")
 
 
 def is_over() -> bool:

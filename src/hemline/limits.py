@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from hemline.errors import UsageError, nearest
 
 #: Default number of products in one answer.
 DEFAULT_K = 20
@@ -26,6 +29,8 @@ MAX_OPERATORS = 4000
 MAX_NESTING = 30
 #: Most operations of one query: rows × operators of its condition, or rows × facets.
 MAX_WORK = 2_000_000_000
+#: Most images that are re-ranked for one query.
+MAX_RERANK = 10_000
 #: Most columns whose values are counted in one answer.
 MAX_FACETS = 50
 #: Most pixels of an image file, by its header; phones take up to 108 million.
@@ -38,12 +43,41 @@ MAX_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class QueryLimits:
-    """What one query may cost.
+    """What one query may cost; the table in docs/service.md. A key's own limits have these names.
 
     Attributes:
-        operators: comparisons of a condition (`MAX_OPERATORS`).
+        photos: of one product in one request.
+        pixels: of each photo, by its header.
+        k: products in one answer.
+        offset: products before the first one of the answer.
+        where_length: characters of a condition.
+        where_operators: its comparisons (`MAX_OPERATORS`).
         work: rows × operators, or rows × facets (`MAX_WORK`).
+        facets: columns whose values are counted.
+        rerank: images that are re-ranked; a query with more candidates isn't refused.
+        seconds: after which the query is stopped.
     """
 
-    operators: int = MAX_OPERATORS
+    photos: int = MAX_PHOTOS
+    pixels: int = MAX_SENT_PIXELS
+    k: int = MAX_HITS
+    offset: int = MAX_RANK
+    where_length: int = MAX_WHERE
+    where_operators: int = MAX_OPERATORS
     work: int = MAX_WORK
+    facets: int = MAX_FACETS
+    rerank: int = MAX_RERANK
+    seconds: float = MAX_SECONDS
+
+    def lowered(self, own: Mapping[str, float]) -> QueryLimits:
+        """These limits, with those of ``own`` that are lower in their place.
+
+        Raises:
+            UsageError: there is no limit of that name.
+        """
+        known = {one.name: getattr(self, one.name) for one in fields(self)}
+        for name, value in own.items():
+            if name not in known:
+                raise UsageError(f"there is no limit {name!r}. {nearest(name, known)}")
+            known[name] = min(known[name], value)
+        return QueryLimits(**known)

@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from hemline.budget import check_limit
 from hemline.errors import UsageError, first_error
 from hemline.limits import DEFAULT_K, MAX_FACETS, MAX_PHOTOS, MAX_RANK, MAX_WHERE
 from hemline.text import check_text
@@ -153,6 +154,7 @@ class PageRequest(BaseModel):
 
     Raises:
         UsageError: a value that is out of range or of another type.
+        CostError: more than the present limits allow (`hemline.budget`).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -170,6 +172,12 @@ class PageRequest(BaseModel):
             return handler(value)
         except ValidationError as error:
             raise UsageError(first_error(error)) from None
+
+    @model_validator(mode="after")
+    def _check_limits(self) -> Self:
+        for name, given in (("k", self.k), ("offset", self.offset), ("facets", len(self.facets))):
+            check_limit(name, given)
+        return self
 
     @field_validator("where", mode="before")
     @classmethod
@@ -230,6 +238,7 @@ class SearchRequest(PageRequest):
     def _check(self) -> Self:
         if self.offset + self.k > MAX_RANK:
             raise UsageError(f"offset + k is at most {MAX_RANK}; {self.offset} + {self.k} is more")
+        check_limit("photos", len(self.photos))
         queries = bool(self.photos), self.item_id is not None, self.embeddings is not None
         if sum(queries) != 1:
             raise UsageError(

@@ -220,8 +220,9 @@ def test_limits_hold_where_the_work_is_done(store: str, asked: str, tmp_path: Pa
 def test_a_condition_has_a_bounded_number_of_operators() -> None:
     text = "a in (1, 2, 3) and not b like '%xy%' and c between 1 and 2"
     assert Where.parse(text, "abc").operators == 3 + 1 + (8 + 4) + (2 + 2) + 3
-    with (
-        limited(QueryLimits(operators=10), float("inf")),
-        pytest.raises(CostError, match="at most 10 operators, not 23"),
+    for own, words in (
+        (QueryLimits(where_operators=10), "where_operators is at most 10 here, not 23"),
+        (QueryLimits(where_length=10), f"where_length is at most 10 here, not {len(text)}"),
     ):
-        Where.parse(text, "abc")
+        with limited(own, float("inf")), pytest.raises(CostError, match=words):
+            Where.parse(text, "abc")

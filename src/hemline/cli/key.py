@@ -47,7 +47,10 @@ def create(
     name: Annotated[str, typer.Option(help="Name of its owner.")] = "",
     limit: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=NUMBER", help="A limit of this key. May be repeated."),
+        typer.Option(
+            metavar="NAME=NUMBER",
+            help="A lower limit of one query of this key, such as k=20. May be repeated.",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 import numpy as np
 import PIL.Image
 
+from hemline.budget import limits
 from hemline.data.image_headers import Header, orientation, read_header, stored_size
 from hemline.data.resize import resize
 from hemline.errors import ImageError
@@ -63,6 +64,7 @@ def open_image(
     Raises:
         ImageError: there is no such file, it is no picture, too large, damaged or truncated.
     """
+    max_pixels = min(max_pixels, limits().pixels)
     where = name or ("the picture" if isinstance(source, bytes) else os.fspath(source))
     try:
         data = source if isinstance(source, bytes) else read_bytes(source, max_bytes)

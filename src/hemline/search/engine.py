@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hemline.budget import limits
 from hemline.bundle import BundleInfo
 from hemline.catalog.catalog import Catalog
 from hemline.catalog.pointer import Live
@@ -295,7 +296,7 @@ class Engine:
         store, offset = live.store, request.offset
         end, left_out = offset + request.k, int(request.item_id is not None)
         where = Where.parse(request.where, store.columns()) if request.where else None
-        top = self._top or live.bundle.info.rerank_top
+        top = min(self._top or live.bundle.info.rerank_top, int(limits().rerank))
         encoder = self.encoder_of(live)
         for _ in range(_TRIES):
             revision = store.revision

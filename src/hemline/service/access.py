@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from hemline.budget import allow
 from hemline.service.problems import Problem
 from hemline.service.serving import Service
 
@@ -28,6 +29,7 @@ def _admit(request: Request, given: HTTPAuthorizationCredentials | None, scope: 
         Problem: 401, 403 or 429.
     """
     service: Service = request.app.state.service
+    allow(service.settings.limits)
     client = request.client.host if request.client else "here"
     if given is None:
         if service.keys.required or not service.settings.local:
@@ -40,7 +42,7 @@ def _admit(request: Request, given: HTTPAuthorizationCredentials | None, scope: 
             raise _too_many(wait)
         raise _unknown("this key isn't valid; it may have been revoked")
     request.scope["state"]["key"] = key.id
-    request.scope["state"]["limits"] = key.limits
+    allow(service.settings.limits.lowered(key.limits))
     wait = service.rates.wait(key.id)
     if wait:
         raise _too_many(wait)

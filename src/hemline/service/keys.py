@@ -27,6 +27,7 @@ from typing import Literal, Protocol
 from hemline.documents import read_document, write_document
 from hemline.errors import BusyError, DamageError, UsageError
 from hemline.files import file_lock, make_folder, sync_folder, write_durable
+from hemline.limits import QueryLimits
 from hemline.text import check_text
 
 FILE = "keys.json"
@@ -156,6 +157,7 @@ class KeyRing:
             if not (math.isfinite(value) and value >= 0):
                 raise UsageError(f"the limit {limit} is a number from 0 on, not {value}")
         check_text([name, *(limits or {})], "a key")
+        QueryLimits().lowered(limits or {})  # refuses unknown names
         kind: Scope = "write" if scope == "write" else "read"
         secret = secrets.token_urlsafe(32)
         with self._changing() as keys:

@@ -11,12 +11,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from hemline.budget import check_time, limited
+from hemline.budget import check_time, limited, limits
 from hemline.bundle import BundleInfo
 from hemline.catalog.catalog import Catalog
 from hemline.catalog.pointer import Live
 from hemline.encoding import Encoder
-from hemline.limits import QueryLimits
 from hemline.runtime.batching import BatchingEncoder, OnRun
 from hemline.runtime.bundle import Bundle
 from hemline.search.engine import Engine
@@ -138,11 +137,11 @@ class Service:
         """
         if self._inside >= self.settings.queue:
             raise busy("too many requests at once; try again in a second")
-        work, loop = present(), asyncio.get_running_loop()
-        end = time.monotonic() + self.settings.timeout
+        work, own, loop = present(), limits(), asyncio.get_running_loop()
+        end = time.monotonic() + own.seconds
 
         def within_limits() -> T:
-            with bound(work), limited(QueryLimits(), end):
+            with bound(work), limited(own, end):
                 check_time()  # it may have waited for a thread until now
                 return job()
 
@@ -160,7 +159,7 @@ class Service:
         running.add_done_callback(leave)
         answered = asyncio.wrap_future(running)
         try:
-            await asyncio.wait([answered], timeout=self.settings.timeout)
+            await asyncio.wait([answered], timeout=own.seconds)
             if answered.done():
                 return answered.result()
             raise busy("this took too long; try again later, or with less", 2)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hemline.errors import UsageError
-from hemline.limits import MAX_SENT_PIXELS
+from hemline.limits import MAX_SENT_PIXELS, QueryLimits
 
 #: The folder within a catalogue for the service's keys and journal.
 STATE = "service"
@@ -75,6 +75,11 @@ class Settings:
                 raise UsageError(
                     f"an origin is like https://shop.example, without a path, not {origin!r}"
                 )
+
+    @property
+    def limits(self) -> QueryLimits:
+        """What one query may cost, before a key's own limits."""
+        return QueryLimits(pixels=self.max_pixels, seconds=self.timeout)
 
     @property
     def state(self) -> Path:

@@ -109,7 +109,7 @@ class ItemUpdate:
             UsageError: a text that can't be stored.
         """
         images = self.images or ()
-        texts = [self.item_id, *(image.image_id for image in images)]
+        texts: list[Any] = [self.item_id, *(image.image_id for image in images)]
         for own in (self.attributes, *(image.attributes for image in images)):
             if own is not None:
                 texts += [own.category or "", *(own.tags or ()), own.columns]

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hemline.budget import check_work, limits
+from hemline.budget import check_limit, check_work
 from hemline.catalog.where.conditions import FIXED_COLUMNS, Node, operators, truth
-from hemline.errors import CostError, UsageError
+from hemline.errors import UsageError
 from hemline.limits import MAX_WHERE
 from hemline.text import check_text
 
@@ -45,8 +45,9 @@ class Where:
         Raises:
             UsageError: it can't be parsed, has other parts than conditions, or names an unknown
                 column.
-            CostError: it has too many operators.
+            CostError: it is longer or has more operators than the present limits allow.
         """
+        check_limit("where_length", len(text))
         check_text(text, "a condition")
         from hemline.catalog.where.parsing import read_condition  # sqlglot takes long to import
 
@@ -54,11 +55,7 @@ class Where:
             raise UsageError(f"a condition has at most {MAX_WHERE} characters, not {len(text)}")
         tree, used = read_condition(text, {*FIXED_COLUMNS, *extra})
         where = cls(text, frozenset(used), tree)
-        if where.operators > limits().operators:
-            raise CostError(
-                f"a condition has at most {limits().operators:,} operators, not "
-                f"{where.operators:,}; each constant and each character of a pattern is one"
-            )
+        check_limit("where_operators", where.operators)
         return where
 
     def check_cost(self, rows: int) -> None:

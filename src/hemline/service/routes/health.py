@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from hemline import __version__
+from hemline.budget import limits
 from hemline.limits import MAX_HITS
 from hemline.service.access import READ, Served
 from hemline.service.answers import answer
@@ -85,6 +87,7 @@ def _info(service: Service) -> dict[str, Any]:
             "max_pixels": settings.max_pixels,
             "max_k": MAX_HITS,
             "timeout": settings.timeout,
+            **asdict(limits()),
         },
         "samples": [
             {"photo": f"/v1/samples/{number}", "name": path.stem}

@@ -10,6 +10,7 @@ from fastapi import Path as InPath
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from hemline.budget import check_limit
 from hemline.catalog.intake.update import (
     AttributeChanges,
     Attributes,
@@ -93,6 +94,8 @@ async def listed(
     ``after`` of an answer leads to the next page, and is null on the last. As it is an id, products
     that come or go meanwhile let none be shown twice or left out.
     """
+
+    check_limit("k", limit)
 
     def ask() -> dict[str, Any]:
         store = service.catalog.live().store
