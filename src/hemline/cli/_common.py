@@ -25,6 +25,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from hemline.progress import Advance
+
 #: Messages for people.
 err = Console(stderr=True)
 
@@ -38,8 +40,6 @@ ManifestArgument = Annotated[
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Threads or processes; default: one per processor.")
 ]
-
-Advance = Callable[[int, int], None]
 
 
 def _plain(value: Any) -> Any:

@@ -15,7 +15,9 @@ it, ``beside`` it, a ``bystander``'s). Role and shares are optional.
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -23,77 +25,18 @@ from hemline.errors import DataError
 from hemline.parsing import parse_json
 from hemline.types import Box, Record
 
-__all__ = [
-    "COLUMN",
-    "GROUPS",
-    "KINDS",
-    "Garment",
-    "from_text",
-    "garments_of",
-    "group_of",
-    "kind_of",
-    "to_text",
-]
-
 #: The column's name.
 COLUMN = "garments"
+_TABLE: Mapping[str, Mapping[str, list[str]]] = tomllib.loads(
+    Path(__file__).with_name("garments.toml").read_text("utf-8")
+)
 #: Part of the body; the last two are no clothes, but must not be taken for some.
 GROUPS = ("upper", "lower", "full", "footwear", "bag")
 #: Kind of garment → its group.
 KINDS: Mapping[str, str] = MappingProxyType(
-    {
-        "t-shirt": "upper",
-        "shirt": "upper",
-        "blouse": "upper",
-        "polo-shirt": "upper",
-        "tank-top": "upper",
-        "sweater": "upper",
-        "sweatshirt": "upper",
-        "hoodie": "upper",
-        "vest": "upper",
-        "cardigan": "upper",
-        "jacket": "upper",
-        "blazer": "upper",
-        "coat": "upper",
-        "jeans": "lower",
-        "trousers": "lower",
-        "leggings": "lower",
-        "shorts": "lower",
-        "skirt": "lower",
-        "dress": "full",
-        "jumpsuit": "full",
-        "footwear": "footwear",
-        "bag": "bag",
-    }
+    {kind: group for group in GROUPS for kind in _TABLE[group]}
 )
-_WORDS: Mapping[str, str] = MappingProxyType(
-    {
-        **dict.fromkeys(("tee", "tshirt", "longsleeve", "long sleeve", "jersey"), "t-shirt"),
-        **dict.fromkeys(("polo", "poloshirt"), "polo-shirt"),
-        **dict.fromkeys(("undershirt", "tank", "camisole", "body", "bodysuit"), "tank-top"),
-        **dict.fromkeys(("top", "crop top", "cropped top", "tunic"), "blouse"),
-        **dict.fromkeys(("pullover", "jumper", "knitwear", "turtleneck", "knit"), "sweater"),
-        **dict.fromkeys(("hoody", "hooded sweatshirt"), "hoodie"),
-        **dict.fromkeys(("waistcoat", "gilet"), "vest"),
-        **dict.fromkeys(
-            ("outerwear", "outwear", "anorak", "bomber", "windbreaker", "puffer"), "jacket"
-        ),
-        **dict.fromkeys(("overcoat", "trench coat", "trench", "parka", "raincoat"), "coat"),
-        **dict.fromkeys(("suit jacket", "sport coat"), "blazer"),
-        **dict.fromkeys(("denim", "jean"), "jeans"),
-        **dict.fromkeys(
-            ("pant", "pants", "chinos", "slacks", "joggers", "sweatpants", "trouser"), "trousers"
-        ),
-        **dict.fromkeys(("tights", "legging"), "leggings"),
-        **dict.fromkeys(("short", "bermuda"), "shorts"),
-        **dict.fromkeys(("gown", "sundress", "kaftan", "robe"), "dress"),
-        **dict.fromkeys(("romper", "overall", "overalls", "playsuit", "dungarees"), "jumpsuit"),
-        **dict.fromkeys(
-            ("shoe", "boot", "sneaker", "sandal", "pump", "loafer", "trainer", "heel"), "footwear"
-        ),
-        **dict.fromkeys(("handbag", "backpack", "purse", "tote", "clutch", "rucksack"), "bag"),
-    }
-)
+_WORDS = {word: kind for g in GROUPS for kind, words in _TABLE[g].items() for word in words}
 
 
 class Garment(NamedTuple):

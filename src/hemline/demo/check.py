@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from hemline.demo.shop import SEED, Shop
 from hemline.errors import UsageError
 from hemline.evaluation.bootstrap import cluster_interval
 from hemline.evaluation.report import machine
+from hemline.progress import Advance, no_advance
 from hemline.ranking.metrics import MISS, hits_at_k
 from hemline.search.engine import Engine
 
@@ -31,7 +31,7 @@ def check(
     *,
     queries: int = 256,
     floor: float | None = None,
-    advance: Callable[[int, int], None] | None = None,
+    advance: Advance = no_advance,
 ) -> dict[str, Any]:
     """Searches the catalogue with street photos through the engine, as a server would.
 
@@ -76,7 +76,7 @@ def check(
 
 
 def _search(
-    shop: Shop, rows: Ints, items: list[str], advance: Callable[[int, int], None] | None
+    shop: Shop, rows: Ints, items: list[str], advance: Advance
 ) -> tuple[Ints, npt.NDArray[np.float64]]:
     """The rank of each photo's item, and the milliseconds that its search took."""
     engine = Engine(shop.catalog)
@@ -90,8 +90,7 @@ def _search(
         for hit in answer.hits:
             if hit.item_id == items[number]:
                 ranks[number] = hit.rank
-        if advance is not None:
-            advance(number + 1, len(rows))
+        advance(number + 1, len(rows))
     return ranks, latency
 
 

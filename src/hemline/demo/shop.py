@@ -19,6 +19,7 @@ from hemline.catalog.catalog import Catalog
 from hemline.data.manifest import Manifest
 from hemline.errors import DataError, UsageError
 from hemline.files import home
+from hemline.progress import Advance, no_advance
 from hemline.runtime.bundle import Bundle
 from hemline.types import Box
 
@@ -26,8 +27,6 @@ from hemline.types import Box
 SEED = 715_517
 SIZE = 224
 PRODUCTS = 1024
-
-Advance = Callable[[int, int], None]
 
 
 @dataclass(slots=True)
@@ -87,7 +86,7 @@ def open_shop(
     products: int = PRODUCTS,
     folder: Path | None = None,
     workers: int | None = None,
-    stage: Callable[[str], Advance] | None = None,
+    stage: Callable[[str], Advance] = lambda name: no_advance,
 ) -> Shop:
     """Draws the products and fills the catalogue, or opens what exists and completes it.
 
@@ -107,7 +106,6 @@ def open_shop(
 
     if products < 2:
         raise UsageError(f"a shop has two products or more, not {products}")
-    begin = stage or (lambda name: lambda done, total: None)
     root = folder or home() / "demo"
     images = root / f"shop-{products}-v{VERSION}"
     clock = time.perf_counter()
@@ -119,14 +117,14 @@ def open_shop(
         shop_views=1,
         street_views=1,
         workers=workers,
-        progress=begin("drawing products"),
+        progress=stage("drawing products"),
     )
     manifest = Manifest.read(path)
     seconds = {"drawing": time.perf_counter() - clock}
     clock = time.perf_counter()
     crop = trained_crop(bundle.info)
     place = root / f"catalog-{products}-v{VERSION}-{crop}-{_made_by(bundle.info)}"
-    catalog, added = _fill(place, bundle, manifest, crop, begin("filling the catalogue"))
+    catalog, added = _fill(place, bundle, manifest, crop, stage("filling the catalogue"))
     seconds["cataloguing"] = time.perf_counter() - clock
     domains = np.asarray(manifest.column("domain"), dtype=np.str_)
     photos = np.flatnonzero(domains == "street").astype(np.int64)

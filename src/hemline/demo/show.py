@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hemline.data.images import crop, open_image
 from hemline.demo.shop import Shop
+from hemline.progress import Advance, no_advance
 from hemline.search.engine import Engine
 from hemline.types import Hit
 from hemline.views.hits import hit_tiles, image_of, price_of
@@ -18,7 +19,7 @@ DEPTH, SHOWN = 20, 6
 
 
 def show(
-    shop: Shop, folder: Path, *, photos: int = 12, advance: Callable[[int, int], None] | None = None
+    shop: Shop, folder: Path, *, photos: int = 12, advance: Advance = no_advance
 ) -> dict[str, Any]:
     """Searches with a few photos, spread evenly over the shop; writes ``demo.html``, ``demo.png``.
 
@@ -34,8 +35,7 @@ def show(
         drawn, result = _search(shop, engine, int(row))
         rows.append(drawn)
         searched.append(result)
-        if advance is not None:
-            advance(number + 1, len(chosen))
+        advance(number + 1, len(chosen))
     first = sum(result["rank"] == 1 for result in searched)
     within = sum(result["rank"] is not None for result in searched)
     info = shop.info

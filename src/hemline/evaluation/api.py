@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +11,14 @@ from hemline.data.manifest import Manifest
 from hemline.data.protocol import Choices, Protocol
 from hemline.datasets import build
 from hemline.encoding import Encoder
-from hemline.evaluation.embed import Advance
 from hemline.evaluation.model import open_encoder
 from hemline.evaluation.report import by_column, compare, report
 from hemline.evaluation.run import EvaluationResult
 from hemline.evaluation.run import evaluate as evaluate_protocol
+from hemline.progress import ProgressOf, no_progress
 
 #: A model: a run's or a bundle's folder, the name of a shipped bundle, or an encoder.
 Model = str | os.PathLike[str] | Encoder
-ProgressOf = Callable[[str], AbstractContextManager[Advance]]
-
-
-@contextmanager
-def no_progress(title: str) -> Iterator[Advance]:
-    """Shows nothing."""
-    yield lambda done, total: None
 
 
 def evaluate(

@@ -8,7 +8,7 @@ gallery; a far larger catalogue has more wrong hits at each score.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from hemline.bundle import BundleInfo, ScoreThresholds, read_info, write_info
 from hemline.catalog.catalog import Catalog
 from hemline.data.manifest import Manifest
 from hemline.errors import DataError, UsageError, nearest
+from hemline.progress import Advance, no_advance
 from hemline.runtime.bundle import Bundle
 from hemline.search.engine import Engine
 
@@ -55,7 +56,7 @@ def calibrate(
     crop: str = "none",
     split: str = "val",
     shares: Mapping[str, float] = SHARES,
-    advance: Callable[[int, int], None] = lambda done, total: None,
+    advance: Advance = no_advance,
 ) -> ScoreThresholds:
     """Measures the score thresholds of a bundle.
 

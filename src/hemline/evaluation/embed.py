@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,11 @@ from hemline.data.manifest import Manifest
 from hemline.encoding import Encoder
 from hemline.errors import DataError, HemlineError
 from hemline.files import write_atomic
+from hemline.progress import Advance, no_advance
 from hemline.types import Domain, FloatArray, Image
 
 #: Rows of a block of the cache, and images in memory at once.
 BLOCK, BATCH = 512, 32
-
-Advance = Callable[[int, int], None]
 
 
 @dataclass(slots=True)
@@ -57,7 +56,7 @@ def embed(
     boxes: bool = False,
     cache: Path | None = None,
     workers: int = 2,
-    advance: Advance | None = None,
+    advance: Advance = no_advance,
 ) -> Iterator[Block]:
     """Yields the blocks of ``rows`` in their order.
 
@@ -74,7 +73,6 @@ def embed(
     Raises:
         DataError: no image at all could be read.
     """
-    report = advance or (lambda done, total: None)
     key = _key(encoder, manifest, rows, domain, boxes) if cache else ""
     readable, reason = 0, ""
     for start in range(0, len(rows), BLOCK):
@@ -84,12 +82,12 @@ def embed(
         if block is None:
             block = Block(start, np.zeros(len(some), bool), {})
             for done in _encode(block, encoder, manifest, some, domain, boxes, workers):
-                report(start + done, len(rows))
+                advance(start + done, len(rows))
             if file is not None:
                 _save(file, block)
         readable += int(block.good.sum())
         reason = block.skipped[0][1] if block.skipped else reason
-        report(start + len(some), len(rows))
+        advance(start + len(some), len(rows))
         yield block
     if readable == 0 and reason:
         raise DataError(f"none of {len(rows)} {domain} pictures can be read; the first: {reason}")

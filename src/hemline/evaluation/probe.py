@@ -18,7 +18,7 @@ of Benjamini and Hochberg (1995) then bounds the expected share of false ones am
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -33,9 +33,9 @@ from hemline.errors import DataError, UsageError
 from hemline.evaluation._auc import FoldedArea, folded_average_precision
 from hemline.evaluation._ridge import Ridge
 from hemline.evaluation.embed import embed
+from hemline.progress import Advance, no_advance
 from hemline.types import Domain
 
-Advance = Callable[[int, int], None]
 Verdict = Literal["seen", "noise", "too rare"]
 
 
@@ -114,7 +114,7 @@ def embed_images(
     *,
     boxes: bool = False,
     cache: Path | None = None,
-    advance: Advance | None = None,
+    advance: Advance = no_advance,
 ) -> EmbeddedImages:
     """Embeds the images of a domain without their tags; calls ``advance`` with (done, total).
 
@@ -158,7 +158,7 @@ def probe_images(
     settings: ProbeSettings = ProbeSettings(),
     *,
     boxes: bool = False,
-    advance: Advance | None = None,
+    advance: Advance = no_advance,
 ) -> dict[str, Any]:
     """Probes every tag of embedded images; returns the report as JSON has it.
 
@@ -192,7 +192,7 @@ def probe(
     items: list[str],
     tags: list[list[str]],
     settings: ProbeSettings = ProbeSettings(),
-    advance: Advance | None = None,
+    advance: Advance = no_advance,
 ) -> list[TagVerdict]:
     """Probes every tag by the embeddings (N, D), items and tags of N images.
 
@@ -228,8 +228,7 @@ def probe(
         for among, several in groups.values():
             labels = np.stack([having[tag][among] for tag in several], 1)
             found += _group(pooled[among], labels, folds[among], several, settings, rng)
-        if advance is not None:
-            advance(done + 1, len(names))
+        advance(done + 1, len(names))
     return _judge(found, settings)
 
 

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from hemline.data.protocol import Protocol
 from hemline.encoding import Detector, Encoder
 from hemline.evaluation.detected import detector_for, with_detected_boxes
-from hemline.evaluation.embed import Advance, Block, embed
+from hemline.evaluation.embed import Block, embed
+from hemline.progress import Advance, no_advance
 from hemline.ranking.distances import block_rows, euclidean_distances
 from hemline.ranking.merge import RERANK_TOP, first_of_each, nearest_images, rerank_distances
 from hemline.ranking.metrics import (
@@ -88,7 +89,7 @@ def evaluate(
     rerank_top: int | None = None,
     cache: Path | None = None,
     workers: int = 2,
-    advance: Advance | None = None,
+    advance: Advance = no_advance,
     detector: Detector | None = None,
 ) -> EvaluationResult:
     """Embeds both sides and ranks every query; never holds a queries × gallery matrix.
@@ -119,11 +120,10 @@ def evaluate(
     crops = {"street": cut.crop in ("query", "box"), "shop": cut.crop == "box"}
 
     def embedded(rows: Ints, domain: Domain, before: int) -> Iterator[Block]:
-        report = advance or (lambda done, total: None)
         every = len(cut.gallery) + len(cut.queries)
         return embed(
             encoder, cut.manifest, rows, domain, boxes=crops[domain], cache=cache, workers=workers,
-            advance=lambda done, _: report(before + done, every),
+            advance=lambda done, _: advance(before + done, every),
         )  # fmt: skip
 
     with clock.step("gallery"):

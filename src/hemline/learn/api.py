@@ -15,7 +15,8 @@ from hemline.learn.detection.task import DetectionTask
 from hemline.learn.recipe import Recipe
 from hemline.learn.training import engine
 from hemline.learn.training.retrieval import RetrievalTask
-from hemline.learn.training.task import ProgressOf, Say, Task, no_progress, silent
+from hemline.learn.training.task import Say, Task, silent
+from hemline.progress import ProgressOf, no_progress
 
 
 def train(

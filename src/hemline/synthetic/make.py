@@ -15,7 +15,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ import cv2
 from hemline.data.garments import COLUMN, to_text
 from hemline.errors import DataError, UsageError
 from hemline.files import write_durable
+from hemline.progress import Advance, no_advance
 from hemline.synthetic.drawing import DISTURBANCES, Drawing
 from hemline.synthetic.photos import PhotoShelf
 from hemline.synthetic.product import Product, draw_product, split_of
@@ -68,7 +69,7 @@ def make_dataset(
     shop_views: int = 1,
     street_views: int = 2,
     workers: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Advance = no_advance,
 ) -> Path:
     """Draws `products` products into the folder `out`; returns the path of its manifest.
 
@@ -99,8 +100,7 @@ def make_dataset(
     manifest = out / "manifest.parquet"
     before = _found(out, wanted, products)
     if before == products and manifest.exists():
-        if progress is not None:
-            progress(products, products)
+        progress(products, products)
         return manifest
     out.mkdir(parents=True, exist_ok=True)
     before = before if manifest.exists() else 0
@@ -196,7 +196,7 @@ def _draw_all(
     plan: _Plan,
     shards: list[tuple[int, int]],
     workers: int | None,
-    progress: Callable[[int, int], None] | None,
+    progress: Advance,
     products: int,
 ) -> None:
     done = products - sum(b - a for a, b in shards)
@@ -209,8 +209,7 @@ def _draw_all(
             for a, b in shards:
                 for _ in _draw_shard(plan, a, b):
                     done += 1
-                    if progress is not None:
-                        progress(done, products)
+                    progress(done, products)
         finally:
             cv2.setNumThreads(threads)
         return
@@ -222,8 +221,7 @@ def _draw_all(
             finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for future in finished:
                 done += future.result()
-                if progress is not None:
-                    progress(done, products)
+                progress(done, products)
     except BrokenProcessPool as error:
         raise DataError(
             "a worker process was ended from outside (out of memory?): "

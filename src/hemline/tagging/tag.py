@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from hemline.data.manifest import Manifest
 from hemline.errors import UsageError
+from hemline.progress import Advance, no_advance
 from hemline.tagging import clean
 from hemline.tagging.columns import Source, find_columns, named_columns
 from hemline.tagging.matcher import Matcher
@@ -20,7 +21,6 @@ from hemline.tagging.vocabulary import read_vocabulary
 
 #: Fields of these kinds repeat, so their readings are cached.
 _REPEATING = ("attribute", "breadcrumbs")
-Advance = Callable[[int, int], None]
 Row = dict[str, Values]
 
 
@@ -48,7 +48,7 @@ class TagSettings:
 
 
 def tag_manifest(
-    manifest: Manifest, settings: TagSettings = TagSettings(), advance: Advance | None = None
+    manifest: Manifest, settings: TagSettings = TagSettings(), advance: Advance = no_advance
 ) -> tuple[Manifest, Report]:
     """The manifest with tags made from its text, and the report.
 
@@ -100,7 +100,7 @@ def _read(
     resolver: Resolver,
     settings: TagSettings,
     tally: Tally,
-    advance: Advance | None,
+    advance: Advance,
 ) -> tuple[list[Row], list[clean.Tags]]:
     """The values of each row's own text, and its tags of other names."""
     rows: list[Row] = []
@@ -123,8 +123,7 @@ def _read(
             rows.append(values)
             others.append(other)
             tally.row(cells, sources, fields, conflicts)
-        if advance is not None:
-            advance(len(rows), len(manifest))
+        advance(len(rows), len(manifest))
     return rows, others
 
 

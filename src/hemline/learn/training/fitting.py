@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,8 @@ from hemline.learn.model import Fitting, RetrievalModel
 from hemline.learn.training.batches import normalise
 from hemline.learn.training.images import ImageCache
 from hemline.learn.training.rows import Rows, TrainingRows
+from hemline.progress import Advance, no_advance
 from hemline.types import Domain
-
-Advance = Callable[[int, int], None]
 
 
 def fit(
@@ -24,7 +23,7 @@ def fit(
     items: Rows,
     tags: npt.NDArray[np.uint8],
     device: torch.device,
-    advance: Advance = lambda done, total: None,
+    advance: Advance = no_advance,
     batch_size: int = 32,
 ) -> None:
     """Calls the model's ``fit``, with the model in evaluation mode on ``device``.

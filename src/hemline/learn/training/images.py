@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,6 +11,7 @@ from hemline.data.images import crop, open_image
 from hemline.data.manifest import Manifest
 from hemline.data.preprocess import Preprocessing, square
 from hemline.errors import ImageError, UsageError
+from hemline.progress import Advance, no_advance
 from hemline.types import Box, FloatArray, Image, Record
 
 
@@ -57,9 +58,7 @@ class ImageCache:
             self._kept[row] = square
         return square
 
-    def fill(
-        self, rows: Iterable[int], advance: Callable[[int, int], None] = lambda done, total: None
-    ) -> None:
+    def fill(self, rows: Iterable[int], advance: Advance = no_advance) -> None:
         """Reads images ahead of time, up to the limit of the cache."""
         missing = [row for row in dict.fromkeys(rows) if row not in self._kept]
         missing = missing[: max(0, self._capacity - len(self._kept))]

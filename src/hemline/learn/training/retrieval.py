@@ -22,8 +22,9 @@ from hemline.learn.training.images import ImageCache, channel_statistics
 from hemline.learn.training.rows import choose_rows
 from hemline.learn.training.sampler import Pair, PairSampler
 from hemline.learn.training.stages import ResolvedStage, begin_stage, resolve_stages
-from hemline.learn.training.task import ProgressOf, Say, Task
+from hemline.learn.training.task import Say, Task
 from hemline.learn.training.validation import Validation
+from hemline.progress import ProgressOf
 from hemline.ranking.tags import multi_hot
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,20 +15,10 @@ from hemline.learn.training.stages import ResolvedStage
 from hemline.learn.training.state import Progress, RunFolder
 
 Say = Callable[[str], None]
-#: Called with (done, total).
-Advance = Callable[[int, int], None]
-#: A title → a context that shows the progress of what runs inside it.
-ProgressOf = Callable[[str], AbstractContextManager[Advance]]
 
 
 def silent(text: str) -> None:
     """A `Say` that shows nothing."""
-
-
-@contextmanager
-def no_progress(title: str) -> Iterator[Advance]:
-    """A `ProgressOf` that shows nothing."""
-    yield lambda done, total: None
 
 
 class Task(ABC):
