@@ -84,14 +84,18 @@ class Catalog:
         return cls.open(folder)
 
     @classmethod
-    def open(cls, folder: str | os.PathLike[str]) -> Catalog:
+    def open(cls, folder: str | os.PathLike[str], *, damaged: bool = False) -> Catalog:
         """Opens the catalogue in ``folder``, for searching and for writing.
+
+        Args:
+            folder: of the catalogue.
+            damaged: also opens one that misses acknowledged commits, for `check` and `backup`.
 
         Raises:
             CatalogError: there is none, it is damaged, of another format version, or its bundle
                 isn't the one that made its vectors.
         """
-        return cls(Path(folder), folders.open_live(Path(folder)))
+        return cls(Path(folder), folders.open_live(Path(folder), damaged))
 
     @classmethod
     def in_memory(cls, bundle: Bundle) -> Catalog:
@@ -276,7 +280,8 @@ class Catalog:
 
         Args:
             repair: repairs what can be derived: index, columns, stray copies, and lost vectors
-                from the copies of their images. Takes the right to write.
+                from the copies of their images; accepts the loss of commits that are missing, and
+                gives rows of an earlier version their checksums. Takes the right to write.
             deep: also reads the copy of every image.
             advance: called with (images checked, images).
 
@@ -295,18 +300,27 @@ class Catalog:
         return health.compact(self, advance)
 
     def backup(
-        self, target: str | os.PathLike[str], *, advance: Advance = silent
+        self,
+        target: str | os.PathLike[str],
+        *,
+        damaged: bool = False,
+        advance: Advance = silent,
     ) -> dict[str, int]:
         """Copies a snapshot to a new folder, while others search and write.
 
         The copy appears whole or not at all. Gives its numbers of images and bytes.
+
+        Args:
+            target: a new folder.
+            damaged: copies a damaged store, too, as it is.
+            advance: called with (copies of images done, copies).
 
         Raises:
             CatalogError: the target exists, a full disk, or a damaged store.
         """
         from hemline.catalog.maintenance import backup
 
-        return backup.backup(self, Path(target), advance)
+        return backup.backup(self, Path(target), advance, damaged)
 
     def rebuild(
         self,

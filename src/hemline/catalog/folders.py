@@ -25,7 +25,7 @@ def create(target: Path, bundle: Bundle, spec: StoreSpec) -> None:
         (temporary / "pictures").mkdir()
 
 
-def open_live(folder: Path) -> pointer.Live:
+def open_live(folder: Path, damaged: bool = False) -> pointer.Live:
     """See `Catalog.open`."""
     while True:
         version = pointer.version(folder)
@@ -41,7 +41,7 @@ def open_live(folder: Path) -> pointer.Live:
                 f"the catalogue {folder} has lost its folder 'bundle'; copy the whole catalogue, "
                 "or create it again"
             )
-        store = spec.open(live)
+        store = (spec.inspect if damaged and spec.inspect else spec.open)(live)
         try:
             bundle = Bundle.open(live / "bundle")
             check_fingerprint(store, bundle.fingerprint, f"the bundle in {folder}")

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemline.catalog.store import Ids
-from hemline.errors import CatalogError
+from hemline.errors import DamageError
 from hemline.files import make_folder, sync_folder
 from hemline.types import FloatArray
 
@@ -28,7 +28,7 @@ Halves = npt.NDArray[np.float16]
 Records = npt.NDArray[np.void]
 
 
-class SegmentError(CatalogError):
+class SegmentError(DamageError):
     """A segment file is missing or too short: damage, or deleted by a compaction since."""
 
 

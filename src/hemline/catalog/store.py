@@ -154,7 +154,7 @@ class Problem:
     """Something that `Store.verify` found.
 
     Attributes:
-        part: ``database``, ``segment``, ``index`` or ``columns``.
+        part: ``database``, ``row``, ``segment``, ``index`` or ``columns``.
         path: the file, relative to the catalogue's folder.
         found: what is wrong, in one line.
         repaired: whether it was repaired.
@@ -174,11 +174,13 @@ class CheckReport:
         images: number of vectors checked.
         problems: what is wrong.
         lost: image_ids of rows whose vector is lost; adding them again repairs them.
+        unsummed: number of rows without a checksum, as an earlier version wrote them.
     """
 
     images: int
     problems: tuple[Problem, ...] = ()
     lost: tuple[str, ...] = ()
+    unsummed: int = 0
 
     @property
     def ok(self) -> bool:
@@ -234,6 +236,10 @@ class Store(Protocol):
 
         Without ``vectors`` the embeddings are empty and the norms 0, which also works for rows
         whose vector is lost.
+
+        Raises:
+            DamageError: what is stored of one of them is damaged; so does every method that
+                gives rows.
         """
 
     def take(self, ids: Ids, vectors: bool = True) -> list[Row | None]:
@@ -332,20 +338,22 @@ class Store(Protocol):
         """
 
     def verify(self, repair: bool = False, advance: Advance = silent) -> CheckReport:
-        """Verifies every vector's checksum and that all parts agree.
+        """Verifies the checksums of every row and vector and that all parts agree.
 
         Args:
-            repair: repairs what can be derived from intact parts; acquires the write lock.
+            repair: repairs what can be derived from intact parts, accepts the loss of commits that
+                are missing, and gives older rows their checksums; acquires the write lock.
             advance: called with (vectors checked, vectors).
 
         Raises:
             CatalogError: ``repair`` while another process or thread writes.
         """
 
-    def backup(self, folder: Path, advance: Advance = silent) -> None:
+    def backup(self, folder: Path, advance: Advance = silent, damaged: bool = False) -> None:
         """Copies a consistent state to the empty ``folder`` while others may write.
 
         The caller syncs and publishes the folder. ``advance`` is called with (bytes copied, bytes).
+        ``damaged`` copies a damaged store as it is.
 
         Raises:
             CatalogError: the disk is full, or the store is damaged or in memory.
@@ -367,12 +375,14 @@ class StoreSpec:
         file: the file in a catalogue's folder by which it is recognised; empty for one in memory.
         create: (folder, fingerprint, dim) → a new, empty store.
         open: (folder) → the stored one.
+        inspect: `open` for a store that misses acknowledged commits; None: it has no such state.
     """
 
     summary: str
     file: str
     create: Callable[[Path, str, int], Store]
     open: Callable[[Path], Store]
+    inspect: Callable[[Path], Store] | None = None
 
 
 NO_NEIGHBOURS = Neighbours(np.zeros(0, np.int64), np.zeros(0, np.float32))

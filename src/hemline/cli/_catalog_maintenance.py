@@ -21,7 +21,8 @@ def check(
         typer.Option(
             "--repair",
             help="Repair what can be derived: the index, columns, stray files, and lost vectors "
-            "from the copies of images.",
+            "from the copies of images. Accept the loss of commits that are missing, and give rows "
+            "of an earlier version their checksums.",
         ),
     ] = False,
     deep: Annotated[bool, typer.Option("--deep", help="Also read every copy of an image.")] = False,
@@ -35,7 +36,11 @@ def check(
     """
     from hemline.catalog.catalog import Catalog
 
-    with Catalog.open(catalog) as opened, natives_hushed(), progress("catalog check") as advance:
+    with (
+        Catalog.open(catalog, damaged=True) as opened,
+        natives_hushed(),
+        progress("catalog check") as advance,
+    ):
         health = opened.check(repair=repair, deep=deep, advance=advance)
     result = {
         "catalog": str(catalog),
@@ -46,6 +51,7 @@ def check(
         "lost": health.lost,
         "strays": health.strays,
         "swept": repair,
+        "without_checksum": health.unsummed,
     }
     emit(result, as_json, _tell_check)
     if not health.ok:
@@ -66,10 +72,15 @@ def _tell_check(result: Mapping[str, Any]) -> None:
     if result["lost"]:
         shown = ", ".join(result["lost"][:LISTED])
         out(f"{len(result['lost'])} images have lost their vectors: {shown}")
+    if result["without_checksum"]:
+        out(f"{result['without_checksum']} rows have no checksum yet; --repair gives them one")
     if result["ok"]:
         out(f"{result['catalog']} is intact: {result['pictures']} images checked")
     else:
-        out("there are problems: --repair repairs what can be derived; add the rest again")
+        out(
+            "there are problems: --repair repairs what can be derived; add the rest again, or "
+            "restore a backup"
+        )
 
 
 def compact(catalog: Folder, as_json: JsonOption = False) -> None:
@@ -94,19 +105,22 @@ def compact(catalog: Folder, as_json: JsonOption = False) -> None:
 def backup(
     catalog: Folder,
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="A new folder for the copy.")],
+    damaged: Annotated[
+        bool, typer.Option("--damaged", help="Copy a damaged catalogue, too, as it is.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Copy a catalogue in a consistent state, while it is searched and written to.
 
     The copy is a catalogue like any other and appears complete or not at all. Run the same command
-    again after a kill.
+    again after a kill. A damaged catalogue is refused.
 
     Example: hemline catalog backup shop /backups/shop-monday
     """
     from hemline.catalog.catalog import Catalog
 
-    with Catalog.open(catalog) as opened, progress("catalog backup") as advance:
-        done = opened.backup(target, advance=advance)
+    with Catalog.open(catalog, damaged=damaged) as opened, progress("catalog backup") as advance:
+        done = opened.backup(target, damaged=damaged, advance=advance)
     emit(
         {"catalog": str(catalog), "target": str(target), **done},
         as_json,

@@ -15,6 +15,7 @@ from hemline.errors import (
     BusyError,
     CatalogBusy,
     CostError,
+    DamageError,
     HemlineError,
     ImageError,
     MemoryLimitError,
@@ -118,6 +119,8 @@ def of_error(error: HemlineError) -> Problem:
         return disk_is_full()
     if isinstance(error, BundleError):
         return Problem(500, "bundle", "the catalogue's bundle can't do this; see the server's log")
+    if isinstance(error, DamageError):
+        return Problem(500, "damaged", "stored data is damaged; the server's log names it")
     return Problem(500, "failed", "this failed; the server's log has more under the request_id")
 
 

@@ -26,14 +26,14 @@ _TRIES = 100  # copies of the store before a fast-changing catalogue is refused
 
 def _referenced(snapshot: Path, spec: StoreSpec) -> frozenset[str]:
     """The copies that the rows of a stored state refer to."""
-    store = spec.open(snapshot)
+    store = (spec.inspect or spec.open)(snapshot)
     try:
         return store.image_digests()
     finally:
         store.close()
 
 
-def backup(catalog: Catalog, target: Path, advance: Advance) -> dict[str, int]:
+def backup(catalog: Catalog, target: Path, advance: Advance, damaged: bool) -> dict[str, int]:
     """See `Catalog.backup`."""
     folder, spec = folders.stored(catalog.folder)
     live, images = catalog.live(), ImageStore(folder / "pictures")
@@ -51,7 +51,10 @@ def backup(catalog: Catalog, target: Path, advance: Advance) -> dict[str, int]:
         snapshot = partial / "store"
         shutil.rmtree(snapshot, ignore_errors=True)
         snapshot.mkdir()
-        live.store.backup(snapshot)
+        if damaged:
+            live.store.backup(snapshot, damaged=True)
+        else:
+            live.store.backup(snapshot)
         referenced = _referenced(snapshot, spec)
         _copy_images(images, copies, sorted(referenced - complete), advance)
         if referenced <= set(copies.names()) | _lost(live.store.image_digests(), images):

@@ -28,6 +28,7 @@ class Health:
         lost: image_ids whose vector is lost, without a copy to embed.
         strays: number of copies that no row refers to. A kill leaves some and the next writer
             deletes them, so they are no problem.
+        unsummed: number of rows without a checksum, as an earlier version wrote them.
     """
 
     images: int = 0
@@ -35,6 +36,7 @@ class Health:
     embedded: int = 0
     lost: list[str] = field(default_factory=list)
     strays: int = 0
+    unsummed: int = 0
 
     @property
     def ok(self) -> bool:
@@ -47,16 +49,22 @@ def check(catalog: Catalog, repair: bool, deep: bool, advance: Advance) -> Healt
     live = catalog.live()
     found = live.store.verify(repair, advance)
     health = Health(found.images, list(found.problems), lost=list(found.lost))
-    if repair and health.lost:
+    health.unsummed = found.unsummed
+    readable = not any(problem.part in ("row", "database") for problem in _left(health))
+    if repair and readable and health.lost:
         _restore(catalog, live, health)
     try:
         if live.folder is not None:
             type(live.bundle).open(live.folder / "bundle")
     except BundleError as error:
         health.problems.append(Problem("bundle", "bundle", str(error)))
-    if catalog.images is not None:
+    if catalog.images is not None and readable:  # damaged rows may refer to any copy
         _check_copies(catalog, catalog.images, health, repair, deep)
     return health
+
+
+def _left(health: Health) -> list[Problem]:
+    return [problem for problem in health.problems if not problem.repaired]
 
 
 def _restore(catalog: Catalog, live: Live, health: Health) -> None:

@@ -9,7 +9,6 @@ until then searches scan every vector: slower, but exact.
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,8 +23,9 @@ from hemline.catalog.index.index import Index
 from hemline.catalog.segments import Segments
 from hemline.catalog.settings import StoreSettings
 from hemline.catalog.store import Problem
-from hemline.catalog.stores import _verify
-from hemline.catalog.stores._database import FILE, Meta, catalog_errors, connect, row_values
+from hemline.catalog.stores import _rows, _verify
+from hemline.catalog.stores._damage import catalog_errors
+from hemline.catalog.stores._database import FILE, Meta, connect
 from hemline.catalog.stores._lock import SharedLock, WriterLock
 from hemline.errors import CatalogError
 
@@ -34,7 +34,6 @@ _MANY = 20_000  # the least new rows for which a saved index is loaded instead o
 _PATIENCE = 3  # searches before codes are built; a process with one search doesn't need them
 # Without the hint SQLite reads the whole table for a few new rows.
 _NEWER = "pictures INDEXED BY pictures_by_revision"
-_ROWS = "SELECT id, image_id, item_id, category, tags, columns FROM {} JOIN items ON number = item"
 
 
 class Reader:
@@ -149,11 +148,11 @@ class Reader:
             return None
         return index
 
-    def _newer(self, sql: str, revision: int) -> sqlite3.Cursor:
-        """``sql`` for the rows (in place of {}) written after ``revision``, by id."""
+    def _newer(self, revision: int) -> tuple[str, str, tuple[int, ...]]:
+        """Table, condition and its values for the rows written after ``revision``, by id."""
         if not revision:
-            return self._db.execute(f"{sql.format('pictures')} ORDER BY id")
-        return self._db.execute(f"{sql.format(_NEWER)} WHERE revision > ? ORDER BY id", (revision,))
+            return "pictures", "ORDER BY id", ()
+        return _NEWER, "WHERE revision > ? ORDER BY id", (revision,)
 
     def _read_ids(self, index: Index) -> None:
         """Applies the removals and ids newer than ``index``."""
@@ -161,7 +160,8 @@ class Reader:
         if seen[0]:
             removed = self._db.execute("SELECT id FROM removed WHERE revision > ?", seen)
             index.remove(np.array([id_ for (id_,) in removed], np.int64))
-        cursor = self._newer("SELECT id, item FROM {}", index.revision)
+        table, condition, asked = self._newer(index.revision)
+        cursor = self._db.execute(f"SELECT id, item FROM {table} {condition}", asked)
         while found := cursor.fetchmany(_READ):
             pairs = np.array(found, np.int64).reshape(-1, 2)
             slots = index.slots(pairs[:, 0])
@@ -173,9 +173,10 @@ class Reader:
     def _read_columns(self, index: Index, revision: int) -> None:
         """Applies the rows newer than the columns of ``index``."""
         columns = index.columns or Columns.empty()
-        cursor = self._newer(_ROWS, columns.revision)
-        while found := cursor.fetchmany(_READ):
-            rows = [row_values(*values[1:]) for values in found]
+        summed = Meta(self._db).summed
+        table, condition, asked = self._newer(columns.revision)
+        for found in _rows.read(self._db, summed, condition, asked, table):
+            rows = [_rows.row_values(values, summed) for values in found]
             columns.put(index.slots(np.array([f[0] for f in found], np.int64)), rows)
         columns.revision = revision
         index.columns = columns

@@ -16,7 +16,7 @@ import numpy as np
 
 from hemline.catalog.segments import Segments
 from hemline.catalog.store import Advance, CompactReport, Ids
-from hemline.catalog.stores import _writes
+from hemline.catalog.stores import _rows, _writes
 from hemline.catalog.stores._database import Meta
 
 FULL = 0.8  # a segment stays where at least this share of its vectors is in use
@@ -106,6 +106,11 @@ def _move(db: sqlite3.Connection, segments: Segments, ids: Ids, revision: int) -
         "UPDATE pictures SET id = ?, revision = ? WHERE id = ?",
         [(new, revision, old) for new, old in pairs],
     )
+    if Meta(db).summed:
+        db.executemany(
+            "UPDATE pictures SET checksum = (checksum + ?) & 4294967295 WHERE id = ?",
+            [(_rows.moved(old, new), new) for new, old in pairs],
+        )
 
 
 def _skip(db: sqlite3.Connection, segments: Segments, numbers: list[int]) -> None:

@@ -1,23 +1,22 @@
-"""The SQLite file of a catalogue: schema, connection, rows and errors."""
+"""The SQLite file of a catalogue: schema, description and connection."""
 
 from __future__ import annotations
 
-import errno
-import json
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import zlib
 from pathlib import Path
-from typing import Any
 
-from hemline.budget import check_time
-from hemline.catalog.store import Row
-from hemline.errors import CatalogError
-from hemline.text import text_problem
-from hemline.types import FloatArray
+from hemline.catalog.stores._rows import Damaged
+from hemline.errors import CatalogError, DamageError
 
 FILE = "catalog.sqlite"
+SUMMED_VERSION = 3  # the format from which rows have checksums
+#: What never changes in the table ``meta``; the rest are counters.
+_FIXED = {"format_version", "fingerprint", "dim", "segment_rows"}
+#: Name of a checksum in the table ``meta`` → whether it is that of `_FIXED`.
+_SUMS = {"checksum": True, "counters_checksum": False}
+_SET = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -35,7 +34,8 @@ CREATE TABLE pictures (
     columns TEXT NOT NULL,                 -- JSON object
     source TEXT NOT NULL,
     picture TEXT NOT NULL,
-    revision INTEGER NOT NULL              -- of the commit that wrote it
+    revision INTEGER NOT NULL,             -- of the commit that wrote it
+    checksum INTEGER                       -- of what the row says, from format 3 on: `_rows`
 );
 CREATE INDEX pictures_by_item ON pictures (item);
 CREATE INDEX pictures_by_revision ON pictures (revision);
@@ -47,49 +47,83 @@ CREATE TABLE segments (
 );
 CREATE TABLE columns (name TEXT PRIMARY KEY) WITHOUT ROWID;
 """
-#: `to_row` takes these columns without the id.
-SELECT = """
-SELECT id, image_id, item_id, domain, category, tags, columns, source, picture
-FROM pictures JOIN items ON number = item
-"""
 
 
 class Meta:
-    """The table ``meta``: a catalogue's description of itself."""
+    """The table ``meta``: what a catalogue is, and its counters.
+
+    From format 3 on both have a checksum. Without the former nothing can be read, the latter can be
+    derived.
+    """
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
 
+    @property
+    def summed(self) -> bool:
+        """Whether rows have checksums."""
+        return self.number("format_version") >= SUMMED_VERSION
+
     def number(self, name: str) -> int:
         found = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-        return int(found[0])
+        try:
+            return int(found[0])
+        except (TypeError, ValueError):
+            raise Damaged(f"table meta: {name} is {found and found[0]!r}, not a number") from None
 
     def set(self, **values: object) -> None:
         pairs = [(name, str(value)) for name, value in values.items()]
-        self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", pairs)
+        self._db.executemany(_SET, pairs)
+
+    def seal(self, *, fixed: bool = False) -> None:
+        """Writes the checksum of the counters, or that of what never changes.
+
+        Each commit does so after its last change.
+        """
+        if self.summed:
+            name = next(name for name, whose in _SUMS.items() if whose == fixed)
+            self._db.execute(_SET, (name, str(self._sum(fixed))))
+
+    def _sum(self, fixed: bool) -> int:
+        rows = self._db.execute("SELECT name, value FROM meta ORDER BY name").fetchall()
+        chosen = [row for row in rows if row[0] not in _SUMS and (row[0] in _FIXED) == fixed]
+        return zlib.crc32("\0".join(text for row in chosen for text in row).encode())
+
+    def intact(self, fixed: bool) -> bool:
+        """Whether the checksum of what never changes, or that of the counters, is right."""
+        names = [name for name, whose in _SUMS.items() if whose == fixed]
+        return not self.summed or self.number(names[0]) == self._sum(fixed)
 
 
-def description(db: sqlite3.Connection, folder: Path, version: int) -> tuple[str, int, int]:
+def description(db: sqlite3.Connection, folder: Path, versions: set[int]) -> tuple[str, int, int]:
     """Fingerprint, length of vectors and rows of a segment.
 
     Raises:
-        CatalogError: damaged, or not of format ``version``.
+        CatalogError: damaged, or of none of the format ``versions``.
     """
     path = folder / FILE
+    what_to_do = "restore a backup, or create the catalogue again from its feed"
     try:
         meta = dict(db.execute("SELECT name, value FROM meta"))
-    except sqlite3.DatabaseError as error:
-        raise CatalogError(f"{path} isn't a catalogue, or is damaged: {error}") from None
-    found = meta.get("format_version")
-    if found != str(version):
-        raise CatalogError(
-            f"{folder} is a catalogue of format version {found}, this hemline reads "
-            f"{version}; create it again with this hemline"
-        )
-    try:
+        found = meta.get("format_version")
+        if found not in {str(version) for version in versions}:
+            raise CatalogError(
+                f"{folder} is a catalogue of format version {found}, this hemline reads "
+                f"{max(versions)}; create it again with this hemline"
+            )
+        if not Meta(db).intact(fixed=True):
+            raise Damaged("table meta is damaged: its content isn't that of its checksum")
         return meta["fingerprint"], int(meta["dim"]), int(meta["segment_rows"])
-    except (KeyError, ValueError):
-        raise CatalogError(f"{path} is damaged: its description is incomplete") from None
+    except sqlite3.DatabaseError as error:
+        raise DamageError(
+            f"{path} isn't a catalogue, or is damaged: {error}; {what_to_do}"
+        ) from None
+    except Damaged as error:
+        raise DamageError(f"{path}: {error}; {what_to_do}") from None
+    except (KeyError, ValueError, TypeError):
+        raise DamageError(
+            f"{path} is damaged: its description is incomplete; {what_to_do}"
+        ) from None
 
 
 def connect(path: Path, new: bool = False) -> sqlite3.Connection:
@@ -129,85 +163,3 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
         )
     uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
     return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-
-
-@contextmanager
-def catalog_errors(folder: Path) -> Iterator[None]:
-    """Turns errors of SQLite and the disk into a `CatalogError` that says what to do."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        # A text that isn't UTF-8 is an error of Python, without a code.
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
-        if code == sqlite3.SQLITE_INTERRUPT:
-            check_time()
-        # The low byte of an extended code is its primary code.
-        if code & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-            raise CatalogError(
-                f"{folder} can't be written: no space on the disk, or it fails ({error}). What was "
-                "acknowledged is kept; free some space, then run the same command again"
-            ) from error
-        if code & 0xFF == sqlite3.SQLITE_CANTOPEN:
-            raise CatalogError(
-                f"{folder / FILE} can't be opened; check who may read and write it"
-            ) from error
-        raise CatalogError(f"{folder}: {error}") from error
-    except sqlite3.DatabaseError as error:
-        raise CatalogError(f"{folder / FILE} isn't a catalogue, or is damaged: {error}") from error
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        why = "no space on the disk" if full else (error.strerror or str(error))
-        raise CatalogError(
-            f"{folder} can't be written: {why}. What was acknowledged is kept; "
-            f"{'free some space, then' if full else 'once that is fixed,'} run the same "
-            "command again"
-        ) from error
-
-
-def to_row(values: Sequence[Any], embedding: FloatArray, norm: float) -> Row:
-    """The row of the columns of `SELECT` without the id."""
-    image_id, item_id, domain, category, tags, columns, source, image_digest = values
-    return Row(
-        image_id=image_id,
-        item_id=item_id,
-        embedding=embedding,
-        norm=norm,
-        domain=domain,
-        category=category,
-        tags=tuple(json.loads(tags)),
-        columns=json.loads(columns),
-        source=source,
-        image_digest=image_digest,
-    )
-
-
-def row_values(
-    image_id: str, item_id: str, category: str, tags: str, columns: str
-) -> dict[str, Any]:
-    """`Row.values` from the columns of the database."""
-    return {
-        **json.loads(columns),
-        "image_id": image_id,
-        "item_id": item_id,
-        "category": category,
-        "tags": json.loads(tags),
-    }
-
-
-def tags_text(row: Row) -> str:
-    """The JSON of the column ``tags``."""
-    return json.dumps(list(row.tags), ensure_ascii=False) if row.tags else "[]"
-
-
-def columns_text(row: Row) -> str:
-    """The JSON of the column ``columns``."""
-    return json.dumps(dict(row.columns), ensure_ascii=False) if row.columns else "{}"
-
-
-def json_list(values: Sequence[Any]) -> str:
-    """Values as the parameter of ``IN (SELECT value FROM json_each(?))``.
-
-    Texts with NUL, which ``json_each`` would cut, and such that aren't UTF-8 are left out.
-    """
-    kept = [value for value in values if not (isinstance(value, str) and text_problem(value))]
-    return json.dumps(kept, ensure_ascii=False)

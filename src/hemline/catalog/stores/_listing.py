@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from hemline.catalog.index.index import Index
 from hemline.catalog.store import Counts, ItemPage
-from hemline.catalog.stores._database import json_list
+from hemline.catalog.stores._rows import json_list
 from hemline.catalog.where.expression import Where
 
 #: Whether an item meets the condition, by its number.

@@ -1,24 +1,25 @@
-"""A consistent state of a store, read or copied while others search and write.
+"""A consistent state of a store, read while others search and write.
 
-For reading, SQLite holds a snapshot, and mapped segments stay readable even when a compaction
-deletes their files. For copying, SQLite's backup copies its file in one snapshot. Segments only
-grow, so the records that the snapshot counts are copied afterwards; where a compaction has deleted
-one of them in between, the copy starts again. The index isn't copied, as it can be derived.
+SQLite holds a snapshot, and mapped segments stay readable even when a compaction deletes their
+files.
 """
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hemline.catalog.segments import SegmentError, Segments
-from hemline.catalog.store import Advance
-from hemline.catalog.stores._database import FILE, connect
+import numpy as np
 
-_BLOCK = 1 << 22
+from hemline.catalog.segments import SegmentError, Segments
+from hemline.catalog.store import Row, RowKey
+from hemline.catalog.stores import _rows
+from hemline.catalog.stores._damage import catalog_errors
+from hemline.catalog.stores._database import FILE, Meta, connect
+
+_READ = 4096  # rows read at a time
 _TRIES = 5
 
 
@@ -45,44 +46,25 @@ def snapshot(
             db.close()
 
 
-def copy(db: sqlite3.Connection, segments: Segments, folder: Path, advance: Advance) -> None:
-    """Copies the store into the empty ``folder``, unsynced.
-
-    Raises:
-        SegmentError: a segment is damaged.
-        OSError: the disk is full, or the folder can't be written to.
-    """
-    for attempt in range(_TRIES):
-        try:
-            _copy(db, segments, folder, advance)
-        except SegmentError:
-            for path in folder.iterdir():
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-            if attempt == _TRIES - 1:
-                raise
-        else:
-            return
+def rows(folder: Path, segments: Segments) -> Iterator[Row]:
+    """See `Store.rows`."""
+    with catalog_errors(folder), snapshot(folder, segments) as (db, own):
+        summed = Meta(db).summed
+        for found in _rows.read(db, summed, "ORDER BY id"):
+            records = own.records(np.array([f[0] for f in found], np.int64))
+            embedding = records["half"].astype(np.float32)
+            norm = records["norm"].tolist()
+            for i, values in enumerate(found):
+                yield _rows.to_row(values, embedding[i], norm[i], summed)
 
 
-def _copy(db: sqlite3.Connection, segments: Segments, folder: Path, advance: Advance) -> None:
-    target = sqlite3.connect(folder / FILE)
-    try:
-        db.backup(target)
-        counts = target.execute("SELECT number, count FROM segments ORDER BY number").fetchall()
-        target.execute("PRAGMA journal_mode = DELETE")  # one file, without a log
-    finally:
-        target.close()
-    own = Segments(folder, segments.dim, segments.rows)
-    own.folder.mkdir()
-    sizes = [count * segments.record_bytes for _, count in counts]
-    done = 0
-    for (number, count), size in zip(counts, sizes, strict=True):
-        with segments.open(number, count) as source, own.path(number).open("wb") as file:
-            left = size
-            while left:
-                data = source.read(min(_BLOCK, left))
-                if not data:
-                    raise SegmentError(segments.damage_message(number, "is cut short"))
-                file.write(data)
-                left, done = left - len(data), done + len(data)
-                advance(done, sum(sizes))
+def row_keys(folder: Path) -> Iterator[RowKey]:
+    """See `Store.row_keys`."""
+    sql = (
+        "SELECT image_id, item_id, source, picture FROM pictures JOIN items "
+        "ON number = item ORDER BY id"
+    )
+    with catalog_errors(folder), snapshot(folder) as (db, _):
+        cursor = db.execute(sql)
+        while found := cursor.fetchmany(_READ):
+            yield from (RowKey(*values) for values in found)

@@ -9,17 +9,20 @@ import numpy as np
 
 from hemline.catalog.segments import Halves, Segments
 from hemline.catalog.store import Ids, Row
-from hemline.catalog.stores._database import Meta, columns_text, json_list, tags_text
+from hemline.catalog.stores._database import Meta
+from hemline.catalog.stores._rows import checksum, json_list, texts
 from hemline.types import FloatArray
 
-_INSERT = """
+# Both take a row's texts, its revision, its id and its checksum, in a database that has those.
+_ITEM = "(SELECT number FROM items WHERE item_id = ?2)"
+_INSERT = f"""
 INSERT INTO pictures
-(id, image_id, item, domain, category, tags, columns, source, picture, revision)
-VALUES (?, ?, (SELECT number FROM items WHERE item_id = ?), ?, ?, ?, ?, ?, ?, ?)
+(image_id, item, domain, category, tags, columns, source, picture, revision, id{{}})
+VALUES (?1, {_ITEM}, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10{{}})
 """
-_UPDATE = """
-UPDATE pictures SET item = (SELECT number FROM items WHERE item_id = ?), domain = ?, category = ?,
-tags = ?, columns = ?, source = ?, picture = ?, revision = ? WHERE id = ?
+_UPDATE = f"""
+UPDATE pictures SET item = {_ITEM}, domain = ?3, category = ?4, tags = ?5, columns = ?6,
+source = ?7, picture = ?8, revision = ?9{{}} WHERE id = ?10
 """
 
 
@@ -47,22 +50,19 @@ def store(
     delete(db, np.array(replaced, np.int64), revision)
     new = [i for i, row in enumerate(rows) if row.image_id not in same]
     ids = append(db, segments, half[new], norm[new])
-    db.executemany(
-        _INSERT,
-        [
-            (id_, (row := rows[i]).image_id, row.item_id, row.domain, row.category, tags_text(row),
-             columns_text(row), row.source, row.image_digest, revision)
-            for id_, i in zip(ids.tolist(), new, strict=True)
-        ],
-    )  # fmt: skip
-    db.executemany(
-        _UPDATE,
-        [
-            (row.item_id, row.domain, row.category, tags_text(row), columns_text(row), row.source,
-             row.image_digest, revision, same[row.image_id])
-            for row in rows if row.image_id in same
-        ],
-    )  # fmt: skip
+    summed = Meta(db).summed
+
+    def values(row: Row, id_: int) -> tuple[object, ...]:
+        stored = texts(row)
+        found = (*stored, revision, id_)
+        return (*found, checksum(id_, stored)) if summed else found
+
+    insert = _INSERT.format(*(", checksum", ", ?11") if summed else ("", ""))
+    pairs = zip(ids.tolist(), new, strict=True)
+    db.executemany(insert, [values(rows[i], id_) for id_, i in pairs])
+    update = _UPDATE.format(", checksum = ?11" if summed else "")
+    kept = [row for row in rows if row.image_id in same]
+    db.executemany(update, [values(row, same[row.image_id]) for row in kept])
     names = set[str]().union(*(row.columns for row in rows))
     db.executemany("INSERT OR IGNORE INTO columns VALUES (?)", [(name,) for name in names])
 

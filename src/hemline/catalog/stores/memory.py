@@ -178,7 +178,7 @@ class MemoryStore:
     def verify(self, repair: bool = False, advance: Advance = silent) -> CheckReport:
         return CheckReport(self.counts().images)
 
-    def backup(self, folder: Path, advance: Advance = silent) -> None:
+    def backup(self, folder: Path, advance: Advance = silent, damaged: bool = False) -> None:
         raise CatalogError("the memory store keeps nothing on disk that could be copied")
 
     def stats(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,47 +40,61 @@ from hemline.catalog.store import (
     Vectors,
     silent,
 )
-from hemline.catalog.stores import _compact, _listing, _snapshot, _texts, _verify, _writes
-from hemline.catalog.stores._catch_up import Reader
-from hemline.catalog.stores._database import (
-    FILE,
-    SCHEMA,
-    SELECT,
-    Meta,
-    catalog_errors,
-    connect,
-    description,
-    json_list,
-    to_row,
+from hemline.catalog.stores import (
+    _backup,
+    _compact,
+    _counter,
+    _listing,
+    _rows,
+    _snapshot,
+    _verify,
+    _writes,
 )
+from hemline.catalog.stores._catch_up import Reader
+from hemline.catalog.stores._damage import catalog_errors
+from hemline.catalog.stores._database import FILE, SCHEMA, Meta, connect, description
 from hemline.catalog.stores._facet_columns import count_columns
 from hemline.catalog.stores._lock import WriterLock
+from hemline.catalog.stores._rows import json_list, to_row
 from hemline.catalog.where.expression import Where
-from hemline.errors import CatalogError
+from hemline.errors import CatalogError, DamageError
 from hemline.types import FloatArray
 
-FORMAT_VERSION = 2
-_READ = 4096  # rows read at a time
+FORMAT_VERSION = 3
+_UNSUMMED = 2  # an earlier format, in which rows have no checksums
 _STEPS = 50_000  # of SQLite between two looks at the clock
 _TRIES = 5  # reads of a segment that compactions delete
 _T = TypeVar("_T")
 
 
 class SqliteStore:
-    """``catalog.sqlite``, ``segments/`` and ``index/`` in a catalogue's folder."""
+    """``catalog.sqlite``, ``segments/`` and ``index/`` in a catalogue's folder.
 
-    def __init__(self, folder: Path, settings: StoreSettings | None = None) -> None:
+    ``damaged`` also opens one that misses acknowledged commits, for `verify` and `backup`.
+    """
+
+    def __init__(
+        self, folder: Path, settings: StoreSettings | None = None, *, damaged: bool = False
+    ) -> None:
         path = folder / FILE
         if not path.is_file():
             raise CatalogError(f"{folder} has no {FILE}; 'hemline catalog create' makes one")
         self._folder = folder
         self._lock = threading.RLock()
         self._writer = WriterLock(folder / "catalog.lock")
+        self._counter = _counter.Counter(folder)
         self._wrote = self._closed = False
+        acknowledged = _counter.read(folder)  # before the database, which may grow meanwhile
         with catalog_errors(folder):
             self._db = connect(path)
         try:
-            self.fingerprint, self.dim, rows = description(self._db, folder, FORMAT_VERSION)
+            versions = {FORMAT_VERSION, _UNSUMMED}
+            self.fingerprint, self.dim, rows = description(self._db, folder, versions)
+            with catalog_errors(folder):
+                self._summed_once = Meta(self._db).summed
+                missing = acknowledged - Meta(self._db).number("revision")
+            if missing > 0 and not damaged:
+                raise DamageError(f"{folder}: {_counter.words(missing)}")
         except CatalogError:
             self._db.close()
             raise
@@ -107,8 +122,11 @@ class SqliteStore:
                 floor=0,
                 compacted=0,
             )
+            Meta(db).seal(fixed=True)
+            Meta(db).seal()
             db.execute("COMMIT")
             db.close()
+            _counter.reset(folder, 0)
         return cls(folder, settings)
 
     # Writing
@@ -124,20 +142,22 @@ class SqliteStore:
             self._writer.release(clean)
 
     @contextmanager
-    def _commit(self) -> Iterator[int]:
-        """One durable transaction; gives its revision."""
+    def _commit(self, after: int = 0) -> Iterator[int]:
+        """One durable transaction; gives its revision, which is greater than ``after``."""
         with self.writing(), self._lock, catalog_errors(self._folder):
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                revision = Meta(self._db).number("revision") + 1
+                revision = max(Meta(self._db).number("revision"), after) + 1
                 yield revision
                 Meta(self._db).set(revision=revision)
+                Meta(self._db).seal()
                 self._db.execute("COMMIT")
                 self._wrote = True
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+            self._counter.write(revision)
 
     def add(self, rows: Sequence[Row], removed: Collection[str] = ()) -> None:
         latest = {row.image_id: row for row in rows}  # the last row of an image_id counts
@@ -171,21 +191,37 @@ class SqliteStore:
     def _rows(
         self, column: str, values: Collection[Any], vectors: bool = True
     ) -> list[tuple[int, Row]]:
-        """(id, row) of the rows with one of ``values`` in a column."""
-        sql = f"{SELECT} WHERE {column} IN (SELECT value FROM json_each(?))"
+        """(id, row) of the rows with one of ``values`` in a column.
+
+        Raises:
+            DamageError: one of them is damaged.
+        """
+        condition = f"WHERE {column} IN (SELECT value FROM json_each(?))"
         asked = (json_list(list(values)),)
 
         def read() -> list[tuple[int, Row]]:
-            found = self._query(sql, asked)
-            embedding, norm = self._vectors(np.array([f[0] for f in found], np.int64))
-            return [
-                (f[0], to_row(f[1:], embedding[i], float(norm[i]))) for i, f in enumerate(found)
-            ]
+            with self._reading, catalog_errors(self._folder):
+                summed = self._summed
+                found = [
+                    v for some in _rows.read(self._read, summed, condition, asked) for v in some
+                ]
+            with catalog_errors(self._folder):
+                if not vectors:
+                    none = np.zeros(0, np.float32)
+                    return [(f[0], to_row(f, none, 0.0, summed)) for f in found]
+                embedding, norm = self._vectors(np.array([f[0] for f in found], np.int64))
+                lengths = norm.tolist()
+                return [
+                    (f[0], to_row(f, embedding[i], lengths[i], summed)) for i, f in enumerate(found)
+                ]
 
-        if vectors:
-            return self._retried(read)
-        none = np.zeros(0, np.float32)
-        return [(f[0], to_row(f[1:], none, 0.0)) for f in self._query(sql, asked)]
+        return self._retried(read) if vectors else read()
+
+    @property
+    def _summed(self) -> bool:
+        """Whether rows have checksums; another process may add them meanwhile."""
+        self._summed_once = self._summed_once or Meta(self._read).summed
+        return self._summed_once
 
     def get(self, image_ids: Collection[str], vectors: bool = True) -> dict[str, Row]:
         return {row.image_id: row for _, row in self._rows("image_id", image_ids, vectors)}
@@ -199,30 +235,11 @@ class SqliteStore:
         found = self._rows("item_id", item_ids, vectors)
         return [row for _, row in sorted(found, key=itemgetter(0))]
 
-    def rows(self, since: int = 0) -> Iterator[Row]:
-        newer = f"WHERE revision > {int(since)}" if since else ""
-        sql = f"{SELECT} {newer} ORDER BY id"
-        with (
-            catalog_errors(self._folder),
-            _snapshot.snapshot(self._folder, self._segments) as (db, segments),
-        ):
-            cursor = db.execute(sql)
-            while found := cursor.fetchmany(_READ):
-                records = segments.records(np.array([f[0] for f in found], np.int64))
-                embedding = records["half"].astype(np.float32)
-                norm = records["norm"].tolist()
-                for i, values in enumerate(found):
-                    yield to_row(values[1:], embedding[i], norm[i])
+    def rows(self) -> Iterator[Row]:
+        return _snapshot.rows(self._folder, self._segments)
 
     def row_keys(self) -> Iterator[RowKey]:
-        sql = (
-            "SELECT image_id, item_id, source, picture FROM pictures JOIN items "
-            "ON number = item ORDER BY id"
-        )
-        with catalog_errors(self._folder), _snapshot.snapshot(self._folder) as (db, _):
-            cursor = db.execute(sql)
-            while found := cursor.fetchmany(_READ):
-                yield from (RowKey(*values) for values in found)
+        return _snapshot.row_keys(self._folder)
 
     def item_page(self, limit: int, after: str = "", where: Where | None = None) -> ItemPage:
         with self._reader.index(columns=where is not None) as index:
@@ -316,35 +333,26 @@ class SqliteStore:
             return report
 
     def verify(self, repair: bool = False, advance: Advance = silent) -> CheckReport:
-        with self.writing() if repair else contextlib.nullcontext(), catalog_errors(self._folder):
+        with self.writing() if repair else contextlib.nullcontext():
+            acknowledged = _counter.read(self._folder)
             with contextlib.closing(connect(self._folder / FILE)) as db:
-                problems = _verify.database(db)
-                texts, readable = ([], True) if problems else _texts.unstorable(self._folder)
-                if problems or not readable:
-                    problems += texts
-                    return CheckReport(0, tuple(problems))
-                damaged, lost = _verify.vectors(db, self._segments, advance)
-            problems += texts + damaged
-            if repair:
-                with self._commit():
-                    problems += _verify.segment_counts(self._db, self._segments, True)
-            else:
-                with self._reading:
-                    problems += _verify.segment_counts(self._read, self._segments, False)
-            problems += _verify.saved_index(self._folder, repair)
-            problems += self._reader.check(repair)
-            names = self._query(
-                "SELECT image_id FROM pictures WHERE id IN (SELECT value FROM json_each(?)) "
-                "ORDER BY id",
-                (json_list(lost.tolist()),),
-            )
-            return CheckReport(
-                self.counts().images, tuple(problems), tuple(name for (name,) in names)
-            )
+                found = _verify.content(db, self._segments, acknowledged, repair, advance)
+            if found.broken:
+                return CheckReport(found.images, tuple(found.problems))
+            with catalog_errors(self._folder):
+                if repair:
+                    with self._commit(acknowledged) as revision:
+                        found.repair(self._db, self._segments, revision)
+                found.problems += _verify.saved_index(self._folder, repair)
+                if repair and any(problem.part == "database" for problem in found.problems):
+                    disk.drop(self._folder)  # its revision may mean another commit now
+                if not found.rows:
+                    found.problems += self._reader.check(repair)
+            unsummed = 0 if repair and not found.rows else found.unsummed
+            return CheckReport(found.images, tuple(found.problems), tuple(found.lost), unsummed)
 
-    def backup(self, folder: Path, advance: Advance = silent) -> None:
-        with catalog_errors(folder), contextlib.closing(connect(self._folder / FILE)) as db:
-            _snapshot.copy(db, self._segments, folder, advance)
+    def backup(self, folder: Path, advance: Advance = silent, damaged: bool = False) -> None:
+        _backup.backup(self._folder, self._segments, folder, advance, damaged)
 
     def stats(self) -> dict[str, Any]:
         counts = self._query("SELECT COUNT(*), COALESCE(SUM(count), 0) FROM segments")[0]
@@ -378,6 +386,7 @@ class SqliteStore:
             if self._stale():
                 self.save()
         with self._lock:
+            self._counter.close()
             self._reader.close()
             self._segments.close()
             self._read.close()
@@ -390,5 +399,6 @@ STORES: Mapping[str, StoreSpec] = {
         file=FILE,
         create=SqliteStore.create,
         open=SqliteStore,
+        inspect=partial(SqliteStore, damaged=True),
     )
 }

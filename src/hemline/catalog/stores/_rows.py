@@ -1,0 +1,207 @@
+"""The rows of the database: their texts, their checksums, and how they become a `Row`.
+
+A checksum is the CRC-32 of a row's texts, plus a multiple of its id. So a row that moves only gets
+the difference added, and damage moves with it, still to be seen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hemline.catalog.store import Row
+from hemline.types import FloatArray
+
+_STEP = 0x9E3779B1  # odd, so that every bit of an id counts
+_MASK = 0xFFFFFFFF
+_READ = 4096  # rows read at a time
+_TEXTS = "image_id, item_id, domain, category, tags, columns, source, picture"
+
+
+class Damaged(Exception):
+    """Content of the database that isn't what was written; `catalog_errors` adds the file."""
+
+
+@functools.cache
+def select(summed: bool, table: str = "pictures") -> str:
+    """The query of rows for `to_row`: id, texts, and the checksum where the database has it."""
+    return (
+        f"SELECT id, {_TEXTS}, {'checksum' if summed else 'NULL'} "
+        f"FROM {table} LEFT JOIN items ON number = item"
+    )
+
+
+def texts(row: Row) -> tuple[str, ...]:
+    """What the database stores of a row, in the order of `select`."""
+    return (
+        row.image_id, row.item_id, row.domain, row.category, tags_text(row), columns_text(row),
+        row.source, row.image_digest,
+    )  # fmt: skip
+
+
+def checksum(id_: int, values: Sequence[str]) -> int:
+    """The checksum of a row from its id and its `texts`."""
+    return (zlib.crc32("\0".join(values).encode()) + id_ * _STEP) & _MASK
+
+
+def moved(old: int, new: int) -> int:
+    """What is added to a checksum (modulo 2³²) where a row moves from id ``old`` to ``new``."""
+    return (new - old) * _STEP & _MASK
+
+
+def verify(values: Sequence[Any], summed: bool) -> None:
+    """Verifies the checksum of a row of `select`.
+
+    Raises:
+        Damaged: it is wrong, or the row has lost its item.
+    """
+    if not summed:
+        if values[2] is None:
+            raise Damaged(_words(values, "it has lost its item"))
+        return
+    try:  # `checksum`, without the call
+        found = zlib.crc32("\0".join(values[1:9]).encode()) + values[0] * _STEP
+        intact = found & _MASK == values[9]
+    except (TypeError, ValueError):  # a text has become a number, a blob or NULL
+        intact = False
+    if not intact:
+        raise Damaged(_words(values, "its content isn't that of its checksum"))
+
+
+def to_row(values: Sequence[Any], embedding: FloatArray, norm: float, summed: bool) -> Row:
+    """The row of the columns of `select`.
+
+    Raises:
+        Damaged: its checksum is wrong, or its tags or columns can't be read.
+    """
+    verify(values, summed)
+    _, image_id, item_id, domain, category, tags, columns, source, image_digest, _ = values
+    try:
+        listed, further = json.loads(tags), json.loads(columns)
+        if not isinstance(listed, list) or not isinstance(further, dict):
+            raise ValueError("tags are a list, columns an object")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Damaged(_words(values, f"its tags or columns can't be read ({error})")) from None
+    return Row(
+        image_id=image_id,
+        item_id=item_id,
+        embedding=embedding,
+        norm=norm,
+        domain=domain,
+        category=category,
+        tags=tuple(listed),
+        columns=further,
+        source=source,
+        image_digest=image_digest,
+    )
+
+
+def row_values(values: Sequence[Any], summed: bool) -> dict[str, Any]:
+    """`Row.values` from the columns of `select`. Raises as `to_row`."""
+    verify(values, summed)
+    _, image_id, item_id, _, category, tags, columns, *_ = values
+    try:
+        return {
+            **json.loads(columns),
+            "image_id": image_id,
+            "item_id": item_id,
+            "category": category,
+            "tags": json.loads(tags),
+        }
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Damaged(_words(values, f"its tags or columns can't be read ({error})")) from None
+
+
+def read(
+    db: sqlite3.Connection,
+    summed: bool,
+    condition: str,
+    asked: Sequence[Any] = (),
+    table: str = "pictures",
+    name: bool = True,
+) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows of `select` that meet ``condition``, some at a time.
+
+    Raises:
+        Damaged: a text isn't UTF-8; the words ``name`` the row.
+    """
+    cursor = db.execute(f"{select(summed, table)} {condition}", asked)
+    try:
+        while found := cursor.fetchmany(_READ):
+            yield found
+    except sqlite3.OperationalError as error:
+        if hasattr(error, "sqlite_errorcode"):  # SQLite's own; that of a text is Python's
+            raise
+        if not name:
+            raise Damaged(str(error)) from None
+        for _, text in damaged(db, summed, condition, asked, table):
+            raise Damaged(text) from None
+        raise
+
+
+def damaged(
+    db: sqlite3.Connection,
+    summed: bool,
+    condition: str = "",
+    asked: Sequence[Any] = (),
+    table: str = "pictures",
+) -> Iterator[tuple[str, str]]:
+    """(image_id, what is wrong) of the damaged rows that meet ``condition``.
+
+    Texts are read as bytes, so that a row with invalid UTF-8 is named like any other.
+    """
+    none: Any = None
+    if summed:  # where no checksum is wrong, nothing has to be read as bytes
+        with contextlib.suppress(Damaged):
+            for some in read(db, summed, condition, asked, table, name=False):
+                for values in some:
+                    verify(values, summed)
+            return
+    cursor = db.cursor()
+    db.text_factory = bytes
+    try:
+        cursor.execute(f"{select(summed, table)} {condition}", asked)
+        while found := cursor.fetchmany(_READ):
+            for values in found:
+                try:
+                    decoded = [v.decode() if isinstance(v, bytes) else v for v in values]
+                    to_row(decoded, none, 0.0, summed)
+                except UnicodeDecodeError as error:
+                    yield _shown(values[1]), _words(values, f"it isn't UTF-8 ({error.reason})")
+                except Damaged as error:
+                    yield _shown(values[1]), str(error)
+    finally:
+        db.text_factory = str
+
+
+def _words(values: Sequence[Any], wrong: str) -> str:
+    """One line that names a row of `select`."""
+    return (
+        f"the row of image {_shown(values[1])} (item {_shown(values[2])}, table pictures, "
+        f"id {values[0]}) is damaged: {wrong}; add the item again or remove it, or restore a backup"
+    )
+
+
+def _shown(value: Any) -> str:
+    text = value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
+    return repr(text[:80])
+
+
+def tags_text(row: Row) -> str:
+    """The JSON of the column ``tags``."""
+    return json.dumps(list(row.tags), ensure_ascii=False) if row.tags else "[]"
+
+
+def columns_text(row: Row) -> str:
+    """The JSON of the column ``columns``."""
+    return json.dumps(dict(row.columns), ensure_ascii=False) if row.columns else "{}"
+
+
+def json_list(values: Sequence[Any]) -> str:
+    """Values as the parameter of ``IN (SELECT value FROM json_each(?))``."""
+    return json.dumps(list(values), ensure_ascii=False)
