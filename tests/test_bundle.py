@@ -91,3 +91,26 @@ def test_a_graph_outside_the_folder_is_refused(bundle: Path) -> None:
     (bundle / "bundle.json").write_text(json.dumps(raw))
     with pytest.raises(BundleError, match="a graph is a file of the bundle's folder"):
         read_info(bundle)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"embedding_dim": ', '"embedding_dim": 1', "is damaged: its checksum"),
+        ('"name"', '"name": ' + "[" * 100_000 + ', "name"', "can't be read.*nested too deeply"),
+    ],
+)
+def test_a_damaged_description_is_refused(bundle: Path, old: str, new: str, message: str) -> None:
+    path = bundle / "bundle.json"
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(BundleError, match=message):
+        read_info(bundle)
+
+
+def test_a_description_without_a_checksum_is_read(bundle: Path) -> None:
+    path = bundle / "bundle.json"
+    raw = json.loads(path.read_text())
+    assert raw.pop("checksum")
+    info = read_info(bundle)
+    path.write_text(json.dumps(raw))
+    assert read_info(bundle) == info

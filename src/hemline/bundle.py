@@ -30,8 +30,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hemline.data.detector_outputs import Heads
 from hemline.data.preprocess import Preprocessing
+from hemline.documents import CHECKSUM, checksum, write_document
 from hemline.errors import BundleError
-from hemline.files import write_durable
+from hemline.parsing import parse_json
 from hemline.ranking.merge import RERANK_TOP
 
 FORMAT_VERSION = 1
@@ -164,7 +165,7 @@ def write_info(folder: Path, info: BundleInfo) -> BundleInfo:
         detector = detector.model_copy(update=own)
     changes = {"fingerprint": fingerprint(folder, info), "detector": detector}
     info = info.model_copy(update=changes)
-    write_durable(folder / INFO_FILE, info.model_dump_json(indent=2) + "\n")
+    write_document(folder / INFO_FILE, info.model_dump(mode="json"))
     return info
 
 
@@ -181,7 +182,7 @@ def read_info(folder: Path) -> BundleInfo:
             "'hemline export RUN -o BUNDLE' makes one"
         )
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BundleError(f"{path} can't be read: {error}") from None
     if not isinstance(raw, dict) or "format_version" not in raw:
@@ -192,6 +193,7 @@ def read_info(folder: Path) -> BundleInfo:
             f"{folder} is a bundle of format version {version}, "
             f"this hemline reads {FORMAT_VERSION}; export it again from its run with this hemline"
         )
+    stored = raw.pop(CHECKSUM, None)  # that of an earlier version has none
     try:
         info = BundleInfo.model_validate(raw)
     except ValidationError as error:
@@ -209,6 +211,8 @@ def read_info(folder: Path) -> BundleInfo:
     missing = [name for name in info.graphs.values() if not (folder / name).is_file()]
     if missing:
         raise BundleError(f"the bundle {folder} lacks {', '.join(missing)}; copy it whole")
+    if stored is not None and stored != checksum(raw):
+        raise BundleError(f"{path} is damaged: its checksum is another one; copy it again")
     return info
 
 

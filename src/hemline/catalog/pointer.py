@@ -13,11 +13,12 @@ import re
 import shutil
 import threading
 import time
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hemline.catalog.store import Store
-from hemline.errors import CatalogError
+from hemline.errors import DamageError
 from hemline.files import write_durable
 
 if TYPE_CHECKING:
@@ -75,17 +76,19 @@ def live_folder(folder: Path) -> Path:
     """The folder of the live store and its bundle.
 
     Raises:
-        CatalogError: the pointer is damaged.
+        DamageError: the pointer is damaged.
     """
     pointer = folder / POINTER
     try:
-        name = pointer.read_text(encoding="utf-8").strip()
+        text = pointer.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return folder
     except (OSError, UnicodeDecodeError) as error:
-        raise CatalogError(f"{pointer} can't be read: {error}") from None
-    if _NAME.fullmatch(name) is None or not (folder / name).is_dir():
-        raise CatalogError(
+        raise DamageError(f"{pointer} can't be read: {error}") from None
+    name, _, checksum = text.partition(" ")
+    wrong = checksum not in ("", _checksum(name))  # earlier versions wrote none
+    if wrong or _NAME.fullmatch(name) is None or not (folder / name).is_dir():
+        raise DamageError(
             f"{pointer} is damaged: it names {name[:40]!r}, which isn't a part of this catalogue; "
             "restore it from a backup"
         )
@@ -100,7 +103,11 @@ def part_number(place: Path) -> int:
 
 def make_live(folder: Path, place: Path) -> None:
     """Makes ``place`` (``rebuilt-N`` in ``folder``) the live part, durably."""
-    write_durable(folder / POINTER, place.name + "\n")
+    write_durable(folder / POINTER, f"{place.name} {_checksum(place.name)}\n")
+
+
+def _checksum(name: str) -> str:
+    return f"{zlib.crc32(name.encode()):08x}"
 
 
 def unfinished(folder: Path) -> list[Path]:

@@ -22,7 +22,7 @@ from hemline.catalog.store import Row
 from hemline.data.bounded import opened
 from hemline.data.images import encode_jpeg, read_bytes
 from hemline.data.preprocess import PreparedImage
-from hemline.errors import HemlineError, ImageError, UsageError
+from hemline.errors import DamageError, HemlineError, ImageError, UsageError
 from hemline.limits import MAX_COLUMNS, MAX_PIXELS
 
 
@@ -58,6 +58,7 @@ class Batch:
         updates: in their order.
         by_image: image_id → stored row.
         by_item: item_id → its stored rows.
+        damaged: item_id → why what is stored of it can't be read.
         stamps: of image files that were read before.
         read: stamps of files that are read now.
         prepared: the images of each update.
@@ -68,6 +69,7 @@ class Batch:
     updates: Sequence[ItemUpdate]
     by_image: dict[str, Row]
     by_item: dict[str, list[Row]] = field(default_factory=dict)
+    damaged: dict[str, DamageError] = field(default_factory=dict)
     stamps: Mapping[Path, Stamp] = field(default_factory=dict)
     read: dict[Path, Stamp] = field(default_factory=dict)
     prepared: list[list[Future[Prepared]]] = field(default_factory=list)

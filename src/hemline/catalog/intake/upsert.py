@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hemline.catalog.images import ImageStore
+from hemline.catalog.intake import damaged
 from hemline.catalog.intake.embedding import counted_tags, embed_rows
 from hemline.catalog.intake.prepare import (
     Batch,
@@ -145,10 +146,13 @@ class Upsert:
         """Reads the stored rows of some updates and begins to decode their images."""
         store = self.live.store
         images = [image for update in updates for image in update.images or ()]
-        batch = Batch(updates, store.get([image.image_id for image in images if image.image_id]))
+        named = [image.image_id for image in images if image.image_id]
+        batch = Batch(updates, damaged.images(store, named))
         for remove in (False, True):  # a row that is removed needs no vector
             items = [u.item_id for u in updates if not u.keep_others and u.remove is remove]
-            for row in store.items(items, vectors=not remove) if items else ():
+            rows, broken = damaged.items(store, items, not remove) if items else ([], {})
+            batch.damaged |= broken
+            for row in rows:
                 batch.by_item.setdefault(row.item_id, []).append(row)
                 batch.by_image.setdefault(row.image_id, row)
         if self.stamps is not None:
@@ -185,6 +189,8 @@ class Upsert:
             reason = refusal or self._refusal(update, own)  # the tower may have refused an image
             if reason:
                 outcomes.append(ItemOutcome(item, "refused", reason=reason))
+            elif item in batch.damaged:
+                outcomes.append(self._replace(update, own, batch))
             elif not stored and (update.remove or isinstance(update.attributes, AttributeChanges)):
                 outcomes.append(ItemOutcome(item, "unchanged", 0, _UNKNOWN, found=False))
             elif update.remove:
@@ -193,6 +199,25 @@ class Upsert:
             else:
                 outcomes.append(self._store(update, own, stored, batch))
         return outcomes
+
+    def _replace(self, update: ItemUpdate, own: Sequence[Prepared], batch: Batch) -> ItemOutcome:
+        """Removes an item with damaged rows, for good or to store it anew.
+
+        Raises:
+            DamageError: the update needs what was stored.
+        """
+        if isinstance(update.attributes, AttributeChanges) and not update.remove:
+            raise batch.damaged[update.item_id]
+        outcome = ItemOutcome(update.item_id, "removed")
+        if not update.remove:
+            outcome = self._store(update, own, [], batch)
+            if outcome.status == "refused":
+                return outcome
+            outcome = replace(outcome, status="updated")
+        if self.dry_run:
+            return outcome
+        removed = self.live.store.remove([update.item_id]).get(update.item_id, 0)
+        return replace(outcome, images=removed) if update.remove else outcome
 
     def _refusal(self, update: ItemUpdate, own: Sequence[Prepared]) -> str:
         """Why a strict run refuses an item; empty where it doesn't."""

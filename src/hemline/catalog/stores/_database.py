@@ -109,11 +109,12 @@ def description(db: sqlite3.Connection, folder: Path, versions: set[int]) -> tup
         if found not in {str(version) for version in versions}:
             raise CatalogError(
                 f"{folder} is a catalogue of format version {found}, this hemline reads "
-                f"{max(versions)}; create it again with this hemline"
+                f"{' and '.join(map(str, sorted(versions)))}; create it again with this hemline"
             )
+        described = meta["fingerprint"], int(meta["dim"]), int(meta["segment_rows"])
         if not Meta(db).intact(fixed=True):
             raise Damaged("table meta is damaged: its content isn't that of its checksum")
-        return meta["fingerprint"], int(meta["dim"]), int(meta["segment_rows"])
+        return described
     except sqlite3.DatabaseError as error:
         raise DamageError(
             f"{path} isn't a catalogue, or is damaged: {error}; {what_to_do}"

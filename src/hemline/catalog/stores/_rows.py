@@ -80,13 +80,8 @@ def to_row(values: Sequence[Any], embedding: FloatArray, norm: float, summed: bo
         Damaged: its checksum is wrong, or its tags or columns can't be read.
     """
     verify(values, summed)
-    _, image_id, item_id, domain, category, tags, columns, source, image_digest, _ = values
-    try:
-        listed, further = json.loads(tags), json.loads(columns)
-        if not isinstance(listed, list) or not isinstance(further, dict):
-            raise ValueError("tags are a list, columns an object")
-    except (TypeError, ValueError, RecursionError) as error:
-        raise Damaged(_words(values, f"its tags or columns can't be read ({error})")) from None
+    _, image_id, item_id, domain, category, _, _, source, image_digest, _ = values
+    tags, columns = _parsed(values)
     return Row(
         image_id=image_id,
         item_id=item_id,
@@ -94,8 +89,8 @@ def to_row(values: Sequence[Any], embedding: FloatArray, norm: float, summed: bo
         norm=norm,
         domain=domain,
         category=category,
-        tags=tuple(listed),
-        columns=further,
+        tags=tuple(tags),
+        columns=columns,
         source=source,
         image_digest=image_digest,
     )
@@ -104,17 +99,20 @@ def to_row(values: Sequence[Any], embedding: FloatArray, norm: float, summed: bo
 def row_values(values: Sequence[Any], summed: bool) -> dict[str, Any]:
     """`Row.values` from the columns of `select`. Raises as `to_row`."""
     verify(values, summed)
-    _, image_id, item_id, _, category, tags, columns, *_ = values
+    tags, columns = _parsed(values)
+    own = {"image_id": values[1], "item_id": values[2], "category": values[4], "tags": tags}
+    return {**columns, **own}
+
+
+def _parsed(values: Sequence[Any]) -> tuple[list[str], dict[str, Any]]:
+    """Tags and columns of a row of `select`."""
     try:
-        return {
-            **json.loads(columns),
-            "image_id": image_id,
-            "item_id": item_id,
-            "category": category,
-            "tags": json.loads(tags),
-        }
+        tags, columns = json.loads(values[5]), json.loads(values[6])
+        if not isinstance(tags, list) or not isinstance(columns, dict):
+            raise ValueError("tags are a list, columns an object")
     except (TypeError, ValueError, RecursionError) as error:
         raise Damaged(_words(values, f"its tags or columns can't be read ({error})")) from None
+    return tags, columns
 
 
 def read(

@@ -70,10 +70,12 @@ class Content:
 
     def repair(self, db: sqlite3.Connection, segments: Segments, revision: int) -> None:
         """Repairs what can be derived, in the transaction of commit ``revision``."""
-        done = {*segment_counts(db, segments, revision), *_column_names(db, not self.rows)}
+        done = {*segment_counts(db, segments, revision)}
+        if not self.rows:
+            done.update(_column_names(db, True))
         if self.missing:
             _accept(db, segments, revision)
-            done.add(_missing(self.missing))
+            done.add(replace(_missing(self.missing), repaired=True))
         if self.unsummed and not self.rows:
             _add_checksums(db)
             self.unsummed = 0

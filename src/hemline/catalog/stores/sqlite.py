@@ -40,22 +40,15 @@ from hemline.catalog.store import (
     Vectors,
     silent,
 )
-from hemline.catalog.stores import (
-    _backup,
-    _compact,
-    _counter,
-    _listing,
-    _rows,
-    _snapshot,
-    _verify,
-    _writes,
-)
+from hemline.catalog.stores import _compact, _counter, _listing, _snapshot, _verify, _writes
+from hemline.catalog.stores._backup import backup
 from hemline.catalog.stores._catch_up import Reader
 from hemline.catalog.stores._damage import catalog_errors
 from hemline.catalog.stores._database import FILE, SCHEMA, Meta, connect, description
 from hemline.catalog.stores._facet_columns import count_columns
 from hemline.catalog.stores._lock import WriterLock
 from hemline.catalog.stores._rows import json_list, to_row
+from hemline.catalog.stores._rows import read as read_rows
 from hemline.catalog.where.expression import Where
 from hemline.errors import CatalogError, DamageError
 from hemline.types import FloatArray
@@ -203,7 +196,7 @@ class SqliteStore:
             with self._reading, catalog_errors(self._folder):
                 summed = self._summed
                 found = [
-                    v for some in _rows.read(self._read, summed, condition, asked) for v in some
+                    v for some in read_rows(self._read, summed, condition, asked) for v in some
                 ]
             with catalog_errors(self._folder):
                 if not vectors:
@@ -328,8 +321,9 @@ class SqliteStore:
     def compact(self, advance: Advance = silent) -> CompactReport:
         with self.writing(), catalog_errors(self._folder):
             report = _compact.compact(self._db, self._segments, self._commit, advance)
-            if report.moved:
-                self.save()  # so that readers needn't apply the moves
+            if report.moved:  # so that readers needn't apply the moves
+                with contextlib.suppress(DamageError):
+                    self.save()
             return report
 
     def verify(self, repair: bool = False, advance: Advance = silent) -> CheckReport:
@@ -352,7 +346,7 @@ class SqliteStore:
             return CheckReport(found.images, tuple(found.problems), tuple(found.lost), unsummed)
 
     def backup(self, folder: Path, advance: Advance = silent, damaged: bool = False) -> None:
-        _backup.backup(self._folder, self._segments, folder, advance, damaged)
+        backup(self._folder, self._segments, folder, advance, damaged)
 
     def stats(self) -> dict[str, Any]:
         counts = self._query("SELECT COUNT(*), COALESCE(SUM(count), 0) FROM segments")[0]
