@@ -50,7 +50,7 @@ def check(catalog: Catalog, repair: bool, deep: bool, advance: Advance) -> Healt
     found = live.store.verify(repair, advance)
     health = Health(found.images, list(found.problems), lost=list(found.lost))
     health.unsummed = found.unsummed
-    readable = not any(problem.part in ("row", "database") for problem in _left(health))
+    readable = not any(problem.part == "row" for problem in health.problems)
     if repair and readable and health.lost:
         _restore(catalog, live, health)
     try:
@@ -61,10 +61,6 @@ def check(catalog: Catalog, repair: bool, deep: bool, advance: Advance) -> Healt
     if catalog.images is not None and readable:  # damaged rows may refer to any copy
         _check_copies(catalog, catalog.images, health, repair, deep)
     return health
-
-
-def _left(health: Health) -> list[Problem]:
-    return [problem for problem in health.problems if not problem.repaired]
 
 
 def _restore(catalog: Catalog, live: Live, health: Health) -> None:

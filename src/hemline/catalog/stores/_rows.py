@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hemline.catalog.store import Row
+from hemline.text import text_problem
 from hemline.types import FloatArray
 
 _STEP = 0x9E3779B1  # odd, so that every bit of an id counts
@@ -201,5 +202,9 @@ def columns_text(row: Row) -> str:
 
 
 def json_list(values: Sequence[Any]) -> str:
-    """Values as the parameter of ``IN (SELECT value FROM json_each(?))``."""
-    return json.dumps(list(values), ensure_ascii=False)
+    """Values as the parameter of ``IN (SELECT value FROM json_each(?))``.
+
+    Texts with NUL, which ``json_each`` would cut, and such that aren't UTF-8 are left out.
+    """
+    kept = [value for value in values if not (isinstance(value, str) and text_problem(value))]
+    return json.dumps(kept, ensure_ascii=False)

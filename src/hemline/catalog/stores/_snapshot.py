@@ -46,11 +46,12 @@ def snapshot(
             db.close()
 
 
-def rows(folder: Path, segments: Segments) -> Iterator[Row]:
+def rows(folder: Path, segments: Segments, since: int) -> Iterator[Row]:
     """See `Store.rows`."""
     with catalog_errors(folder), snapshot(folder, segments) as (db, own):
         summed = Meta(db).summed
-        for found in _rows.read(db, summed, "ORDER BY id"):
+        newer = f"WHERE revision > {int(since)}" if since else ""
+        for found in _rows.read(db, summed, f"{newer} ORDER BY id"):
             records = own.records(np.array([f[0] for f in found], np.int64))
             embedding = records["half"].astype(np.float32)
             norm = records["norm"].tolist()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
-from pathlib import Path
 
 from hemline.catalog.store import Problem
-from hemline.catalog.stores._database import FILE, connect
+from hemline.catalog.stores._database import FILE
 from hemline.text import text_problem
 
 _SHOWN = 20
@@ -18,31 +17,34 @@ _NAMES = ("image_id", "item_id", "domain", "category", "source", "picture", "tag
 _ROWS = f"SELECT {', '.join(_NAMES)} FROM pictures LEFT JOIN items ON number = item ORDER BY id"
 
 
-def unstorable(folder: Path) -> tuple[list[Problem], bool]:
-    """The first rows with such a text, and the number of all; whether all can be read."""
+def unstorable(db: sqlite3.Connection) -> list[Problem]:
+    """The first rows with such a text, and the number of all."""
     problems: list[str] = []
-    with closing(connect(folder / FILE)) as db:
-        db.text_factory = bytes  # a text that isn't UTF-8 couldn't be read otherwise
+    db.text_factory = bytes  # a text that isn't UTF-8 couldn't be read otherwise
+    try:
         cursor = db.execute(_ROWS)
         while found := cursor.fetchmany(_BLOCK):
             problems += [text for row in found if (text := _of_row(row))]
+    finally:
+        db.text_factory = str
     hidden = len(problems) - _SHOWN
     told = problems[:_SHOWN] + ([f"and {hidden} more such rows"] if hidden > 0 else [])
-    readable = not any(text.endswith(_NOT_UTF8) for text in problems)
-    return [Problem("database", FILE, text) for text in told], readable
+    return [Problem("database", FILE, text) for text in told]
 
 
 def _of_row(row: Sequence[bytes | None]) -> str:
     """What is wrong with a row's first unstorable text; empty if nothing is."""
     for name, data in zip(_NAMES, row, strict=True):
-        if data is None or (data.isascii() and b"\0" not in data and b"\\u" not in data):
+        if not isinstance(data, bytes) or (
+            data.isascii() and b"\0" not in data and b"\\u" not in data
+        ):
             continue
         try:
             text = data.decode()
             problem = text_problem(text if name not in _NAMES[-2:] else json.loads(text))
         except UnicodeDecodeError:
             problem = f"{data[:60]!a} {_NOT_UTF8}"
-        except ValueError:
+        except (ValueError, RecursionError):
             continue  # no JSON: another check tells
         if problem:
             image = (row[0] or b"").decode("utf-8", "backslashreplace")

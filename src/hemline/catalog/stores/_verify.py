@@ -19,7 +19,7 @@ from hemline.catalog.index import disk
 from hemline.catalog.index.index import Index
 from hemline.catalog.segments import Segments
 from hemline.catalog.store import Advance, Ids, Problem
-from hemline.catalog.stores import _counter, _rows
+from hemline.catalog.stores import _counter, _rows, _texts
 from hemline.catalog.stores._damage import integrity
 from hemline.catalog.stores._database import FILE, SUMMED_VERSION, Meta
 from hemline.catalog.stores._rows import Damaged, json_list
@@ -103,6 +103,7 @@ def content(
         found.images = int(db.execute("SELECT COUNT(*) FROM pictures").fetchone()[0])
         found.unsummed = 0 if meta.summed else found.images
         _check_rows(db, found, meta.summed)
+        found.problems += _texts.unstorable(db)
         damaged, lost = vectors(db, segments, advance)
         found.problems += damaged
         found.problems += segment_counts(db, segments)

@@ -228,8 +228,8 @@ class SqliteStore:
         found = self._rows("item_id", item_ids, vectors)
         return [row for _, row in sorted(found, key=itemgetter(0))]
 
-    def rows(self) -> Iterator[Row]:
-        return _snapshot.rows(self._folder, self._segments)
+    def rows(self, since: int = 0) -> Iterator[Row]:
+        return _snapshot.rows(self._folder, self._segments, since)
 
     def row_keys(self) -> Iterator[RowKey]:
         return _snapshot.row_keys(self._folder)
