@@ -102,3 +102,12 @@ def test_columns_that_no_item_has_leave_at_compaction(catalog: Catalog, tmp_path
     assert catalog.check(deep=True).ok
     with Catalog.open(tmp_path / "shop") as again:
         assert set(again.store.columns()) == {*before, "kept"}
+
+
+def test_columns_that_no_item_has_leave_at_a_rebuild(catalog: Catalog, tmp_path: Path) -> None:
+    before = catalog.store.columns()
+    catalog.update([ItemUpdate("item0", AttributeChanges(columns={"passing": 1}))])
+    catalog.update([ItemUpdate("item0", AttributeChanges(columns={"passing": None}))])
+    assert "passing" in catalog.store.columns()
+    catalog.rebuild(Bundle.open(make_tiny_bundle(tmp_path / "new", seed=9)))
+    assert catalog.store.columns() == before
