@@ -179,7 +179,7 @@ class Journal:
         sql = "SELECT request, hits, photo, time FROM searches WHERE id = ?"
         for search_id, feedback in judged:
             row = self._run(lambda db, id_=search_id: db.execute(sql, (id_,)).fetchone())  # type: ignore[misc]
-            values = [_value(text) for text in (feedback, *row[:2])] if row else [None]
+            values: list[Any] = [_value(text) for text in (feedback, *row[:2])] if row else [None]
             if None not in values:
                 yield from _triplets(search_id, *values, *row[2:])
 

@@ -112,7 +112,8 @@ class ItemUpdate:
         texts: list[Any] = [self.item_id, *(image.image_id for image in images)]
         for own in (self.attributes, *(image.attributes for image in images)):
             if own is not None:
-                texts += [own.category or "", *(own.tags or ()), own.columns]
+                texts += [own.category or "", *(own.tags or ())]
+                texts.append(own.columns)
         check_text(texts, "the item")
 
     def check(self) -> None:
