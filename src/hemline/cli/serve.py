@@ -19,7 +19,8 @@ _Host = Annotated[
 _Port = Annotated[int, typer.Option(help="The port; 0 takes a free one.")]
 _Workers = Annotated[int, typer.Option(help="Number of processes; one of them is the writer.")]
 _Threads = Annotated[
-    int | None, typer.Option(help="Threads of the street tower; all cores but one by default.")
+    int | None,
+    typer.Option(help="Photos encoded at a time by each process; its share of the cores."),
 ]
 _Name = Annotated[
     list[str] | None, typer.Option(help="A further host name of the service. May be repeated.")

@@ -129,6 +129,8 @@ class Bundle:
         options: Any = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
+        # Spinning threads take the cores that other requests need.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         path = self.folder / self.info.graphs[role]
         try:
             session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -16,8 +16,8 @@ from hemline.bundle import BundleInfo
 from hemline.catalog.catalog import Catalog
 from hemline.catalog.pointer import Live
 from hemline.encoding import Encoder
-from hemline.runtime.batching import BatchingEncoder, OnRun
 from hemline.runtime.bundle import Bundle
+from hemline.runtime.pool import EncoderPool, OnRun
 from hemline.search.engine import Engine
 from hemline.service.folders import UPLOAD, sweep
 from hemline.service.jobs import Jobs
@@ -36,35 +36,28 @@ _MORE = 2
 
 
 class ServedEngine(Engine):
-    """An engine that encodes photos in batches, also after a rebuild with another bundle."""
+    """An engine whose threads share the street tower, also after a rebuild with another bundle."""
 
     def __init__(self, catalog: Catalog, settings: Settings, on_run: OnRun) -> None:
         self._settings, self._on_run = settings, on_run
-        self._batching: tuple[Bundle, BatchingEncoder] | None = None
+        self._pool: tuple[Bundle, EncoderPool] | None = None
         self._swapping = threading.Lock()
-        self._cores = settings.threads or _share_of_cores(settings.workers)
+        self._cores = settings.threads or max(1, (os.cpu_count() or 1) // settings.workers)
         super().__init__(catalog, threads=self._cores, max_pixels=settings.max_pixels)
 
     def encoder_of(self, live: Live) -> Encoder:
         with self._swapping:
-            now, own = self._batching, self._settings
+            now, own = self._pool, self._settings
             if now is None or now[0] is not live.bundle:
-                if now is not None:  # it answers the calls that wait, then ends
-                    threading.Thread(target=now[1].close, daemon=True).start()
                 encoder = live.encoder(self._cores)
-                batching = BatchingEncoder(encoder, own.batch, own.queue, own.timeout, self._on_run)
-                now = self._batching = live.bundle, batching
+                pool = EncoderPool(encoder, self._cores, own.queue, own.timeout, self._on_run)
+                now = self._pool = live.bundle, pool
             return now[1]
 
     @property
     def waiting(self) -> int:
         """Number of requests that wait for the street tower."""
-        return self._batching[1].depth if self._batching else 0
-
-    def close(self) -> None:
-        """Answers the requests that wait, then ends the encoder's thread."""
-        if self._batching:
-            self._batching[1].close()
+        return self._pool[1].depth if self._pool else 0
 
 
 class Service:
@@ -178,16 +171,8 @@ class Service:
         self._pool.shutdown(wait=True)
         self.jobs.close()
         self.writer.close()
-        self.engine.close()
         self.journal.close()
         self.catalog.close()
-
-
-def _share_of_cores(workers: int) -> int:
-    """Threads of each process's tower: a single process leaves one core free, several share all of
-    them (`benchmarks/service_load.py`)."""
-    cores = os.cpu_count() or 1
-    return max(1, cores - 1 if workers == 1 else cores // workers)
 
 
 def _leave(loop: asyncio.AbstractEventLoop, enter: Callable[[int], None]) -> None:

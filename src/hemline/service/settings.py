@@ -25,14 +25,13 @@ class Settings:
         names: further host names of the service.
         cors: origins of other sites whose pages may call it (``https://shop.example``).
         workers: number of processes.
-        threads: of one run of the street tower; by default all cores but one, or a worker's share.
+        threads: of the street tower in each process; by default its share of the cores.
         max_body: bytes of a request, and of one line of a bulk upload.
         max_upload: bytes of an uploaded manifest with its images, also when unpacked.
         max_pixels: of an image.
         memory: bytes for the bodies and images of all requests, in all processes together; 0 is
             1.5 GiB for each process.
         queue: most requests in work or waiting; further ones get 503.
-        batch: photos per run of the street tower.
         timeout: seconds for an answer.
         slow: seconds for a request's body, and between the pieces of a long one.
         rate: average requests a second of each key.
@@ -52,7 +51,6 @@ class Settings:
     max_pixels: int = MAX_SENT_PIXELS
     memory: int = 0
     queue: int = 64
-    batch: int = 16
     timeout: float = 30.0
     slow: float = 20.0
     rate: float = 100.0
@@ -62,7 +60,7 @@ class Settings:
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise UsageError(f"a port is from 0 to 65535, not {self.port}")
-        for name in ("workers", "max_body", "max_upload", "max_pixels", "queue", "batch"):
+        for name in ("workers", "max_body", "max_upload", "max_pixels", "queue"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is at least 1, not {getattr(self, name)}")
         if self.memory < 0:
