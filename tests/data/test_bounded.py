@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import PIL.Image
 import pytest
 
 from hemline.data.bounded import PIXEL_BYTES, opened
+from hemline.data.preprocess import Preprocessing, square
 from hemline.errors import ImageError, MemoryLimitError
 from hemline.work import Memory, Work, bound
 
@@ -41,6 +43,7 @@ def test_memory_is_asked_for_before_and_given_back() -> None:
 
 _MEASURE = """
 import sys
+import tracemalloc
 from pathlib import Path
 from hemline.data.images import open_image
 
@@ -76,3 +79,20 @@ def test_no_format_takes_more_than_is_asked_for(name: str, tmp_path: Path) -> No
     command = [sys.executable, "-c", _MEASURE, str(small), str(large)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert 0 < float(done.stdout) <= PIXEL_BYTES
+
+
+@pytest.mark.parametrize("resize", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize("interpolation", ["area", "bicubic"])
+@pytest.mark.parametrize("shape", [(20, 100_000, 3), (1_000_000, 1, 3), (1000, 4000, 3)])
+def test_no_shape_takes_more_than_is_asked_for(
+    shape: tuple[int, int, int], resize: str, interpolation: str
+) -> None:
+    image = np.zeros(shape, np.uint8)
+    spec = Preprocessing(size=64, resize=resize, interpolation=interpolation)
+    tracemalloc.start()
+    try:
+        assert square(image, spec).shape == (64, 64, 3)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < PIXEL_BYTES * shape[0] * shape[1]

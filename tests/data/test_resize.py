@@ -28,6 +28,8 @@ def noise(*shape: int) -> np.ndarray:
         ((50, 400), (224, 224)),  # one axis shrinks, more pixels
         ((700, 20), (300, 20)),
         ((20, 30), (500, 600)),
+        ((3000, 1), (64, 64)),  # strips
+        ((2000, 5), (30, 50)),
     ],
 )
 def test_the_numbers_are_opencvs(source: tuple[int, int], target: tuple[int, int]) -> None:

@@ -12,9 +12,14 @@ from typing import Any, TypeVar
 
 import pytest
 import uvicorn
+from fastapi.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
+from hemline.service.access import _network
+from hemline.service.app import create_app
+from hemline.service.keys import KeyRing
 from hemline.service.problems import Problem
+from hemline.service.settings import Settings
 from hemline.service.writer_proxy import TOKEN, Handover, WriterProxy
 
 T = TypeVar("T")
@@ -106,3 +111,22 @@ def test_a_writer_that_does_not_come_is_a_503(tmp_path: Path) -> None:
         _run(_ask(proxy))
     assert told.value.status == 503
     assert "writer is starting" in told.value.detail
+
+
+def test_only_who_may_write_is_forwarded(shop: Path, tmp_path: Path) -> None:
+    """Else anybody could use up the connections to the writer, and the memory for bodies."""
+    ring = KeyRing(shop / "service")
+    reader, _ = ring.create("read")
+    app = create_app(Settings(shop), handover=Handover(tmp_path / "w.sock", "secret"), writes=False)
+    with TestClient(app, base_url="http://127.0.0.1:8000") as client:
+        for path in ("/v1/items/a", "/v1/items:bulk", "/v1/admin/manifest"):
+            ask = client.put if path == "/v1/items/a" else client.post
+            assert ask(path, content=b"{}").status_code == 401
+            key = {"Authorization": f"Bearer {reader}"}
+            assert ask(path, content=b"{}", headers=key).status_code == 403
+
+
+def test_wrong_keys_are_counted_for_a_network() -> None:
+    assert _network("2001:db8:1:2:3:4:5:6") == _network("2001:db8:1:2::1") == "2001:db8:1:2::/64"
+    assert _network("10.0.0.1") == "10.0.0.1"
+    assert _network("testclient") == "testclient"

@@ -15,6 +15,7 @@ from hemline.data.resize import resize as area_resize
 from hemline.types import Domain, FloatArray, Image
 
 Triple = tuple[float, float, float]
+_STRIP = 4  # an image so many times as long as it is wide
 
 
 class Preprocessing(BaseModel):
@@ -94,9 +95,11 @@ def square(image: Image, spec: Preprocessing, size: int | None = None) -> Image:
     if spec.resize != "crop" and spec.interpolation == "area":
         return resize_square(image, size, spec.resize)
     if spec.resize == "pad":
-        image = _padded(image)
+        image = _padded(image, size)
     target = (size, size)
     if spec.resize == "crop":
+        image = _middle(image)
+        height, width = image.shape[:2]
         short = max(size, math.floor(size / spec.crop_share))
         scale = short / min(height, width)
         target = (max(size, int(height * scale)), max(size, int(width * scale)))
@@ -112,10 +115,26 @@ def _resized(image: Image, height: int, width: int, interpolation: str) -> Image
     return np.array(PIL.Image.fromarray(image).resize((width, height), way))
 
 
-def _padded(image: Image) -> Image:
-    """(H, W, 3) → centred on a square of the mean colour of its border."""
+def _middle(image: Image) -> Image:
+    """A strip (H, W, 3) without its far ends, which would be enlarged in vain."""
+    height, width = image.shape[:2]
+    longest = _STRIP * min(height, width)
+    top, left = max(0, height - longest) // 2, max(0, width - longest) // 2
+    return image[top : top + longest, left : left + longest]
+
+
+def _padded(image: Image, size: int) -> Image:
+    """(H, W, 3) → centred on a square of the mean colour of its border.
+
+    A strip is reduced before, to ``size`` at least: the square of a strip of 50 million pixels
+    would need terabytes.
+    """
     height, width = image.shape[:2]
     side = max(height, width)
+    if side > max(size, _STRIP * min(height, width)):
+        share = max(size / side, math.sqrt(_STRIP * height * width) / side)
+        height, width = max(1, round(height * share)), max(1, round(width * share))
+        image, side = area_resize(image, height, width), max(height, width)
     border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
     padded = np.empty((side, side, 3), np.uint8)
     padded[:] = border.mean(axis=0).round().astype(np.uint8)
@@ -128,7 +147,7 @@ def resize_square(image: Image, size: int, resize: str = "stretch") -> Image:
     """(H, W, 3) → (size, size, 3), area averaging when shrinking, linear when growing."""
     height, width = image.shape[:2]
     if resize == "pad" and height != width:
-        image = _padded(image)
+        image = _padded(image, size)
     return area_resize(image, size, size)
 
 

@@ -86,6 +86,10 @@ def _bands(source: int, target: int) -> list[_Band]:
 
 def _linear(image: Image, down: tuple[_Ints, _Ints], across: tuple[_Ints, _Ints]) -> Image:
     """Between two neighbours on each axis, in OpenCV's fixed point: shares are of 2048."""
+    (at, share), last = down, image.shape[0] - 1
+    if last > 2 * len(at):  # a strip: most of its lines are no neighbours
+        image = image[np.stack([at, np.minimum(at + 1, last)], 1).ravel()]
+        down = 2 * np.arange(len(at), dtype=np.int32), share
     (at, share), last = across, image.shape[1] - 1
     first = np.multiply(image[:, at], (2048 - share)[:, None], dtype=np.int32)
     wide = first + np.multiply(image[:, np.minimum(at + 1, last)], share[:, None], dtype=np.int32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
@@ -37,7 +38,7 @@ def _admit(request: Request, given: HTTPAuthorizationCredentials | None, scope: 
         return
     key = service.keys.verify(given.credentials)
     if key is None:
-        wait = service.failures.wait(client)
+        wait = service.failures.wait(_network(client))
         if wait:
             raise _too_many(wait)
         raise _unknown("this key isn't valid; it may have been revoked")
@@ -50,6 +51,29 @@ def _admit(request: Request, given: HTTPAuthorizationCredentials | None, scope: 
         raise Problem(
             403, "scope", "this key may only read; writing needs a key of the scope write"
         )
+
+
+def admit_writer(request: Request) -> None:
+    """Refuses a request without a write key.
+
+    Raises:
+        Problem: 401, 403 or 429.
+    """
+    scheme, _, text = request.headers.get("authorization", "").partition(" ")
+    bearer = scheme.lower() == "bearer" and text
+    given = HTTPAuthorizationCredentials(scheme=scheme, credentials=text) if bearer else None
+    _admit(request, given, "write")
+
+
+def _network(client: str) -> str:
+    """An address as wrong keys are counted: of IPv6 the network, as one client has all of it."""
+    try:
+        address = ipaddress.ip_address(client)
+    except ValueError:
+        return client
+    if address.version == 4:
+        return client
+    return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
 
 
 def _unknown(detail: str) -> Problem:

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from hemline import __version__
 from hemline.errors import HemlineError
+from hemline.service.access import admit_writer
 from hemline.service.guard import Guard
 from hemline.service.logs import log
 from hemline.service.problems import Problem, ProblemBody, of_error
@@ -82,7 +83,9 @@ def create_app(
             expose_headers=["X-Request-ID", "Retry-After"],
         )
     if handover is not None and not writes:
-        app.add_middleware(WriterProxy, handover=handover, timeout=settings.timeout)
+        app.add_middleware(
+            WriterProxy, handover=handover, timeout=settings.timeout, admit=admit_writer
+        )
     app.add_middleware(Guard, service=service, handover=handover)
     return app
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 
@@ -13,6 +14,9 @@ from hemline.service.logs import set_up
 from hemline.service.server import make_server
 from hemline.service.settings import Settings
 from hemline.service.workers import Around, watch
+
+#: Open files: connections, the catalogue's, and those of uploads.
+_FILES = 8192
 
 
 def check_access(settings: Settings) -> None:
@@ -68,6 +72,7 @@ def serve(
         DamageError: the catalogue's keys can't be read.
     """
     check_access(settings)
+    _allow_files()
     bound = listen(settings)
     url = address(settings, bound)
     with suppress(KeyboardInterrupt):
@@ -81,6 +86,18 @@ def serve(
                 server = make_server(settings)
                 ready(url)
                 server.run(sockets=[bound])
+
+
+def _allow_files() -> None:
+    """Raises this process's limit on open files, which connections count to, where it is low."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def address(settings: Settings, bound: socket.socket) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ class WriterProxy:
 
     Args:
         app: answers the rest.
+        admit: refuses a request by an exception before its body is read.
         handover: address of the writer.
         timeout: seconds for sending each part of a request.
         wait: seconds that a request waits for a writer that doesn't listen yet: at the start, or
@@ -65,9 +66,14 @@ class WriterProxy:
     """
 
     def __init__(
-        self, app: ASGIApp, handover: Handover, timeout: float, wait: float = _WAIT
+        self,
+        app: ASGIApp,
+        handover: Handover,
+        timeout: float,
+        wait: float = _WAIT,
+        admit: Callable[[Request], None] = lambda request: None,
     ) -> None:
-        self._app, self._handover, self._wait = app, handover, wait
+        self._app, self._handover, self._wait, self._admit = app, handover, wait, admit
         self._http = httpx.AsyncClient(
             transport=httpx.AsyncHTTPTransport(uds=str(handover.socket)),
             base_url="http://writer",
@@ -78,6 +84,7 @@ class WriterProxy:
         if scope["type"] != "http" or not is_writers(scope["method"], scope["path"]):
             await self._app(scope, receive, send)
             return
+        self._admit(Request(scope))
         end = time.monotonic() + self._wait
         while True:
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -31,11 +32,16 @@ async def static(request: Request, name: str) -> Response:
     return served(request, name)
 
 
+@cache
+def _files() -> dict[str, Path]:
+    """Listed once: anybody may ask, also for what isn't there."""
+    return {path.relative_to(_ROOT).as_posix(): path for path in _ROOT.rglob("*") if path.is_file()}
+
+
 def served(request: Request, name: str) -> Response:
     """A file of the pages by its name; the name is looked up, and never used as a path."""
-    known = {path.relative_to(_ROOT).as_posix(): path for path in _ROOT.rglob("*")}
-    path = known.get(name)
-    if path is None or not path.is_file():
+    path = _files().get(name)
+    if path is None:
         raise Problem(404, "not-found", "there is nothing here")
     data = path.read_bytes()
     tag = f'"{hashlib.sha256(data).hexdigest()[:20]}"'
