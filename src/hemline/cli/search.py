@@ -139,10 +139,7 @@ def search(
 
 
 def _start(offset: int, page: int | None, k: int) -> int:
-    """
-    Raises:
-        UsageError: a page before the first, or a page and an offset.
-    """
+    """Raises UsageError for a page before the first, or a page and an offset."""
     from hemline.errors import UsageError
 
     if page is not None and (page < 1 or offset):
@@ -160,10 +157,7 @@ def _check(
     detect: bool,
     each: bool,
 ) -> None:
-    """
-    Raises:
-        UsageError: options that contradict each other.
-    """
+    """Raises UsageError for options that contradict each other."""
     from hemline.errors import UsageError
 
     several, finds = len(photos) > 1, detect or each

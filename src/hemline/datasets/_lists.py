@@ -131,10 +131,7 @@ class Lines:
         return self
 
     def fail(self, line: int, text: str) -> NoReturn:
-        """
-        Raises:
-            DataError: always; it names the file and the line.
-        """
+        """Raises DataError, which names the file and the line."""
         words = [self.word(line, k)[:60] for k in range(min(4, int(self.counts[line])))]
         raise DataError(f"{self.where}, line {self.numbers[line]}: {' '.join(words)!r} {text}")
 

@@ -99,11 +99,7 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
 
 
 def _lists(root: Path) -> list[Path]:
-    """The files of the root whose first line is a row.
-
-    Raises:
-        DataError: there is none.
-    """
+    """The files of the root whose first line is a row; raises DataError if there is none."""
     found = []
     for file in sorted(root.glob("*.txt")):
         if file.is_file():

@@ -73,11 +73,7 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
 
 
 def _table(file: Path) -> Any:
-    """The export as a table of any columns.
-
-    Raises:
-        DataError: it can't be read.
-    """
+    """The export as a table of any columns; raises DataError if it can't be read."""
     if file.suffix.lower() not in _JSON:
         table, problems = read_table(file, typed=False)
         problems.stop()

@@ -141,11 +141,7 @@ def _photos(root: Path) -> dict[int, str]:
 
 
 def _images(root: Path, options: Options) -> tuple[Path, dict[int, str], list[str]]:
-    """The folder of the pictures, those of it by number, notes.
-
-    Raises:
-        DataError: there is none.
-    """
+    """The folder of the pictures, those of it by number, notes; raises DataError for none."""
     given, follow = options.get("images"), follows(options)
     folders = [root / name for name in ((given,) if given is not None else _IMAGES)]
     for folder in folders:

@@ -108,11 +108,7 @@ def build(recipe: Recipe, vocabulary: Sequence[str], weights: bool = True) -> Re
 def _with_weights(
     config: Mapping[str, Any], keep: bool, where: str = "model.config."
 ) -> dict[str, Any]:
-    """The configuration with its paths of weights checked, or without them.
-
-    Raises:
-        UsageError: a file of weights is missing.
-    """
+    """The configuration with its files of weights, or without; UsageError if one is missing."""
     values: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, Mapping):

@@ -215,10 +215,8 @@ def _join(first: Attribute, other: Attribute) -> Attribute:
 
 
 def _check(whole: Vocabulary, where: str) -> None:
-    """
-    Raises:
-        DataError: a phrase means two values of one name, a tag is unknown, or parents are cyclic.
-    """
+    """Raises DataError if a phrase means two values of one name, a tag is unknown, or parents are
+    cyclic."""
     heads = [a.name for a in whole.attributes.values() if a.head]
     if len(heads) > 1:
         raise DataError(f"{where}: head is true for {' and '.join(heads)}; one name can be it")
@@ -245,10 +243,7 @@ def _check(whole: Vocabulary, where: str) -> None:
 
 
 def _check_tail(word: str, whole: Vocabulary, where: str) -> None:
-    """
-    Raises:
-        DataError: "..." is at an end, occurs twice, or precedes an unknown name.
-    """
+    """Raises DataError if "..." is at an end, occurs twice, or precedes an unknown name."""
     head, dots, tail = word.partition("...")
     if not dots:
         return

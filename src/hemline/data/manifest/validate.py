@@ -76,10 +76,7 @@ class Problems:
             self.found.append((place, tell(int(row))))
 
     def stop(self) -> None:
-        """
-        Raises:
-            DataError: anything was found; one message with the first rows and the counts.
-        """
+        """Raises DataError if anything was found: one message with first rows and counts."""
         total = sum(self.counts.values()) + len(self.general)
         if total == 0:
             return

@@ -81,11 +81,7 @@ class DetectorNetwork(nn.Module):
     """Images (B, 3, S, S), S a multiple of 32 → `Outputs` on a grid of S/16 × S/16 cells."""
 
     def __init__(self, config: DetectorConfig, weights: Path | None = None) -> None:
-        """
-        Args:
-            config: of the network.
-            weights: the file of ``config.weights``, if it exists; None starts from random weights.
-        """
+        """``weights`` is the file of ``config.weights``; None starts from random weights."""
         super().__init__()
         self.config = config
         extra: dict[str, Any] = {} if config.pad_type is None else {"pad_type": config.pad_type}

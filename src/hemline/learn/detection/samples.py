@@ -100,13 +100,8 @@ class DetectionDataset(Dataset[tuple[Tensor, Annotations]]):
         views: Sequence[tuple[int, int, int]],
         moves: DetectionAugmentation | None,
     ) -> None:
-        """
-        Args:
-            images: of which views are made.
-            spec: of the input and the layers.
-            views: (index in ``images``, side in pixels, seed) of each item.
-            moves: random changes; None only resizes.
-        """
+        """``views``: (index in ``images``, side in pixels, seed) of each item; without ``moves``
+        images are only resized."""
         self.images = images
         self.spec = spec
         self.views = views

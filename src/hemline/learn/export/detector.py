@@ -19,7 +19,7 @@ from hemline.files import write_durable
 from hemline.learn.detection.network import DetectorNetwork, Outputs
 from hemline.learn.detection.runs import DetectorRun, load_detector
 from hemline.learn.export import graphs
-from hemline.learn.export.card import quality_rows
+from hemline.learn.export.card import fill_card, quality_rows
 from hemline.learn.export.writer import ExportOptions, check_equal, open_session
 from hemline.types import Image
 
@@ -134,27 +134,21 @@ def export_detector(
     return graph, info
 
 
-def detector_card(info: BundleInfo) -> list[str]:
-    """The model card's part on the detector, Markdown lines; none where there is none."""
+def detector_card(info: BundleInfo) -> str:
+    """The model card's part on the detector, Markdown; empty where there is none."""
     detector = info.detector
     if detector is None:
-        return []
+        return ""
     data = detector.training.get("data", {})
-    started = detector.training.get("started_from") or "random weights"
-    return [
-        "## Detector",
-        "",
-        f"{detector.summary} Not part of the embedding: its fingerprint is its own. Weights stored "
-        f"as {detector.precision}; against torch the largest difference is "
-        f"{detector.precision_loss.get('max_abs_error', 0.0):.2g}. Recipe `{detector.name}`, "
-        f"{data.get('train_pictures', 0)} images with {data.get('garments', 0)} garments, "
-        f"started from {started}.",
-        "",
-        "| protocol | images | figures |",
-        "|---|---|---|",
-        *quality_rows(detector.quality, ("pictures",)),
-        "",
-    ]
+    return fill_card(
+        "detector",
+        detector=detector,
+        error=detector.precision_loss.get("max_abs_error", 0.0),
+        pictures=data.get("train_pictures", 0),
+        garments=data.get("garments", 0),
+        started=detector.training.get("started_from") or "random weights",
+        quality=quality_rows(detector.quality, ("pictures",)),
+    )
 
 
 def _rewrite_card(bundle: Path, info: BundleInfo) -> None:
@@ -167,7 +161,7 @@ def _rewrite_card(bundle: Path, info: BundleInfo) -> None:
     last = (rest or head)[start:] if start >= 0 else ""
     if not rest and start >= 0:
         head = head[:start]
-    write_durable(file, head + "\n".join(detector_card(info)) + "\n" + last)
+    write_durable(file, head + detector_card(info) + last)
 
 
 def _compare(

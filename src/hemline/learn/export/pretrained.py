@@ -33,6 +33,7 @@ from hemline.data.preprocess import Preprocessing
 from hemline.errors import UsageError, nearest
 from hemline.learn.backbones import BackboneConfig, build_backbone
 from hemline.learn.backbones.timm_backbone import classifier_prefixes, load_weights
+from hemline.learn.export.card import fill_card
 from hemline.learn.export.writer import ExportOptions, check_target, write_bundle
 from hemline.learn.model import Batch, RetrievalModel, ShopOutput, Stage, StreetOutput
 
@@ -147,7 +148,7 @@ def bundle_pretrained(
                 "machine": {"system": platform.system(), "processor": platform.machine()},
             },
         )
-        return info, _card(info, source)
+        return info, fill_card("pretrained", info=info, source=source)
 
     return write_bundle(model, bundle, describe, options)
 
@@ -260,23 +261,3 @@ def _unreachable(name: str, error: Exception) -> UsageError:
 
 def _versions(*names: str) -> dict[str, str]:
     return {name: version(name) for name in names}
-
-
-def _card(info: BundleInfo, source: str) -> str:
-    how = info.preprocessing
-    return "\n".join(
-        [
-            f"# {info.name}",
-            "",
-            info.summary,
-            "",
-            f"Embeddings of {info.embedding_dim} numbers, L2-normalised, compared by "
-            f"{info.distance} distance; images of {how.size} pixels ({how.resize}, "
-            f"{how.interpolation}). Weights stored as {info.precision}.",
-            "",
-            f"Source: `{source}`. Its licence is its authors'; check it before you serve it.",
-            "",
-            "Measure it on your own data with `hemline evaluate`.",
-            "",
-        ]
-    )

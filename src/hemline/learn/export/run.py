@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hemline.bundle import DETECTOR, BundleInfo
 from hemline.learn.checkpoint import Run, load_run
-from hemline.learn.export.card import quality_rows
+from hemline.learn.export.card import fill_card, quality_rows
 from hemline.learn.export.detector import DETECTOR_FILE, detector_card, export_detector
 from hemline.learn.export.writer import ExportOptions, check_target, write_bundle
 from hemline.learn.model import MODELS
@@ -98,38 +98,13 @@ def card(run: Run, info: BundleInfo) -> str:
         does.append(f"reads {len(info.vocabulary)} tags of shop images")
     if info.reranks:
         does.append(f"re-ranks the first {info.rerank_top} by context attention")
-    return "\n".join(
-        [
-            f"# {info.name}",
-            "",
-            info.summary,
-            "",
-            f"It {', '.join(does)}. Embeddings of {info.embedding_dim} numbers, L2-normalised, "
-            f"compared by {info.distance} distance; images of {info.preprocessing.size} pixels.",
-            "",
-            "## Model",
-            "",
-            f"{spec.name}: {spec.paper}, {spec.year}, <{spec.link}>.",
-            "",
-            "## Training",
-            "",
-            f"- Recipe `{run.recipe.name}`, seed {run.recipe.seed}, stage {run.state['stage']}, "
-            f"epoch {run.state['epoch']}.",
-            f"- {data['train_photos']} street photos and {data['train_shop']} shop images of "
-            f"{data['train_items']} items; data fingerprint `{data['fingerprint']}`.",
-            f"- Weights stored as {info.precision}; against torch the largest difference is "
-            f"{info.precision_loss['max_abs_error']:.2g}, the smallest cosine "
-            f"{info.precision_loss['min_cosine']:.6f}.",
-            "",
-            "## Quality",
-            "",
-            "| protocol | queries | gallery | figures |",
-            "|---|---|---|---|",
-            *quality_rows(info.quality, ("queries", "gallery")),
-            "",
-            *detector_card(info),
-            "Figures hold for data like the training's; measure on your own with "
-            "`hemline evaluate`.",
-            "",
-        ]
+    return fill_card(
+        "run",
+        info=info,
+        spec=spec,
+        run=run,
+        data=data,
+        does=", ".join(does),
+        quality=quality_rows(info.quality, ("queries", "gallery")),
+        detector=detector_card(info),
     )
