@@ -25,6 +25,8 @@ def images(folder: Path) -> None:
         image = PIL.Image.fromarray(colours).resize((150 + number, 200))
         name = f"{number}.{'png' if number % 2 else 'jpg'}"
         image.save(folder / name)
+        if number == 7:  # nearly the same as the last
+            image.save(folder / "6.jpg", quality=80)
         lines.append(f"{name},item{number},shop,dress")
     (folder / "items.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -49,9 +51,9 @@ def walk(folder: Path) -> None:
     assert encoder.embed_street([photo]).shape == (1, encoder.embedding_dim)
     if importlib.util.find_spec("fastapi"):
         importlib.import_module("hemline.service.run")
+    run("data", "check", items)  # but for near duplicates, of which it says so
     # These need OpenCV, and say where to get it.
     run("data", "make", "-o", str(folder / "drawn"), "--products", "2", code=1)
-    run("data", "check", items, code=1)
     run("demo", "--products", "2", code=1)
 
 

@@ -115,6 +115,11 @@ def _print(result: Mapping[str, Any]) -> None:
                 say(f"{one['paths'][0]} {one['reason']}")
     if result["left_out"]:
         out(f"{result['left_out']:,} look-alikes weren't compared: too many pictures are alike")
+    if result["uncompared"]:
+        out(
+            f"possible near duplicates, not compared: {result['uncompared']:,} (comparing needs "
+            "OpenCV: pip install 'hemline[synthetic]')"
+        )
     if not result["findings"]:
         out("nothing is wrong")
 

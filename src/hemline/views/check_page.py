@@ -45,6 +45,8 @@ def _note(report: CheckReport) -> str:
     words.append(f"{report.compared:,} pairs of look-alikes compared in detail")
     if report.left_out:
         words.append(f"{report.left_out:,} not compared, since too many look alike")
+    if report.uncompared:
+        words.append(f"{report.uncompared:,} not compared, since OpenCV isn't installed")
     words.append(f"manifest {report.fingerprint[:12]}")
     return "; ".join(words)
 

@@ -40,6 +40,7 @@ class CheckReport:
         remembered: files taken from an earlier check.
         compared: candidate pairs whose keypoints were compared.
         left_out: candidate pairs that weren't, because very many images are alike.
+        uncompared: candidate pairs that weren't, because OpenCV isn't installed.
         radius: bits of 64 in which the hashes of a candidate pair may differ: 11, or 7 for more
             than 50,000 images.
     """
@@ -54,6 +55,7 @@ class CheckReport:
     remembered: int = 0
     compared: int = 0
     left_out: int = 0
+    uncompared: int = 0
     radius: int = 0
     fingerprint: str = ""
 
@@ -85,18 +87,17 @@ def check_manifest(
         cache: a file that stores the results of both, so that a later check of the same images,
             or one after a kill, only opens new ones.
 
+    Near duplicates are decided by OpenCV; without it their candidates are counted as `uncompared`.
+
     Raises:
         UsageError: the cache can't be used.
-        ModuleNotFoundError: OpenCV is missing, by which near duplicates are compared.
     """
-    from hemline.data.checking.keypoints import Matcher  # fails before hours of opening images
-
     paths = manifest.column("path").tolist()
     unique = list(dict.fromkeys(paths))
     report = CheckReport(rows=len(manifest), files=len(unique), fingerprint=manifest.fingerprint())
     with Journal(cache, max_pixels) as journal:
         seen = _inspect_all(manifest, unique, journal, report, workers, max_pixels, progress)
-        pairs = _near(manifest, seen, journal, report, workers, comparing, Matcher().points)
+        pairs = _near(manifest, seen, journal, report, workers, comparing)
     found = [
         *file_findings(seen),
         *row_findings(manifest, [seen[path] for path in paths]),
@@ -151,7 +152,6 @@ def _near(
     report: CheckReport,
     workers: int | None,
     progress: Progress | None,
-    count_points: Callable[[Path, Path], int],
 ) -> list[Pair]:
     """Pairs of near duplicates; of identical images only the first is compared."""
     first: dict[str, str] = {}
@@ -168,6 +168,13 @@ def _near(
     pairs = [(names[a], names[b]) for a, b in found.tolist()]
     report.compared = len(pairs)
     fresh = [pair for pair in pairs if pair not in journal.pairs]
+    try:
+        from hemline.data.checking.keypoints import Matcher
+    except ModuleNotFoundError:
+        report.uncompared, fresh = len(fresh), []
+        report.compared -= report.uncompared
+    else:
+        count_points = Matcher().points
 
     def compare(pair: tuple[str, str]) -> int:
         one, other = (manifest.root / first[pixels] for pixels in pair)
@@ -177,4 +184,5 @@ def _near(
         journal.compared(fresh[index], points)
         if progress is not None:
             progress(len(pairs) - len(fresh) + index + 1, len(pairs))
-    return [(*pair, journal.pairs[pair]) for pair in pairs if is_near(journal.pairs[pair])]
+    known = [(pair, journal.pairs[pair]) for pair in pairs if pair in journal.pairs]
+    return [(*pair, points) for pair, points in known if is_near(points)]
