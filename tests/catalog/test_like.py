@@ -217,6 +217,15 @@ def test_limits_hold_where_the_work_is_done(store: str, asked: str, tmp_path: Pa
     with_rows.close()
 
 
+def test_sqlite_itself_is_interrupted(tmp_path: Path) -> None:
+    store = SqliteStore.create(tmp_path, "print", 4, StoreSettings())
+    endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n"
+    with limited(QueryLimits(), time.monotonic() + 0.2), pytest.raises(TimeLimitError):
+        store._query(f"SELECT COUNT(*) FROM ({endless})")
+    assert store.counts().images == 0
+    store.close()
+
+
 def test_a_condition_has_a_bounded_number_of_operators() -> None:
     text = "a in (1, 2, 3) and not b like '%xy%' and c between 1 and 2"
     assert Where.parse(text, "abc").operators == 3 + 1 + (8 + 4) + (2 + 2) + 3

@@ -22,7 +22,7 @@ from hemline.catalog.stores.memory import MemoryStore
 from hemline.catalog.stores.sqlite import SqliteStore
 from hemline.catalog.where.expression import Where
 from hemline.data.manifest.table import Manifest
-from hemline.errors import DataError, UsageError
+from hemline.errors import CatalogError, DataError, UsageError
 from hemline.types import SearchRequest
 
 BAD = ["x\0", "\0", "a\0b", "\ud800", "x\udfff"]
@@ -153,6 +153,10 @@ def test_check_names_what_an_older_version_stored(tmp_path: Path) -> None:
     db.execute("""UPDATE pictures SET tags = '["\\ud800"]' WHERE image_id = 'image4'""")
     db.execute("UPDATE pictures SET category = CAST(x'eda080' AS TEXT) WHERE image_id = 'image5'")
     db.commit()
+    store = SqliteStore(tmp_path)
+    with pytest.raises(CatalogError, match="Could not decode to UTF-8|is damaged"):
+        store.item_page(5, "", Where.parse("category = 'dress'"))
+    store.close()
     found = names(tmp_path)
     assert found.pop() == (
         r"the image 'image5': its category can't be looked up: b'\xed\xa0\x80' isn't UTF-8"
