@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +114,34 @@ def test_a_graph_of_other_shapes_than_described_is_refused(
 def test_the_old_name_of_the_bundle_that_ships_still_opens_it() -> None:
     with pytest.warns(FutureWarning, match="'atelier' is now called 'hemline-small'"):
         assert Bundle.open("atelier").fingerprint == Bundle.default().fingerprint
+
+
+@pytest.mark.parametrize("kind", ["outside", "loop", "fifo", "folder"])
+def test_a_hostile_bundle_copies_nothing_of_ours(tmp_path: Path, kind: str) -> None:
+    folder = make_tiny_bundle(tmp_path / "hostile")
+    (tmp_path / "secret").write_text("ours")
+    odd = folder / "README.md"
+    if kind == "outside":
+        odd.symlink_to(tmp_path / "secret")
+    elif kind == "loop":
+        odd.symlink_to(odd)
+    elif kind == "fifo":
+        os.mkfifo(odd)
+    else:
+        odd.symlink_to(tmp_path)
+    bundle = Bundle.open(folder)
+    if kind == "folder":
+        bundle.copy_to(tmp_path / "copy")
+        assert not (tmp_path / "copy/README.md").exists()
+    else:
+        with pytest.raises(BundleError, match=r"README\.md"):
+            bundle.copy_to(tmp_path / "copy")
+        assert not (tmp_path / "copy").exists()
+
+
+def test_a_link_within_a_bundle_is_copied_as_a_file(tmp_path: Path) -> None:
+    folder = make_tiny_bundle(tmp_path / "bundle")
+    (folder / "again.onnx").symlink_to("shop.onnx")
+    copy = Bundle.open(folder).copy_to(tmp_path / "copy").folder
+    assert not (copy / "again.onnx").is_symlink()
+    assert (copy / "again.onnx").read_bytes() == (folder / "shop.onnx").read_bytes()

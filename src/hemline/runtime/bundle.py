@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hemline.bundle import DETECTOR, INFO_FILE, BundleInfo, read_info, verify
 from hemline.errors import BundleError, UsageError
-from hemline.files import durable_folder
+from hemline.files import absolute, durable_folder, open_regular
 from hemline.registry import current_name
 
 if TYPE_CHECKING:
@@ -177,18 +177,35 @@ class Bundle:
                 )
 
     def copy_to(self, folder: str | os.PathLike[str]) -> Bundle:
-        """Copies the bundle to a new ``folder``, which appears as a whole or not at all.
+        """Copies the bundle's files to a new ``folder``, which appears as a whole or not at all.
 
         Raises:
             UsageError: ``folder`` exists.
+            BundleError: a file is a link that leads out of the bundle, or is no regular file.
+            OSError: a file can't be read or written.
         """
         target = Path(folder)
         if target.exists():
             raise UsageError(f"{target} is already there; name a new folder for the bundle")
         with durable_folder(target) as temporary:
-            shutil.copytree(self.folder, temporary, dirs_exist_ok=True)
-            temporary.chmod(0o755)  # the source may be read-only
+            for name in sorted(os.listdir(self.folder)):
+                if not (self.folder / name).is_dir():  # a bundle has no folders
+                    _copy_file(self.folder, name, temporary / name)
         return Bundle(target, self.info)
+
+
+def _copy_file(folder: Path, name: str, target: Path) -> None:
+    """Copies a file of a bundle, whose maker may not be trusted with the other files here."""
+    if not absolute(folder / name).is_relative_to(absolute(folder)):
+        raise BundleError(
+            f"{folder / name} is a link that leads out of the bundle; put the file in its place"
+        )
+    try:
+        source = open_regular(folder / name)
+    except OSError as error:
+        raise BundleError(f"{folder / name} can't be copied: {error.strerror}") from None
+    with source, target.open("xb") as copy:
+        shutil.copyfileobj(source, copy, 1 << 20)
 
 
 def check_threads(threads: int | None) -> None:
