@@ -128,3 +128,24 @@ def test_a_loop_of_links_as_the_folder_of_images(tmp_path: Path) -> None:
     assert ImageFiles(loop / "feed.csv", loop).find("a.jpg").path is None
     with pytest.raises(DataError):
         Manifest.read(loop / "m.csv")
+
+
+# What a feed of outside origin may name
+
+
+def test_a_feed_names_no_file_outside_its_folder(tmp_path: Path) -> None:
+    for place in ("secret/a.jpg", "feed/in/b.jpg", "images/c.jpg"):
+        write_picture(tmp_path / place, 1)
+    outside = str(tmp_path / "secret/a.jpg")
+    alone = ImageFiles(tmp_path / "feed/feed.csv")
+    for text in (outside, f"file://{outside}", "../secret/a.jpg", "in/../../secret/a.jpg"):
+        found = alone.find(text)
+        assert found.path is None
+        assert "outside" in found.problem
+    assert alone.find("in/../in/b.jpg").name == "in/b.jpg"
+    assert alone.find(str(tmp_path / "feed/in/b.jpg")).name == "in/b.jpg"
+    named = ImageFiles(tmp_path / "feed/feed.csv", tmp_path / "images")
+    assert named.find(str(tmp_path / "images/c.jpg")).name == "c.jpg"
+    assert named.find("c.jpg").path == tmp_path / "images/c.jpg"
+    assert named.find(outside).path is None
+    assert named.find("../secret/a.jpg").path is None

@@ -8,15 +8,21 @@ import json
 import os
 import sqlite3
 import subprocess
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from fastapi.testclient import TestClient
 
 from helpers.service_thread import listening
+from helpers.small_shop import manifest
+from hemline.catalog.catalog import Catalog
 from hemline.client import Client
+from hemline.data.manifest import Manifest
+from hemline.runtime.bundle import Bundle
 from hemline.service import journal as journals
 from hemline.service.app import create_app
 from hemline.service.journal import FILE, Journal, Search
@@ -281,3 +287,44 @@ def test_searching_works_on_a_disk_of_zero_bytes(tiny_disk: Path, photo: bytes, 
             client.put("/v1/items/new", data={"item": "{}"}, files={"picture": photo}).status_code
             == 201
         )
+
+
+# What answers show
+
+
+def test_no_answer_shows_a_path_of_the_server(made: Path, tmp_path: Path, photo: bytes) -> None:
+    """A manifest of the local user may have absolute paths, which become image_ids."""
+    rows = manifest(tmp_path / "pictures", 4)
+    paths = [str(tmp_path / "pictures" / path) for path in rows.table["path"].to_pylist()]
+    paths[3] = "../pictures/3.jpg"
+    below = tmp_path / "below"
+    below.mkdir()
+    moved = rows.table.set_column(
+        rows.table.column_names.index("path"), "path", pa.array(paths)
+    ).drop_columns(["image_id"])
+    with Catalog.create(tmp_path / "shop", Bundle.open(made / "bundle")) as catalog:
+        catalog.add(Manifest.from_table(moved, below), workers=1)
+        assert str(tmp_path) in next(iter(catalog.store.row_keys())).image_id
+    app = create_app(Settings(tmp_path / "shop"))
+    with TestClient(app, base_url="http://127.0.0.1:8000") as client:
+        search = client.post("/v1/search", files={"photo": photo}).json()
+        for hit in search["hits"]:
+            given = {"search_id": search["search_id"], "item_id": hit["item_id"], "right": True}
+            client.post("/v1/feedback", json=given | {"right": hit["rank"] > 1})
+        item = client.get("/v1/items/item1").json()
+        assert [one["image_id"][12:] for one in item["pictures"]] == ["-2.jpg", "-3.jpg"]
+        assert client.get("/v1/items/item1").json() == item
+        answers = [json.dumps(search), json.dumps(item)]
+        for path in ("/v1/items", "/v1/items/item0/similar", "/v1/feedback/export"):
+            answers.append(client.get(path).text)
+        answers.append(client.get("/v1/facets", params={"columns": "image_id"}).text)
+        job = client.post("/v1/admin/check").json()["id"]
+        while (found := client.get(f"/v1/admin/jobs/{job}")).json()["state"] in (
+            "waiting", "running",
+        ):  # fmt: skip
+            time.sleep(0.05)
+        answers += [found.text, client.get("/v1/admin/stats").text]
+        assert "jpg" in answers[4]
+        for text in answers:
+            assert str(tmp_path) not in text
+            assert "../" not in text

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +17,7 @@ from hemline.types import FloatArray, Hit
 
 #: Path of the stored images.
 PICTURES = "/v1/pictures/"
+_DRIVE = re.compile(r"[A-Za-z]:/|[A-Za-z][A-Za-z0-9+.-]*:///")
 
 
 def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -49,11 +52,21 @@ def _finite(value: Any) -> Any:
     return value
 
 
+def shown_id(image_id: str) -> str:
+    """An image_id without the server's folders: a path that is absolute, or leads upwards, becomes
+    its file name behind a digest, which is always the same for the same path."""
+    path = image_id.replace("\\", "/")
+    if not (path.startswith("/") or _DRIVE.match(path) or ".." in path.split("/")):
+        return image_id
+    digest = hashlib.sha256(image_id.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"{digest}-{path.rpartition('/')[2]}"
+
+
 def hit_json(hit: Hit, attention: bool = False) -> dict[str, Any]:
     """A hit of an answer, with its attention map if ``attention`` is set."""
     shown: dict[str, Any] = {
         "item_id": hit.item_id,
-        "image_id": hit.image_id,
+        "image_id": shown_id(hit.image_id),
         "score": hit.score,
         "rank": hit.rank,
         "alike": hit.alike,
@@ -85,7 +98,8 @@ def item_of(rows: Sequence[Row]) -> dict[str, Any]:
         "tags": list(first.tags),
         "columns": dict(first.columns),
         "pictures": [
-            {"image_id": row.image_id, "picture": address(row.image_digest)} for row in rows
+            {"image_id": shown_id(row.image_id), "picture": address(row.image_digest)}
+            for row in rows
         ],
     }
 

@@ -55,7 +55,10 @@ def check(service: Service, job: Job, products: int = PRODUCTS) -> dict[str, Any
     intervals = {f"recall@{k}": cluster_interval(hits_at_k(rank, k), items) for k in KS if items}
     return {
         "healthy": health.ok,
-        "problems": [f"{problem.part}: {problem.found}" for problem in health.problems][:20],
+        "problems": [
+            f"{problem.part}: {problem.found}".replace(f"{service.catalog.folder}/", "")
+            for problem in health.problems
+        ][:20],
         "pictures": health.images,
         "queries": len(ranks),
         "without_picture": unreadable,

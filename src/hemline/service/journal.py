@@ -22,6 +22,8 @@ from typing import Any, TypeVar
 
 from hemline.files import disk_full, file_lock
 from hemline.service.logs import bounded, log
+from hemline.service.answers import shown_id
+from hemline.service.logs import log
 from hemline.service.problems import Problem, unavailable
 
 T = TypeVar("T")
@@ -343,7 +345,7 @@ def _triplets(
     photo: bytes | None,
     when: float,
 ) -> Iterator[dict[str, Any]]:
-    images = {item: image for item, image, _ in found}
+    images = {item: shown_id(image) for item, image, _ in found}
     order = [item for item, _, _ in found]
     wrong = [item for item, right in feedback.items() if not right]
     for positive in (item for item, right in feedback.items() if right):

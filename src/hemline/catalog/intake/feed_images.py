@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 from hemline.catalog.intake.feed_values import pieces
 from hemline.files import absolute
 
+#: A feed may come from others, who are not to choose among this machine's files.
+_OUTSIDE = "lies outside the feed's folder; name the folder it lies in (images)"
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)?//")
 
 
@@ -36,9 +38,9 @@ class ImageFiles:
     def __init__(self, feed: Path, images: str | os.PathLike[str] | None = None) -> None:
         """
         Args:
-            feed: the feed's file; paths are relative to its folder.
-            images: a further folder for paths; addresses (``https://…``) are looked up by their
-                file names in it and below it.
+            feed: the feed's file; paths are relative to its folder and don't lead out of it.
+            images: a further folder for paths, relative or absolute; addresses (``https://…``) are
+                looked up by their file names in it and below it.
         """
         self._roots = [absolute(images)] if images else []
         self._roots.append(absolute(feed).parent)
@@ -66,11 +68,17 @@ class ImageFiles:
             text = unquote(urlsplit(text).path)
         elif _ADDRESS.match(text):
             return self._by_name(text)
+        inside = False
         for root in self._roots:
-            path = root / text
+            path = Path(os.path.normpath(root / text))
+            if not any(path.is_relative_to(own) for own in self._roots):
+                continue
+            inside = True
             if path.is_file():
                 return ImageFile(_relative(path, root, text), path)
-        return ImageFile(text, None, "does not exist")
+            if path.exists():
+                return ImageFile(text, None, "is no regular file")
+        return ImageFile(text, None, "does not exist" if inside else _OUTSIDE)
 
     def _by_name(self, text: str) -> ImageFile:
         name = unquote(urlsplit(text).path).rpartition("/")[2]
