@@ -62,6 +62,15 @@ def shown_id(image_id: str) -> str:
     return f"{digest}-{path.rpartition('/')[2]}"
 
 
+def shown_facets(facets: Mapping[str, Any]) -> dict[str, Any]:
+    """Facets as JSON, with the image_ids of `shown_id`."""
+    shown = dict(facets)
+    if found := shown.get("image_id"):
+        values = [[shown_id(value), count] for value, count in found["values"]]
+        shown["image_id"] = {**found, "values": values}
+    return shown
+
+
 def hit_json(hit: Hit, attention: bool = False) -> dict[str, Any]:
     """A hit of an answer, with its attention map if ``attention`` is set."""
     shown: dict[str, Any] = {

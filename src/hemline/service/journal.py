@@ -21,9 +21,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hemline.files import disk_full, file_lock
-from hemline.service.logs import bounded, log
 from hemline.service.answers import shown_id
-from hemline.service.logs import log
+from hemline.service.logs import bounded, log
 from hemline.service.problems import Problem, unavailable
 
 T = TypeVar("T")

@@ -24,7 +24,7 @@ from hemline.limits import DEFAULT_K, MAX_HITS, MAX_PHOTOS, MAX_RANK, MAX_WHERE
 from hemline.search.clock import Clock
 from hemline.search.result_json import box_json, detections_json, result_json
 from hemline.service.access import READ, WRITE, Served
-from hemline.service.answers import answer, attention_json, hit_json, item_of
+from hemline.service.answers import answer, attention_json, hit_json, item_of, shown_facets
 from hemline.service.bodies import DetectJson, SearchForm, SearchJson, one_photo, search_body
 from hemline.service.journal import Search
 from hemline.service.models import (
@@ -88,7 +88,8 @@ def _search(service: Service, photos: list[bytes], form: SearchForm) -> dict[str
             kept = encode_jpeg(crop(image, result.box), 85, _KEPT)  # without any EXIF
     search_id = _note(service, query, result, kept)
     shown = result_json(result, partial(hit_json, attention=form.why))
-    return {**shown, "size": result.size, "search_id": search_id}
+    facets = shown_facets(shown["facets"])
+    return {**shown, "facets": facets, "size": result.size, "search_id": search_id}
 
 
 def _note(
@@ -169,7 +170,8 @@ async def similar(
         query = {"k": k, "offset": offset, "where": where, "like": item_id}
         shown = result_json(result, hit_json)
         del shown["box"], shown["detections"]  # of photos
-        return {**shown, "search_id": _note(service, query, result)}
+        found = shown_facets(shown["facets"])
+        return {**shown, "facets": found, "search_id": _note(service, query, result)}
 
     return answer(await service.work(ask))
 
@@ -238,7 +240,7 @@ async def facets(service: Served, columns: Columns = "category", where: Where = 
         met = Condition.parse(request.where, store.columns()) if request.where else None
         found = store.facets(list(request.facets), met)
         return {
-            "facets": {name: asdict(facet) for name, facet in found.items()},
+            "facets": shown_facets({name: asdict(facet) for name, facet in found.items()}),
             "revision": store.revision,
         }
 
