@@ -174,6 +174,22 @@ def test_check_names_what_an_older_version_stored(tmp_path: Path) -> None:
     assert "'item1\\x00x' has a NUL character" in found[0]
 
 
+def test_check_names_rows_that_are_whole_otherwise(tmp_path: Path) -> None:
+    store = SqliteStore.create(tmp_path, "print", 4, StoreSettings())
+    bad = {"tags": ("a=b\0",), "columns": {"title": "\0"}}
+    store.add([row(f"image{n}", f"item{n}\0", **bad) for n in range(30)])
+    store.add([row("fine", "fine", columns={"title": "\\u0000 as text", "é": "\U0001f457"})])
+    store.close()
+    found = names(tmp_path)
+    assert len(found) == 20
+    assert r"image 'image0': its item_id can't be looked up: 'item0\x00' has a NUL" in found[0]
+    store = SqliteStore(tmp_path)
+    report = store.verify()
+    assert not report.ok
+    assert "and 10 more such rows" in [problem.found for problem in report.problems]
+    store.close()
+
+
 def names(folder: Path) -> list[str]:
     """The unstorable texts that a check finds."""
     store = SqliteStore(folder)
