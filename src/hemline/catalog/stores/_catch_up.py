@@ -27,6 +27,7 @@ from hemline.catalog.stores import _rows, _verify
 from hemline.catalog.stores._damage import catalog_errors
 from hemline.catalog.stores._database import FILE, Meta, connect
 from hemline.catalog.stores._lock import SharedLock, WriterLock
+from hemline.catalog.stores._rows import Damaged
 from hemline.errors import CatalogError
 
 _READ = 20_000  # rows read at a time
@@ -162,8 +163,11 @@ class Reader:
             index.remove(np.array([id_ for (id_,) in removed], np.int64))
         table, condition, asked = self._newer(index.revision)
         cursor = self._db.execute(f"SELECT id, item FROM {table} {condition}", asked)
+        highest = self._db.execute("SELECT COALESCE(MAX(number), 0) FROM items").fetchone()[0]
         while found := cursor.fetchmany(_READ):
             pairs = np.array(found, np.int64).reshape(-1, 2)
+            if not ((pairs[:, 1] > 0) & (pairs[:, 1] <= highest)).all():
+                raise Damaged("table pictures is damaged: a row has an item that isn't there")
             slots = index.slots(pairs[:, 0])
             known = slots >= 0
             index.items.resize(len(index), 0)

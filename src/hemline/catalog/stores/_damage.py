@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hemline.budget import check_time
 from hemline.catalog.stores import _rows
-from hemline.catalog.stores._database import FILE, Meta, connect
+from hemline.catalog.stores._database import FILE, SCHEMA, Meta, connect
 from hemline.catalog.stores._rows import Damaged
 from hemline.errors import CatalogError, DamageError
 
@@ -72,9 +72,24 @@ def integrity(db: sqlite3.Connection) -> list[str]:
     """What SQLite's own integrity check finds, in a few lines."""
     try:
         found = [str(text) for (text,) in db.execute(f"PRAGMA integrity_check({_SHOWN})")]
-    except sqlite3.DatabaseError as error:
+        with contextlib.closing(sqlite3.connect(":memory:")) as fresh:
+            fresh.executescript(SCHEMA)
+            if _schema(db) != _schema(fresh):
+                found.append("its schema isn't that of a catalogue")
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         found = [str(error)]
     return [" ".join(text.split()) for text in found if text != "ok"]
+
+
+def _schema(db: sqlite3.Connection) -> list[tuple[object, ...]]:
+    """Columns and indexes of the tables; not the column that older databases lack."""
+    return db.execute(
+        "SELECT t.name, c.name, c.type, c.\"notnull\", c.pk, '' FROM sqlite_schema AS t, "
+        "pragma_table_info(t.name) AS c WHERE t.type = 'table' AND t.name NOT LIKE "
+        "'sqlite_stat%' AND c.name <> 'checksum' "
+        "UNION SELECT name, '', '', 0, 0, sql FROM sqlite_schema WHERE type = 'index' "
+        "AND name NOT LIKE 'sqlite_stat%' ORDER BY 1, 2"
+    ).fetchall()
 
 
 def diagnosis(folder: Path) -> str | None:
@@ -87,6 +102,6 @@ def diagnosis(folder: Path) -> str | None:
                 return text
     except Damaged as error:
         return str(error)
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, *_UNUSABLE) as error:
         return f"it is damaged: {error}"
     return None

@@ -115,7 +115,7 @@ def description(db: sqlite3.Connection, folder: Path, versions: set[int]) -> tup
         if not Meta(db).intact(fixed=True):
             raise Damaged("table meta is damaged: its content isn't that of its checksum")
         return described
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise DamageError(
             f"{path} isn't a catalogue, or is damaged: {error}; {what_to_do}"
         ) from None

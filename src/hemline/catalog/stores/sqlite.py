@@ -237,7 +237,8 @@ class SqliteStore:
     def item_page(self, limit: int, after: str = "", where: Where | None = None) -> ItemPage:
         with self._reader.index(columns=where is not None) as index:
             there, counts = _listing.members(index, where)
-        return _listing.page(there, counts, self._query, limit, after)
+        with catalog_errors(self._folder):
+            return _listing.page(there, counts, self._query, limit, after)
 
     def counts(self) -> Counts:
         return Counts(*self._query("SELECT COUNT(*), COUNT(DISTINCT item) FROM pictures")[0])
