@@ -77,7 +77,7 @@ def test_bodies_share_a_memory(open_client: Any, photo: bytes) -> None:
     assert (full.status_code, full.headers["retry-after"]) == (503, "1")
 
     def pieces() -> Any:
-        for _ in range(20):
+        for _ in range(12):
             yield bytes(100_000)
 
     kind = {"Content-Type": "application/json"}
