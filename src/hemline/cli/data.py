@@ -10,6 +10,7 @@ import typer
 
 from hemline.cli._check import check, show
 from hemline.cli._common import JsonOption, ManifestArgument, Workers, emit, out, progress, say
+from hemline.cli._pairs import join, pairs
 from hemline.cli._protocol import protocol
 from hemline.cli._tags import tags
 from hemline.errors import UsageError
@@ -221,6 +222,8 @@ def _print_formats(result: Mapping[str, Any]) -> None:
             out(f"    {name}=  {text}")
 
 
+app.command("pairs")(pairs)
+app.command("join")(join)
 app.command("check")(check)
 app.command("show")(show)
 app.command("protocol")(protocol)

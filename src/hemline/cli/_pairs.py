@@ -1,0 +1,94 @@
+"""``hemline data pairs`` and ``hemline data join``: what a model of real photos learns from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hemline.cli._common import JsonOption, emit, out, progress
+
+
+def pairs(
+    street: Annotated[
+        Path, typer.Argument(help="Manifest of street photos with masks (co-parsing).")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A new folder.")],
+    clothing: Annotated[
+        Path | None, typer.Option(help="Manifest of garments' own photos (clothing).")
+    ] = None,
+    split: Annotated[str, typer.Option(help="train, val or test: whose rows are used.")] = "train",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same images.")] = 0,
+    cutouts: Annotated[
+        int, typer.Option(min=1, help="Changed cut-outs of each garment in a street photo.")
+    ] = 3,
+    scenes: Annotated[
+        int, typer.Option(min=0, help="Street scenes of each garment with its own photo.")
+    ] = 2,
+    photos: Annotated[int, typer.Option(min=1, help="Changed photos of each such garment.")] = 2,
+    retakes: Annotated[
+        int, typer.Option(min=0, help="Changed photos of it on the street side, too.")
+    ] = 1,
+    strength: Annotated[
+        float, typer.Option(min=0.0, max=2.0, help="How strongly images are changed; 0: hardly.")
+    ] = 1.0,
+    json: JsonOption = False,
+) -> None:
+    """Make pairs from real photos: a garment in a street scene, and other photos of it.
+
+    Garments are cut out by masks and made to look like other photos; garments with a photo of their
+    own are put on the people of street photos. A garment meets scenes of its own split only.
+
+    Example: hemline data pairs street.parquet --clothing clothing.parquet -o pairs
+    """
+    from hemline.data.manifest import Manifest
+    from hemline.synthetic.pairs import PairSettings, make_pairs
+
+    settings = PairSettings(split, seed, cutouts, scenes, photos, retakes, strength=strength)
+    own = Manifest.read(clothing) if clothing is not None else None
+    with progress("making pairs") as advance:
+        path = make_pairs(output, Manifest.read(street), own, settings, advance)
+    _tell(Manifest.read(path), path, json)
+
+
+def join(
+    manifests: Annotated[list[Path], typer.Argument(help="Manifests, in order.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .parquet or .csv file.")],
+    json: JsonOption = False,
+) -> None:
+    """Join manifests into one, to train on a mixture.
+
+    Item and image names get the manifest's number in front (1/ID), so that they stay apart; the
+    column source names the manifest, where it has no such column of its own.
+
+    Example: hemline data join drawn/manifest.parquet pairs/manifest.parquet -o mixture.parquet
+    """
+    from hemline.data.manifest import Manifest
+    from hemline.data.manifest.join import join as joined
+
+    path = joined([(file.stem, Manifest.read(file)) for file in manifests]).write(output)
+    _tell(Manifest.read(path), path, json)
+
+
+def _tell(manifest: object, path: Path, json: bool) -> None:
+    from hemline.data.manifest import Manifest
+
+    assert isinstance(manifest, Manifest)
+    sources = manifest.column("source").tolist()
+    counts = {name: sources.count(name) for name in sorted(set(sources))}
+    result = {
+        "manifest": str(path),
+        "rows": len(manifest),
+        "items": len(set(manifest.column("item_id"))),
+        "sources": counts,
+    }
+    emit(
+        result,
+        json,
+        lambda r: out(
+            f"{r['rows']:,} rows of {r['items']:,} items ("
+            + ", ".join(f"{name} {count:,}" for name, count in r["sources"].items())
+            + f"): {r['manifest']}"
+        ),
+    )
