@@ -71,8 +71,8 @@ def bent(
 ) -> tuple[Array, Array]:
     """A soft warp of both, as cloth that hangs another way."""
     h, w = alpha.shape
-    field = rng.normal(0, 0.022 * max(h, w) * strength, (5, 4, 2)).astype(np.float32)
-    field = cv2.resize(field, (w, h), interpolation=cv2.INTER_CUBIC)
+    coarse = rng.normal(0, 0.022 * max(h, w) * strength, (5, 4, 2)).astype(np.float32)
+    field = cv2.resize(coarse, (w, h), interpolation=cv2.INTER_CUBIC)
     y, x = np.mgrid[0:h, 0:w].astype(np.float32)
     mx, my = x + field[..., 0], y + field[..., 1]
     return (
@@ -127,7 +127,8 @@ def _ground(rng: np.random.Generator) -> Array:
     color = rng.uniform(30, 250) + rng.normal(0, 14, 3)
     slope = np.linspace(-1, 1, SIDE, dtype=np.float32) * rng.uniform(0, 14)
     ground = color.astype(np.float32) + slope[:, None, None]
-    return np.clip(np.broadcast_to(ground, (SIDE, SIDE, 3)), 0, 255)
+    whole: Array = np.clip(np.broadcast_to(ground, (SIDE, SIDE, 3)), 0, 255)
+    return whole
 
 
 def _another_photo(image: Array, rng: np.random.Generator, strength: float) -> Array:

@@ -115,4 +115,5 @@ def _lit_as(scene: Array, mask: Array, shown: Array, cover: Array) -> Array:
     level = float(np.median(light[mask > 0])) if (mask > 0).any() else 128.0
     shade = np.clip(1 + 0.25 * (light - float(body.mean())) / 64, 0.7, 1.3)
     gain = np.clip((level / 110.0) ** 0.35, 0.75, 1.25) * shade
-    return np.clip(shown.astype(np.float32) * gain[..., None], 0, 255).astype(np.uint8)
+    out: Array = np.clip(shown.astype(np.float32) * gain[..., None], 0, 255).astype(np.uint8)
+    return out
