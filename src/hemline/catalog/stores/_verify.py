@@ -304,7 +304,7 @@ def index(db: sqlite3.Connection, memory: Index) -> list[Problem]:
         rows = memory.columns.rows(slots)
         numbers = [item for (item,) in items.fetchmany(len(found))]
         for slot, row, item, values in zip(slots.tolist(), rows, numbers, found, strict=True):
-            pairs = _rows.row_values(values, summed).items()
+            pairs = _rows.row_values(values, summed=False).items()  # verified by `content`
             stored_row = {name: value for name, value in pairs if value is not None}
             differ += row != stored_row or memory.items.data[slot] != item
     if differ:
