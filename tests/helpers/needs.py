@@ -13,6 +13,7 @@ NEEDS = {
     "weights": ("tests of pretrained weights", "set HEMLINE_SHARED to the folder they lie in"),
     "slow": ("slow tests", "make test-slow"),
     "power": ("tests of power cuts", "root, mkfs.ext4 and a loop device"),
+    "compiler": ("tests of faults of the disk", "Linux and a C compiler"),
     "learn": ("files or tests of training", "no torch: make test"),
 }
 

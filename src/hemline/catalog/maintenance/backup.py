@@ -44,6 +44,9 @@ def backup(catalog: Catalog, target: Path, advance: Advance, damaged: bool) -> d
     partial = target.with_name(f".{target.name}.backup")  # an interrupted one is continued
     copies = ImageStore(partial / "pictures")
     copies.folder.mkdir(parents=True, exist_ok=True)
+    for left in partial.iterdir():
+        if left.name != "pictures":
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
     first = live.store.image_digests()
     _copy_images(images, copies, sorted(first), advance)
     complete = first & set(copies.names())  # other files may be what a kill left of one
@@ -62,7 +65,6 @@ def backup(catalog: Catalog, target: Path, advance: Advance, damaged: bool) -> d
     else:
         raise CatalogError(f"{folder} changes faster than it can be copied; try again later")
     copies.sweep(referenced)
-    shutil.rmtree(partial / "bundle", ignore_errors=True)
     live.bundle.copy_to(partial / "bundle")
     for path in snapshot.iterdir():
         path.rename(partial / path.name)

@@ -32,7 +32,7 @@ def backup(source: Path, segments: Segments, folder: Path, advance: Advance, dam
     if damaged:
         return
     own = Segments(folder, segments.dim, segments.rows)
-    with contextlib.closing(connect(folder / FILE)) as db:
+    with catalog_errors(folder), contextlib.closing(connect(folder / FILE)) as db:
         found = _verify.content(db, own, acknowledged, False, silent)
     own.close()
     if found.problems:

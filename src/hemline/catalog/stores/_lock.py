@@ -84,10 +84,11 @@ class WriterLock:
                 f"{self._path.parent} is being written to by another process{holder}; "
                 "wait until it ends (searching is not blocked)"
             )
-        died = bool(_holder(descriptor))
-        os.ftruncate(descriptor, 0)
-        os.lseek(descriptor, 0, os.SEEK_SET)
+        died = True  # also if that can't be read
         with contextlib.suppress(OSError):  # on a full disk it is held without the number
+            died = bool(_holder(descriptor))
+            os.ftruncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
             os.write(descriptor, str(os.getpid()).encode())
         self._descriptor = descriptor
         self._clean = True
@@ -99,7 +100,8 @@ class WriterLock:
         self._clean = self._clean and clean
         if self._depth == 0:
             if self._clean:
-                os.ftruncate(self._descriptor, 0)
+                with contextlib.suppress(OSError):  # the next holder takes it that this one died
+                    os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = -1
         self._thread.release()

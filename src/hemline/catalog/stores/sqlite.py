@@ -93,7 +93,8 @@ class SqliteStore:
             raise
         self._segments = Segments(folder, self.dim, rows)
         self._reading = threading.RLock()
-        self._read = connect(path)
+        with catalog_errors(folder):
+            self._read = connect(path)
         self._read.set_progress_handler(is_over, _STEPS)  # ends queries whose time is over
         self._reader = Reader(folder, self.dim, self._segments, settings or StoreSettings())
 
