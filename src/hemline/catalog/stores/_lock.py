@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from hemline.errors import CatalogBusy, CatalogError
 
@@ -48,7 +49,7 @@ class WriterLock:
         self._path = path
         self._thread = threading.RLock()
         self._depth = 0
-        self._descriptor = -1
+        self._file: BinaryIO | None = None  # which closes itself if an error cuts in anywhere
         self._died = False
         self._clean = True
 
@@ -66,31 +67,34 @@ class WriterLock:
                 self._died = self._lock()
             self._depth += 1
         except BaseException:
+            if self._depth == 0:
+                self._file = None
             self._thread.release()
             raise
         return self._died
 
     def _lock(self) -> bool:
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+            file = os.fdopen(os.open(self._path, flags, 0o644), "r+b", buffering=0)
         except OSError as error:
             raise CatalogError(
                 f"{self._path.parent} can't be written to: {error.strerror}"
             ) from None
-        if not _try_lock(descriptor):
-            holder = _holder(descriptor)
-            os.close(descriptor)
+        if not _try_lock(file.fileno()):
+            with file:
+                holder = _holder(file)
             raise CatalogBusy(
                 f"{self._path.parent} is being written to by another process{holder}; "
                 "wait until it ends (searching is not blocked)"
             )
         died = True  # also if that can't be read
         with contextlib.suppress(OSError):  # on a full disk it is held without the number
-            died = bool(_holder(descriptor))
-            os.ftruncate(descriptor, 0)
-            os.lseek(descriptor, 0, os.SEEK_SET)
-            os.write(descriptor, str(os.getpid()).encode())
-        self._descriptor = descriptor
+            died = bool(_holder(file))
+            file.truncate(0)
+            file.seek(0)
+            file.write(str(os.getpid()).encode())
+        self._file = file
         self._clean = True
         return died
 
@@ -98,13 +102,14 @@ class WriterLock:
         """Releases it; if not ``clean``, the number stays, as if the holder had died."""
         self._depth -= 1
         self._clean = self._clean and clean
-        if self._depth == 0:
-            if self._clean:
-                with contextlib.suppress(OSError):  # the next holder takes it that this one died
-                    os.ftruncate(self._descriptor, 0)
-            os.close(self._descriptor)
-            self._descriptor = -1
-        self._thread.release()
+        try:
+            if self._depth == 0 and self._file is not None:
+                file, self._file = self._file, None
+                with file, contextlib.suppress(OSError):  # the next holder takes this one for dead
+                    if self._clean:
+                        file.truncate(0)
+        finally:
+            self._thread.release()
 
 
 class SharedLock:
@@ -144,7 +149,7 @@ class SharedLock:
                 self._state.notify_all()
 
 
-def _holder(descriptor: int) -> str:
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    text = os.read(descriptor, 20).decode(errors="replace").strip()
+def _holder(file: BinaryIO) -> str:
+    file.seek(0)
+    text = file.read(20).decode(errors="replace").strip()
     return f" (process {text})" if text else ""
