@@ -215,3 +215,30 @@ def test_a_lock_excludes_threads_and_processes_and_ends_with_its_holder(tmp_path
         process.wait()
     with file_lock(path, busy, timeout=5):
         pass
+
+
+def test_what_a_power_cut_leaves_is_derived(tmp_path: Path) -> None:
+    """The model of `helpers.faulty_disk`, on a log made by hand."""
+    from helpers import faulty_disk as model
+
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "old").write_bytes(b"old")
+    before = model.Disk(root)
+    steps = [
+        model.Change(model.CREATE, f"{root}/new", "", 0, b""),
+        model.Change(model.WRITE, f"{root}/new", "", 0, b"data"),
+        model.Change(model.SYNC, f"{root}/new", "", 0, b""),
+        model.Change(model.RENAME, f"{root}/new", f"{root}/old", 0, b""),
+        model.Change(model.SYNC, str(root), "", 0, b""),
+    ]
+    seen = []
+    for step in steps:
+        before.apply(step)
+        seen.append([before.files(end) for end in model.ENDS])
+    old, empty, data = {"old": b"old"}, {"new": b""}, {"new": b"data"}
+    assert seen[0] == [old | empty, old, old | empty, old]
+    assert seen[1] == [old | data, old, old | empty, old]
+    assert seen[2] == [old | data, old, old | data, old]
+    assert seen[3] == [{"old": b"data"}, old, {"old": b"data"}, old]
+    assert seen[4] == [{"old": b"data"}] * 4

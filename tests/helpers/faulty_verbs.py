@@ -453,6 +453,8 @@ def cuts(name: str, verb: Verb, base: Path, work: Path, every: int, report: Repo
 
     result = child(record)
     assert isinstance(result, int), result
+    unseen = faulty_disk.differences(before, log, work)
+    assert not unseen, f"changes that weren't logged: {unseen}"
     chosen: list[faulty_disk.Left] = []
     for left in faulty_disk.ends(before, log):
         if isinstance(left, faulty_disk.Left):
