@@ -46,16 +46,16 @@ class Service:
 
     Attributes:
         base: its address.
-        full: whether its disk is full.
+        full, dead: whether its disk is full, or has lost its power.
     """
 
     def __init__(self, key: str) -> None:
-        self.base, self.full = "", False
+        self.base, self.full, self.dead = "", False, False
         self._key, self._up, self.ended = key, threading.Event(), threading.Event()
         self._inside, self._quiet = 0, threading.Condition()
 
     def opened(self, base: str) -> None:
-        self.base = base
+        self.base, self.dead = base, False
         self._up.set()
 
     def leave(self, seconds: float) -> bool:
@@ -207,7 +207,7 @@ class Writer(threading.Thread):
             return None
         if answer.is_success or answer.status_code == 404:
             return answer
-        if answer.status_code not in (503, 507):
+        if answer.status_code not in (503, 507) and not self._service.dead:
             self._ledger.fail(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
         self._ledger.unanswered(kind, f"refused with {answer.status_code}")
         return None
@@ -244,14 +244,14 @@ class Searcher(threading.Thread):
         photo = {k: v for w in self._writers for k, v in w.pictures.copy().items()}[state[0]]
         full, begun = self._service.full, time.monotonic()
         try:
-            answer = client.post("/v1/search", files={"photo": photo}, data={"k": "50"})
+            answer = client.post("/v1/search", files={"photo": photo}, data={"k": "200"})
         except httpx.HTTPError:
             self._ledger.unanswered("search", "without an answer")
             return
         self.seconds.append(time.monotonic() - begun)
         if answer.status_code != 200:
             self._ledger.unanswered("search", f"refused with {answer.status_code}")
-            if answer.status_code != 503 or full:
+            if (answer.status_code != 503 or full) and not self._service.dead:
                 where = " on a full disk" if full else ""
                 self._ledger.fail(f"search{where}: {answer.status_code} {answer.text[:300]}")
             return

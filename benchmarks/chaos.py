@@ -171,6 +171,7 @@ class Run:
             self.kill()
             return
         self.ledger.event("power cut")
+        self.service.dead = True
         self.power.cut()
         self._signal(signal.SIGKILL)
 
