@@ -261,6 +261,7 @@ class Client:
     def picture(self, address: str) -> bytes:
         """The JPEG bytes of a stored image, by a hit's ``image_digest`` or a JSON's ``picture``."""
         path = address if address.startswith("/") else f"/v1/pictures/{quote(address, safe='')}"
+        path = path.removeprefix(self._http.base_url.path.rstrip("/"))  # the service's --root-path
         return self._send(self._http.build_request("GET", path)).content
 
     def info(self) -> dict[str, Any]:

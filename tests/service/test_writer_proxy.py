@@ -15,7 +15,7 @@ import uvicorn
 from fastapi.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
-from hemline.service.access import _network
+from hemline.service.access import network_of
 from hemline.service.app import create_app
 from hemline.service.keys import KeyRing
 from hemline.service.problems import Problem
@@ -127,6 +127,8 @@ def test_only_who_may_write_is_forwarded(shop: Path, tmp_path: Path) -> None:
 
 
 def test_wrong_keys_are_counted_for_a_network() -> None:
-    assert _network("2001:db8:1:2:3:4:5:6") == _network("2001:db8:1:2::1") == "2001:db8:1:2::/64"
-    assert _network("10.0.0.1") == "10.0.0.1"
-    assert _network("testclient") == "testclient"
+    assert (
+        network_of("2001:db8:1:2:3:4:5:6") == network_of("2001:db8:1:2::1") == "2001:db8:1:2::/64"
+    )
+    assert network_of("10.0.0.1") == "10.0.0.1"
+    assert network_of("testclient") == "testclient"

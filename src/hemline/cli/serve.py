@@ -32,6 +32,36 @@ _Cors = Annotated[
         "May be repeated; none by default."
     ),
 ]
+_Public = Annotated[
+    bool,
+    typer.Option(
+        "--public",
+        help="Anybody may search without a key; changes, the list of all products, metrics and "
+        "the admin page need one.",
+    ),
+]
+_Proxy = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Address or network of a proxy whose X-Forwarded-For and -Proto are believed: "
+        "127.0.0.1, 10.0.0.0/8. May be repeated; none by default.",
+    ),
+]
+_Root = Annotated[
+    str, typer.Option(help="The sub-path at which a proxy shows the service: /finder.")
+]
+_Embed = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ORIGIN",
+        help="The origin of a site that may embed the page in a frame: https://shop.example. "
+        "May be repeated; none by default.",
+    ),
+]
+_PublicRate = Annotated[
+    float, typer.Option(help="With --public: average requests a second of each client's address.")
+]
 _Rate = Annotated[float, typer.Option(help="Average requests a second of each key.")]
 _Queue = Annotated[int, typer.Option(help="Largest number of requests in progress or waiting.")]
 _Timeout = Annotated[float, typer.Option(help="Largest time of an answer in seconds.")]
@@ -64,7 +94,12 @@ def serve(
     threads: _Threads = None,
     name: _Name = None,
     cors: _Cors = None,
+    public: _Public = False,
+    trusted_proxy: _Proxy = None,
+    root_path: _Root = "",
+    frame_ancestors: _Embed = None,
     rate: _Rate = 100.0,
+    public_rate: _PublicRate = 10.0,
     queue: _Queue = 64,
     timeout: _Timeout = 30.0,
     max_body: _MaxBody = 20,
@@ -76,12 +111,13 @@ def serve(
 ) -> None:
     """Serve a catalogue: the HTTP API under /v1 and the search page at /.
 
-    Runs until it is interrupted, and finishes the requests in progress. Logs are JSON lines on
-    standard error.
+    Runs until it is interrupted; logs are JSON lines on standard error.
 
     Example: hemline serve shop --port 8000
 
     Example: hemline serve shop --host 0.0.0.0 --workers 2 --name search.shop.example
+
+    Example: hemline serve shop --public --name shop.example --trusted-proxy 127.0.0.1
     """
     from hemline.service.run import serve as run
     from hemline.service.settings import Settings
@@ -92,6 +128,10 @@ def serve(
         port=port,
         names=tuple(name or ()),
         cors=tuple(cors or ()),
+        public=public,
+        proxies=tuple(trusted_proxy or ()),
+        root_path=root_path,
+        frame_ancestors=tuple(frame_ancestors or ()),
         workers=workers,
         threads=threads,
         max_body=max_body * _MEGA,
@@ -101,6 +141,7 @@ def serve(
         queue=queue,
         timeout=timeout,
         rate=rate,
+        public_rate=public_rate,
         keep_photos=keep_photos,
         samples=samples,
     )

@@ -1,16 +1,22 @@
-"""Access by API key; on a loopback address everybody has access until the first key is made."""
+"""Access by API key; on a loopback address everybody has access until the first key is made.
+
+The table in docs/deploy.md says who may do what; a test holds each of its cells.
+"""
 
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from hemline.budget import allow
+from hemline.service.keys import Scope
 from hemline.service.problems import Problem
 from hemline.service.serving import Service
+from hemline.service.settings import Settings
 
 _bearer = HTTPBearer(auto_error=False, description="A key of `hemline key create`.")
 Given = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
@@ -24,30 +30,58 @@ async def service_of(request: Request) -> Service:
 Served = Annotated[Service, Depends(service_of)]
 
 
-def _admit(request: Request, given: HTTPAuthorizationCredentials | None, scope: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a call needs.
+
+    Attributes:
+        scope: of the key.
+        public: whether nobody needs one where the service is public.
+        named: whether nobody needs one on a loopback address without keys, although the service
+            has another name (``--name``), by which a proxy may make it others' too.
+    """
+
+    scope: Scope
+    public: bool = False
+    named: bool = False
+
+    def open(self, settings: Settings, required: bool) -> bool:
+        """Whether it is granted without a key; ``required``: the catalogue has had one."""
+        if settings.public:
+            return self.public
+        return settings.local and not required and (self.named or not settings.names)
+
+
+def _admit(request: Request, given: HTTPAuthorizationCredentials | None, need: Need) -> None:
     """
     Raises:
         Problem: 401, 403 or 429.
     """
     service: Service = request.app.state.service
-    allow(service.settings.limits)
+    settings = service.settings
+    allow(settings.limits)
     client = request.client.host if request.client else "here"
     if given is None:
-        if service.keys.required or not service.settings.local:
+        if not need.open(settings, service.keys.required):
             raise _unknown("a key is needed: send the header Authorization: Bearer KEY")
+        if settings.public:
+            allow(settings.public_limits)
+            wait = service.readers.wait(network_of(client))
+            if wait:
+                raise _too_many(wait)
         return
     key = service.keys.verify(given.credentials)
     if key is None:
-        wait = service.failures.wait(_network(client))
+        wait = service.failures.wait(network_of(client))
         if wait:
             raise _too_many(wait)
         raise _unknown("this key isn't valid; it may have been revoked")
     request.scope["state"]["key"] = key.id
-    allow(service.settings.limits.lowered(key.limits))
+    allow(settings.limits.lowered(key.limits))
     wait = service.rates.wait(key.id)
     if wait:
         raise _too_many(wait)
-    if scope == "write" and key.scope != "write":
+    if need.scope == "write" and key.scope != "write":
         raise Problem(
             403, "scope", "this key may only read; writing needs a key of the scope write"
         )
@@ -62,15 +96,32 @@ def admit_writer(request: Request) -> None:
     scheme, _, text = request.headers.get("authorization", "").partition(" ")
     bearer = scheme.lower() == "bearer" and text
     given = HTTPAuthorizationCredentials(scheme=scheme, credentials=text) if bearer else None
-    _admit(request, given, "write")
+    _admit(request, given, WRITER)
 
 
-def _network(client: str) -> str:
-    """An address as wrong keys are counted: of IPv6 the network, as one client has all of it."""
+def check_admin_page(service: Service) -> None:
+    """The page asks for a key itself, as a browser's address has none; without keys it is closed.
+
+    Raises:
+        Problem: 401, a write key is needed and there is none.
+        DamageError: the keys can't be read.
+    """
+    keys = service.keys
+    if not WRITER.open(service.settings, keys.required) and not any(
+        key.scope == "write" and key.revoked is None for key in keys.list()
+    ):
+        raise _unknown("this page needs a key of the scope write, and there is none yet")
+
+
+def network_of(client: str) -> str:
+    """An address as requests are counted: of IPv6 the network, as one client has all of it."""
     try:
         address = ipaddress.ip_address(client)
-    except ValueError:
-        return client
+    except ValueError:  # a text of a proxy
+        return client[:64]
+    mapped = getattr(address, "ipv4_mapped", None)
+    if mapped is not None:
+        return str(mapped)
     if address.version == 4:
         return client
     return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
@@ -85,13 +136,19 @@ def _too_many(wait: float) -> Problem:
     return Problem(429, "rate", "too many requests; wait a little", {"Retry-After": seconds})
 
 
-async def may_read(request: Request, given: Given) -> None:
-    _admit(request, given, "read")
+def _needing(need: Need) -> list[Any]:
+    async def admit(request: Request, given: Given) -> None:
+        _admit(request, given, need)
+
+    return [Depends(admit)]
 
 
-async def may_write(request: Request, given: Given) -> None:
-    _admit(request, given, "write")
-
-
-READ = [Depends(may_read)]
-WRITE = [Depends(may_write)]
+#: Search, and whatever the page asks for.
+READ = _needing(Need("read", public=True, named=True))
+#: The list of all products, which would give the whole catalogue away.
+LIST = _needing(Need("read", named=True))
+#: Metrics.
+WATCH = _needing(Need("read"))
+#: Changes, the feedback's export, administration.
+WRITER = Need("write")
+WRITE = _needing(WRITER)

@@ -15,8 +15,6 @@ from starlette.responses import Response
 from hemline.catalog.store import Row
 from hemline.types import FloatArray, Hit
 
-#: Path of the stored images.
-PICTURES = "/v1/pictures/"
 _DRIVE = re.compile(r"[A-Za-z]:/|[A-Za-z][A-Za-z0-9+.-]*:///")
 
 
@@ -71,8 +69,9 @@ def shown_facets(facets: Mapping[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def hit_json(hit: Hit, attention: bool = False) -> dict[str, Any]:
-    """A hit of an answer, with its attention map if ``attention`` is set."""
+def hit_json(hit: Hit, pictures: str, attention: bool = False) -> dict[str, Any]:
+    """A hit of an answer, with its attention map if ``attention`` is set; ``pictures`` is the
+    address of the images."""
     shown: dict[str, Any] = {
         "item_id": hit.item_id,
         "image_id": shown_id(hit.image_id),
@@ -80,7 +79,7 @@ def hit_json(hit: Hit, attention: bool = False) -> dict[str, Any]:
         "rank": hit.rank,
         "alike": hit.alike,
         "columns": dict(hit.columns),
-        "picture": address(hit.image_digest),
+        "picture": _address(hit.image_digest, pictures),
     }
     return shown | {"attention": attention_json(hit.attention)} if attention else shown
 
@@ -93,12 +92,12 @@ def attention_json(attention: FloatArray | None) -> dict[str, Any] | None:
     return {"grid": list(attention.shape), "weights": weights}
 
 
-def address(digest: str) -> str | None:
+def _address(digest: str, pictures: str) -> str | None:
     """The path of the stored image with this digest, or None without one."""
-    return f"{PICTURES}{digest}" if digest else None
+    return f"{pictures}{digest}" if digest else None
 
 
-def item_of(rows: Sequence[Row]) -> dict[str, Any]:
+def item_of(rows: Sequence[Row], pictures: str) -> dict[str, Any]:
     """A product with its images; its columns are those of the first image."""
     first = rows[0]
     return {
@@ -107,15 +106,15 @@ def item_of(rows: Sequence[Row]) -> dict[str, Any]:
         "tags": list(first.tags),
         "columns": dict(first.columns),
         "pictures": [
-            {"image_id": shown_id(row.image_id), "picture": address(row.image_digest)}
+            {"image_id": shown_id(row.image_id), "picture": _address(row.image_digest, pictures)}
             for row in rows
         ],
     }
 
 
-def items_of(item_ids: Sequence[str], rows: Sequence[Row]) -> list[dict[str, Any]]:
+def items_of(item_ids: Sequence[str], rows: Sequence[Row], pictures: str) -> list[dict[str, Any]]:
     """The products of ``rows`` in the order of ``item_ids``."""
     by_item: dict[str, list[Row]] = {}
     for row in rows:
         by_item.setdefault(row.item_id, []).append(row)
-    return [item_of(by_item[item_id]) for item_id in item_ids if item_id in by_item]
+    return [item_of(by_item[item_id], pictures) for item_id in item_ids if item_id in by_item]

@@ -13,10 +13,12 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from hemline import __version__
 from hemline.errors import HemlineError
 from hemline.service.access import admit_writer
+from hemline.service.front import Head, RootPath
 from hemline.service.guard import Guard
 from hemline.service.logs import log
 from hemline.service.problems import Problem, ProblemBody, of_error
@@ -66,6 +68,7 @@ def create_app(
         redirect_slashes=False,
         lifespan=lifespan,
         separate_input_output_schemas=False,
+        servers=[{"url": settings.root_path}] if settings.root_path else None,
     )
     app.state.service = service
     app.state.sizes = Sizes(service.catalog)
@@ -74,6 +77,13 @@ def create_app(
     for module in (search, bulk, items, pictures, feedback, admin, health, pages):
         app.include_router(module.router)
     _document(app)
+    _wrap(app, service, handover, writes)
+    return app
+
+
+def _wrap(app: FastAPI, service: Service, handover: Handover | None, writes: bool) -> None:
+    """Adds the middleware, the innermost first."""
+    settings = service.settings
     if settings.cors:
         app.add_middleware(
             CORSMiddleware,
@@ -86,8 +96,12 @@ def create_app(
         app.add_middleware(
             WriterProxy, handover=handover, timeout=settings.timeout, admit=admit_writer
         )
+    app.add_middleware(Head)
     app.add_middleware(Guard, service=service, handover=handover)
-    return app
+    if settings.root_path:
+        app.add_middleware(RootPath, root=settings.root_path)
+    if settings.proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.proxies))
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:

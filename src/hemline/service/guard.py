@@ -28,10 +28,9 @@ from hemline.work import bound
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors "
 )
 HEADERS: Mapping[str, str] = {
-    "Content-Security-Policy": CSP,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -189,7 +188,7 @@ class _Request:
         host = self.headers.get("host", "")
         settings = self._settings
         name = _hostname(host)
-        if (settings.local or settings.names) and not (
+        if (is_loopback(settings.host) or settings.names) and not (
             is_loopback(name) or name == settings.host or name in settings.names
         ):
             raise Problem(421, "host", "this server doesn't have that name; see --name")
@@ -263,6 +262,8 @@ class _Request:
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
+            embedders = " ".join(self._settings.frame_ancestors) or "'none'"
+            headers.setdefault("Content-Security-Policy", CSP + embedders)
             headers["X-Request-ID"] = self.id
             if self.status >= 400 and not self._over and self._has_body():
                 headers["Connection"] = "close"  # the rest of the body isn't read

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -24,6 +26,8 @@ _READ_SECONDS, _READ_BYTES = 20.0, 32 << 10
 class BoundedProtocol(H11Protocol):
     """Closes a connection whose request doesn't arrive, or whose answer isn't read."""
 
+    #: Networks of the trusted proxies: all clients come from their few addresses.
+    proxies: ClassVar[tuple[IPv4Network | IPv6Network, ...]] = ()
     _addresses: ClassVar[Counter[str]] = Counter()  # open connections of each, of the process
     _head: asyncio.TimerHandle | None = None
     _reading: asyncio.TimerHandle | None = None
@@ -36,7 +40,7 @@ class BoundedProtocol(H11Protocol):
         transport.set_write_buffer_limits(high=0)
         self._address = self.client[0] if self.client else ""
         self._addresses[self._address] += 1
-        if self._address and self._addresses[self._address] > PER_ADDRESS:
+        if self._addresses[self._address] > PER_ADDRESS and not self._may_hold_many():
             transport.abort()
             return
         self._await_head()
@@ -73,6 +77,13 @@ class BoundedProtocol(H11Protocol):
                 work.stop()
         super().connection_lost(exc)
 
+    def _may_hold_many(self) -> bool:
+        """Whether the other end is a process of the service or a trusted proxy."""
+        if not self._address:
+            return True
+        address = ip_address(self._address)
+        return any(address in network for network in self.proxies)
+
     def _await_head(self) -> None:
         self._head = self.loop.call_later(_HEAD_SECONDS, self.transport.close)
 
@@ -86,3 +97,9 @@ class BoundedProtocol(H11Protocol):
             self.transport.abort()
         else:
             self._await_reader()
+
+
+def protocol_for(proxies: Sequence[str]) -> type[BoundedProtocol]:
+    """The protocol of a service behind these trusted proxies (addresses or networks)."""
+    networks = tuple(ip_network(proxy) for proxy in proxies)
+    return type("ProxiedProtocol", (BoundedProtocol,), {"proxies": networks})

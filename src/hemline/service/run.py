@@ -12,7 +12,7 @@ from hemline.errors import UsageError
 from hemline.service.keys import KeyRing
 from hemline.service.logs import set_up
 from hemline.service.server import make_server
-from hemline.service.settings import Settings
+from hemline.service.settings import Settings, is_loopback
 from hemline.service.workers import Around, watch
 
 #: Open files: connections, the catalogue's, and those of uploads.
@@ -26,10 +26,14 @@ def check_access(settings: Settings) -> None:
         DamageError: the keys can't be read.
     """
     keys = KeyRing(settings.state).list()
-    if not settings.local and all(key.revoked is not None for key in keys):
+    if settings.public or settings.local:
+        return
+    if all(key.revoked is not None for key in keys):
+        here = f"others can reach {settings.host}" + (" by a proxy" * is_loopback(settings.host))
         raise UsageError(
-            f"other machines can reach {settings.host}, and the catalogue has no valid key: make "
-            f"one with 'hemline key create {settings.catalog} --scope read', or serve on 127.0.0.1"
+            f"{here}, and the catalogue has no valid key: make one with 'hemline key create "
+            f"{settings.catalog} --scope read', let anybody read with --public, or serve on "
+            "127.0.0.1 alone"
         )
 
 
@@ -103,4 +107,4 @@ def _allow_files() -> None:
 def address(settings: Settings, bound: socket.socket) -> str:
     """The address for a browser."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{bound.getsockname()[1]}"
+    return f"http://{host}:{bound.getsockname()[1]}{settings.root_path}"

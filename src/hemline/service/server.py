@@ -58,7 +58,7 @@ def make_server(
     return Server(
         uvicorn.Config(
             create_app(settings, handover=handover, writes=writes),
-            http=protocol.BoundedProtocol,
+            http=protocol.protocol_for(settings.proxies),
             ws="none",
             lifespan="on",
             log_config=None,

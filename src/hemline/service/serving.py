@@ -33,6 +33,8 @@ T = TypeVar("T")
 #: Answering threads beyond the number of cores; more were no faster
 #: (`benchmarks/service_load.py`). Other requests wait in order.
 _MORE = 2
+#: Requests of a reader without a key at once, in seconds of its rate: a page asks for several.
+_BURST = 10
 
 
 class ServedEngine(Engine):
@@ -66,7 +68,8 @@ class Service:
     Attributes:
         settings, catalog, engine, journal, keys, metrics, writer, jobs: its parts.
         data, images: memory of all requests for what they send, and for images being decoded.
-        rates, failures: limits of the requests of each key, and of wrong keys from each address.
+        rates, readers, failures, thumbnails: limits of the requests of each key, and from each
+            address of those without a key, of wrong keys, and of images made smaller.
         ready: whether it is warm and not shutting down.
     """
 
@@ -88,6 +91,8 @@ class Service:
         self.writer = Writer(self.catalog, settings, self.metrics, self.new_work())
         self.jobs = Jobs()
         self.rates = RateLimit(settings.rate / settings.workers)
+        own = settings.public_rate / settings.workers
+        self.readers = RateLimit(own, max(1.0, _BURST * own))
         self.failures = RateLimit(1.0, 10.0)
         self.ready = False
         self._pool = ThreadPoolExecutor(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,20 @@ from hemline.limits import MAX_SENT_PIXELS, QueryLimits
 STATE = "service"
 MEGA = 1 << 20
 _MEMORY = 1536 * MEGA  # of one process
+#: What one query of a reader without a key may cost, where less than `QueryLimits`.
+PUBLIC_LIMITS = {
+    "photos": 4,
+    "offset": 1000,
+    "where_length": 2000,
+    "where_operators": 200,
+    "work": 200_000_000,
+    "facets": 16,
+    "rerank": 1000,
+    "seconds": 10,
+}
+_ROOT = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
+_OWN = ("v1", "static", "admin", "healthz", "readyz", "metrics")  # first parts of own addresses
+_EMBEDDER = re.compile(r"https?://(\*\.)?[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +39,11 @@ class Settings:
         host, port: address to listen at.
         names: further host names of the service.
         cors: origins of other sites whose pages may call it (``https://shop.example``).
+        public: whether anybody may read without a key; every change then needs one.
+        proxies: addresses and networks (CIDR) of proxies whose ``X-Forwarded-For`` and ``-Proto``
+            are believed.
+        root_path: the sub-path of all addresses (``/finder``), without a slash at its end.
+        frame_ancestors: origins of pages that may embed the service's pages.
         workers: number of processes.
         threads: of the street tower in each process; by default its share of the cores.
         max_body: bytes of a request, and of one line of a bulk upload.
@@ -35,6 +55,7 @@ class Settings:
         timeout: seconds for an answer.
         slow: seconds for a request's body, and between the pieces of a long one.
         rate: average requests a second of each key.
+        public_rate: the same of each client address without a key.
         keep_photos: whether query photos are stored, for the export of triplets.
         samples: folder of sample photos for the page.
     """
@@ -44,6 +65,10 @@ class Settings:
     port: int = 8000
     names: tuple[str, ...] = ()
     cors: tuple[str, ...] = ()
+    public: bool = False
+    proxies: tuple[str, ...] = ()
+    root_path: str = ""
+    frame_ancestors: tuple[str, ...] = ()
     workers: int = 1
     threads: int | None = None
     max_body: int = 20 * MEGA
@@ -54,6 +79,7 @@ class Settings:
     timeout: float = 30.0
     slow: float = 20.0
     rate: float = 100.0
+    public_rate: float = 10.0
     keep_photos: bool = False
     samples: Path | None = None
 
@@ -65,7 +91,7 @@ class Settings:
                 raise UsageError(f"{name} is at least 1, not {getattr(self, name)}")
         if self.memory < 0:
             raise UsageError(f"memory is a number of bytes, not {self.memory}")
-        for name in ("timeout", "slow", "rate"):
+        for name in ("timeout", "slow", "rate", "public_rate"):
             if not getattr(self, name) > 0:
                 raise UsageError(f"{name} is more than 0, not {getattr(self, name)}")
         for origin in self.cors:
@@ -74,10 +100,35 @@ class Settings:
                     f"an origin is like https://shop.example, without a path, not {origin!r}"
                 )
 
+        self._check_front()
+
+    def _check_front(self) -> None:
+        """
+        Raises:
+            UsageError: a proxy, the sub-path or an embedding origin has another form.
+        """
+        object.__setattr__(self, "proxies", tuple(_network(proxy) for proxy in self.proxies))
+        root = self.root_path
+        if root and (not _ROOT.fullmatch(root) or root.split("/")[1] in _OWN):
+            raise UsageError(
+                f"a root path is like /finder, without a slash at its end, and none of the "
+                f"service's own ({', '.join(_OWN)}), not {root!r}"
+            )
+        for origin in self.frame_ancestors:
+            if not _EMBEDDER.fullmatch(origin):
+                raise UsageError(
+                    f"an origin that embeds is like https://shop.example, not {origin!r}"
+                )
+
     @property
     def limits(self) -> QueryLimits:
         """What one query may cost, before a key's own limits."""
         return QueryLimits(pixels=self.max_pixels, seconds=self.timeout)
+
+    @property
+    def public_limits(self) -> QueryLimits:
+        """The same for a reader without a key."""
+        return self.limits.lowered(PUBLIC_LIMITS)
 
     @property
     def state(self) -> Path:
@@ -91,8 +142,13 @@ class Settings:
 
     @property
     def local(self) -> bool:
-        """Whether only this machine can reach it."""
-        return is_loopback(self.host)
+        """Whether only this machine can reach it: a proxy or a sub-path says that others do."""
+        return is_loopback(self.host) and not self.proxies and not self.root_path
+
+    @property
+    def pictures(self) -> str:
+        """The address of the stored images, before their ids."""
+        return f"{self.root_path}/v1/pictures/"
 
 
 def is_loopback(host: str) -> bool:
@@ -103,3 +159,22 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def _network(proxy: str) -> str:
+    """An address or a network in the form of CIDR.
+
+    Raises:
+        UsageError: it is neither, or has every address.
+    """
+    try:
+        network = ipaddress.ip_network(proxy, strict=False)
+    except ValueError:
+        raise UsageError(
+            f"a trusted proxy is an address or a network like 10.0.0.0/8, not {proxy!r}"
+        ) from None
+    if network.prefixlen == 0:
+        raise UsageError(
+            f"{proxy} would trust everybody's X-Forwarded-For; name the proxy's address"
+        )
+    return str(network) if "/" in proxy else str(network.network_address)

@@ -15,6 +15,7 @@ from hemline.service.access import WRITE, Served
 from hemline.service.answers import answer
 from hemline.service.bodies import MULTIPART, media_of, unsupported
 from hemline.service.checking import check
+from hemline.service.jobs import Job
 from hemline.service.models import FILE, JobModel, JobsModel, StatsModel, body
 from hemline.service.problems import Problem, bad, responses
 from hemline.service.serving import Service
@@ -105,7 +106,11 @@ async def manifest(request: Request, service: Served) -> Response:
         if isinstance(error, MultiPartException):
             raise bad("the form can't be read", "bad-form", 400) from None
         raise
-    return answer(job.shown(), 202, {"Location": f"/v1/admin/jobs/{job.id}"})
+    return answer(job.shown(), 202, _location(service, job))
+
+
+def _location(service: Service, job: Job) -> dict[str, str]:
+    return {"Location": f"{service.settings.root_path}/v1/admin/jobs/{job.id}"}
 
 
 def _take(upload: Upload, files: list[UploadFile]) -> None:
@@ -127,7 +132,7 @@ def _take(upload: Upload, files: list[UploadFile]) -> None:
 async def begin_check(service: Served) -> Response:
     """Starts the built-in check: is the catalogue intact, and does it find its own products?"""
     job = service.jobs.begin("check", lambda job: check(service, job))
-    return answer(job.shown(), 202, {"Location": f"/v1/admin/jobs/{job.id}"})
+    return answer(job.shown(), 202, _location(service, job))
 
 
 @router.get("/jobs", responses={200: {"model": JobsModel}, **responses()})

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from hemline import __version__
 from hemline.budget import limits
 from hemline.limits import MAX_HITS
-from hemline.service.access import READ, Served
+from hemline.service.access import READ, WATCH, Served
 from hemline.service.answers import answer
 from hemline.service.metrics import CONTENT_TYPE_LATEST
 from hemline.service.models import HealthModel, InfoModel
@@ -41,7 +41,7 @@ async def readyz(service: Served) -> Response:
 
 @router.get(
     "/metrics",
-    dependencies=READ,
+    dependencies=WATCH,
     response_class=Response,
     responses={200: {"content": {"text/plain": {}}, "description": "Metrics."}, **responses()},
 )
@@ -90,7 +90,7 @@ def _info(service: Service) -> dict[str, Any]:
             **asdict(limits()),
         },
         "samples": [
-            {"photo": f"/v1/samples/{number}", "name": path.stem}
+            {"photo": f"{settings.root_path}/v1/samples/{number}", "name": path.stem}
             for number, path in enumerate(samples(settings.samples))
         ],
     }

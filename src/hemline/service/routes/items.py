@@ -20,7 +20,7 @@ from hemline.catalog.intake.update import (
 )
 from hemline.catalog.where.expression import Where as Condition
 from hemline.limits import MAX_COLUMNS
-from hemline.service.access import READ, WRITE, Served
+from hemline.service.access import LIST, WRITE, Served
 from hemline.service.answers import answer, items_of
 from hemline.service.bodies import (
     JSON,
@@ -80,7 +80,7 @@ _FORM = {
 }
 
 
-@router.get("/items", dependencies=READ, responses={200: {"model": ItemsModel}, **responses()})
+@router.get("/items", dependencies=LIST, responses={200: {"model": ItemsModel}, **responses()})
 async def listed(
     service: Served,
     limit: Annotated[int, Query(ge=1, le=200, description="Products of one page.")] = 50,
@@ -103,7 +103,11 @@ async def listed(
         met = Condition.parse(where, store.columns()) if where and where.strip() else None
         page = store.item_page(limit, after, met)
         return {
-            "items": items_of(page.item_ids, store.items(page.item_ids, vectors=False)),
+            "items": items_of(
+                page.item_ids,
+                store.items(page.item_ids, vectors=False),
+                service.settings.pictures,
+            ),
             "counts": page.counts.to_json(),
             "after": page.item_ids[-1] if page.more else None,
             "revision": revision,

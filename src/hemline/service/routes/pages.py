@@ -11,6 +11,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from hemline.service.access import Served, check_admin_page
 from hemline.service.problems import Problem
 
 router = APIRouter(include_in_schema=False)
@@ -21,9 +22,11 @@ _KINDS = {".js": "text/javascript", ".mjs": "text/javascript", ".svg": "image/sv
 
 @router.get("/")
 @router.get("/admin")
-async def page(request: Request) -> Response:
+async def page(request: Request, service: Served) -> Response:
     """The search page and the admin page."""
-    return served(request, _PAGES[request.url.path])
+    if request.scope["path"] == "/admin":
+        check_admin_page(service)
+    return served(request, _PAGES[request.scope["path"]])
 
 
 @router.get("/static/{name:path}")

@@ -87,7 +87,8 @@ def _search(service: Service, photos: list[bytes], form: SearchForm) -> dict[str
         with opened(photos[0], service.settings.max_pixels) as image:
             kept = encode_jpeg(crop(image, result.box), 85, _KEPT)  # without any EXIF
     search_id = _note(service, query, result, kept)
-    shown = result_json(result, partial(hit_json, attention=form.why))
+    pictures = service.settings.pictures
+    shown = result_json(result, partial(hit_json, pictures=pictures, attention=form.why))
     facets = shown_facets(shown["facets"])
     return {**shown, "facets": facets, "size": result.size, "search_id": search_id}
 
@@ -168,7 +169,7 @@ async def similar(
         given = {"k": k, "offset": offset, "where": where, "facets": facets, "item_id": item_id}
         result = service.engine.answer(SearchRequest.model_validate(given))
         query = {"k": k, "offset": offset, "where": where, "like": item_id}
-        shown = result_json(result, hit_json)
+        shown = result_json(result, partial(hit_json, pictures=service.settings.pictures))
         del shown["box"], shown["detections"]  # of photos
         found = shown_facets(shown["facets"])
         return {**shown, "facets": found, "search_id": _note(service, query, result)}
@@ -207,7 +208,7 @@ async def item(
         rows = service.catalog.live().store.items([item_id], vectors=False)
         if not rows:
             raise unknown_item()
-        shown = item_of(rows)
+        shown = item_of(rows, service.settings.pictures)
         if why:
             for picture, row in zip(shown["pictures"], rows, strict=True):
                 path = service.catalog.image_path(row)
