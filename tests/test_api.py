@@ -19,8 +19,8 @@ ROOT = Path(__file__).parents[1]
 #: Removing one of these breaks users' code; adding one is a decision: docs/api.md lists them.
 NAMES = {
     "Box", "Bundle", "Catalog", "Client", "Detection", "Engine", "HemlineError", "Hit", "Manifest",
-    "Record", "SearchRequest", "SearchResult", "SyncOptions", "__version__", "evaluate", "load",
-    "losses", "metrics", "train",
+    "Record", "SearchRequest", "SearchResult", "SyncOptions", "__version__", "adapt", "evaluate",
+    "load", "losses", "metrics", "train",
 }  # fmt: skip
 METRICS = {
     "average_precision", "hits_at_k", "mean_average_precision", "mean_reciprocal_rank",

@@ -36,6 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": {
         "data", "datasets", "ranking", "runtime", "catalog", "search", "learn", *_FORMAT,
     },
+    "adaptation": {"data", "ranking", "runtime", "catalog", "evaluation", *_FORMAT},
     "views": {"data", "ranking", "runtime", "catalog", "search", "evaluation", *_FORMAT},
     "demo": {
         "data", "synthetic", "ranking", "runtime", "catalog", "search", "evaluation", "views",
@@ -47,7 +48,7 @@ ALLOWED: dict[str, set[str]] = {
     "losses": {"learn"},
     "cli": {
         "data", "datasets", "tagging", "synthetic", "runtime", "catalog", "learn", "search",
-        "evaluation", "views", "demo", "service", *_FORMAT,
+        "evaluation", "adaptation", "views", "demo", "service", *_FORMAT,
     },
     "__main__": {"cli"},
 }  # fmt: skip

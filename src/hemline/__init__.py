@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hemline import losses, metrics
+    from hemline.adaptation.api import adapt
     from hemline.catalog.catalog import Catalog
     from hemline.catalog.intake.options import SyncOptions
     from hemline.client import Client
@@ -40,6 +41,7 @@ _PUBLIC = {
     "SearchRequest": "hemline.types",
     "SearchResult": "hemline.types",
     "SyncOptions": "hemline.catalog.intake.options",
+    "adapt": "hemline.adaptation.api",
     "evaluate": "hemline.evaluation.api",
     "load": "hemline.runtime.encoder",
     "losses": "",
@@ -62,6 +64,7 @@ __all__ = [
     "SearchResult",
     "SyncOptions",
     "__version__",
+    "adapt",
     "evaluate",
     "load",
     "losses",

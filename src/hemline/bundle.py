@@ -17,12 +17,17 @@ detector   images (B,3,S,S)                         scores, boxes, kinds: `data.
 
 The detector has a fingerprint of its own: it can be added or replaced, and catalogues made with the
 bundle stay valid.
+
+An adapted bundle also has ``maps.npz``: a linear map for each domain, which the encoder applies to
+the towers' embedding (`hemline.runtime.maps`). Its format version is 2, so that an earlier hemline,
+which would leave the maps out, refuses it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +41,11 @@ from hemline.parsing import parse_json
 from hemline.ranking.merge import RERANK_TOP
 
 FORMAT_VERSION = 1
+#: Of a bundle with maps.
+MAPPED_VERSION = 2
 INFO_FILE = "bundle.json"
 WEIGHTS_FILE = "weights.bin"
+MAPS_FILE = "maps.npz"
 #: The role of the graph that changes no embedding.
 DETECTOR = "detector"
 
@@ -85,9 +93,9 @@ class BundleInfo(BaseModel):
     """``bundle.json``.
 
     Attributes:
-        format_version: of this schema; another one is refused.
+        format_version: of this schema, 2 with maps; another one is refused.
         name: the model's registered name.
-        embedding_dim: D.
+        embedding_dim: D, after the maps.
         grid: (rows, columns) of the local features' locations, rows × columns = L, or None.
         preprocessing: how an image becomes a tensor.
         distance: between L2-normalised embeddings.
@@ -103,6 +111,7 @@ class BundleInfo(BaseModel):
         fingerprint: of the graphs and of all else that changes an embedding.
         detector: of garments, or None.
         alike: thresholds of scores, or None where they weren't measured.
+        maps: the file of the domains' maps, or None.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -126,14 +135,18 @@ class BundleInfo(BaseModel):
     fingerprint: str = ""
     detector: DetectorInfo | None = None
     alike: ScoreThresholds | None = None
+    maps: str | None = Field(default=None, pattern=f"^{re.escape(MAPS_FILE)}$")
 
 
 def fingerprint(folder: Path, info: BundleInfo) -> str:
-    """Hash of all that changes an embedding: graphs but the detector's, weights, preprocessing."""
+    """Hash of all that changes an embedding: graphs but the detector's, weights, maps and
+    preprocessing."""
     digest = hashlib.sha256()
     names = sorted(name for role, name in info.graphs.items() if role != DETECTOR)
     if (folder / WEIGHTS_FILE).exists():
         names.append(WEIGHTS_FILE)
+    if info.maps is not None:
+        names.append(info.maps)
     for name in names:
         digest.update(name.encode())
         digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
@@ -163,9 +176,15 @@ def write_info(folder: Path, info: BundleInfo) -> BundleInfo:
     if detector is not None:
         own = {"fingerprint": detector_fingerprint(folder, info)}
         detector = detector.model_copy(update=own)
-    changes = {"fingerprint": fingerprint(folder, info), "detector": detector}
+    changes = {
+        "format_version": FORMAT_VERSION if info.maps is None else MAPPED_VERSION,
+        "fingerprint": fingerprint(folder, info),
+        "detector": detector,
+    }
     info = info.model_copy(update=changes)
-    write_document(folder / INFO_FILE, info.model_dump(mode="json"))
+    # Without maps there is no such key: an earlier hemline refuses keys that it doesn't know.
+    left_out = {"maps"} if info.maps is None else set()
+    write_document(folder / INFO_FILE, info.model_dump(mode="json", exclude=left_out))
     return info
 
 
@@ -188,10 +207,11 @@ def read_info(folder: Path) -> BundleInfo:
     if not isinstance(raw, dict) or "format_version" not in raw:
         raise BundleError(f"{path} is not a bundle's description: it names no format_version")
     version = raw["format_version"]
-    if version != FORMAT_VERSION:
+    if version not in (FORMAT_VERSION, MAPPED_VERSION):
         raise BundleError(
             f"{folder} is a bundle of format version {version}, "
-            f"this hemline reads {FORMAT_VERSION}; export it again from its run with this hemline"
+            f"this hemline reads {FORMAT_VERSION} and {MAPPED_VERSION}; export it again from its "
+            "run with this hemline"
         )
     stored = raw.pop(CHECKSUM, None)  # that of an earlier version has none
     try:
@@ -208,7 +228,8 @@ def read_info(folder: Path) -> BundleInfo:
             f"{path}: a detector has a graph and a description, and one of them is missing; "
             "export it again"
         )
-    missing = [name for name in info.graphs.values() if not (folder / name).is_file()]
+    files = [*info.graphs.values(), *([] if info.maps is None else [info.maps])]
+    missing = [name for name in files if not (folder / name).is_file()]
     if missing:
         raise BundleError(f"the bundle {folder} lacks {', '.join(missing)}; copy it whole")
     if stored is not None and stored != checksum(raw):

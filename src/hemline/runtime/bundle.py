@@ -13,6 +13,7 @@ from hemline.bundle import DETECTOR, INFO_FILE, BundleInfo, read_info, verify
 from hemline.errors import BundleError, UsageError
 from hemline.files import absolute, durable_folder, open_regular
 from hemline.registry import current_name
+from hemline.runtime.maps import DomainMaps, read_maps
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -56,6 +57,7 @@ class Bundle:
         self.info = info
         self._sessions: dict[tuple[str, int], ort.InferenceSession] = {}
         self._lock = threading.Lock()
+        self._maps: DomainMaps | None = None
 
     @classmethod
     def open(cls, bundle: str | os.PathLike[str], *, check: bool = True) -> Bundle:
@@ -102,6 +104,17 @@ class Bundle:
     @property
     def fingerprint(self) -> str:
         return self.info.fingerprint
+
+    @property
+    def maps(self) -> DomainMaps | None:
+        """The maps of an adapted bundle, read on first use; None for other bundles.
+
+        Raises:
+            BundleError: they can't be read, or aren't maps onto the bundle's embedding.
+        """
+        if self.info.maps is not None and self._maps is None:
+            self._maps = read_maps(self.folder / self.info.maps, self.info.embedding_dim)
+        return self._maps
 
     def session(self, role: str, threads: int | None = None) -> ort.InferenceSession:
         """The session of a graph, loaded on first use and kept.
@@ -155,6 +168,8 @@ class Bundle:
     def _check_shapes(self, role: str, path: Path, session: ort.InferenceSession) -> None:
         """Compares the graph's fixed dimensions with ``bundle.json``; free ones are strings."""
         side, dim = self.info.preprocessing.size, self.info.embedding_dim
+        if self.maps is not None:
+            dim = self.maps.street_weight.shape[1]
         if role == DETECTOR and self.info.detector is not None:
             side = self.info.detector.heads.preprocessing.size
         expected = {

@@ -48,6 +48,7 @@ class BundleEncoder:
         self._batch = batch
         self._tag_index = {tag: i for i, tag in enumerate(bundle.info.vocabulary)}
         self._detector: BundleDetector | None = None
+        self._maps = bundle.maps
 
     @property
     def name(self) -> str:
@@ -153,7 +154,10 @@ class BundleEncoder:
         run = self._runner("street")
         parts = [run({"images": batch}) for batch in self._batches(images, "street")]
         local = _joined(parts, "local") if self.reranks else None
-        return StreetEncoding(self._embeddings(parts), local)
+        embedding = self._embeddings(parts)
+        if self._maps is not None and parts:
+            embedding, _ = self._maps.apply(embedding, "street")
+        return StreetEncoding(embedding, local)
 
     def encode_shop(
         self, images: Sequence[ImageInput], tags: Sequence[Sequence[str]]
@@ -171,9 +175,11 @@ class BundleEncoder:
         for batch in self._batches(images, "shop"):
             parts.append(run({"images": batch, "tags": hot[start : start + len(batch)]}))
             start += len(batch)
-        norm = _joined(parts, "norm")
+        norm, embedding = _joined(parts, "norm"), self._embeddings(parts)
+        if self._maps is not None and parts:
+            embedding, norm = self._maps.apply(embedding, "shop")
         return ShopEncoding(
-            self._embeddings(parts),
+            embedding,
             np.zeros(0, np.float32) if norm is None else norm.reshape(-1),
             _joined(parts, "weights"),
         )

@@ -1,0 +1,80 @@
+"""Adapting from Python: `adapt`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hemline.adaptation.encode import encode
+from hemline.adaptation.run import adapted, unmapped
+from hemline.adaptation.sources import collect
+from hemline.adaptation.write import check_target, write
+from hemline.catalog.catalog import Catalog
+from hemline.data.manifest import Manifest
+from hemline.progress import ProgressOf, no_progress
+from hemline.runtime.bundle import Bundle
+from hemline.runtime.encoder import BundleEncoder
+
+
+def adapt(
+    bundle: str | os.PathLike[str] | Bundle,
+    images: str | os.PathLike[str] | Manifest | Catalog,
+    folder: str | os.PathLike[str],
+    *,
+    feedback: str | os.PathLike[str] | Iterable[Mapping[str, Any]] | None = None,
+    crop: str = "none",
+    split: str = "",
+    photos: int = 2000,
+    gallery: int = 5000,
+    name: str | None = None,
+    force: bool = False,
+    seed: int = 0,
+    threads: int | None = None,
+    workers: int | None = None,
+    progress: ProgressOf = no_progress,
+) -> dict[str, Any]:
+    """Fits a linear map for each domain on a shop's own images, and writes an adapted bundle.
+
+    The method and its shrinkage are chosen by cross-validation over items, and measured on items
+    that took no part in fitting or choosing. The given bundle stays as it is; PyTorch isn't needed.
+
+    Args:
+        bundle: an open bundle, its folder, or the name of one that ships.
+        images: a manifest or its file, with shop rows and street rows of the same items; or a
+            catalogue, with ``feedback``. Without photos, several shop images of an item find each
+            other.
+        folder: the new bundle.
+        feedback: triplets as ``GET /v1/feedback/export`` gives them, or their file; those without a
+            kept photo are counted and left out.
+        crop: ``none``, ``query`` (a manifest's photos are cropped to their box) or ``box`` (both).
+        split: of the manifest, the rows that count besides those without a split; by default all
+            but ``test``; ``all`` for every row.
+        photos, gallery: most photos and shop images that are encoded; a seeded choice.
+        name: of the new bundle.
+        force: also write one that isn't measurably better.
+        seed: of the folds, the choice of images and the bootstrap.
+        threads: of one run of a graph.
+        workers: threads that decode images.
+        progress: a title → a context manager that yields ``advance(done, total)``.
+
+    Returns:
+        ``before``, ``after`` and ``difference`` (``recall@1``, ``recall@5``, ``mrr``, each with
+        value, low and high: 95 %, bootstrap over items), ``better``, ``written``, ``method``,
+        ``counts``, the new bundle's ``fingerprint`` and ``embedding_dim``.
+
+    Raises:
+        UsageError: ``folder`` exists, or no such crop.
+        DataError: too few items to measure on, or images that can't be read.
+        BundleError: no such bundle.
+    """
+    check_target(target := Path(folder))
+    base = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    sources = collect(images, feedback, crop, split)
+    sources.limited(photos, gallery, seed)
+    encoded = encode(BundleEncoder(unmapped(base), threads), sources, workers, progress)
+    fit = adapted(base, encoded, sources, seed, force, threads, progress)
+    if fit.report["better"] or force:
+        fit.report |= write(base, target, fit, name)
+    return fit.report

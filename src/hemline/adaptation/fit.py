@@ -1,0 +1,195 @@
+"""Linear maps of both domains, fitted in closed form with NumPy on the vectors of images.
+
+The metric of `hemline.learn.layers.domain_maps` without PyTorch: within-class covariance
+normalisation (Hatch, Kajarekar and Stolcke, Interspeech 2006), extended by the shift between
+domains. Few images leave most directions unseen, so all is computed in the span of the samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from hemline.runtime.maps import DomainMaps
+from hemline.types import FloatArray
+
+Doubles = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+#: A direction with less than this share of the mean standard deviation counts as having it.
+_FLOOR = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One way to fit the maps.
+
+    Attributes:
+        name: ``none`` (vectors stay as they are), ``centre`` (each domain's mean is removed),
+            ``whiten`` (the variance of all images is evened out), or ``pairs`` (the variance among
+            images of one item, and between its street and shop images).
+        shrinkage: share of the mean variance that is added to every direction.
+        shift: of ``pairs``, weight of the street-to-shop difference of each item beside the
+            variance within a domain.
+        rank: of ``pairs``, D as a multiple of the number of items; of ``whiten``, of the images.
+        turn: of ``pairs``, if not 0, the mapped photos are also turned towards the shop images of
+            their items by a ridge regression with this share of the mean variance.
+    """
+
+    name: str
+    shrinkage: float = 0.0
+    shift: float = 0.0
+    rank: float = 0.0
+    turn: float = 0.0
+
+    def described(self) -> dict[str, Any]:
+        """Its settings other than 0, as JSON."""
+        return {key: value for key, value in asdict(self).items() if value}
+
+
+NONE, CENTRE = Method("none"), Method("centre")
+#: What cross-validation chooses from; the simpler of two equals comes first.
+METHODS: tuple[Method, ...] = (
+    NONE,
+    CENTRE,
+    *(Method("whiten", shrinkage, rank=1.0) for shrinkage in (10.0, 1.0, 0.1)),
+    *(
+        Method("pairs", shrinkage, shift, rank)
+        for shift in (0.1, 0.3)
+        for rank in (1.0, 0.5)
+        for shrinkage in (30.0, 10.0, 3.0, 1.0, 0.3)
+    ),
+    *(
+        Method("pairs", shrinkage, 0.1, 1.0, turn)
+        for turn in (10.0, 1.0, 0.1)
+        for shrinkage in (10.0, 3.0, 1.0)
+    ),
+)
+#: Most numbers of a fitted embedding.
+MOST_DIMENSIONS = 512
+
+
+class Side(NamedTuple):
+    """Vectors (N, E) of one domain's images and the number (N,) of each one's item."""
+
+    vectors: FloatArray
+    items: Ints
+
+
+class Fitter:
+    """Fits several methods on the same images; what they share is computed once.
+
+    Args:
+        street, shop: the images to learn from; items without a pair only count within a domain.
+        blocks: how many of the E numbers each layer has; all layers weigh the same.
+    """
+
+    def __init__(self, street: Side, shop: Side, blocks: Sequence[int] = ()) -> None:
+        self.street_mean = street.vectors.mean(axis=0, dtype=np.float64)
+        self.shop_mean = shop.vectors.mean(axis=0, dtype=np.float64)
+        x, y = street.vectors - self.street_mean, shop.vectors - self.shop_mean
+        sizes = blocks or (x.shape[1],)
+        share = np.concatenate([np.full(size, size**-0.5) for size in sizes])
+        deviation = np.sqrt((np.sum(x * x, axis=0) + np.sum(y * y, axis=0)) / (len(x) + len(y)))
+        self.scale = share / np.maximum(deviation, _FLOOR * max(float(deviation.mean()), 1e-12))
+        self._x, self._y = x * self.scale, y * self.scale
+        self.paired = np.intersect1d(street.items, shop.items)
+        street_means, street_gaps = _by_item(self._x, street.items)
+        shop_means, shop_gaps = _by_item(self._y, shop.items)
+        self._photos = street_means[np.searchsorted(np.unique(street.items), self.paired)]
+        self._goods = shop_means[np.searchsorted(np.unique(shop.items), self.paired)]
+        self._within = np.concatenate([street_gaps, shop_gaps])
+        self._spreads: dict[tuple[str, float], tuple[Doubles, Doubles]] = {}
+
+    def fit(self, method: Method) -> DomainMaps | None:
+        """The maps; None for the method ``none``."""
+        size = self._x.shape[1]
+        if method.name == "none":
+            return None
+        if method.name == "centre":
+            one = np.eye(size)
+            return self._maps(one, one)
+        values, axes = self._spread(method)
+        level = method.shrinkage * values.sum() / size
+        # S^(-1/2) = (1 + axes · (factor - 1) · axes') / sqrt(level), and a scale changes nothing.
+        less = np.sqrt(level / (values + level)) - 1.0
+        centres = self._centres(method)
+        white = centres + (centres @ axes * less) @ axes.T
+        strength, directions = _principal(white - white.mean(axis=0))
+        count = len(self.paired) if method.name == "pairs" else len(centres)
+        kept = max(2, min(round(method.rank * count), MOST_DIMENSIONS, len(strength)))
+        matrix = directions[:, :kept].T  # (D, E)
+        matrix = matrix + (matrix @ axes * less) @ axes.T
+        # A scale changes nothing; lengths of about 1 are stored well as float32.
+        matrix *= len(matrix) ** 0.5 / max(float(np.linalg.norm(matrix * self.scale)), 1e-12)
+        street = matrix + self._turn(matrix, method.turn) if method.turn else matrix
+        return self._maps(street * self.scale, matrix * self.scale)
+
+    def _turn(self, matrix: Doubles, share: float) -> Doubles:
+        """What is added to the street's (D, E), by ridge regression of items' differences."""
+        photos, goods = self._photos @ matrix.T, self._goods @ matrix.T  # (I, D)
+        spread = photos.T @ photos
+        spread.flat[:: len(spread) + 1] += share * max(float(spread.trace()) / len(spread), 1e-12)
+        turned: Doubles = np.linalg.solve(spread, photos.T @ (goods - photos)).T @ matrix
+        return turned
+
+    def _centres(self, method: Method) -> Doubles:
+        if method.name == "pairs":
+            return np.concatenate([self._photos, self._goods])
+        return np.concatenate([self._x, self._y])
+
+    def _spread(self, method: Method) -> tuple[Doubles, Doubles]:
+        """Variances (K,), and their directions (E, K), that the method evens out."""
+        key = (method.name, method.shift)
+        if key not in self._spreads:
+            if method.name == "pairs":
+                gap = self._photos - self._goods
+                weighed = gap * np.sqrt(method.shift / max(1, len(gap)))
+                parts = [self._within / np.sqrt(max(1, len(self._within))), weighed]
+                samples = np.concatenate(parts)
+            else:
+                samples = self._centres(method)
+                samples = samples / np.sqrt(len(samples))
+            self._spreads[key] = _principal(samples)
+        return self._spreads[key]
+
+    def _maps(self, street: Doubles, shop: Doubles) -> DomainMaps:
+        """Two (D, E) → the maps, which remove each domain's mean first."""
+        return DomainMaps(
+            street.astype(np.float32),
+            (-street @ self.street_mean).astype(np.float32),
+            shop.astype(np.float32),
+            (-shop @ self.shop_mean).astype(np.float32),
+        )
+
+
+def _by_item(vectors: Doubles, items: Ints) -> tuple[Doubles, Doubles]:
+    """Means (I, E) of the items in rising order; differences to them, of items with several
+    images."""
+    _, places, counts = np.unique(items, return_inverse=True, return_counts=True)
+    order = np.argsort(places, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    means = np.add.reduceat(vectors[order], starts, axis=0) / counts[:, None]
+    several = counts[places] > 1
+    return means, vectors[several] - means[places[several]]
+
+
+def _principal(samples: Doubles) -> tuple[Doubles, Doubles]:
+    """Eigenvalues (K,), falling, and eigenvectors (E, K) of samples' · samples, (N, E) → (E, E);
+    directions without variance are left out."""
+    rows, columns = samples.shape
+    if rows == 0:
+        return np.zeros(0), np.zeros((columns, 0))
+    if rows >= columns:
+        values, vectors = np.linalg.eigh(samples.T @ samples)
+    else:
+        values, vectors = np.linalg.eigh(samples @ samples.T)
+    kept = np.flatnonzero(values > values[-1] * 1e-9)[::-1]
+    values, vectors = values[kept], vectors[:, kept]
+    if rows < columns:
+        vectors = samples.T @ vectors / np.sqrt(values)
+    return values, vectors
