@@ -99,6 +99,8 @@ def test_means_what_sqlite_means(text: str) -> None:
         "case when price = 1 then 1 end",
         "(" * 1900 + "price = 1" + ")" * 1900,
         "price = 1 or " * 500 + "price = 1",
+        "price = 0x" + "f" * 3800,
+        "price in (0b" + "1" * 3900 + ")",
     ],
 )
 def test_anything_else_is_refused_in_one_line(text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
+import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -67,3 +68,20 @@ def test_a_line_of_the_log_is_bounded() -> None:
     line = JsonLines().format(record)
     assert len(line) < 12_000
     assert json.loads(line)["ms"] == 1.5
+
+
+def test_a_library_writes_no_line_of_its_own() -> None:
+    script = (
+        "import logging, warnings; from hemline.service.logs import set_up; set_up(); set_up()\n"
+        "from hemline.catalog.where.expression import Where\n"
+        "from hemline.errors import UsageError\n"
+        "try: Where.parse('drop x\\n{\"event\": \"forged\"} y', ['price'])\n"
+        "except UsageError: pass\n"
+        "logging.getLogger('library').warning('one\\n{\"event\": \"forged\"}')\n"
+        "warnings.warn('two\\n{}')\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    events = [json.loads(line)["event"] for line in ran.stderr.splitlines()]
+    assert len(events) == 2
+    assert events[0].startswith("one\n{")
+    assert "two" in events[1]

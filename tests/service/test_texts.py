@@ -83,6 +83,35 @@ def test_forms_with_it_are_refused(client: TestClient, photo: bytes) -> None:
         assert (answer.status_code, answer.json()["type"]) == (422, TEXT), answer.text
 
 
+@pytest.mark.parametrize("raw", [b"\xff", b"a\xed\xa0\x80", b"\xc0\x80"])
+def test_forms_that_are_not_utf8_are_refused(client: TestClient, photo: bytes, raw: bytes) -> None:
+    part = b'--x\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n'
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    image = part % (b"photo", b'; filename="a"', photo)
+    for field in (part % (b"where", b"", b"category = '" + raw + b"'"), part % (raw, b"", b"1")):
+        answer = client.post("/v1/search", content=image + field + b"--x--\r\n", headers=kind)
+        assert (answer.status_code, answer.json()["type"]) == (422, TEXT), answer.text
+    item = part % (b"item", b"", b'{"category": "' + raw + b'"}') + b"--x--\r\n"
+    answer = client.put("/v1/items/item0", content=item, headers=kind)
+    assert (answer.status_code, answer.json()["type"]) == (422, TEXT), answer.text
+    item = part % (b"item", b"", '{"category": "ü名"}'.encode()) + b"--x--\r\n"
+    assert client.put("/v1/items/item0", content=item, headers=kind).is_success
+    assert client.get("/v1/items/item0").json()["category"] == "ü名"
+
+
+@pytest.mark.parametrize(
+    "charset", ["idna", "punycode", "utf-16", '"utf_7"', '"\\"idna"', "latin-1"]
+)
+def test_forms_in_another_charset_are_refused(client: TestClient, charset: str) -> None:
+    for kind in ("multipart/form-data; boundary=x; charset=", "multipart/form-data; Charset ="):
+        headers = {"Content-Type": f"{kind}{charset}; boundary=x"}
+        for address in ("/v1/search", "/v1/detect", "/v1/admin/manifest"):
+            answer = client.post(address, content=b"--x--\r\n", headers=headers)
+            assert answer.status_code == 415, (address, answer.text)
+    headers = {"Content-Type": 'multipart/form-data; boundary=x; charset="UTF-8"'}
+    assert client.post("/v1/search", content=b"--x--\r\n", headers=headers).status_code == 422
+
+
 def test_names_of_keys(tmp_path: Path) -> None:
     for bad in ("a\0", "\ud800"):
         with pytest.raises(UsageError, match=r"a key: .*(NUL|surrogate)"):

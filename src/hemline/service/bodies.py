@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
@@ -27,6 +28,8 @@ from hemline.types import Box, PageRequest, SearchRequest
 MULTIPART, JSON = "multipart/form-data", "application/json"
 _PARTS = 1_000_000  # of JSON: each may take a hundred bytes as an object
 _FIELD = 1 << 16  # bytes of a field that is no file
+_CHARSET = re.compile(r'charset[^=;]*=\s*"?([^\s";]*)')
+_CHARSETS = ("utf-8", "utf8", "us-ascii")
 
 
 class SearchForm(PageRequest):
@@ -97,14 +100,24 @@ class Form:
 
 
 def media_of(request: Request) -> str:
-    return request.headers.get("content-type", "").split(";")[0].strip().lower()
+    """The media type of the body.
+
+    Raises:
+        Problem: 415, a form in another charset than UTF-8: some (idna) take minutes to be decoded.
+    """
+    given = request.headers.get("content-type", "").lower()
+    media = given.split(";")[0].strip()
+    if media == MULTIPART and any(name not in _CHARSETS for name in _CHARSET.findall(given)):
+        raise Problem(415, "media-type", "a form's charset is utf-8")
+    return media
 
 
 async def read_form(request: Request, files: int, limit: int) -> Form:
     """A multipart body, read into memory.
 
     Raises:
-        Problem: 400, it can't be read or has more than ``files`` files.
+        Problem: 400, it can't be read or has more than ``files`` files; 422, a text in it isn't
+            UTF-8 or can't be stored.
     """
 
     class InMemory(MultiPartParser):
@@ -113,24 +126,36 @@ async def read_form(request: Request, files: int, limit: int) -> Form:
     def stream() -> AsyncGenerator[bytes, None]:
         return request.stream()
 
+    # Starlette would read bytes that aren't UTF-8 as Latin-1; so it reads all of them so.
+    headers = Headers({"content-type": f"{request.headers['content-type']}; charset=latin-1"})
     form = Form()
     try:
-        parser = InMemory(
-            request.headers, stream(), max_files=files, max_fields=32, max_part_size=_FIELD
-        )
+        parser = InMemory(headers, stream(), max_files=files, max_fields=32, max_part_size=_FIELD)
         parsed = await parser.parse()
-        for name, value in parsed.multi_items():
+        for raw, value in parsed.multi_items():
+            name = _utf8(raw)
             if isinstance(value, UploadFile):
                 form.files.setdefault(name, []).append(await value.read())
                 await value.close()
             else:
-                form.fields[name] = checked_text(value)
-            checked_text(name)
+                form.fields[name] = _utf8(value)
     except MultiPartException as error:
         raise bad(f"the form can't be read: {error.message}", "bad-form", 400) from None
     except (ValueError, AssertionError, LookupError):
         raise bad("the form can't be read", "bad-form", 400) from None
     return form
+
+
+def _utf8(text: str) -> str:
+    """The text of bytes that were read as Latin-1.
+
+    Raises:
+        Problem: 422, they aren't UTF-8, or the text can't be stored.
+    """
+    try:
+        return checked_text(text.encode("latin-1").decode())
+    except UnicodeDecodeError:
+        raise bad("a text of the form isn't UTF-8", "bad-text") from None
 
 
 async def read_json(request: Request) -> Any:

@@ -50,9 +50,16 @@ def log(event: str, exc: BaseException | None = None, **fields: Any) -> None:
 
 
 def set_up() -> None:
-    """Sends the service's and uvicorn's messages to standard error as JSON lines."""
+    """Sends all messages to standard error as JSON lines.
+
+    Python would write other libraries' as they are, so that a text of a client could be a line.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
+    others = [one for one in logging.root.handlers if not isinstance(one.formatter, JsonLines)]
+    logging.root.handlers = [*others, handler]
+    logging.captureWarnings(True)
+    logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # its messages have the condition
     for name in ("hemline.service", "uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers = [handler] if name != "uvicorn.error" else []

@@ -50,6 +50,8 @@ def read_condition(text: str, known: set[str]) -> tuple[Node, set[str]]:
         elif reason.startswith("Error tokenizing"):
             reason = "a quotation mark isn't closed"
         raise UsageError(f"the condition {text!r} can't be read: {reason}") from None
+    except ValueError:  # from sqlglot, for 0xfff…: Python writes numbers of 4,300 digits at most
+        raise UsageError(f"the condition {text!r} can't be read: a number is too long") from None
 
 
 def _check_nesting(text: str) -> None:
