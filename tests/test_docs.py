@@ -67,3 +67,37 @@ def test_the_walks_of_the_architecture_name_what_is_there() -> None:
         assert code.is_file(), file
         text = code.read_text(encoding="utf-8")
         assert not name or re.search(rf"(?:def|class) {name}\b", text), f"{file} has no {name}"
+
+
+def _slow(file: Path, name: str = "") -> set[str]:
+    """How often a test, or the tests of a file, are run: ``each``, ``slow``, or both."""
+    text = file.read_text(encoding="utf-8")
+    if re.search(r"^pytestmark = .*?slow", text, re.MULTILINE | re.DOTALL):
+        return {"slow"}
+    found = set()
+    for marks, test in re.findall(
+        r"((?:^@.*\n(?:^[ )].*\n)*)*)^def (test_\w+)", text, re.MULTILINE
+    ):
+        if not name or test == name:
+            found.add("slow" if "pytest.mark.slow" in marks else "each")
+    return found
+
+
+def test_each_promise_names_tests_that_are_there_and_run_as_often_as_it_says() -> None:
+    text = (ROOT / "docs" / "trust.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("| ")]
+    rows = [row for row in rows if row[0].strip() != "promise"]
+    assert len(rows) > 25
+    files = list((ROOT / "tests").rglob("test_*.py"))
+    for promise, _, tests, often in rows:
+        runs = {"on demand"} if "`benchmarks/" in tests else set()
+        for named in re.findall(r"`((?:tests|benchmarks)/[\w/]+\.py)`", tests):
+            assert (ROOT / named).is_file(), f"{promise}: {named} isn't there"
+            if named.startswith("tests/"):
+                runs |= _slow(ROOT / named)
+        for named in re.findall(r"`(test_\w+)`", tests):
+            where = [file for file in files if f"def {named}(" in file.read_text("utf-8")]
+            assert len(where) == 1, f"{promise}: {named} is in {where}"
+            runs |= _slow(where[0], named)
+        said = {word for word in ("each", "slow", "on demand") if word in often}
+        assert runs == said, f"{promise}: {runs}, not {said}"
