@@ -184,16 +184,23 @@ def crop(image: Image, box: Box | None) -> Image:
 def encode_jpeg(image: Image, quality: int = 90, max_side: int | None = None) -> bytes:
     """JPEG bytes of a picture (H, W, 3) RGB, made smaller where a side is over ``max_side``."""
     height, width = image.shape[:2]
-    if max_side is not None and max(height, width) > max_side:
-        scale = max_side / max(height, width)
-        size = (max(1, round(height * scale)), max(1, round(width * scale)))
-        image = resize(image, *size)
+    if max_side is not None:
+        image = shrink(image, max_side)
     stream = io.BytesIO()
     try:
         PIL.Image.fromarray(image).save(stream, "JPEG", quality=quality)
     except (OSError, ValueError):  # a side over 65,500 pixels
         raise ImageError(f"a picture of {width}x{height} can't be written as JPEG") from None
     return stream.getvalue()
+
+
+def shrink(image: Image, max_side: int) -> Image:
+    """The picture (H, W, 3), made smaller where a side is over ``max_side`` pixels."""
+    height, width = image.shape[:2]
+    if max(height, width) <= max_side:
+        return image
+    scale = max_side / max(height, width)
+    return resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
 
 
 def _too_big(size: int, limit: int) -> str:

@@ -26,6 +26,7 @@ from hemline.service.keys import KeyRing, KeyStore, RateLimit
 from hemline.service.metrics import Metrics
 from hemline.service.problems import busy
 from hemline.service.settings import Settings
+from hemline.service.thumbnails import Thumbnails
 from hemline.service.writing import Writer
 from hemline.work import Memory, Work, bound, present
 
@@ -35,6 +36,8 @@ T = TypeVar("T")
 _MORE = 2
 #: Requests of a reader without a key at once, in seconds of its rate: a page asks for several.
 _BURST = 10
+#: Images a second that are made smaller for one address; a page has 24 of them, once.
+_THUMBNAILS = 20.0
 
 
 class ServedEngine(Engine):
@@ -68,8 +71,9 @@ class Service:
     Attributes:
         settings, catalog, engine, journal, keys, metrics, writer, jobs: its parts.
         data, images: memory of all requests for what they send, and for images being decoded.
-        rates, readers, failures, thumbnails: limits of the requests of each key, and from each
+        rates, readers, failures, thumbnail_rate: limits of the requests of each key, and from each
             address of those without a key, of wrong keys, and of images made smaller.
+        thumbnails: images made smaller.
         ready: whether it is warm and not shutting down.
     """
 
@@ -94,6 +98,8 @@ class Service:
         own = settings.public_rate / settings.workers
         self.readers = RateLimit(own, max(1.0, _BURST * own))
         self.failures = RateLimit(1.0, 10.0)
+        self.thumbnail_rate = RateLimit(_THUMBNAILS, 20 * _THUMBNAILS)
+        self.thumbnails = Thumbnails()
         self.ready = False
         self._pool = ThreadPoolExecutor(
             min((os.cpu_count() or 1) // settings.workers + _MORE, settings.queue),

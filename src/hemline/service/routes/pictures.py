@@ -1,8 +1,8 @@
 """Stored images by their ids, and the page's sample photos.
 
 An id is the digest of the image's content: it can't be guessed, it is no path, and its content
-never changes, so browsers may cache it. Images need no key: `<img>` can't send one, and the shop
-shows them to everybody anyway.
+never changes, so browsers may cache it, also in a smaller size. Images need no key: `<img>` can't
+send one, and the shop shows them to everybody anyway.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Query, Request
 from fastapi import Path as InPath
 from starlette.responses import Response
 
-from hemline.service.access import Served
+from hemline.service.access import Served, network_of
 from hemline.service.problems import Problem, responses
+from hemline.service.serving import Service
+from hemline.service.thumbnails import media_type
 
 router = APIRouter(prefix="/v1", tags=["pictures"])
 _ID = re.compile(r"[0-9a-f]{40}")
@@ -31,7 +33,7 @@ _SUFFIXES = {
     ".webp": "image/webp",
 }
 _ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"image/jpeg": {}}, "description": "The image."},
+    200: {"content": {"image/jpeg": {}, "image/webp": {}}, "description": "The image."},
     304: {"description": "Not modified."},
 }
 
@@ -43,20 +45,45 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 )
 async def picture(
     picture_id: Annotated[str, InPath(max_length=100)],
+    request: Request,
     service: Served,
+    size: Annotated[
+        Literal["160", "320", "480", "640"] | None,
+        Query(description="Longest side in pixels; the stored image by default."),
+    ] = None,
     if_none_match: Annotated[str | None, Header()] = None,
+    accept: Annotated[str, Header()] = "",
 ) -> Response:
-    """The stored copy of a product's image."""
+    """The stored copy of a product's image; with ``size`` a smaller one, WebP where `Accept` names
+    it."""
     pictures = service.catalog.images
     if pictures is None or not _ID.fullmatch(picture_id):
         raise no_picture()
-    tag = f'"{picture_id}"'
-    headers = {"ETag": tag, "Cache-Control": _CACHE}
     path = pictures.path(picture_id)
+    media = media_type(accept) if size else "image/jpeg"
+    tag = f'"{picture_id}-{size}-{media[6:]}"' if size else f'"{picture_id}"'
+    headers = {"ETag": tag, "Cache-Control": _CACHE} | ({"Vary": "Accept"} if size else {})
     if if_none_match is not None and tag in if_none_match and path.is_file():
         return Response(status_code=304, headers=headers)
-    data = await service.work(lambda: _read(path))
-    return Response(data, headers=headers, media_type="image/jpeg")
+    data = service.thumbnails.get(picture_id, int(size), media) if size else None
+    if size and data is None:
+        client = request.client.host if request.client else ""
+        if service.thumbnail_rate.wait(network_of(client)):
+            headers = {"Cache-Control": "no-store"}  # this one as it is, and smaller ones later
+            media, size = "image/jpeg", None
+    if data is None:
+        data = await service.work(lambda: _image(service, path, size, media))
+    return Response(data, headers=headers, media_type=media)
+
+
+def _image(service: Service, path: Path, size: str | None, media: str) -> bytes:
+    """
+    Raises:
+        Problem: 404, there is no such image.
+    """
+    if size is None or not path.is_file():
+        return _read(path)
+    return service.thumbnails.make(path, int(size), media)
 
 
 @router.get(

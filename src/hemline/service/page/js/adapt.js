@@ -1,4 +1,5 @@
 // From the service's answers to what the page works with.
+import { base } from "./place.js";
 import { words } from "./texts.js";
 
 // Found so that nothing takes them for clothes; a search seldom means them, so they come last.
@@ -15,7 +16,7 @@ export function facetsOf(raw) {
 
 // Photos to start with, where the shop names none of its own: drawn, see docs/draw_samples.py.
 const OWN = ["red-hoodie", "pink-coat", "orange-skirt", "green-cardigan", "yellow-trousers", "lilac-dress"];
-const SAMPLES = OWN.map((name) => ({ name, photo: `/static/samples/${name}.jpg` }));
+const SAMPLES = OWN.map((name) => ({ name, photo: `${base}static/samples/${name}.jpg` }));
 
 export function infoOf({ catalog = {}, detector, limits = {}, samples = [] }) {
   return {

@@ -1,6 +1,7 @@
 // The service's API: one function for each question, and one kind of error for whatever fails.
 
 import { joined } from "./dom.js";
+import { base } from "./place.js";
 
 const KEY = "hemline.key";
 const TIMEOUT = 90_000;
@@ -15,10 +16,19 @@ export class Problem extends Error {
 
 const KINDS = { 401: "refused", 403: "refused", 404: "gone", 410: "gone", 413: "too-big", 429: "limited", 502: "offline", 503: "busy", 504: "offline" };
 
+// A browser may keep it from a page in another site's frame.
+function stored() {
+  try {
+    return sessionStorage;
+  } catch {
+    return null;
+  }
+}
+
 export const key = {
   name: KEY,
-  get: () => sessionStorage.getItem(key.name) ?? "",
-  set: (value) => (value ? sessionStorage.setItem(key.name, value) : sessionStorage.removeItem(key.name)),
+  get: () => stored()?.getItem(key.name) ?? "",
+  set: (value) => (value ? stored()?.setItem(key.name, value) : stored()?.removeItem(key.name)),
 };
 
 function headers(more = {}) {
@@ -40,6 +50,7 @@ async function problem(response) {
   });
 }
 
+// path: without a slash at its beginning.
 export async function ask(path, { method = "GET", body, json, signal, keepalive = false } = {}) {
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), TIMEOUT);
@@ -49,7 +60,7 @@ export async function ask(path, { method = "GET", body, json, signal, keepalive 
     options.headers = headers({ "Content-Type": "application/json" });
   }
   try {
-    const response = await fetch(path, options);
+    const response = await fetch(base + path, options);
     if (!response.ok) throw await problem(response);
     return response.status === 204 ? null : await response.json();
   } catch (error) {
@@ -72,12 +83,12 @@ function form(photo, fields = {}) {
 
 const id = encodeURIComponent;
 
-export const info = (signal) => ask("/v1/info", { signal });
-export const search = (photo, fields, signal) => ask("/v1/search", { method: "POST", body: form(photo, fields), signal });
-export const detect = (photo, signal) => ask("/v1/detect", { method: "POST", body: form(photo), signal });
-export const item = (name, signal, why = false) => ask(`/v1/items/${id(name)}${why ? "?why=true" : ""}`, { signal });
-export const items = (fields) => ask(`/v1/items?${query(fields)}`);
-export const similar = (name, fields, signal) => ask(`/v1/items/${id(name)}/similar?${query(fields)}`, { signal });
-export const remove = (name) => ask(`/v1/items/${id(name)}`, { method: "DELETE" });
-export const feedback = (search_id, item_id, right) => ask("/v1/feedback", { method: "POST", json: { search_id, item_id, right }, keepalive: true });
-export const facets = (columns, where, signal) => ask(`/v1/facets?${query({ columns: columns.join(","), where })}`, { signal });
+export const info = (signal) => ask("v1/info", { signal });
+export const search = (photo, fields, signal) => ask("v1/search", { method: "POST", body: form(photo, fields), signal });
+export const detect = (photo, signal) => ask("v1/detect", { method: "POST", body: form(photo), signal });
+export const item = (name, signal, why = false) => ask(`v1/items/${id(name)}${why ? "?why=true" : ""}`, { signal });
+export const items = (fields) => ask(`v1/items?${query(fields)}`);
+export const similar = (name, fields, signal) => ask(`v1/items/${id(name)}/similar?${query(fields)}`, { signal });
+export const remove = (name) => ask(`v1/items/${id(name)}`, { method: "DELETE" });
+export const feedback = (search_id, item_id, right) => ask("v1/feedback", { method: "POST", json: { search_id, item_id, right }, keepalive: true });
+export const facets = (columns, where, signal) => ask(`v1/facets?${query({ columns: columns.join(","), where })}`, { signal });

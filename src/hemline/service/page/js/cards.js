@@ -12,7 +12,7 @@ export function card(hit, act, says) {
   const img = h("img", { alt: "", loading: hit.rank > 8 ? "lazy" : "eager", decoding: "async" });
   if (hit.rank === 1) img.addEventListener("load", () => shapeFrames(img));
   const frame = h("button", { type: "button", class: "frame", "aria-label": texts.open(title), onclick: () => act.why(hit) }, img);
-  showPicture(img, hit.picture);
+  showPicture(img, hit.picture, 320);
   return h("li", { class: "product", "data-item": hit.item_id },
     frame,
     hit.search_id ? verdictButtons(hit, title, act, says) : null,

@@ -28,8 +28,11 @@ export function show(element, seen) {
 }
 
 // A product may have lost its picture: then the place stays grey.
-export function showPicture(img, url) {
+// side: the size for a plain screen, 160 or 320; dense ones get larger ones. Without it the picture
+// is shown as it is stored.
+export function showPicture(img, url, side = 0) {
   img.addEventListener("error", () => img.parentElement?.classList.add("is-empty"));
+  if (url && side) img.srcset = [0, 1, 2].map((more) => `${url}?size=${side + 160 * more} ${more + 1}x`).join(", ");
   if (url) img.src = url;
   else img.dispatchEvent(new Event("error"));
 }

@@ -9,6 +9,7 @@ import { $, fillTexts, h, settled, show, showPicture } from "./dom.js";
 import { Filters } from "./filters.js";
 import { banner, keyForm, notice, say, tellSearch, toast, wordsOf } from "./notices.js";
 import { Picker } from "./picker.js";
+import { base } from "./place.js";
 import { priceOf, titleOf } from "./product.js";
 import { Seeker } from "./seek.js";
 import { Lost, Sources } from "./source.js";
@@ -276,7 +277,7 @@ class Page {
   // The photo can't be had: start anew, and say why.
   lost(error) {
     notice();
-    history.replaceState(null, "", "/");
+    history.replaceState(null, "", base);
     this.open(empty(), {});
     this.wrongFile(LOST[error.kind]);
     $("start-title").focus();

@@ -1,6 +1,8 @@
 // What is searched, as an address: a link or the back button restores it.
 //   ?sample=NAME | ?photo=HASH | ?item=ID   &box=x1,y1,x2,y2 | whole   &f.COLUMN=VALUE…   &pages=N
 
+import { base } from "./place.js";
+
 export const PAGE = 24;
 const MOST_PAGES = 8;
 
@@ -35,7 +37,7 @@ export function write(state) {
   }
   if (state.pages > 1) query.set("pages", state.pages);
   const text = query.toString();
-  return text ? `/?${text}` : "/";
+  return text ? `${base}?${text}` : base;
 }
 
 export const asks = (state) => Boolean(state.sample || state.photo || state.item);

@@ -1,10 +1,11 @@
 // Adds products by a feed with its pictures: the upload's progress first, then the work's.
 import { key } from "../api.js";
 import { $, h } from "../dom.js";
+import { base } from "../place.js";
 import { bar, failed, follow } from "./jobs.js";
 import { texts } from "./texts.js";
 
-const PATH = "/v1/admin/manifest";
+const PATH = `${base}v1/admin/manifest`;
 
 // The paths in a feed are relative to the folder that was chosen, without its own name.
 const pathOf = (file) => (file.webkitRelativePath ? file.webkitRelativePath.split("/").slice(1).join("/") : file.name);

@@ -22,7 +22,7 @@ export function watchCheck(changed, say) {
   $("check").addEventListener("click", async () => {
     $("check").disabled = true;
     try {
-      const job = await follow(await ask("/v1/admin/check", { method: "POST" }), $("check-job"));
+      const job = await follow(await ask("v1/admin/check", { method: "POST" }), $("check-job"));
       if (job) {
         $("check-job").replaceChildren(...told(job.result));
         say($("check-job").textContent);

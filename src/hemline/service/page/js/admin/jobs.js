@@ -28,7 +28,7 @@ export async function follow(job, place) {
     place.replaceChildren(now.state === "waiting" ? bar(null, texts.waiting) : bar(total ? done / total : null, texts.running(done, total)));
     await wait(EVERY);
     try {
-      now = await ask(`/v1/admin/jobs/${job.id}`);
+      now = await ask(`v1/admin/jobs/${job.id}`);
       missed = 0;
     } catch (error) {
       // The work goes on without us: a short silence of the server is no failure of it.

@@ -89,7 +89,7 @@ export class List {
     const title = titleOf(product);
     const img = h("img", { alt: "", loading: "lazy", decoding: "async" });
     const frame = h("span", { class: "thumb" }, img);
-    showPicture(img, product.picture);
+    showPicture(img, product.picture, 160);
     const told = [product.item_id, priceOf(product), texts.pictureCount(product.pictures.length)];
     return h("li", { "data-item": product.item_id },
       frame,

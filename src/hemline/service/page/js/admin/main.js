@@ -41,7 +41,7 @@ function unreachable(error) {
 let timer = 0;
 async function refresh() {
   clearTimeout(timer);
-  const stats = await api.ask("/v1/admin/stats");
+  const stats = await api.ask("v1/admin/stats");
   showStats(stats);
   show($("banner"), false);
   timer = setTimeout(() => { if (document.hidden) later(); else refresh().catch(unreachable); }, EVERY);

@@ -13,7 +13,7 @@ function showProduct(product, remove, close) {
   const pictures = product.pictures.map(({ picture }, at) => {
     const img = h("img", { alt: texts.picture(at + 1), loading: "lazy" });
     const place = h("li", {}, img);
-    showPicture(img, picture);
+    showPicture(img, picture, 160);
     return place;
   });
   const rows = Object.entries({ [texts.productId]: product.item_id, ...product.columns }).filter(([, value]) => value !== null && value !== "" && value !== undefined);
