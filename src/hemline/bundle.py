@@ -19,7 +19,8 @@ The detector has a fingerprint of its own: it can be added or replaced, and cata
 bundle stay valid.
 
 An adapted bundle also has ``maps.npz``: a linear map for each domain, which the encoder applies to
-the towers' embedding (`hemline.runtime.maps`). Its format version is 2, so that an earlier hemline,
+the towers' ``features`` (B,F), pooled layers and the embedding, or to their embedding where they
+have no such output (`hemline.runtime.maps`). Its format version is 2, so that an earlier hemline,
 which would leave the maps out, refuses it.
 """
 

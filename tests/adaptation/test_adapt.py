@@ -16,6 +16,7 @@ from helpers.shifted_shop import make_shifted_shop
 from helpers.tiny_bundle import make_tiny_bundle
 from hemline.bundle import read_info, write_info
 from hemline.cli import main
+from hemline.data.images import open_image
 from hemline.errors import BundleError, DataError, UsageError
 
 
@@ -61,14 +62,15 @@ def test_the_new_bundle_has_its_own_fingerprint_and_the_old_one_stays(
 
 
 def test_the_encoder_applies_the_maps(place: Path, report: dict[str, Any]) -> None:
-    encoder, raw = hemline.load(place / "new"), hemline.load(place / "tiny")
+    encoder = hemline.load(place / "new")
     photos = [place / "shop" / f"i0{k}_1.png" for k in range(3)]
     found = encoder.embed_street(photos)
     assert found.shape == (3, encoder.embedding_dim) == (3, report["embedding_dim"])
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
     maps = encoder.bundle.maps
     assert maps is not None
-    mapped = raw.embed_street(photos) @ maps.street_weight.T + maps.street_bias
+    raw = encoder.outputs([open_image(photo) for photo in photos], "street")
+    mapped = raw["features"] @ maps.street_weight.T + maps.street_bias
     mapped /= np.linalg.norm(mapped, axis=1, keepdims=True)
     np.testing.assert_allclose(found, mapped, atol=1e-5)
     assert encoder.embed_shop([place / "shop/i00_0.png"], [["colour=red"]]).shape == (

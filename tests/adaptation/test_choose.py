@@ -12,19 +12,19 @@ def images(items: int = 20, photos: int = 2, size: int = 8) -> Images:
     street = rng.normal(size=(len(asked), size)).astype(np.float32)
     shop_items = np.concatenate([np.arange(items), np.arange(5)])  # five items have two images
     shop = rng.normal(size=(len(shop_items), size)).astype(np.float32)
-    return Images(Side(street, asked), Side(shop, shop_items), np.full(len(asked), -1))
+    return Images(Side(street, asked), Side(shop, shop_items), np.full(len(asked), -1), (size,))
 
 
 def test_ranks_count_items_by_their_best_image_and_ties_against_the_right_one() -> None:
     street = Side(np.array([[1, 0], [1, 0]], np.float32), np.array([0, 1]))
     shop = Side(np.array([[0, 1], [1, 0], [1, 0], [-1, 0]], np.float32), np.array([0, 0, 1, 2]))
-    both = Images(street, shop, np.array([-1, -1]))
+    both = Images(street, shop, np.array([-1, -1]), (2,))
     assert search(both, mapped(both, None), both.queries).ranks.tolist() == [2, 2]
 
 
 def test_an_image_does_not_find_itself_and_a_lonely_one_is_no_query() -> None:
     shop = Side(np.array([[1, 0], [0, 1], [1, 0.1]], np.float32), np.array([0, 0, 1]))
-    both = Images(shop, shop, np.arange(3))
+    both = Images(shop, shop, np.arange(3), (2,))
     assert both.queries.tolist() == [0, 1]
     assert search(both, mapped(both, None), both.queries).ranks.tolist() == [2, 2]
 

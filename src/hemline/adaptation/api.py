@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from hemline.adaptation.encode import encode
-from hemline.adaptation.run import adapted, unmapped
+from hemline.adaptation.run import adapted
 from hemline.adaptation.sources import collect
+from hemline.adaptation.taps import with_features
 from hemline.adaptation.write import check_target, write
 from hemline.catalog.catalog import Catalog
 from hemline.data.manifest import Manifest
@@ -73,8 +74,9 @@ def adapt(
     base = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
     sources = collect(images, feedback, crop, split)
     sources.limited(photos, gallery, seed)
-    encoded = encode(BundleEncoder(unmapped(base), threads), sources, workers, progress)
-    fit = adapted(base, encoded, sources, seed, force, threads, progress)
-    if fit.report["better"] or force:
-        fit.report |= write(base, target, fit, name)
+    with with_features(base) as (towers, blocks):
+        encoded = encode(BundleEncoder(towers, threads), blocks, sources, workers, progress)
+        fit = adapted(base, encoded, sources, seed, force, threads, progress)
+        if fit.report["better"] or force:
+            fit.report |= write(base, towers, target, fit, name)
     return fit.report

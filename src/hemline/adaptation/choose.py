@@ -37,13 +37,13 @@ class Images:
     Attributes:
         street, shop: vectors and items; the shop images are the gallery.
         same: (Q,) place in the gallery of the very image that a query is, or -1.
-        blocks: see `Fitter`.
+        blocks: the parts of the vectors; the last is the bundle's embedding, see `Fitter`.
     """
 
     street: Side
     shop: Side
     same: Ints
-    blocks: tuple[int, ...] = ()
+    blocks: tuple[int, ...]
 
     @property
     def queries(self) -> Ints:
@@ -84,8 +84,12 @@ Similarity = Callable[[Ints], npt.NDArray[np.floating]]
 
 
 def mapped(images: Images, maps: DomainMaps | None) -> Similarity:
-    """Similarities under maps, or of the vectors as they are."""
-    street, shop = images.street.vectors, images.shop.vectors
+    """Similarities under maps, or of the bundle's own embeddings.
+
+    Maps of fewer numbers than the vectors have belong to the embedding, the last part.
+    """
+    width = images.blocks[-1] if maps is None else maps.street_weight.shape[1]
+    street, shop = images.street.vectors[:, -width:], images.shop.vectors[:, -width:]
     if maps is None:
         return lambda places: _unit(street[places]) @ _unit(shop).T
     goods, _ = maps.apply(shop, "shop")

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from hemline.adaptation.choose import Images
 from hemline.adaptation.fit import Side
 from hemline.adaptation.sources import Sample, Sources
+from hemline.adaptation.taps import FEATURES
 from hemline.data.images import crop, open_many
 from hemline.errors import DataError, HemlineError
 from hemline.progress import ProgressOf
@@ -41,9 +42,16 @@ class Encoded:
 
 
 def encode(
-    encoder: BundleEncoder, sources: Sources, workers: int | None, progress: ProgressOf
+    encoder: BundleEncoder,
+    blocks: tuple[int, ...],
+    sources: Sources,
+    workers: int | None,
+    progress: ProgressOf,
 ) -> Encoded:
     """Encodes every image of both sides; those that can't be read are left out and listed.
+
+    Args:
+        blocks: the parts of the towers' features (`hemline.adaptation.taps`); empty: the embedding.
 
     Raises:
         DataError: no image of a side can be read.
@@ -53,10 +61,12 @@ def encode(
     goods, shop = _side(encoder, "shop", sources.shop, workers, progress, skipped)
     names, numbers = np.unique([s.item for s in (*photos, *goods)], return_inverse=True)
     place = {sample.image: number for number, sample in enumerate(goods)}
+    given = FEATURES if blocks else "embedding"
     images = Images(
-        Side(street["embedding"], numbers[: len(photos)].astype(np.int64)),
-        Side(shop["embedding"], numbers[len(photos) :].astype(np.int64)),
+        Side(street[given], numbers[: len(photos)].astype(np.int64)),
+        Side(shop[given], numbers[len(photos) :].astype(np.int64)),
         np.array([place.get(sample.image, -1) for sample in photos], np.int64),
+        blocks or (street["embedding"].shape[1],),
     )
     local = street.get("local")
     return Encoded(images, shop["norm"], [str(name) for name in names], local, skipped)
@@ -92,12 +102,12 @@ def _side(
 def _tower(
     encoder: BundleEncoder, domain: Domain, samples: Sequence[Sample], images: Sequence[Image]
 ) -> dict[str, Any]:
-    if domain == "street":
-        street = encoder.encode_street(images)
-        local = {} if street.local is None else {"local": street.local.astype(np.float16)}
-        return {"embedding": street.embedding, **local}
-    shop = encoder.encode_shop(images, [sample.tags for sample in samples])
-    return {"embedding": shop.embedding, "norm": shop.norm}
+    found: dict[str, Any] = encoder.outputs(images, domain, [sample.tags for sample in samples])
+    found.pop("weights", None)
+    local = found.pop("local", None)
+    if local is not None and encoder.reranks:
+        found["local"] = local.astype(np.float16)
+    return found
 
 
 def _opened(

@@ -29,7 +29,7 @@ class Method:
     """One way to fit the maps.
 
     Attributes:
-        name: ``none`` (vectors stay as they are), ``centre`` (each domain's mean is removed),
+        name: ``none`` (embeddings stay as they are), ``centre`` (each domain's mean is removed),
             ``whiten`` (the variance of all images is evened out), or ``pairs`` (the variance among
             images of one item, and between its street and shop images).
         shrinkage: share of the mean variance that is added to every direction.
@@ -85,7 +85,8 @@ class Fitter:
 
     Args:
         street, shop: the images to learn from; items without a pair only count within a domain.
-        blocks: how many of the E numbers each layer has; all layers weigh the same.
+        blocks: how many of the E numbers each layer has, by default one layer; all layers weigh the
+            same. The last is the bundle's embedding, which ``none`` and ``centre`` use alone.
     """
 
     def __init__(self, street: Side, shop: Side, blocks: Sequence[int] = ()) -> None:
@@ -93,6 +94,7 @@ class Fitter:
         self.shop_mean = shop.vectors.mean(axis=0, dtype=np.float64)
         x, y = street.vectors - self.street_mean, shop.vectors - self.shop_mean
         sizes = blocks or (x.shape[1],)
+        self._own = sizes[-1]
         share = np.concatenate([np.full(size, size**-0.5) for size in sizes])
         deviation = np.sqrt((np.sum(x * x, axis=0) + np.sum(y * y, axis=0)) / (len(x) + len(y)))
         self.scale = share / np.maximum(deviation, _FLOOR * max(float(deviation.mean()), 1e-12))
@@ -111,7 +113,7 @@ class Fitter:
         if method.name == "none":
             return None
         if method.name == "centre":
-            one = np.eye(size)
+            one = np.eye(self._own)
             return self._maps(one, one)
         values, axes = self._spread(method)
         level = method.shrinkage * values.sum() / size
@@ -158,12 +160,13 @@ class Fitter:
         return self._spreads[key]
 
     def _maps(self, street: Doubles, shop: Doubles) -> DomainMaps:
-        """Two (D, E) → the maps, which remove each domain's mean first."""
+        """Two (D, E), or of the last numbers only, → the maps, which remove each domain's mean."""
+        width = street.shape[1]
         return DomainMaps(
             street.astype(np.float32),
-            (-street @ self.street_mean).astype(np.float32),
+            (-street @ self.street_mean[-width:]).astype(np.float32),
             shop.astype(np.float32),
-            (-shop @ self.shop_mean).astype(np.float32),
+            (-shop @ self.shop_mean[-width:]).astype(np.float32),
         )
 
 

@@ -33,11 +33,13 @@ class Adapted:
         maps: of both domains; None where the vectors stay as they are.
         outcome: of the photos that were kept out; None where nothing could be measured.
         report: see `hemline.adaptation.api.adapt`.
+        blocks: the parts of the vectors, see `Images`.
     """
 
     maps: DomainMaps | None
     outcome: Outcome | None
     report: dict[str, Any]
+    blocks: tuple[int, ...]
 
 
 def adapted(
@@ -67,7 +69,7 @@ def adapted(
         if not force:
             raise DataError(_too_few(sources, len(np.unique(asked))))
         report |= {"better": False, "method": UNMEASURED.described()}
-        return Adapted(fitted(images, UNMEASURED), None, report)
+        return Adapted(fitted(images, UNMEASURED), None, report, images.blocks)
     before = served(base, encoded, threads)
     with progress("fitting and choosing") as advance:
         method, outcome, chosen = measure(images, seed, advance=advance)
@@ -78,15 +80,7 @@ def adapted(
         "method": method.described(),
         "chosen_by_fold": [one.described() for one in chosen],
     }
-    return Adapted(fitted(images, method), outcome, report)
-
-
-def unmapped(bundle: Bundle) -> Bundle:
-    """The bundle without the maps of an earlier adaptation."""
-    if bundle.maps is None:
-        return bundle
-    changes = {"maps": None, "embedding_dim": bundle.maps.street_weight.shape[1]}
-    return Bundle(bundle.folder, bundle.info.model_copy(update=changes))
+    return Adapted(fitted(images, method), outcome, report, images.blocks)
 
 
 def served(bundle: Bundle, encoded: Encoded, threads: int | None) -> Outcome:
@@ -96,7 +90,7 @@ def served(bundle: Bundle, encoded: Encoded, threads: int | None) -> Outcome:
     if encoded.local is None:
         return search(images, first, images.queries)
     encoder, local = BundleEncoder(bundle, threads), encoded.local
-    contexts = images.shop.vectors * encoded.norm[:, None]
+    contexts = images.shop.vectors[:, -images.blocks[-1] :] * encoded.norm[:, None]
 
     def similarity(places: Any) -> Any:
         def rerank(query: int, near: Any) -> Any:

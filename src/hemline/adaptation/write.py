@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from hemline import __version__
-from hemline.adaptation.choose import Outcome
 from hemline.adaptation.report import thresholds
 from hemline.adaptation.run import Adapted
 from hemline.bundle import INFO_FILE, MAPS_FILE, BundleInfo, write_info
@@ -28,22 +27,31 @@ def check_target(folder: Path) -> None:
         raise UsageError(f"{folder} is already there; name a new folder for the adapted bundle")
 
 
-def write(base: Bundle, folder: Path, fit: Adapted, name: str | None) -> dict[str, Any]:
+def write(
+    base: Bundle, towers: Bundle, folder: Path, fit: Adapted, name: str | None
+) -> dict[str, Any]:
     """Writes the adapted bundle, which appears as a whole or not at all; returns what the report
     says of it.
+
+    Maps of features need the graphs of ``towers``, which have that output; others those of
+    ``base``.
 
     The adapted bundle doesn't re-rank: its re-ranker compares vectors before the maps. The detector
     stays.
     """
     check_target(folder)
-    maps = _same(base) if fit.maps is None else fit.maps
+    maps = _same(fit.blocks[-1]) if fit.maps is None else fit.maps
+    width, every = maps.street_weight.shape[1], sum(fit.blocks)
+    source = base if width < every else towers
+    if width < every and towers is base:  # its graphs have features already
+        maps = maps.widened(every)
     left_out = {base.info.graphs.get(_RERANK, ""), MAPS_FILE, INFO_FILE, _CARD}
     with durable_folder(folder) as temporary:
-        for path in base.folder.iterdir():
+        for path in source.folder.iterdir():
             if path.is_file() and path.name not in left_out:
                 shutil.copyfile(path, temporary / path.name)
         (temporary / MAPS_FILE).write_bytes(maps.to_bytes())
-        info = _info(base, maps, name, fit.report, fit.outcome)
+        info = _info(base, maps, name, fit)
         (temporary / _CARD).write_text(_card(base, info, fit.report), encoding="utf-8")
         info = write_info(temporary, info)
     return {
@@ -56,8 +64,7 @@ def write(base: Bundle, folder: Path, fit: Adapted, name: str | None) -> dict[st
     }
 
 
-def _same(base: Bundle) -> DomainMaps:
-    dim = base.info.embedding_dim if base.maps is None else base.maps.street_weight.shape[1]
+def _same(dim: int) -> DomainMaps:
     one, zero = np.eye(dim, dtype=np.float32), np.zeros(dim, np.float32)
     return DomainMaps(one, zero, one, zero)
 
@@ -66,10 +73,9 @@ def _info(
     base: Bundle,
     maps: DomainMaps,
     name: str | None,
-    result: Mapping[str, Any],
-    outcome: Outcome | None,
+    fit: Adapted,
 ) -> BundleInfo:
-    old = base.info
+    old, result, outcome = base.info, fit.report, fit.outcome
     kept = ("base", "method", "chosen_by_fold", "counts", "without_photos")
     quality = []
     if outcome is not None:
@@ -93,7 +99,11 @@ def _info(
             "maps": MAPS_FILE,
             "training": {
                 **old.training,
-                "adapted": {n: result[n] for n in kept if n in result} | {"hemline": __version__},
+                "adapted": {
+                    **{n: result[n] for n in kept if n in result},
+                    "features": list(fit.blocks),
+                    "hemline": __version__,
+                },
             },
             "quality": quality,
             "alike": None if outcome is None else thresholds(outcome, result["gallery_items"]),

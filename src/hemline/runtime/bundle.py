@@ -168,8 +168,6 @@ class Bundle:
     def _check_shapes(self, role: str, path: Path, session: ort.InferenceSession) -> None:
         """Compares the graph's fixed dimensions with ``bundle.json``; free ones are strings."""
         side, dim = self.info.preprocessing.size, self.info.embedding_dim
-        if self.maps is not None:
-            dim = self.maps.street_weight.shape[1]
         if role == DETECTOR and self.info.detector is not None:
             side = self.info.detector.heads.preprocessing.size
         expected = {
@@ -178,6 +176,11 @@ class Bundle:
             "embedding": (None, dim),
             "contexts": (None, dim),
         }
+        if self.maps is not None:
+            given = (
+                "features" if "features" in {o.name for o in session.get_outputs()} else "embedding"
+            )
+            expected |= {"embedding": (None, None), given: (None, self.maps.street_weight.shape[1])}
         for port in (*session.get_inputs(), *session.get_outputs()):
             want = expected.get(port.name, port.shape)
             clash = len(want) != len(port.shape) or any(

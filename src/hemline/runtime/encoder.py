@@ -151,12 +151,11 @@ class BundleEncoder:
 
     def encode_street(self, images: Sequence[ImageInput]) -> StreetEncoding:
         """B upright (H, W, 3) images, cropped → embedding (B, D), local (B, C, L) or None."""
-        run = self._runner("street")
-        parts = [run({"images": batch}) for batch in self._batches(images, "street")]
+        parts = self._parts(images, "street")
         local = _joined(parts, "local") if self.reranks else None
         embedding = self._embeddings(parts)
         if self._maps is not None and parts:
-            embedding, _ = self._maps.apply(embedding, "street")
+            embedding, _ = self._mapped(parts, "street")
         return StreetEncoding(embedding, local)
 
     def encode_shop(
@@ -169,20 +168,50 @@ class BundleEncoder:
         """
         if len(images) != len(tags):
             raise UsageError(f"{len(images)} images need as many lists of tags, not {len(tags)}")
-        run = self._runner("shop")
-        hot = multi_hot(tags, self._tag_index, self.unknown_tags).astype(np.float32)
-        parts, start = [], 0
-        for batch in self._batches(images, "shop"):
-            parts.append(run({"images": batch, "tags": hot[start : start + len(batch)]}))
-            start += len(batch)
+        parts = self._parts(images, "shop", tags)
         norm, embedding = _joined(parts, "norm"), self._embeddings(parts)
         if self._maps is not None and parts:
-            embedding, norm = self._maps.apply(embedding, "shop")
+            embedding, norm = self._mapped(parts, "shop")
         return ShopEncoding(
             embedding,
             np.zeros(0, np.float32) if norm is None else norm.reshape(-1),
             _joined(parts, "weights"),
         )
+
+    def outputs(
+        self, images: Sequence[ImageInput], domain: Domain, tags: Sequence[Sequence[str]] = ()
+    ) -> dict[str, FloatArray]:
+        """Every output of a tower by its name (`hemline.bundle`), before any maps.
+
+        Args:
+            images: B upright (H, W, 3) images, cropped; at least one.
+            domain: which tower.
+            tags: for ``shop``, one list for each image.
+        """
+        parts = self._parts(images, domain, tags)
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _parts(
+        self, images: Sequence[ImageInput], domain: Domain, tags: Sequence[Sequence[str]] = ()
+    ) -> list[dict[str, FloatArray]]:
+        """The outputs of a tower for each batch."""
+        run = self._runner(domain)
+        if domain == "street":
+            return [run({"images": batch}) for batch in self._batches(images, domain)]
+        hot = multi_hot(tags, self._tag_index, self.unknown_tags).astype(np.float32)
+        parts, start = [], 0
+        for batch in self._batches(images, domain):
+            parts.append(run({"images": batch, "tags": hot[start : start + len(batch)]}))
+            start += len(batch)
+        return parts
+
+    def _mapped(
+        self, parts: Sequence[dict[str, FloatArray]], domain: Domain
+    ) -> tuple[FloatArray, FloatArray]:
+        """The mapped features, or embeddings where the graph has no features."""
+        assert self._maps is not None
+        name = "features" if "features" in parts[0] else "embedding"
+        return self._maps.apply(np.concatenate([part[name] for part in parts]), domain)
 
     def _embeddings(self, parts: Sequence[dict[str, FloatArray]]) -> FloatArray:
         joined = _joined(parts, "embedding")

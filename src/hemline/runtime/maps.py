@@ -34,6 +34,12 @@ class DomainMaps(NamedTuple):
         embedding = mapped / np.maximum(length, 1e-12, dtype=np.float32)[:, None]
         return np.asarray(embedding, np.float32), length
 
+    def widened(self, width: int) -> DomainMaps:
+        """The same maps of longer vectors (B, width), whose first numbers they ignore."""
+        more = ((0, 0), (width - self.street_weight.shape[1], 0))
+        street, shop = np.pad(self.street_weight, more), np.pad(self.shop_weight, more)
+        return self._replace(street_weight=street, shop_weight=shop)
+
     def to_bytes(self) -> bytes:
         """As `read_maps` reads them; equal maps give equal bytes."""
         stream = io.BytesIO()
