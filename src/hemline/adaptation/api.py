@@ -56,8 +56,7 @@ def adapt(
         name: of the new bundle.
         force: also write one that isn't measurably better.
         seed: of the folds, the choice of images and the bootstrap.
-        threads: of one run of a graph.
-        workers: threads that decode images.
+        threads, workers: of one run of a graph, and threads that decode images.
         progress: a title → a context manager that yields ``advance(done, total)``.
 
     Returns:
