@@ -17,11 +17,8 @@ from hemline.data.images import shrink
 SIZES = (160, 320, 480, 640)
 #: Bytes of the images that one process keeps.
 _CACHE = 32 << 20
-#: Of WebP and JPEG: what differs from the stored image isn't seen at these sizes
-#: (`benchmarks/page_weight.py`).
-_QUALITY = {"WEBP": 78, "JPEG": 82}
-#: Effort of the WebP encoder, of 0 to 6; more makes the file 2 % smaller in twice the time.
-_METHOD = 3
+#: `benchmarks/page_weight.py` measures what a page weighs.
+_QUALITY = {"WEBP": 70, "JPEG": 78}
 
 
 def media_type(accept: str) -> str:
@@ -60,7 +57,7 @@ class Thumbnails:
         with opened(path, name="the image") as image:
             small = shrink(image, size)
         stream = io.BytesIO()
-        PIL.Image.fromarray(small).save(stream, form, quality=_QUALITY[form], method=_METHOD)
+        PIL.Image.fromarray(small).save(stream, form, quality=_QUALITY[form])
         data = stream.getvalue()
         self._keep((path.stem, size, media), data)
         return data

@@ -61,7 +61,7 @@ export class Picker {
 
   showSamples(samples) {
     $("sample-list").replaceChildren(...samples.map(({ name, url }) => {
-      const img = h("img", { alt: "", width: "160", height: "160", decoding: "async" });
+      const img = h("img", { alt: "", width: "160", height: "160", decoding: "async", loading: "lazy" });
       img.src = url;
       return h("li", {}, h("button", { type: "button", "aria-label": texts.sample(name), onclick: () => this.onSample(slug(name)) }, img));
     }));

@@ -1,0 +1,143 @@
+"""The service behind a real nginx by the configuration of docs/deploy.md: sub-path, addresses."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+
+from hemline.service.keys import KeyRing
+
+pytestmark = pytest.mark.slow
+DOC = (Path(__file__).parents[2] / "docs/deploy.md").read_text(encoding="utf-8")
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+CUSTOMER = "127.0.0.2"
+_FRAME = """
+daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr info;
+events {{}}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  server {{
+    listen 127.0.0.1:{port};
+    server_name shop.example;
+{snippet}
+  }}
+}}
+"""
+
+
+@dataclass
+class Site:
+    """A shop's site: the service at its sub-path, behind nginx."""
+
+    url: str
+    log: Path
+
+    def get(self, path: str, **headers: str) -> Any:
+        return self.ask("GET", path, headers=headers)
+
+    def ask(self, method: str, path: str, **given: Any) -> Any:
+        """Asks as a customer, who has an address of their own."""
+        headers = {"Host": "shop.example", **given.pop("headers", {})}
+        with httpx.Client(transport=httpx.HTTPTransport(local_address=CUSTOMER)) as client:
+            return client.request(method, self.url + path, headers=headers, **given)
+
+    def clients(self) -> list[str]:
+        lines = [
+            json.loads(line) for line in self.log.read_text("utf-8").splitlines() if line[0] == "{"
+        ]
+        return [line["client"] for line in lines if line["event"] == "request"]
+
+
+def free_port() -> int:
+    with socket.socket() as own:
+        own.bind(("127.0.0.1", 0))
+        return int(own.getsockname()[1])
+
+
+def wait_for(url: str) -> None:
+    for _ in range(600):
+        try:
+            httpx.get(url)
+            return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise AssertionError(f"nobody listens at {url}")
+
+
+@pytest.fixture(params=["left on", "taken off"])
+def site(request: pytest.FixtureRequest, shop: Path, tmp_path: Path) -> Iterator[Site]:
+    if NGINX is None:
+        if os.environ.get("CI"):
+            pytest.fail("nginx isn't installed: apt-get install nginx")
+        pytest.skip("nginx isn't installed")
+    port, front, log = free_port(), free_port(), tmp_path / "service.log"
+    (snippet,) = re.findall(r"```nginx\n(.*?)```", DOC, re.DOTALL)
+    snippet = snippet.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+    if request.param == "taken off":
+        snippet = snippet.replace(f"127.0.0.1:{port};", f"127.0.0.1:{port}/;")
+        assert f"{port}/;" in snippet
+    conf = tmp_path / "nginx.conf"
+    conf.write_text(_FRAME.format(folder=tmp_path, port=front, snippet=snippet))
+    words = re.search(r"hemline (serve .*--root-path /finder)", DOC)
+    assert words
+    command = [*words[1].split(), "--port", str(port)]
+    command[1] = str(shop)
+    with (
+        log.open("wb") as sink,
+        subprocess.Popen([sys.executable, "-m", "hemline", *command], stderr=sink) as service,
+        subprocess.Popen([NGINX, "-p", str(tmp_path), "-c", str(conf)]) as nginx,
+    ):
+        try:
+            wait_for(f"http://127.0.0.1:{port}/healthz")
+            wait_for(f"http://127.0.0.1:{front}/")
+            yield Site(f"http://127.0.0.1:{front}", log)
+        finally:
+            nginx.terminate()
+            service.terminate()
+
+
+def test_a_shop_behind_nginx(site: Site, shop: Path, photo: bytes) -> None:
+    assert site.get("/finder").status_code in (301, 308)
+    page = site.get("/finder/")
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    for address in re.findall(r'(?:href|src)="(static/[^"]+)"', page.text):
+        assert site.get(f"/finder/{address}").status_code == 200
+    found = site.ask("POST", "/finder/v1/search", files={"photo": photo}).json()
+    picture = found["hits"][0]["picture"]
+    small = site.get(f"{picture}?size=320", Accept="image/webp")
+    assert small.headers["content-type"] == "image/webp"
+    assert site.get("/finder/v1/items/a%2Fsimilar").status_code == 404  # an id with a slash
+    assert site.get("/v1/info").status_code == 404  # not the service's
+    before = len(site.clients())
+    forged = site.get("/finder/v1/info", **{"X-Forwarded-For": "6.6.6.6"})
+    assert forged.status_code == 200
+    for _ in range(200):
+        if site.clients()[before:]:
+            break
+        time.sleep(0.05)  # the line is written after the answer
+    assert site.clients()[before:] == [CUSTOMER]
+    assert site.get("/finder/v1/items").status_code == 401
+    assert site.get("/finder/v1/admin/stats").status_code == 401
+    assert site.get("/finder/metrics").status_code == 401
+    assert site.ask("DELETE", "/finder/v1/items/item0").status_code == 401
+    key, _ = KeyRing(shop / "service").create("write")
+    bearer = {"Authorization": f"Bearer {key}"}
+    gone = site.ask("DELETE", "/finder/v1/items/item0", headers=bearer)
+    assert (gone.status_code, gone.json()["status"]) == (200, "removed")
+    long = photo + b"\0" * 4_000_000  # nginx's own limit is 1 MB
+    assert site.ask("POST", "/finder/v1/search", files={"photo": long}).status_code == 200
