@@ -9,6 +9,7 @@ import pytest
 #: What is missing: (the tests that are skipped, how to have them run).
 NEEDS = {
     "browser": ("page tests", "no browser: make browser"),
+    "nginx": ("tests behind nginx", "apt-get install nginx"),
     "photos": ("tests on the real grocery photos", "set HEMLINE_SHARED to the folder they lie in"),
     "weights": ("tests of pretrained weights", "set HEMLINE_SHARED to the folder they lie in"),
     "slow": ("slow tests", "make test-slow"),

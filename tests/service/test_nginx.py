@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import socket
@@ -18,6 +17,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
+from helpers import needs
 from hemline.service.keys import KeyRing
 
 pytestmark = pytest.mark.slow
@@ -82,9 +82,7 @@ def wait_for(url: str) -> None:
 @pytest.fixture(params=["left on", "taken off"])
 def site(request: pytest.FixtureRequest, shop: Path, tmp_path: Path) -> Iterator[Site]:
     if NGINX is None:
-        if os.environ.get("CI"):
-            pytest.fail("nginx isn't installed: apt-get install nginx")
-        pytest.skip("nginx isn't installed")
+        needs.skip("nginx")
     port, front, log = free_port(), free_port(), tmp_path / "service.log"
     (snippet,) = re.findall(r"```nginx\n(.*?)```", DOC, re.DOTALL)
     snippet = snippet.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
