@@ -236,3 +236,32 @@ def test_the_command_ends_with_1_where_nothing_is_gained(
     assert main(words) == 1
     assert "--force" in capsys.readouterr().err
     assert main(["adapt", str(place / "plain"), "-o", str(tmp_path / "new")]) == 2
+
+
+def test_a_catalogue_gives_its_images_and_its_service_the_feedback(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("starlette")
+    from hemline.service.journal import Journal, Search
+
+    shop = hemline.Manifest.read(place / "shop")
+    goods = shop.select(np.asarray(shop.column("domain")) == "shop")
+    catalog = tmp_path / "catalog"
+    with hemline.Catalog.create(catalog, hemline.Bundle.open(place / "tiny")) as made:
+        made.add(goods)
+    journal = Journal(catalog / "service")
+    for row, record in enumerate(shop):
+        if record.domain == "street":
+            photo = shop.file(row).read_bytes() if row % 3 == 1 else None  # every second one
+            hits = (("i29", "i29_0.png", 0.9), (record.item_id, "x", 0.8))
+            journal.note(Search(record.path, {"like": None, "box": None}, hits, {}, photo))
+            journal.judge(record.path, record.item_id, True)
+    journal.close()
+    words = ["adapt", str(place / "tiny"), "--catalog", str(catalog), "-o", str(tmp_path / "new")]
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    # Also i29's, which were first: they have no negative, and so no triplet.
+    assert (found["counts"]["feedback"], found["counts"]["feedback_without_photo"]) == (60, 30)
+    assert found["counts"]["shop_images"] == 30
+    assert (found["queries"], found["gallery"]) == (30, 30)
+    assert main(["catalog", "rebuild", str(catalog), "--bundle", str(tmp_path / "new")]) == 0

@@ -121,7 +121,7 @@ def _of_catalog(
 
 
 def _stored_feedback(place: Path) -> list[dict[str, Any]] | None:
-    """The triplets of the catalogue's service, or None where it has none."""
+    """The right hits of the catalogue's service, or None where it has none."""
     state = place / "service"
     if not (state / "journal.sqlite").is_file():
         return None
@@ -130,7 +130,7 @@ def _stored_feedback(place: Path) -> list[dict[str, Any]] | None:
 
     journal = Journal(state)
     try:
-        return list(journal.triplets())
+        return list(journal.pairs())
     except Problem as problem:
         raise DataError(f"the feedback of {place} can't be read: {problem}") from None
     finally:

@@ -170,19 +170,33 @@ class Journal:
         Raises:
             Problem: 503 or 507, the journal can't be read.
         """
+        return self._triplets(self._feedback(), _triplets)
+
+    def pairs(self) -> Iterator[dict[str, Any]]:
+        """Anchor and positive as in `triplets`, of every right hit: also of a first one, which has
+        no negative.
+
+        Raises:
+            Problem: 503 or 507, the journal can't be read.
+        """
+        return self._triplets(self._feedback(), _pairs)
+
+    def _feedback(self) -> list[tuple[str, str]]:
+        """Each search with feedback, and the feedback on its hits as JSON."""
         with contextlib.suppress(Problem):
             self.flush()
         sql = "SELECT search, json_group_object(item, right) FROM feedback GROUP BY search"
-        judged = self._run(lambda db: db.execute(sql).fetchall())
-        return self._triplets(judged)
+        return self._run(lambda db: db.execute(sql).fetchall())
 
-    def _triplets(self, judged: list[tuple[str, str]]) -> Iterator[dict[str, Any]]:
+    def _triplets(
+        self, judged: list[tuple[str, str]], of: Callable[..., Iterator[dict[str, Any]]]
+    ) -> Iterator[dict[str, Any]]:
         sql = "SELECT request, hits, photo, time FROM searches WHERE id = ?"
         for search_id, feedback in judged:
             row = self._run(lambda db, id_=search_id: db.execute(sql, (id_,)).fetchone())  # type: ignore[misc]
             values: list[Any] = [_value(text) for text in (feedback, *row[:2])] if row else [None]
             if None not in values:
-                yield from _triplets(search_id, *values, *row[2:])
+                yield from of(search_id, *values, *row[2:])
 
     def flush(self) -> None:
         """Writes the queued searches.
@@ -336,6 +350,26 @@ def _value(text: str) -> Any:
         return None
 
 
+def _pairs(
+    search_id: str,
+    feedback: Mapping[str, int],
+    request: Mapping[str, Any],
+    found: list[tuple[str, str, float]],
+    photo: bytes | None,
+    when: float,
+) -> Iterator[dict[str, Any]]:
+    """One for each right hit."""
+    images = {item: shown_id(image) for item, image, _ in found}
+    kept = None if photo is None else base64.b64encode(photo).decode("ascii")
+    for positive in (item for item, right in feedback.items() if right):
+        yield {
+            "search_id": search_id,
+            "time": when,
+            "anchor": {"item_id": request.get("like"), "box": request.get("box"), "photo": kept},
+            "positive": {"item_id": positive, "image_id": images.get(positive)},
+        }
+
+
 def _triplets(
     search_id: str,
     feedback: Mapping[str, int],
@@ -347,19 +381,13 @@ def _triplets(
     images = {item: shown_id(image) for item, image, _ in found}
     order = [item for item, _, _ in found]
     wrong = [item for item, right in feedback.items() if not right]
-    for positive in (item for item, right in feedback.items() if right):
+    for pair in _pairs(search_id, feedback, request, found, photo, when):
+        positive = pair["positive"]["item_id"]
         before = order[: order.index(positive)] if positive in order else []
         passed = [item for item in before if item not in feedback]
         for negative in wrong or passed:
             yield {
-                "search_id": search_id,
-                "time": when,
-                "anchor": {
-                    "item_id": request.get("like"),
-                    "box": request.get("box"),
-                    "photo": None if photo is None else base64.b64encode(photo).decode("ascii"),
-                },
-                "positive": {"item_id": positive, "image_id": images.get(positive)},
+                **pair,
                 "negative": {"item_id": negative, "image_id": images.get(negative)},
                 "negative_is": "wrong" if wrong else "passed over",
             }
