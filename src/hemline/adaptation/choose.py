@@ -26,6 +26,8 @@ Ints = npt.NDArray[np.int64]
 
 #: Folds of items: of the measurement, and of the choice inside each.
 OUTER, INNER = 5, 4
+#: With few photos the choice is repeated with other folds, up to so many photos and times in all.
+_PHOTOS, _TIMES = 500, 5
 #: Hits of a photo that are kept for the thresholds of scores.
 TOP = 20
 
@@ -152,13 +154,14 @@ def choose(
 
     Args:
         kept_out: items that take no part.
-        step: called after each fold.
+        step: called after each fold; there are ``INNER`` × `repeats`.
     """
     out = np.zeros(0, np.int64) if kept_out is None else kept_out
     queries = images.queries
     queries = queries[~np.isin(images.street.items[queries], out)]
     totals = np.zeros(len(methods))
-    for fold in folds(images.street.items[queries], INNER, seed):
+    asked = images.street.items[queries]
+    for fold in (f for n in range(repeats(images)) for f in folds(asked, INNER, seed + n)):
         places = queries[np.isin(images.street.items[queries], fold)]
         fitter = Fitter(*images.without(np.concatenate([fold, out])), images.blocks)
         for number, method in enumerate(methods):
@@ -166,6 +169,11 @@ def choose(
             totals[number] += (1.0 / ranks).sum()
         step()
     return methods[int(np.argmax(totals))]
+
+
+def repeats(images: Images) -> int:
+    """How often the choice is repeated."""
+    return max(1, min(_TIMES, _PHOTOS // max(1, len(images.queries))))
 
 
 def measure(
@@ -184,10 +192,10 @@ def measure(
         np.zeros(len(queries), np.int64), np.full((len(queries), TOP), np.nan),
         np.zeros((len(queries), TOP), bool),
     )  # fmt: skip
-    steps = _steps(advance, (OUTER + 1) * INNER)
+    steps = _steps(advance, (OUTER + 1) * INNER * repeats(images))
     chosen = []
     for fold in folds(images.street.items[queries], OUTER, seed):
-        method = choose(images, seed + 1, methods, fold, lambda: next(steps))
+        method = choose(images, seed + _TIMES, methods, fold, lambda: next(steps))
         chosen.append(method)
         maps = Fitter(*images.without(fold), images.blocks).fit(method)
         mine = np.flatnonzero(np.isin(images.street.items[queries], fold))
