@@ -17,15 +17,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from baselines.coco_ap import GroundTruth, ground_truth
-from baselines.darn_detector.boxes import Floats, as_boxes
-from baselines.darn_detector.patches import Scene
-from baselines.darn_detector.proposals import ProposalSettings, propose
-from baselines.darn_detector.regions import NetworkRegions
 
 from hemline.data.garments import garments_of, group_of
 from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
 from hemline.errors import DataError
+from hemline.learn.detection.darn.boxes import Floats, as_boxes
+from hemline.learn.detection.darn.patches import Scene
+from hemline.learn.detection.darn.proposals import ProposalSettings, propose
+from hemline.learn.detection.darn.regions import NetworkRegions
 from hemline.types import Domain, FloatArray, Image, Record
 
 CLOTHES = ("upper", "lower", "full")

@@ -50,16 +50,6 @@ from _regions import (
 )
 from _shared import IMAGENET
 from baselines.coco_ap import coco_average_precision
-from baselines.darn_detector.boxes import as_boxes
-from baselines.darn_detector.detector import (
-    RegionDetector,
-    RegionSettings,
-    read_patches,
-    train_regions,
-)
-from baselines.darn_detector.heads import Kind
-from baselines.darn_detector.proposals import ProposalSettings
-from baselines.darn_detector.regions import NetworkRegions, backbone_regions, darn_regions
 
 from hemline.data.boxes import overlaps
 from hemline.data.images import crop
@@ -69,6 +59,16 @@ from hemline.evaluation.bootstrap import cluster_interval, paired_difference
 from hemline.evaluation.report import machine
 from hemline.learn.backbones import BackboneConfig
 from hemline.learn.checkpoint import CheckpointEncoder
+from hemline.learn.detection.darn.boxes import as_boxes
+from hemline.learn.detection.darn.detector import (
+    RegionDetector,
+    RegionSettings,
+    read_patches,
+    train_regions,
+)
+from hemline.learn.detection.darn.heads import Kind
+from hemline.learn.detection.darn.proposals import ProposalSettings
+from hemline.learn.detection.darn.regions import NetworkRegions, backbone_regions, darn_regions
 from hemline.learn.models.darn import SubNetwork
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.detector import BundleDetector, clothes

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from baselines.darn_detector.heads import Heads, fit_heads
 
 from helpers.learning import SEED, learned
+from hemline.learn.detection.darn.heads import Heads, fit_heads
 
 
 # Twenty seeds: errors 0.055 to 0.071, offsets to 0.00003, margins from 0.96 and to -0.86.

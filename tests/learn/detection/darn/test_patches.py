@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-from baselines.darn_detector.patches import LEVELS, Scene, discretised, draw_patches, jittered
 
 from hemline.data.boxes import overlaps
+from hemline.learn.detection.darn.patches import LEVELS, Scene, discretised, draw_patches, jittered
 
 TRUTHS = np.array([[20.0, 10, 60, 70], [70, 40, 100, 100]])
 NONE = np.empty((0, 4))

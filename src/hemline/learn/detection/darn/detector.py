@@ -21,14 +21,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.numpy import load_file, save_file
 
-from baselines.darn_detector.boxes import Floats, moved, offsets
-from baselines.darn_detector.heads import BACKGROUND, Heads, Kind, fit_heads
-from baselines.darn_detector.patches import Scene, discretised, draw_patches
-from baselines.darn_detector.proposals import ProposalSettings, propose
-from baselines.darn_detector.regions import RegionFeatures
 from hemline.data.boxes import suppress
 from hemline.errors import TrainingError
 from hemline.files import write_durable
+from hemline.learn.detection.darn.boxes import Floats, moved, offsets
+from hemline.learn.detection.darn.heads import BACKGROUND, Heads, Kind, fit_heads
+from hemline.learn.detection.darn.patches import Scene, discretised, draw_patches
+from hemline.learn.detection.darn.proposals import ProposalSettings, propose
+from hemline.learn.detection.darn.regions import RegionFeatures
 from hemline.types import Box, Detection, FloatArray, Image
 
 Advance = Callable[[int, int], None]

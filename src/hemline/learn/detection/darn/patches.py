@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from baselines.darn_detector.boxes import Floats
 from hemline.data.boxes import overlaps
+from hemline.learn.detection.darn.boxes import Floats
 
 #: Intervals of the overlap: 0, 0.1, … 1.
 LEVELS = 10

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from baselines.darn_detector.boxes import Floats
 from hemline.data.boxes import suppress
+from hemline.learn.detection.darn.boxes import Floats
 from hemline.types import Image
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sklearn.linear_model import Ridge
 from sklearn.svm import LinearSVC, LinearSVR
 
-from baselines.darn_detector.boxes import Floats
+from hemline.learn.detection.darn.boxes import Floats
 from hemline.types import FloatArray
 
 Kind = Literal["svr", "svm"]

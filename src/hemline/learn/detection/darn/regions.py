@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from baselines.darn_detector.boxes import Floats
 from hemline.data.preprocess import Preprocessing, resize_square
 from hemline.errors import UsageError
 from hemline.learn.backbones import BackboneConfig, build_backbone
 from hemline.learn.checkpoint import load_run
+from hemline.learn.detection.darn.boxes import Floats
 from hemline.learn.layers.adaptive_pooling import adaptive_max_pool
 from hemline.learn.models.darn import Darn, Responses, SubNetwork
 from hemline.learn.training.batches import normalise

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from baselines.darn_detector.boxes import (
+
+from hemline.data.boxes import overlaps, suppress
+from hemline.learn.detection.darn.boxes import (
     as_boxes,
     moved,
     offsets,
 )
-
-from hemline.data.boxes import overlaps, suppress
 from hemline.types import Box
 
 

@@ -9,16 +9,16 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from baselines.darn_detector.boxes import as_boxes
-from baselines.darn_detector.detector import RegionDetector, RegionSettings, train_regions
-from baselines.darn_detector.patches import Scene
-from baselines.darn_detector.proposals import ProposalSettings, propose
-from baselines.darn_detector.regions import CONTEXT, backbone_regions, cut
 
 from helpers.learning import SEED, learned
 from hemline.data.boxes import overlaps
 from hemline.errors import TrainingError
 from hemline.learn.backbones import BackboneConfig
+from hemline.learn.detection.darn.boxes import as_boxes
+from hemline.learn.detection.darn.detector import RegionDetector, RegionSettings, train_regions
+from hemline.learn.detection.darn.patches import Scene
+from hemline.learn.detection.darn.proposals import ProposalSettings, propose
+from hemline.learn.detection.darn.regions import CONTEXT, backbone_regions, cut
 
 SIZE = 96
 PROPOSALS = ProposalSettings(side=96)

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from baselines.darn_detector.proposals import ProposalSettings, propose
 
 from hemline.data.boxes import overlaps
+from hemline.learn.detection.darn.proposals import ProposalSettings, propose
 
 
 def scene(size: int = 120) -> np.ndarray:
