@@ -24,6 +24,7 @@ Splits: clothing by photographer, street by photo (`hemline data read`), drawn b
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import tempfile
 import time
@@ -41,13 +42,13 @@ from hemline.data.manifest import Manifest
 from hemline.data.protocol import Choices, Protocol
 from hemline.data.relevance import match_items
 from hemline.datasets import READERS, build
-from hemline.datasets.grocery import folds
 from hemline.encoding import Encoder
 from hemline.evaluation.bootstrap import cluster_interval, paired_difference
 from hemline.evaluation.embed import embed
 from hemline.evaluation.model import open_encoder
 from hemline.evaluation.report import machine
-from hemline.evaluation.run import EvaluationResult, evaluate
+from hemline.evaluation.run import evaluate
+from hemline.files import write_atomic
 from hemline.ranking.metrics import hits_at_k
 from hemline.synthetic import SyntheticSettings
 from hemline.synthetic.make import make_dataset
@@ -62,7 +63,6 @@ DRAWN = {"val": 715_518, "test": 715_519}
 PRODUCTS = {"val": 400, "test": 1024}
 OTHERS = {"val": 250, "test": 500}
 START = "ImageNet MobileNetV2, domain means removed"
-Hits = npt.NDArray[np.float64]
 
 
 @dataclass
@@ -160,30 +160,44 @@ def late_photos(grocery: Manifest) -> npt.NDArray[np.bool_]:
     return late
 
 
+@dataclass
 class Measured:
-    """The hits at rank 1 of a model on every row: name → (hits, clusters)."""
+    """The hits at rank 1 of a model: row → (hits, clusters of the bootstrap)."""
 
-    def __init__(self, sets: Sets, pattern: str, threads: int, folds: str = "") -> None:
-        self.hits: dict[str, tuple[Hits, list[str]]] = {}
-        self.results: dict[str, list[EvaluationResult]] = {}
-        start = Start(IMAGENET, threads) if pattern == START else None
-        one: Encoder = start or open_encoder(pattern, threads)
-        self.fingerprint = one.fingerprint
-        for row in sets.rows():
-            results = []
-            for number, protocol in enumerate(row.protocols):
-                encoder = one
-                if start is not None:
-                    centre(start, protocol, sets.grocery)
-                elif row.folds and folds:
-                    encoder = open_encoder(folds.format(fold=number), threads)
-                results.append(evaluate(encoder, protocol))
-            self.results[row.name] = results
-            hits = np.concatenate([hits_at_k(result.ranks, 1) for result in results])
-            self.hits[row.name] = (hits, [item for result in results for item in result.items])
-            print(f"{row.name}: {hits.mean():.3f} of {len(hits)}", flush=True)
-        self.hits["kinds"] = kinds(start or one, sets.clothing, sets.split)
-        print(f"kinds: {self.hits['kinds'][0].mean():.3f}", flush=True)
+    fingerprint: str
+    hits: dict[str, tuple[list[float], list[str]]]
+
+
+def measure(sets: Sets, model: str, threads: int, folds: str, work: Path) -> Measured:
+    """Every row of a model; what was measured before in ``work`` is read."""
+    start = Start(IMAGENET, threads) if model == START else None
+    one: Encoder = start or open_encoder(model, threads)
+    marks = [one.fingerprint, sets.pairs.fingerprint(), sets.drawn.fingerprint()]
+    if folds:
+        marks += [open_encoder(folds.format(fold=fold), threads).fingerprint for fold in range(5)]
+    name = hashlib.sha256(" ".join(marks).encode()).hexdigest()[:16]
+    file = work / f"measured-{sets.split}-{name}.json"
+    if file.exists():
+        return Measured(one.fingerprint, json.loads(file.read_text("utf-8")))
+    hits: dict[str, tuple[list[float], list[str]]] = {}
+    for row in sets.rows():
+        found: list[float] = []
+        items: list[str] = []
+        for number, protocol in enumerate(row.protocols):
+            encoder = one
+            if start is not None:
+                centre(start, protocol, sets.grocery)
+            elif row.folds and folds:
+                encoder = open_encoder(folds.format(fold=number), threads)
+            result = evaluate(encoder, protocol)
+            found += hits_at_k(result.ranks, 1).astype(float).tolist()
+            items += result.items
+        hits[row.name] = (found, items)
+        print(f"{row.name}: {np.mean(found):.3f} of {len(found)}", flush=True)
+    hits["kinds"] = kinds(start or one, sets.clothing, sets.split)
+    print(f"kinds: {np.mean(hits['kinds'][0]):.3f}", flush=True)
+    write_atomic(file, json.dumps(hits))
+    return Measured(one.fingerprint, hits)
 
 
 def centre(start: Start, protocol: Protocol, grocery: Manifest) -> None:
@@ -211,7 +225,7 @@ def vectors(
     return np.concatenate([block.arrays["embedding"] for block in blocks])
 
 
-def kinds(encoder: Encoder, clothing: Manifest, split: str) -> tuple[Hits, list[str]]:
+def kinds(encoder: Encoder, clothing: Manifest, split: str) -> tuple[list[float], list[str]]:
     """Whether each photo, as a query, is nearest to one of its label by another photographer."""
     rows = np.flatnonzero(np.asarray(clothing.column("split"), dtype=np.str_) == split)
     if isinstance(encoder, Start):
@@ -224,7 +238,7 @@ def kinds(encoder: Encoder, clothing: Manifest, split: str) -> tuple[Hits, list[
     label = np.asarray(clothing.column("category"), dtype=np.str_)[rows]
     near = queries @ gallery.T
     near[by[:, None] == by[None]] = -np.inf
-    return (label[near.argmax(1)] == label).astype(np.float64), by.tolist()
+    return (label[near.argmax(1)] == label).astype(float).tolist(), by.tolist()
 
 
 def summary(measured: Measured, start: Measured | None) -> dict[str, Any]:
@@ -254,23 +268,27 @@ def main() -> None:
     args = parser.parse_args()
     models: Sequence[str] = args.model if args.only else [START, "hemline-small", *args.model]
     with tempfile.TemporaryDirectory() as temporary:
-        sets = Sets(args.work or Path(temporary), args.split)
-        start: Measured | None = None
+        work: Path = args.work or Path(temporary)
+        sets = Sets(work, args.split)
         result: dict[str, Any] = {
             "label": "measured here",
             "when": time.strftime("%Y-%m-%d"),
             "split": args.split,
-            "folds_of_products": len(folds()),
             "pairs": sets.pairs.fingerprint(),
             "machine": machine(),
             "models": {},
         }
+        start: Measured | None = None
         for model in models:
             print(f"\n== {model}")
-            last = model == models[-1]
-            measured = Measured(sets, model, args.threads, args.folds if last else "")
+            of_folds = args.folds if model == models[-1] else ""
+            measured = measure(sets, model, args.threads, of_folds, work)
             start = measured if model == START else start
             result["models"][model] = summary(measured, start)
+            for name, row in result["models"][model].items():
+                if isinstance(row, dict):
+                    low, high = row["interval"]
+                    print(f"{name:20} {row['recall@1']:.3f} ({low:.3f} to {high:.3f})")
     output = args.output or (OUTPUT if args.split == "test" else None)
     if output is not None:
         output.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", "utf-8")

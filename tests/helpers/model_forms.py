@@ -114,6 +114,7 @@ FORMS: Mapping[str, Mapping[str, Form]] = {
     "yfit": {
         "whole pictures": Form({"street_views": (1.0,), "shop_views": (1.0,)}, alike=False),
         "no foreground": Form({"foreground": False}, alike=False),
+        "tuned, with kinds": Form({"tune": True, "fitted": {"rank": 6, "kinds": 2}}, alike=False),
     },
 }
 

@@ -115,6 +115,8 @@ def _with_weights(
             value = _with_weights(value, keep, f"{where}{key}.")
         elif key == "pretrained" and not keep:
             value = False
+        elif key == "bundle" and not keep:
+            value = None
         elif key == "weights" and value is not None:
             if keep and not Path(value).is_file():
                 raise UsageError(

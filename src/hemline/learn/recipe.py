@@ -93,6 +93,8 @@ class DataRecipe(RecipePart):
         epoch: an epoch visits every street photo once (``photos``), or one of each item
             (``items``).
         repeats: visits per epoch.
+        batch_by: a column of the manifest whose value is the same for all photos of a batch, such
+            as ``source`` of a mixture, so that negatives are of the same source.
         augment: random changes of training images; none by default, as in the papers.
         workers: processes that read images; 0 reads in the training process.
         cache_mb: memory for decoded, resized images.
@@ -106,6 +108,7 @@ class DataRecipe(RecipePart):
     normalisation: Literal["model", "computed"] | Normalisation = "model"
     epoch: Literal["photos", "items"] = "photos"
     repeats: int = Field(default=1, ge=1)
+    batch_by: str | None = None
     augment: Augmentation = Augmentation()
     workers: int = Field(default=0, ge=0)
     cache_mb: int = Field(default=2048, ge=0)

@@ -105,3 +105,50 @@ def test_a_map_takes_fewer_dimensions_than_it_has_and_leaves_the_rest_zero() -> 
     assert out.shape == (2, 6, 3)
     assert (out[:, :4] == 9).all()
     assert (out[:, 4:] == 0).all()
+
+
+def test_kinds_get_directions_of_their_own() -> None:
+    """What tells kinds apart varies within an item's photos, so the items' directions lose it."""
+    street, street_items, shop, shop_items = pairs(12, 5)
+    kind = torch.arange(12) % 3
+    sign = torch.randn(3, 2, generator=torch.Generator().manual_seed(3)) * 12
+    street[:, :2] += sign[kind[street_items]]
+    shop[:, :2] += sign[kind] * 2
+    kinds = kind[street_items], kind.clone()
+    kinds[0][::7] = -1  # some have none
+    plain = DomainMapConfig(rank=4)
+    with_kinds = DomainMapConfig(rank=4, kinds=2, kinds_weight=1.5)
+    first = fit_maps(street, street_items, shop, shop_items, BLOCKS, plain)
+    maps = fit_maps(street, street_items, shop, shop_items, BLOCKS, with_kinds, kinds)
+    assert torch.equal(maps.street_weight[:4], first.street_weight)
+    photos = street @ maps.street_weight.T + maps.street_bias
+    lengths = (
+        photos[:, :4].square().sum(1).mean().sqrt(),
+        photos[:, 4:].square().sum(1).mean().sqrt(),
+    )
+    assert lengths[1] / lengths[0] == pytest.approx(1.5, rel=0.2)
+
+    def right(part: Tensor) -> float:
+        centres = torch.stack([part[kind[street_items] == k].mean(0) for k in range(3)])
+        return float((torch.cdist(part, centres).argmin(1) == kind[street_items]).float().mean())
+
+    assert right(photos[:, 4:]) > right(photos[:, :4])
+    with pytest.raises(DataError, match="no kinds to fit to"):
+        fit_maps(street, street_items, shop, shop_items, BLOCKS, with_kinds)
+    alike = torch.zeros(60, dtype=torch.long), torch.full((12,), -1)
+    with pytest.raises(DataError, match="1 kinds have images"):
+        fit_maps(street, street_items, shop, shop_items, BLOCKS, with_kinds, alike)
+
+
+def test_the_variation_of_several_shop_images_counts() -> None:
+    street, street_items, shop, shop_items = pairs(12, 5)
+    config = DomainMapConfig(rank=4)
+    loud = torch.zeros(12, 8)
+    loud[:, 4] = 20.0  # says nothing of the item: its shop images differ there
+    twice = torch.cat([shop + loud, shop - loud]), shop_items.repeat(2)
+    once = fit_maps(street, street_items, shop, shop_items, BLOCKS, config)
+    maps = fit_maps(street, street_items, *twice, BLOCKS, config)
+    share = [
+        w[:, 4].square().sum() / w.square().sum() for w in (once.shop_weight, maps.shop_weight)
+    ]
+    assert share[1] < 0.5 * share[0]

@@ -68,3 +68,14 @@ def test_any_batch_size_works(batch: int) -> None:
     batches = sampler(batch).epoch(0, 0)
     assert batches
     assert all(2 <= len(b) <= min(batch, 12) for b in batches)
+
+
+def test_a_batch_is_of_one_group() -> None:
+    groups = ITEMS % 3
+    batches = sampler(3, groups=groups).epoch(0, 0)
+    found = [{int(groups[pair.street]) for pair in batch} for batch in batches]
+    assert all(len(group) == 1 for group in found)
+    assert {group for one in found for group in one} == {0, 1, 2}
+    order = [next(iter(group)) for group in found]
+    assert order != sorted(order)
+    assert batches == sampler(3, groups=groups).epoch(0, 0)

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from hemline.errors import UsageError
+from hemline.learn.backbones.averaged import average_with_bundle
 from hemline.learn.backbones.base import Backbone, Units, cut_units
 from hemline.learn.backbones.config import BackboneConfig
 from hemline.learn.backbones.nin import CUT as NIN_CUT
@@ -29,9 +30,10 @@ def build_backbone(config: BackboneConfig, size: int) -> Backbone:
     weights = None if config.weights is None else Path(config.weights).expanduser()
     units: Units
     if config.name in _OWN:
-        if config.pretrained or config.pad_type is not None or config.output_stride is not None:
+        own = (config.pretrained, config.pad_type, config.output_stride, config.bundle)
+        if any(own):
             raise UsageError(
-                "pretrained, pad_type and output_stride are timm's; "
+                "pretrained, pad_type, output_stride and bundle are timm's; "
                 f"{config.name} knows only weights"
             )
         make, cut = _OWN[config.name]
@@ -42,4 +44,6 @@ def build_backbone(config: BackboneConfig, size: int) -> Backbone:
         extra = {"pad_type": config.pad_type, "output_stride": config.output_stride}
         extra = {name: value for name, value in extra.items() if value is not None}
         units, cut = timm_units(config.name, size, weights, config.pretrained, extra)
+        if config.bundle is not None:
+            average_with_bundle(dict(units), config.bundle, config.bundle_share)
     return cut_units(config.name, units, config.cut or cut, config.end, size, config.taps)

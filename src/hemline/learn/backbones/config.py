@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from hemline.learn.model_config import ModelConfig
 
@@ -23,6 +23,9 @@ class BackboneConfig(ModelConfig):
         pad_type: ``same`` for weights that come from TensorFlow (timm's EfficientNet family).
         output_stride: pixels per location of the last features, 8, 16 or 32, by dilation where timm
             supports it; None for the network's own.
+        bundle: an exported bundle (its name, or folder) of the same timm network, cut at the same
+            stage, whose weights are averaged with those of ``weights`` or ``pretrained``.
+        bundle_share: weight of the bundle's in that average, 0-1.
         freeze_bn: batch normalisation stays in evaluation mode while training (its scale and bias
             still learn); needed where it is folded into the convolutions.
     """
@@ -35,6 +38,8 @@ class BackboneConfig(ModelConfig):
     taps: tuple[str, ...] = ()
     pad_type: str | None = None
     output_stride: Literal[8, 16, 32] | None = None
+    bundle: str | None = None
+    bundle_share: float = Field(default=0.5, ge=0, le=1)
     freeze_bn: bool = False
 
     @model_validator(mode="before")

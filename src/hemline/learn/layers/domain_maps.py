@@ -28,11 +28,18 @@ class DomainMapConfig(ModelConfig):
         shift: weight of the street-to-shop difference of each item beside the variation of its
             photos.
         rank: D, dimensions that are kept; at most items + shop images - 1.
+        kinds: K, further dimensions in which kinds of items differ (their categories, say); 0 for
+            none.
+        kinds_weight: length of those beside 1 for the others.
+        kinds_shrinkage: as ``shrinkage``, for the kinds.
     """
 
     shrinkage: float = Field(default=1.0, gt=0)
     shift: float = Field(default=0.1, ge=0)
     rank: int = Field(default=120, ge=1)
+    kinds: int = Field(default=0, ge=0)
+    kinds_weight: float = Field(default=1.0, gt=0)
+    kinds_shrinkage: float = Field(default=3.0, gt=0)
 
 
 class DomainMaps(NamedTuple):
@@ -51,21 +58,27 @@ def fit_maps(
     shop_items: Tensor,
     blocks: Sequence[int],
     config: DomainMapConfig,
+    kinds: tuple[Tensor, Tensor] | None = None,
 ) -> DomainMaps:
     """The maps of both domains, computed in double precision.
 
     1. Each domain's features are standardised; a block of n channels (a layer) weighs 1 / sqrt(n),
        so that all layers have equal weight.
-    2. S = mean of (x - item's mean)² over photos + ``shift`` · mean of (item's mean - its shop
+    2. S = mean of (x - item's mean)² over photos, and over shop images of items that have
+       several, + ``shift`` · mean of (item's mean - its shop
        image)² over items + ``shrinkage`` · (trace S / C) · 1.
     3. x → S^(-1/2) x, then onto the first ``rank`` principal directions of the items' street means
        and shop images.
+    4. With ``kinds``: further rows, of unit length over the training images as the first ones
+       together times ``kinds_weight``, from the linear discriminant analysis of the kinds.
 
     Args:
         street: (N, C) features of photos. street_items: (N,) their items.
         shop: (M, C) features of shop images. shop_items: (M,) their items.
         blocks: channels of each layer, adding up to C.
         config: see there.
+        kinds: (N,) and (M,) the kind of each photo and shop image, -1 where it has none; needed
+            where the configuration has ``kinds``.
 
     Raises:
         DataError: fewer than two items have both photos and shop images.
@@ -74,24 +87,23 @@ def fit_maps(
     scale = torch.cat([torch.full((n,), n**-0.5, dtype=torch.float64) for n in blocks])
     x, street_mean, street_factor = _standardised(street, scale)
     y, shop_mean, shop_factor = _standardised(shop, scale)
-    items = [int(i) for i in torch.unique(street_items) if bool((shop_items == i).any())]
+    both = torch.isin(street_items, shop_items), torch.isin(shop_items, street_items)
+    items = torch.unique(street_items[both[0]])
     if len(items) < 2:
         raise DataError(
             f"{len(items)} items have both street and shop images; fitting needs at least two"
         )
-    photos = torch.stack([x[street_items == i].mean(dim=0) for i in items])  # (I, C)
-    goods = torch.stack([y[shop_items == i].mean(dim=0) for i in items])  # (I, C)
-    within = torch.cat([x[street_items == i] - m for i, m in zip(items, photos, strict=True)])
+    photos, within = _centred(x[both[0]], torch.searchsorted(items, street_items[both[0]]))
+    goods, among = _centred(y[both[1]], torch.searchsorted(items, shop_items[both[1]]))
+    within = torch.cat([within, among[among.abs().sum(dim=1) > 0]])
     gap = photos - goods
     spread = within.T @ within / len(within) + config.shift * (gap.T @ gap) / len(gap)
-    spread.diagonal().add_(config.shrinkage * float(spread.trace()) / len(spread))
-    lower = torch.linalg.cholesky(spread)
-    centres = torch.cat([photos, goods])
-    white = torch.linalg.solve_triangular(lower, centres.T, upper=False).T  # (2I, C)
-    _, strength, directions = torch.linalg.svd(white - white.mean(dim=0), full_matrices=False)
-    kept = int((strength > strength[0] * 1e-9).sum())
-    axes = directions[: min(config.rank, kept)]  # (D, C)
-    matrix = torch.linalg.solve_triangular(lower.T, axes.T, upper=True).T  # (D, C)
+    matrix = _discriminant(spread, torch.cat([photos, goods]), config.shrinkage, config.rank)
+    if config.kinds:
+        if kinds is None:
+            raise DataError("the images have no kinds to fit to; set fitted.kinds to 0")
+        every, labels = torch.cat([x, y]), torch.cat(kinds)
+        matrix = torch.cat([matrix, _of_kinds(every, labels, matrix, config)])
     street_weight, shop_weight = matrix * street_factor, matrix * shop_factor
     return DomainMaps(
         street_weight.float(),
@@ -99,6 +111,41 @@ def fit_maps(
         shop_weight.float(),
         -(shop_weight @ shop_mean).float(),
     )
+
+
+def _of_kinds(x: Tensor, kinds: Tensor, matrix: Tensor, config: DomainMapConfig) -> Tensor:
+    """(K, C) directions in which kinds differ, scaled beside those of ``matrix`` (D, C)."""
+    x, kinds = x[kinds >= 0], kinds[kinds >= 0]
+    names, numbers = torch.unique(kinds, return_inverse=True)
+    if len(names) < 2:
+        raise DataError(f"{len(names)} kinds have images; fitting to kinds needs at least two")
+    centres, within = _centred(x, numbers)
+    weights = torch.bincount(numbers).double().sqrt()[:, None]  # a kind counts by its images
+    spread = within.T @ within / len(within)
+    mean = (centres * weights**2).sum(dim=0) / weights.square().sum()
+    rows = _discriminant(
+        spread, mean + (centres - mean) * weights, config.kinds_shrinkage, config.kinds
+    )
+    lengths = [(x @ part.T).square().sum(dim=1).mean().sqrt() for part in (matrix, rows)]
+    return rows * (config.kinds_weight * lengths[0] / lengths[1])
+
+
+def _centred(x: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean of each group (G, C), and (N, C) less the mean of its group."""
+    sums = x.new_zeros(int(numbers.max()) + 1, x.shape[1]).index_add_(0, numbers, x)
+    means = sums / torch.bincount(numbers, minlength=len(sums))[:, None]
+    return means, x - means[numbers]
+
+
+def _discriminant(spread: Tensor, centres: Tensor, shrinkage: float, rank: int) -> Tensor:
+    """(D, C): the ``spread`` (C, C), shrunk, whitened, then the directions of ``centres``."""
+    spread.diagonal().add_(shrinkage * float(spread.trace()) / len(spread))
+    lower = torch.linalg.cholesky(spread)
+    white = torch.linalg.solve_triangular(lower, centres.T, upper=False).T  # (2I, C)
+    _, strength, directions = torch.linalg.svd(white - white.mean(dim=0), full_matrices=False)
+    kept = int((strength > strength[0] * 1e-9).sum())
+    axes = directions[: min(rank, kept)]  # (D, C)
+    return torch.linalg.solve_triangular(lower.T, axes.T, upper=True).T  # (D, C)
 
 
 def _standardised(x: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:

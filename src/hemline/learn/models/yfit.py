@@ -8,7 +8,7 @@ branch of each domain is one linear map, computed in closed form from the traini
 ==================== ===========================================================================
 of the Y             here
 ==================== ===========================================================================
-subnetwork I         ``trunk``, frozen, tapped at several stages
+subnetwork I         ``trunk``, frozen (but for stage ``Tune``), tapped at several stages
 subnetworks II, III  ``shop``, ``street``: `hemline.learn.layers.domain_maps.DomainMap`
 pooling              the mean over locations and over several views; shop images on white: over
                      locations that are not white
@@ -16,7 +16,8 @@ pooling              the mean over locations and over several views; shop images
 
 Differs from the YNet paper: all of the above. A street photo shows the item somewhere in the
 middle, a shop image shows it alone; views and the white background use this without labels. A stage
-with epochs goes on training the maps from their fit, by InfoNCE across the domains.
+with epochs goes on training the maps from their fit, by InfoNCE across the domains; the stage
+``Tune`` trains the upper part of the backbone, too, and the maps are then fitted anew.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from hemline.learn.model import (
 )
 from hemline.learn.model_config import DomainImageConfig
 
-FIT = "Fit"
+TUNE, FIT = "Tune", "Fit"
 #: A pixel whose darkest channel is at least this bright, of 255, is white background.
 WHITE = 244
 #: Weight of an all-white location beside 1 for a covered one.
@@ -58,7 +59,10 @@ class YFitConfig(DomainImageConfig):
             (2 the middle half of each side), below 1 the image on a white border.
         foreground: pool shop images over locations that are not white.
         fitted: how the maps are fitted.
-        temperature: of the loss, where the stage has epochs.
+        temperature: of the loss, where a stage has epochs.
+        tune: a stage before the fit trains the upper part of the backbone and both maps, which
+            begin at a fit of their own.
+        kind: name of the tag whose value is an item's kind, where ``fitted.kinds`` is not 0.
     """
 
     backbone: BackboneConfig = BackboneConfig()
@@ -68,6 +72,8 @@ class YFitConfig(DomainImageConfig):
     foreground: bool = False
     fitted: DomainMapConfig = DomainMapConfig()
     temperature: float = Field(default=0.05, gt=0)
+    tune: bool = False
+    kind: str = "category"
 
     @field_validator("street_views", "shop_views")
     @classmethod
@@ -78,12 +84,14 @@ class YFitConfig(DomainImageConfig):
 
 
 class YFit(RetrievalModel):
-    """A frozen backbone, and a fitted map for each domain; tags are ignored."""
+    """A frozen backbone, and a fitted map for each domain; tags name kinds only."""
 
     def __init__(self, config: YFitConfig, vocabulary: Sequence[str]) -> None:
         super().__init__()
         self.config = config
         self.tag_count = len(vocabulary)
+        prefix = f"{config.kind}="
+        self.kinds = [place for place, tag in enumerate(vocabulary) if tag.startswith(prefix)]
         self.freeze_bn = True
         self.stage = FIT
         self.preprocessing = config.preprocessing()
@@ -92,13 +100,17 @@ class YFit(RetrievalModel):
         self.trunk = torch.nn.Sequential(backbone.shared, backbone.upper)
         self.blocks = backbone.blocks
         self.grid = backbone.grid
-        self.embedding_dim = config.fitted.rank
-        self.street = DomainMap(backbone.channels, config.fitted.rank)  # III
-        self.shop = DomainMap(backbone.channels, config.fitted.rank)  # II
+        self.embedding_dim = config.fitted.rank + config.fitted.kinds
+        self.street = DomainMap(backbone.channels, self.embedding_dim)  # III
+        self.shop = DomainMap(backbone.channels, self.embedding_dim)  # II
 
     def stages(self) -> tuple[Stage, ...]:
-        """One: the maps are fitted and then, if the recipe gives it epochs, trained."""
-        return (Stage(FIT, ("street", "shop"), epochs=0, lr=1e-4, optimizer="adamw", fits=True),)
+        """The maps are fitted and then, if the recipe gives the stage epochs, trained; with
+        ``tune`` after a stage that trains the upper part of the backbone too."""
+        fit = Stage(FIT, ("street", "shop"), epochs=0, lr=1e-4, optimizer="adamw", fits=True)
+        parts = ("street", "shop", "trunk.1")
+        tune = Stage(TUNE, parts, epochs=3, lr=5e-4, optimizer="adamw", fits=True)
+        return (tune, fit) if self.config.tune else (fit,)
 
     def street_features(self, images: Tensor) -> Tensor:
         """(B, 3, S, S) → (B, C), before the map."""
@@ -129,18 +141,30 @@ class YFit(RetrievalModel):
 
     @torch.no_grad()
     def fit(self, street: Iterable[Fitting], shop: Iterable[Fitting]) -> None:
-        photos = [(self.street_features(part.images).cpu(), part.items.cpu()) for part in street]
-        goods = [(self.shop_features(part.images).cpu(), part.items.cpu()) for part in shop]
+        photos = [(self.street_features(p.images).cpu(), p.items, self._kinds(p)) for p in street]
+        goods = [(self.shop_features(p.images).cpu(), p.items, self._kinds(p)) for p in shop]
+        x, street_items, street_kinds = (
+            torch.cat(part).cpu() for part in zip(*photos, strict=True)
+        )
+        y, shop_items, shop_kinds = (torch.cat(part).cpu() for part in zip(*goods, strict=True))
         maps = fit_maps(
-            torch.cat([features for features, _ in photos]),
-            torch.cat([items for _, items in photos]),
-            torch.cat([features for features, _ in goods]),
-            torch.cat([items for _, items in goods]),
+            x,
+            street_items,
+            y,
+            shop_items,
             self.blocks,
             self.config.fitted,
+            (street_kinds, shop_kinds),
         )
         self.street.put(maps.street_weight, maps.street_bias)
         self.shop.put(maps.shop_weight, maps.shop_bias)
+
+    def _kinds(self, part: Fitting) -> Tensor:
+        """(B,) number of each image's kind, -1 where it has none."""
+        own = part.tags[:, self.kinds]  # (B, K)
+        if not self.kinds:
+            return torch.full((len(own),), -1)
+        return torch.where(own.any(dim=1), own.argmax(dim=1), -1).cpu()
 
     def loss(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
         street = self.encode_street(batch.street)

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from hemline.data.manifest import Manifest
 from hemline.data.preprocess import Preprocessing
-from hemline.errors import DataError
+from hemline.errors import DataError, nearest
 from hemline.learn import checkpoint
 from hemline.learn.model import MODELS, Batch, RetrievalModel
 from hemline.learn.recipe import DataRecipe, Recipe
 from hemline.learn.training.batches import PairDataset, RawBatch, to_batch
 from hemline.learn.training.fitting import fit
 from hemline.learn.training.images import ImageCache, channel_statistics
-from hemline.learn.training.rows import choose_rows
+from hemline.learn.training.rows import Rows, choose_rows
 from hemline.learn.training.sampler import Pair, PairSampler
 from hemline.learn.training.stages import ResolvedStage, begin_stage, resolve_stages
 from hemline.learn.training.task import Say, Task
@@ -58,6 +58,19 @@ class _Images(NamedTuple):
         return cls(train, uncropped, plain)
 
 
+def _groups(manifest: Manifest, column: str | None) -> Rows | None:
+    """(N,) number of each row's value of a column, or None without one."""
+    if column is None:
+        return None
+    if column not in manifest.names:
+        raise DataError(
+            f"data.batch_by: the manifest has no column {column!r}. "
+            f"{nearest(column, manifest.names)}"
+        )
+    values = np.asarray([str(value) for value in manifest.column(column)], dtype=np.str_)
+    return np.unique(values, return_inverse=True)[1].astype(np.int64)
+
+
 class RetrievalTask(Task):
     """Trains a `RetrievalModel` by a `Recipe`.
 
@@ -93,6 +106,7 @@ class RetrievalTask(Task):
         self._set_normalisation()
         names = manifest.column("item_id").astype(str)
         self.items = np.unique(names, return_inverse=True)[1].astype(np.int64)
+        self.groups = _groups(manifest, recipe.data.batch_by)
         self.tags = multi_hot(manifest.column("tags"), vocabulary)
         self.model.expect_items(torch.from_numpy(self.items[train]))
         self.validation = Validation(
@@ -179,6 +193,7 @@ class RetrievalTask(Task):
             self.rows.street,
             self.rows.shop,
             self.recipe.batch_size,
+            groups=self.groups,
             by=self.recipe.data.epoch,
             repeats=self.recipe.data.repeats,
             seed=self.recipe.seed,

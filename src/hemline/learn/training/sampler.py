@@ -26,6 +26,7 @@ class PairSampler:
         items: (N,) item number of every manifest row.
         street, shop: training rows.
         batch_size: B; fewer where there are fewer items.
+        groups: (N,) number of every manifest row's group; a batch is of one group. None: all are.
         by: ``photos`` visits every street photo, ``items`` every item with one random photo.
         repeats: visits in an epoch.
         rank, world: this process's share of the batches, of equal length for all.
@@ -41,6 +42,7 @@ class PairSampler:
         shop: Rows,
         batch_size: int,
         *,
+        groups: Rows | None = None,
         by: str = "photos",
         repeats: int = 1,
         seed: int = 0,
@@ -48,6 +50,7 @@ class PairSampler:
         world: int = 1,
     ) -> None:
         self.items, self.street, self.by = items, street, by
+        self.groups = groups
         self.repeats, self.seed, self.rank, self.world = repeats, seed, rank, world
         self.shops = _by_item(items, shop)
         self.photos = _by_item(items, street)
@@ -59,10 +62,18 @@ class PairSampler:
         rng = np.random.default_rng([self.seed, stage, epoch])
         batches: list[list[Pair]] = []
         for _ in range(self.repeats):
-            for rows in self._batches(self._visits(rng)):
+            for rows in self._grouped(self._visits(rng), rng):
                 batches.append([self._pair(row, rng) for row in rows])
         even = len(batches) - len(batches) % self.world
         return batches[:even][self.rank :: self.world]
+
+    def _grouped(self, visits: Rows, rng: np.random.Generator) -> list[list[int]]:
+        """The batches of all groups, in a random order where there are several."""
+        if self.groups is None:
+            return list(self._batches(visits))
+        own = self.groups[visits]
+        batches = [rows for group in np.unique(own) for rows in self._batches(visits[own == group])]
+        return [batches[place] for place in rng.permutation(len(batches))]
 
     def _visits(self, rng: np.random.Generator) -> Rows:
         if self.by == "photos":

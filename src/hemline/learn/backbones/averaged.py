@@ -1,0 +1,130 @@
+"""Averages a network's weights with those that a bundle was exported with.
+
+Weights that were trained from the same start can be averaged: half-way, a network often keeps what
+it knew and has what it learned (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR
+2022, https://arxiv.org/abs/2109.01903). A bundle is what remains of a training; its graphs name
+their weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hemline.errors import UsageError
+from hemline.types import FloatArray
+
+#: Parts of a model, in a graph's names of weights; the branches of a Y are averaged.
+_PARTS = ("model.shared.", "model.street.features.", "model.shop.features.")
+
+
+@torch.no_grad()
+def average_with_bundle(units: Mapping[str, nn.Module], bundle: str, share: float) -> int:
+    """Moves the weights of a timm network towards a bundle's; how many convolutions were moved.
+
+    Batch normalisation is folded into the convolutions of a graph; here it is unfolded to a scale
+    of 1, so its own scale must be 1 and its statistics mean 0 and variance 1, as in a network whose
+    norms were folded before.
+
+    Args:
+        units: name → module, in order (``blocks.3``).
+        bundle: its folder, or the name of the one that ships.
+        share: of the bundle's weights, 0-1.
+
+    Raises:
+        UsageError: the bundle has no weights of this network, or norms aren't folded.
+    """
+    shipped = Path(str(resources.files("hemline"))) / "bundles" / bundle
+    folder = shipped if shipped.is_dir() else Path(bundle).expanduser()
+    known = _weights(folder)
+    if any(p.is_meta for unit in units.values() for p in unit.parameters()):
+        return 0  # to count parameters there are shapes only
+    moved = 0
+    for name, unit in units.items():
+        for convolution, norm in _convolutions(name, unit, units):
+            found = [
+                (known[part + convolution + ".weight"], known.get(part + convolution + ".bias"))
+                for part in _PARTS
+                if part + convolution + ".weight" in known
+            ]
+            if not found:
+                continue
+            module = _at(units, convolution)
+            assert isinstance(module, nn.Conv2d)
+            weight = torch.from_numpy(np.mean([w for w, _ in found], axis=0))
+            if weight.shape != module.weight.shape:
+                raise UsageError(
+                    f"{bundle} is of another network: {convolution} has the shape "
+                    f"{tuple(weight.shape)} there and {tuple(module.weight.shape)} here"
+                )
+            _check_folded(norm, convolution)
+            module.weight.lerp_(weight, share)
+            biases = [bias for _, bias in found if bias is not None]
+            if biases:
+                norm.bias.lerp_(torch.from_numpy(np.mean(biases, axis=0)), share)
+            moved += 1
+    if not moved:
+        raise UsageError(f"{bundle} has no weights of this network; name one of the same kind")
+    return moved
+
+
+def _weights(bundle: Path) -> dict[str, FloatArray]:
+    """``model.shared.blocks_0.0.conv_pw.weight`` → its values; ``.bias`` the folded norm's."""
+    import onnx
+    from onnx import numpy_helper
+
+    values: dict[str, FloatArray] = {}
+    for graph in ("street.onnx", "shop.onnx"):
+        if not (bundle / graph).is_file():
+            raise UsageError(f"{bundle} is no bundle: it has no {graph}")
+        loaded = onnx.load(str(bundle / graph))
+        for tensor in loaded.graph.initializer:
+            name = tensor.name.removesuffix(".half").replace(".weight_bias", ".bias")
+            if name.startswith(_PARTS):
+                values[name] = numpy_helper.to_array(tensor).astype(np.float32)
+    return values
+
+
+def _convolutions(
+    name: str, unit: nn.Module, units: Mapping[str, nn.Module]
+) -> Iterator[tuple[str, nn.Module]]:
+    """The name of each convolution, and the norm that follows it."""
+    plain = name.replace(".", "_")
+    if isinstance(unit, nn.Conv2d):
+        names = list(units)
+        yield plain, units[names[names.index(name) + 1]]
+        return
+    modules = [(n, m) for n, m in unit.named_modules() if _is_leaf(m)]
+    for place, (inner, module) in enumerate(modules):
+        if isinstance(module, nn.Conv2d):
+            norm = next(m for _, m in modules[place + 1 :] if _is_norm(m))
+            yield f"{plain}.{inner}", norm
+
+
+def _is_norm(module: nn.Module) -> bool:
+    return isinstance(module, nn.modules.batchnorm._BatchNorm)
+
+
+def _is_leaf(module: nn.Module) -> bool:
+    return isinstance(module, nn.Conv2d) or _is_norm(module)
+
+
+def _at(units: Mapping[str, nn.Module], name: str) -> nn.Module:
+    first, _, rest = name.partition(".")
+    unit = next(unit for key, unit in units.items() if key.replace(".", "_") == first)
+    return unit.get_submodule(rest) if rest else unit
+
+
+def _check_folded(norm: nn.Module, name: str) -> None:
+    state: dict[str, Tensor] = dict(norm.state_dict())
+    scale = state["weight"] / (state["running_var"] + getattr(norm, "eps", 0.0)).sqrt()
+    if float((scale - 1).abs().max()) > 1e-2 or float(state["running_mean"].abs().max()) > 1e-6:
+        raise UsageError(
+            f"the norm after {name} isn't folded into it; a bundle's weights can be averaged only "
+            "with a network whose norms are"
+        )
