@@ -50,7 +50,7 @@ class Start:
     embedding_dim = 1280
     reranks = False
 
-    def __init__(self, weights: Path, threads: int) -> None:
+    def __init__(self, weights: Path, threads: int, half: bool = False) -> None:
         import safetensors.torch
         import timm
         import torch
@@ -59,6 +59,9 @@ class Start:
         self._net: Any = timm.create_model("mobilenetv2_100", pad_type="same", num_classes=1001)
         self._net.load_state_dict(safetensors.torch.load_file(weights))
         self._net.eval()
+        self._half = half
+        if half:
+            self._net.to(memory_format=torch.channels_last)
         self._spec = Preprocessing(size=224)
         self._digest = hashlib.sha256(weights.read_bytes()).hexdigest()
         self._seen: dict[bytes, FloatArray] = {}
@@ -82,11 +85,13 @@ class Start:
         new = {key: image for key, image in zip(keys, images, strict=True) if key not in self._seen}
         if new:
             pictures = [prepare(image, self._spec, domain) for image in new.values()]
-            with torch.inference_mode():
+            # In bfloat16 it takes a third of the time.
+            rounded = torch.autocast("cpu", torch.bfloat16, enabled=self._half)
+            with torch.inference_mode(), rounded:
                 batch = torch.from_numpy(np.stack(pictures))
                 features: Any = self._net.forward_features(batch)
                 pooled = self._net.forward_head(features, pre_logits=True)
-            self._seen.update(zip(new, _unit(pooled.numpy()), strict=True))
+            self._seen.update(zip(new, _unit(pooled.float().numpy()), strict=True))
         return np.stack([self._seen[key] for key in keys])
 
     def _vectors(self, images: Sequence[Image], domain: Domain) -> FloatArray:

@@ -6,6 +6,8 @@
 Rows, each beside the ImageNet start (its domain means taken from the same pictures, so that it is
 at its best) and the bundle that ships:
 
+The start computes in bfloat16, for speed.
+
 - **worn**: a garment framed in a real street photo → its changed cut-out, among all cut-outs and
   500 changed cut-outs of other garments (250 on validation).
 - **dressed**: a real garment worn by a person of a street photo, framed → its own photo, changed,
@@ -170,7 +172,7 @@ class Measured:
 
 def measure(sets: Sets, model: str, threads: int, folds: str, work: Path) -> Measured:
     """Every row of a model; what was measured before in ``work`` is read."""
-    start = Start(IMAGENET, threads) if model == START else None
+    start = Start(IMAGENET, threads, half=True) if model == START else None
     one: Encoder = start or open_encoder(model, threads)
     marks = [one.fingerprint, sets.pairs.fingerprint(), sets.drawn.fingerprint()]
     if folds:

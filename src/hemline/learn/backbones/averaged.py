@@ -66,6 +66,7 @@ def average_with_bundle(units: Mapping[str, nn.Module], bundle: str, share: floa
             module.weight.lerp_(weight, share)
             biases = [bias for _, bias in found if bias is not None]
             if biases:
+                assert isinstance(norm.bias, Tensor)
                 norm.bias.lerp_(torch.from_numpy(np.mean(biases, axis=0)), share)
             moved += 1
     if not moved:

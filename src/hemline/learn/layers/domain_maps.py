@@ -145,7 +145,8 @@ def _discriminant(spread: Tensor, centres: Tensor, shrinkage: float, rank: int) 
     _, strength, directions = torch.linalg.svd(white - white.mean(dim=0), full_matrices=False)
     kept = int((strength > strength[0] * 1e-9).sum())
     axes = directions[: min(rank, kept)]  # (D, C)
-    return torch.linalg.solve_triangular(lower.T, axes.T, upper=True).T  # (D, C)
+    rows: Tensor = torch.linalg.solve_triangular(lower.T, axes.T, upper=True).T  # (D, C)
+    return rows
 
 
 def _standardised(x: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
