@@ -17,7 +17,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections import Counter
+import threading
+from collections import Counter, deque
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,11 @@ def main() -> None:
     command = [sys.executable, "-m", "hemline", "serve", str(given.catalog), "--public"]
     process = subprocess.Popen([*command, "--port", "0"], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
-    found = re.search(r"http://\S+", process.stderr.readline())
-    assert found
+    found = None
+    while found is None:
+        found = re.search(r"http://\S+", process.stderr.readline())
+    # Its log is read on, or the full pipe would hold it up.
+    threading.Thread(target=deque, args=(process.stderr, 0), daemon=True).start()
     print(machine(), versions("playwright"))
     program = os.environ.get("HEMLINE_CHROMIUM") or shutil.which("chromium")
     try:
