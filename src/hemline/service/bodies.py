@@ -153,7 +153,8 @@ def _utf8(text: str) -> str:
         Problem: 422, they aren't UTF-8, or the text can't be stored.
     """
     try:
-        return checked_text(text.encode("latin-1").decode())
+        decoded: str = checked_text(text.encode("latin-1").decode())
+        return decoded
     except UnicodeDecodeError:
         raise bad("a text of the form isn't UTF-8", "bad-text") from None
 
