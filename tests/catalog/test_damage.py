@@ -302,3 +302,13 @@ def test_the_pointer_has_a_checksum(tmp_path: Path) -> None:
             pointer.live_folder(tmp_path)
     (tmp_path / "live").write_text("rebuilt-1\n")  # as earlier versions wrote it
     assert pointer.live_folder(tmp_path).name == "rebuilt-1"
+
+
+def test_damage_of_the_schema_is_one_line(tmp_path: Path) -> None:
+    filled(tmp_path, 5).close()
+    path = tmp_path / "catalog.sqlite"
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"TABLE pictures", b'TABLE "ictures'))  # SQLite names all of it
+    with pytest.raises(CatalogError, match="is damaged: ") as caught:
+        SqliteStore(tmp_path)
+    assert "\n" not in str(caught.value)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hemline.budget import check_time
 from hemline.catalog.stores import _rows
-from hemline.catalog.stores._database import FILE, SCHEMA, Meta, connect
+from hemline.catalog.stores._database import FILE, SCHEMA, Meta, connect, one_line
 from hemline.catalog.stores._rows import Damaged
 from hemline.errors import CatalogError, DamageError
 
@@ -33,7 +33,9 @@ def catalog_errors(folder: Path) -> Iterator[None]:
     except sqlite3.OperationalError as error:
         raise _operational(error, folder) from error
     except sqlite3.DatabaseError as error:
-        raise DamageError(f"{folder / FILE} isn't a catalogue, or is damaged: {error}") from error
+        raise DamageError(
+            f"{folder / FILE} isn't a catalogue, or is damaged: {one_line(error)}"
+        ) from error
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         why = "no space on the disk" if full else (error.strerror or str(error))
@@ -56,8 +58,8 @@ def _operational(error: sqlite3.OperationalError, folder: Path) -> CatalogError:
         check_time()
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return CatalogError(
-            f"{folder} can't be written: no space on the disk, or it fails ({error}). What was "
-            "acknowledged is kept; free some space, then run the same command again"
+            f"{folder} can't be written: no space on the disk, or it fails ({one_line(error)}). "
+            "What was acknowledged is kept; free some space, then run the same command again"
         )
     if code == sqlite3.SQLITE_CANTOPEN:
         return CatalogError(f"{folder / FILE} can't be opened; check who may read and write it")
@@ -65,7 +67,7 @@ def _operational(error: sqlite3.OperationalError, folder: Path) -> CatalogError:
         found = diagnosis(folder)
         if found is not None:
             return DamageError(f"{folder / FILE}: {found}")
-    return CatalogError(f"{folder}: {error}")
+    return CatalogError(f"{folder}: {one_line(error)}")
 
 
 def integrity(db: sqlite3.Connection) -> list[str]:
@@ -103,5 +105,5 @@ def diagnosis(folder: Path) -> str | None:
     except Damaged as error:
         return str(error)
     except (sqlite3.DatabaseError, *_UNUSABLE) as error:
-        return f"it is damaged: {error}"
+        return f"it is damaged: {one_line(error)}"
     return None

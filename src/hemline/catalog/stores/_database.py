@@ -116,8 +116,9 @@ def description(db: sqlite3.Connection, folder: Path, versions: set[int]) -> tup
             raise Damaged("table meta is damaged: its content isn't that of its checksum")
         return described
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        what = one_line(error)
         raise DamageError(
-            f"{path} isn't a catalogue, or is damaged: {error}; {what_to_do}"
+            f"{path} isn't a catalogue, or is damaged: {what}; {what_to_do}"
         ) from None
     except Damaged as error:
         raise DamageError(f"{path}: {error}; {what_to_do}") from None
@@ -125,6 +126,11 @@ def description(db: sqlite3.Connection, folder: Path, versions: set[int]) -> tup
         raise DamageError(
             f"{path} is damaged: its description is incomplete; {what_to_do}"
         ) from None
+
+
+def one_line(error: Exception) -> str:
+    """Its text; SQLite's may have lines of a damaged schema."""
+    return " ".join(str(error).split())
 
 
 def connect(path: Path, new: bool = False) -> sqlite3.Connection:
