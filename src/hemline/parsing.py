@@ -8,6 +8,7 @@ Here all of that is a `ValueError` that says what is wrong.
 from __future__ import annotations
 
 import json
+import math
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
@@ -25,13 +26,19 @@ def parse_json(text: str | bytes, constant: Callable[[str], Any] | None = None) 
     """The value of a JSON text.
 
     Args:
-        constant: gives the value of ``NaN``, ``Infinity`` and ``-Infinity``; default: the floats.
+        constant: gives the value of ``NaN``, ``Infinity``, ``-Infinity`` and of numbers that are
+            infinite as floats (``1e999``); default: the floats.
 
     Raises:
         ValueError: no JSON, nested deeper than `MAX_DEPTH`, or a number that is too large.
     """
+
+    def number(digits: str) -> Any:
+        value = float(digits)
+        return value if math.isfinite(value) or constant is None else constant(digits)
+
     with parser_errors():
-        value = json.loads(text, parse_constant=constant)
+        value = json.loads(text, parse_constant=constant, parse_float=number)
     check_value(value)
     return value
 

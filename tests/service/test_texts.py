@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from hemline.catalog.catalog import Catalog
 from hemline.errors import UsageError
 from hemline.service.keys import KeyRing
 
@@ -146,3 +147,14 @@ def test_an_uploaded_feed_with_it_has_bad_rows(client: TestClient, photo: bytes)
     assert job["state"] == "done", job
     assert job["result"]["added"] == 3
     assert [bad["line"] for bad in job["result"]["bad_rows"]] == [3]
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"Infinity", b"NaN"])
+def test_a_number_that_is_no_float_is_refused(
+    client: TestClient, shop: Path, number: bytes
+) -> None:
+    body = b'{"columns": {"a": [%s]}}' % number
+    assert client.patch("/v1/items/item0", content=body, headers=JSON).status_code == 400
+    assert "a" not in client.get("/v1/items/item0").json()["columns"]
+    with Catalog.open(shop) as catalog:  # SQLite's JSON has no infinite numbers
+        assert not catalog.check().problems
