@@ -23,11 +23,7 @@ OnRun = Callable[[int, float], None]
 
 
 class EncoderPool:
-    """An encoder that several threads share: at most ``runs`` of them encode photos at a time.
-
-    A run that is alone uses all cores of the pool, as nobody else needs them; runs side by side use
-    one each.
-    """
+    """An encoder that several threads share: at most ``runs`` of them encode photos at a time."""
 
     def __init__(
         self,
@@ -39,14 +35,13 @@ class EncoderPool:
     ) -> None:
         """
         Args:
-            encoder: the bundle's encoder, with the threads of a run that is alone.
+            encoder: the bundle's encoder, best with one thread for a run.
             runs: at a time; None is one for each core.
             waiting: calls that may wait.
             timeout: seconds after which a waiting call gives up.
             on_run: called for each run.
         """
-        self._alone = encoder
-        self._beside = BundleEncoder(encoder.bundle, threads=1)
+        self._encoder = encoder
         self._runs, self._waiting = runs or os.cpu_count() or 1, waiting
         self._timeout, self._on_run = timeout, on_run
         self._changed = threading.Condition()
@@ -54,19 +49,19 @@ class EncoderPool:
 
     @property
     def name(self) -> str:
-        return self._alone.name
+        return self._encoder.name
 
     @property
     def fingerprint(self) -> str:
-        return self._alone.fingerprint
+        return self._encoder.fingerprint
 
     @property
     def embedding_dim(self) -> int:
-        return self._alone.embedding_dim
+        return self._encoder.embedding_dim
 
     @property
     def reranks(self) -> bool:
-        return self._alone.reranks
+        return self._encoder.reranks
 
     @property
     def depth(self) -> int:
@@ -80,15 +75,15 @@ class EncoderPool:
             BusyError: too many calls wait, or this one has waited too long.
             StoppedError: nobody waits for the answer any more.
         """
-        spec = self._alone.bundle.info.preprocessing
+        spec = self._encoder.bundle.info.preprocessing
         # Prepared ahead, so that small images wait and not whole photos.
         ready = [i if isinstance(i, PreparedImage) else PreparedImage.of(i, spec) for i in images]
         begun = time.monotonic()
-        encoder = self._enter()
+        self._enter()
         try:
             self._on_run(len(ready), time.monotonic() - begun)
             present().check()
-            return encoder.encode_street(ready)
+            return self._encoder.encode_street(ready)
         finally:
             with self._changed:
                 self._running -= 1
@@ -97,13 +92,13 @@ class EncoderPool:
     def encode_shop(
         self, images: Sequence[ImageInput], tags: Sequence[Sequence[str]]
     ) -> ShopEncoding:
-        return self._alone.encode_shop(images, tags)
+        return self._encoder.encode_shop(images, tags)
 
     def rerank(self, local: FloatArray, contexts: FloatArray) -> RerankResult:
-        return self._beside.rerank(local, contexts)
+        return self._encoder.rerank(local, contexts)
 
-    def _enter(self) -> BundleEncoder:
-        """Waits for a free run, and takes it; returns the encoder to run.
+    def _enter(self) -> None:
+        """Waits for a free run, and takes it.
 
         Raises:
             BusyError: too many calls wait, or this one has waited too long.
@@ -120,4 +115,3 @@ class EncoderPool:
                 if not free:
                     raise BusyError("the photo waited too long for its turn; try again")
             self._running += 1
-            return self._alone if self._running == 1 else self._beside

@@ -54,7 +54,7 @@ class ServedEngine(Engine):
         with self._swapping:
             now, own = self._pool, self._settings
             if now is None or now[0] is not live.bundle:
-                encoder = live.encoder(self._cores)
+                encoder = live.encoder(1)  # a run on several cores costs each photo more
                 pool = EncoderPool(encoder, self._cores, own.queue, own.timeout, self._on_run)
                 now = self._pool = live.bundle, pool
             return now[1]
