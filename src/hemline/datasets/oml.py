@@ -27,7 +27,8 @@ import pyarrow as pa
 
 from hemline.data.manifest import Manifest
 from hemline.data.manifest.files import locate, read_table, write_table
-from hemline.data.manifest.validate import BOX, SCHEMA, Problems, canonical
+from hemline.data.manifest.problems import Problems
+from hemline.data.manifest.validate import BOX, SCHEMA, canonical
 from hemline.datasets._base import Options, ReaderSpec, ReadReport, choice, keep_present
 from hemline.errors import DataError, UsageError
 from hemline.files import absolute

@@ -10,10 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hemline.budget import limits
-from hemline.bundle import BundleInfo
 from hemline.catalog.catalog import Catalog
 from hemline.catalog.pointer import Live
-from hemline.catalog.store import Row
 from hemline.catalog.where.expression import Where
 from hemline.data.bounded import opened
 from hemline.data.images import crop
@@ -23,14 +21,13 @@ from hemline.errors import CatalogError, UnknownItemError, UsageError
 from hemline.limits import DEFAULT_K, MAX_PHOTOS, MAX_PIXELS
 from hemline.ranking.fusion import FUSIONS
 from hemline.runtime.detector import BundleDetector, best_garment, clothes, margined
-from hemline.search.attention import attention_map
 from hemline.search.clock import Clock
-from hemline.search.ranking import Query, RankedItem, Ranking
+from hemline.search.hits import hits_of
+from hemline.search.ranking import Query, Ranking
 from hemline.types import (
     Box,
     Detection,
     FloatArray,
-    Hit,
     Image,
     Photo,
     SearchRequest,
@@ -321,7 +318,7 @@ class Engine:
                 counted = {name: dataclasses.asdict(facet) for name, facet in counts.items()}
         searched = photo.searched if photo is not None and request.attention else None
         return SearchResult(
-            hits=_hits(found, offset, live.bundle.info, searched),
+            hits=hits_of(found, offset, live.bundle.info, searched),
             timings_ms=clock.timings(),
             box=None if photo is None else photo.box,
             offset=offset,
@@ -371,35 +368,3 @@ def _normalised(embeddings: FloatArray, dim: int) -> FloatArray:
     if not (np.isfinite(length).all() and (length > 0).all()):
         raise UsageError("an embedding is finite and isn't zero")
     return np.asarray(rows / length, np.float32)
-
-
-def _hits(
-    found: Sequence[tuple[RankedItem, Row]],
-    offset: int,
-    info: BundleInfo,
-    searched: tuple[int, int] | None,
-) -> tuple[Hit, ...]:
-    return tuple(
-        Hit(
-            image_id=row.image_id,
-            item_id=row.item_id,
-            score=product.score,
-            rank=rank,
-            columns=row.shown(),
-            attention=None
-            if product.attention is None or searched is None
-            else attention_map(product.attention, info, searched),
-            image_digest=row.image_digest,
-            alike=_alike(info, product.score),
-        )
-        for rank, (product, row) in enumerate(found, start=offset + 1)
-    )
-
-
-def _alike(info: BundleInfo, score: float) -> str | None:
-    """``same``, ``similar`` or ``different`` by the bundle's thresholds; None without them."""
-    if info.alike is None:
-        return None
-    if score >= info.alike.same:
-        return "same"
-    return "similar" if score >= info.alike.similar else "different"

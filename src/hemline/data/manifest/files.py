@@ -12,8 +12,9 @@ import pyarrow.compute
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from hemline.data.manifest.problems import Problems
 from hemline.data.manifest.text import format_landmarks, format_tags, infer, to_text
-from hemline.data.manifest.validate import SCHEMA, Problems, whole
+from hemline.data.manifest.validate import SCHEMA, whole
 from hemline.errors import DataError
 from hemline.files import durable_file
 

@@ -6,7 +6,6 @@ Everything works on whole columns, so that half a million rows take seconds.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
@@ -16,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute
 
 from hemline.data.manifest.image_ids import image_ids
+from hemline.data.manifest.problems import Problems, Rows
 from hemline.data.manifest.storable import unstorable
 from hemline.data.manifest.text import NUMBER, parse_landmarks, parse_tags
-from hemline.errors import DataError
 from hemline.text import text_problem
 from hemline.types import DOMAINS, SPLITS
 
@@ -36,60 +35,8 @@ SCHEMA: dict[str, Any] = {
     "landmarks": pa.list_(pa.float32()),
 }
 ROLES = ("query", "gallery")
-_SHOWN = 20
 #: More pixels than a side of any image that is opened.
 _FAR = 10_000_000
-
-Rows = npt.NDArray[np.int64]
-
-
-@dataclass
-class Problems:
-    """Collects problems by kind; `stop` raises them as one error."""
-
-    where: str
-    rows: int
-    found: list[tuple[int, str]] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
-    general: list[str] = field(default_factory=list)
-    numbers: Rows | None = None
-
-    def number(self, rows: int, skipped: Rows) -> None:
-        """The table has ``rows`` rows, and those of the file at ``skipped`` are not in it."""
-        self.rows = rows
-        self.numbers = np.setdiff1d(np.arange(rows + len(skipped)), skipped)
-
-    def place(self, row: int) -> int:
-        """The row of the file, from 0, that is the table's ``row``."""
-        return int(row if self.numbers is None else self.numbers[row])
-
-    def add(self, what: str, rows: Any, tell: Callable[[int], str], of_file: bool = False) -> None:
-        """Adds a problem of ``rows`` (from 0) of kind ``what``; ``tell(row)`` describes one row.
-
-        They are rows of the table, or with ``of_file`` of the file.
-        """
-        if len(rows) == 0:
-            return
-        self.counts[what] = self.counts.get(what, 0) + len(rows)
-        for row in rows[:_SHOWN]:
-            place = int(row) if of_file else self.place(row)
-            self.found.append((place, tell(int(row))))
-
-    def stop(self) -> None:
-        """Raises DataError if anything was found: one message with first rows and counts."""
-        total = sum(self.counts.values()) + len(self.general)
-        if total == 0:
-            return
-        shown = sorted(self.found)[:_SHOWN]
-        lines = self.general + [f"row {row + 1}: {text}" for row, text in shown]
-        hidden = sum(self.counts.values()) - len(shown)
-        if hidden:
-            counts = ", ".join(f"{n:,} {what}" for what, n in self.counts.items())
-            lines.append(f"and {hidden:,} more; in all {counts}")
-        if total == 1:
-            raise DataError(f"{self.where}: {lines[0]}")
-        head = f"{self.where}: {total:,} problems (rows count from 1, without the header)"
-        raise DataError(f"{head}: {'; '.join(lines)}")
 
 
 def canonical(table: Any, where: str, early: Problems | None = None) -> Any:
