@@ -1,7 +1,7 @@
 """The street tower, shared by all answering threads: a bounded number of runs at a time.
 
-Each call runs its own photos on its own thread. Photos of several calls in one run cost a processor
-as much each as alone (`benchmarks/service_load.py`), so nobody waits for a batch to fill or end.
+Each call runs its own photos on its own thread. Photos of several calls in one run gain a sixth of
+the processor's time (`benchmarks/service_load.py`), less than the thread that gathers them loses.
 """
 
 from __future__ import annotations
