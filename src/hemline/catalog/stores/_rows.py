@@ -11,7 +11,7 @@ import functools
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from hemline.catalog.store import Row
@@ -129,17 +129,20 @@ def read(
     Raises:
         Damaged: a text isn't UTF-8; the words ``name`` the row.
     """
-    cursor = db.execute(f"{select(summed, table)} {condition}", asked)
     try:
-        while found := cursor.fetchmany(_READ):
-            yield found
+        sql = f"{select(summed, table)} {condition}"
+        # Closed, since a statement that failed may keep its snapshot (so in Python 3.12).
+        with contextlib.closing(db.execute(sql, asked)) as cursor:
+            while found := cursor.fetchmany(_READ):
+                yield found
     except sqlite3.OperationalError as error:
         if hasattr(error, "sqlite_errorcode"):  # SQLite's own; that of a text is Python's
             raise
         if not name:
             raise Damaged(str(error)) from None
-        for _, text in damaged(db, summed, condition, asked, table):
-            raise Damaged(text) from None
+        with contextlib.closing(damaged(db, summed, condition, asked, table)) as others:
+            for _, text in others:
+                raise Damaged(text) from None
         raise
 
 
@@ -149,7 +152,7 @@ def damaged(
     condition: str = "",
     asked: Sequence[Any] = (),
     table: str = "pictures",
-) -> Iterator[tuple[str, str]]:
+) -> Generator[tuple[str, str], None, None]:
     """(image_id, what is wrong) of the damaged rows that meet ``condition``.
 
     Texts are read as bytes, so that a row with invalid UTF-8 is named like any other.
@@ -161,8 +164,8 @@ def damaged(
                 for values in some:
                     verify(values, summed)
             return
-    cursor = db.cursor()
     db.text_factory = bytes
+    cursor = db.cursor()
     try:
         cursor.execute(f"{select(summed, table)} {condition}", asked)
         while found := cursor.fetchmany(_READ):
@@ -175,6 +178,7 @@ def damaged(
                 except Damaged as error:
                     yield _shown(values[1]), str(error)
     finally:
+        cursor.close()
         db.text_factory = str
 
 
