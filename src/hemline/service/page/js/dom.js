@@ -65,16 +65,6 @@ export function wait(ms, signal) {
   });
 }
 
-// One signal for several: AbortSignal.any, which not every phone has yet.
-export function joined(...signals) {
-  const both = new AbortController();
-  for (const signal of signals.filter(Boolean)) {
-    if (signal.aborted) both.abort(signal.reason);
-    else signal.addEventListener("abort", () => both.abort(signal.reason), { once: true });
-  }
-  return both.signal;
-}
-
 // Calls `act` once things have been quiet for `ms`.
 export function settled(act, ms) {
   let timer = 0;

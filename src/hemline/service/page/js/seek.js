@@ -1,6 +1,7 @@
 // One question at a time: the newest wins, a slow one is told of, a failed one is tried again.
 import { Problem } from "./api.js";
-import { joined, wait } from "./dom.js";
+import { wait } from "./dom.js";
+import { joined } from "./request.js";
 
 export const SLOW = 2000;
 export const VERY_SLOW = 15000;

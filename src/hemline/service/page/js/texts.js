@@ -1,4 +1,5 @@
 // Every English word of the two pages: to translate them, translate this file.
+import * as item from "./item.js";
 
 const number = new Intl.NumberFormat("en");
 const count = (n, one, many) => `${number.format(n)} ${n === 1 ? one : many}`;
@@ -127,17 +128,5 @@ export const texts = {
   lostItem: "That product is no longer in the shop.",
 };
 
-// "t-shirt" → "T-shirt", "denim-blue" → "Denim blue".
-export function words(value) {
-  const text = String(value).replaceAll("_", " ").replace(/-(?!shirt)/g, " ");
-  return text.charAt(0).toUpperCase() + text.slice(1);
-}
-
-export function money(price, currency) {
-  const value = Number(price);
-  if (price === null || price === undefined || price === "" || !Number.isFinite(value)) return "";
-  if (/^[A-Za-z]{3}$/.test(currency ?? "")) {
-    return new Intl.NumberFormat(language, { style: "currency", currency: currency.toUpperCase() }).format(value);
-  }
-  return new Intl.NumberFormat(language, { minimumFractionDigits: value % 1 ? 2 : 0, maximumFractionDigits: 2 }).format(value);
-}
+export const money = (price, currency) => item.money(price, currency, language);
+export { words } from "./item.js";

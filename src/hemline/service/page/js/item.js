@@ -1,0 +1,46 @@
+// What is said of a product, in any language; the page and the widget share it.
+
+// "t-shirt" → "T-shirt", "denim-blue" → "Denim blue".
+export function words(value) {
+  const text = String(value).replaceAll("_", " ").replace(/-(?!shirt)/g, " ");
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+export function money(price, currency, language) {
+  const value = Number(price);
+  if (price === null || price === undefined || price === "" || !Number.isFinite(value)) return "";
+  if (/^[A-Za-z]{3}$/.test(currency ?? "")) {
+    return new Intl.NumberFormat(language, { style: "currency", currency: currency.toUpperCase() }).format(value);
+  }
+  return new Intl.NumberFormat(language, { minimumFractionDigits: value % 1 ? 2 : 0, maximumFractionDigits: 2 }).format(value);
+}
+
+// "colour=dark-red" → ["colour", "dark-red"]; a bare word is a `tag`.
+export function tagsOf(columns) {
+  const tags = Array.isArray(columns?.tags) ? columns.tags : [];
+  return tags.map((tag) => {
+    const at = String(tag).indexOf("=");
+    return at > 0 ? [tag.slice(0, at), tag.slice(at + 1)] : ["tag", String(tag)];
+  });
+}
+
+// untitled: the word for a product about which nothing is known.
+export function titleOf(hit, untitled) {
+  const columns = hit.columns ?? {};
+  for (const name of ["title", "name"]) if (columns[name]) return String(columns[name]);
+  const tags = Object.fromEntries(tagsOf(columns).reverse());
+  const kind = columns.category || tags.category;
+  if (!kind) return `${untitled} ${hit.item_id}`;
+  const parts = [tags.color ?? tags.colour, tags.pattern === "plain" ? null : tags.pattern, kind];
+  return words(parts.filter(Boolean).map((part) => words(part).toLowerCase()).join(" "));
+}
+
+// Only a web address; anything else in that column is no link.
+export function linkOf(hit) {
+  try {
+    const link = new URL(hit.columns?.url);
+    return ["https:", "http:"].includes(link.protocol) ? link.href : null;
+  } catch {
+    return null;
+  }
+}
