@@ -51,6 +51,10 @@ def product(number: int) -> dict[str, Any]:
         columns["url"] = "https://shop.example/1"
     if number == 2:
         columns["url"] = "javascript:alert(1)"
+    if number == 4:  # as a feed with Google's columns has it
+        columns |= {"link": "https://shop.example/4", "mobile_link": "https://m.shop.example/4"}
+        columns |= {"sale_price": 9.0, "availability": "out_of_stock", "size": ["S", "M"]}
+        columns["description"] = "Warm &amp; soft.<br>Made of wool."
     return {"item_id": f"p/{number}", "columns": columns}
 
 
@@ -62,6 +66,8 @@ def stored(one: dict[str, Any]) -> dict[str, Any]:
 
 
 PRODUCTS = [product(number) for number in range(60)]
+#: The further columns that the shop says it has.
+COLUMNS = ("price", "title", "brand", "url", "size", "availability", "sale_price")
 
 
 class Stub:
@@ -111,7 +117,8 @@ class Stub:
                         t[len(name) :] for t in one["columns"]["tags"] if t.startswith(name)
                     )
                 elif column in one["columns"]:
-                    values[one["columns"][column]] += 1
+                    value = one["columns"][column]
+                    values.update(value if isinstance(value, list) else [value])
             numbers = [v for v in values if isinstance(v, float)]
             found[column] = {
                 "items": len(met),
@@ -127,7 +134,7 @@ class Stub:
         here = [one for one in PRODUCTS if one["item_id"] not in self.removed]
         if not where:
             return here
-        met = Where.parse(where, ["price", "title", "brand", "currency", "url"])
+        met = Where.parse(where, {name for one in PRODUCTS for name in one["columns"]} - {"tags"})
         return [one for one in here if met.matches({**one["columns"], "item_id": one["item_id"]})]
 
     def page(self, fields: dict[str, Any]) -> dict[str, Any]:
@@ -263,7 +270,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/v1/info":
             names = [("a-hoodie", "red-hoodie"), ("a-coat", "pink-coat")]
             samples = [{"name": n, "photo": f"/static/samples/{f}.jpg"} for n, f in names]
-            catalog = {"items": 60, "pictures": 60, "columns": ["price", "title", "brand", "url"]}
+            catalog = {"items": 60, "pictures": 60, "columns": list(COLUMNS)}
             catalog["tags"] = ["color", "pattern"]
             bundle = {"name": "stub"}
             return self._json(

@@ -144,6 +144,7 @@ def test_why_shows_heat_maps_and_tags(page: Any, shop: Stub) -> None:
     # p/0 is a red, plain hoodie; of the nine after it two are hoodies, three red, three plain.
     assert tags.replace("\xa0", " ").split("\n") == [
         *("Kind", "Hoodie 2 of 9", "Colour", "Red 3 of 9", "Pattern", "Plain 3 of 9"),
+        *("Brand", "O'Hara & <b>Co</b>"),
     ]
     page.keyboard.press("Escape")
     assert not dialog.is_visible()
@@ -315,3 +316,37 @@ def test_only_web_addresses_become_links(page: Any, shop: Stub) -> None:
     found(page)
     links = page.locator(".product a").evaluate_all("all => all.map(a => a.href)")
     assert links == ["https://shop.example/1"]
+
+
+_SHORT = "/?sample=a-hoodie&box=whole&f.price=13..14"  # one product, with Google's columns
+
+
+def test_what_a_feed_says_is_shown(page: Any, phone: Any, shop: Stub) -> None:
+    """Failed before: `link`, `availability`, `sale_price` and `description` were shown nowhere."""
+    page.goto(shop.url + _SHORT)
+    found(page)
+    card = page.locator(".product")
+    assert card.locator("a").evaluate("a => a.href") == "https://shop.example/4"
+    assert card.locator(".price").inner_text().replace("\n", " ") == "€9.00 Before: €13.50"
+    assert card.locator(".stock").inner_text() == "Sold out"
+    card.get_by_role("button", name="Why?").click()
+    said = page.locator("dialog[open]")
+    assert said.locator(".description").inner_text() == "Warm & soft.Made of wool."
+    assert "S, M" in said.locator("dl").inner_text()
+    phone.goto(shop.url + _SHORT)
+    found(phone)
+    assert phone.locator(".product a").evaluate("a => a.href") == "https://m.shop.example/4"
+
+
+def test_columns_of_a_feed_are_filters(page: Any, shop: Stub) -> None:
+    """Failed before: only tags, `brand`, `size` and `price` were."""
+    begin(page, shop)
+    asked = shop.of("/v1/search")[0]["facets"]
+    assert asked == "category,tags.color,tags.pattern,brand,size,availability,price,sale_price"
+    page.goto(shop.url + "/?sample=a-hoodie&box=whole&f.availability=out_of_stock")
+    found(page)
+    assert page.locator(".chip.is-filter").inner_text().strip().startswith("Sold out")
+    assert shop.of("/v1/search")[-1]["where"] == "availability = 'out_of_stock'"
+    page.goto(shop.url + "/?sample=a-hoodie&box=whole&f.sale_price=..10")
+    found(page)
+    assert shop.of("/v1/search")[-1]["where"] == "sale_price <= 10"

@@ -1,6 +1,6 @@
 // The grid of products.
 import { h, icon, showPicture } from "./dom.js";
-import { linkOf, priceOf, titleOf } from "./product.js";
+import { linkOf, priceOf, stockOf, titleOf } from "./product.js";
 import { texts } from "./texts.js";
 
 // act: { why(hit), like(hit), verdict(hit, right), verdictOf(hit) → true | false | null }; says: the
@@ -8,6 +8,7 @@ import { texts } from "./texts.js";
 export function card(hit, act, says) {
   const title = titleOf(hit);
   const price = priceOf(hit);
+  const stock = stockOf(hit);
   const link = linkOf(hit);
   const img = h("img", { alt: "", loading: hit.rank > 8 ? "lazy" : "eager", decoding: "async" });
   if (hit.rank === 1) img.addEventListener("load", () => shapeFrames(img));
@@ -18,7 +19,8 @@ export function card(hit, act, says) {
     hit.search_id ? verdictButtons(hit, title, act, says) : null,
     hit.alike ? h("p", { class: `alike is-${hit.alike}` }, texts.alike[hit.alike]) : null,
     h("h2", { class: "title" }, title),
-    price ? h("p", { class: "price" }, price) : null,
+    price.now ? h("p", { class: "price" }, price.now, price.before ? h("s", { class: "before" }, h("span", { class: "unseen" }, texts.before), price.before) : null) : null,
+    stock ? h("p", { class: "stock" }, stock) : null,
     h("p", { class: "acts" },
       h("button", { type: "button", class: "plain", "aria-label": `${texts.why} ${title}`, onclick: () => act.why(hit) }, texts.why),
       h("button", { type: "button", class: "plain", "aria-label": `${texts.like}: ${title}`, onclick: () => act.like(hit) }, texts.like),

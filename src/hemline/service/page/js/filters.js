@@ -3,12 +3,14 @@ import { h } from "./dom.js";
 import { money, texts, words } from "./texts.js";
 import { range } from "./where.js";
 
-const COUNTED = ["tags.color", "tags.colour", "tags.pattern", "brand", "size", "price"];
+const COUNTED = ["color", "colour", "pattern", "brand", "size", "material", "gender", "availability", "price", "sale_price"];
+const AMOUNTS = ["price", "sale_price"];
 
-// The columns to count the values of, among those that the catalogue has.
+// The columns to count the values of, among those that the catalogue has; a tag before a column of
+// its name.
 export function facetColumns(columns) {
   const known = new Set(columns ?? []);
-  return ["category", ...COUNTED.filter((name) => known.has(name))];
+  return ["category", ...COUNTED.flatMap((name) => [`tags.${name}`, name].filter((one) => known.has(one)).slice(0, 1))];
 }
 
 const label = (name) => texts.facet(name.replace(/^tags\./, ""));
@@ -19,7 +21,7 @@ function rangeName(text) {
   return high === null ? texts.atLeast(money(low)) : texts.between(money(low), money(high));
 }
 
-const valueName = (name, value) => (name === "price" ? rangeName(value) : words(value));
+const valueName = (name, value) => (AMOUNTS.includes(name) ? rangeName(value) : name === "availability" ? texts.stock(value) : words(value));
 
 export class Filters {
   // onChange(filters): a person changed them.
@@ -60,13 +62,13 @@ export class Filters {
   #worth(name) {
     const { values = [], low, high } = this.facets[name] ?? {};
     if (this.filters[name]?.length) return true;
-    return name === "price" ? Number.isFinite(low) && high > low : values.length > 1;
+    return AMOUNTS.includes(name) ? Number.isFinite(low) && high > low : values.length > 1;
   }
 
   #menu(name, open) {
     const chosen = this.filters[name]?.length ?? 0;
     const summary = h("summary", { "data-focus": `menu ${name}` }, label(name), chosen ? h("span", { class: "badge" }, String(chosen), h("span", { class: "unseen" }, ` ${texts.chosen(chosen)}`)) : null);
-    const body = name === "price" ? this.#price() : this.#values(name);
+    const body = AMOUNTS.includes(name) ? this.#price(name) : this.#values(name);
     return h("details", { class: "filter", "data-facet": name, open }, summary, h("fieldset", {}, h("legend", { class: "unseen" }, label(name)), body));
   }
 
@@ -77,14 +79,14 @@ export class Filters {
     return [...missing, ...values].map(({ value, count }) => {
       const text = String(value);
       const box = h("input", { type: "checkbox", checked: chosen.has(text), "data-focus": `${name} ${text}`, onchange: () => this.#toggle(name, text, box.checked) });
-      return h("label", { class: "choice" }, box, /colou?r$/.test(name) ? swatch(text) : null, h("span", { class: "value" }, words(text)), h("span", { class: "number" }, String(count)));
+      return h("label", { class: "choice" }, box, /colou?r$/.test(name) ? swatch(text) : null, h("span", { class: "value" }, valueName(name, text)), h("span", { class: "number" }, String(count)));
     });
   }
 
-  #price() {
-    const { low, high } = this.facets.price ?? {};
-    const now = range(this.filters.price?.[0] ?? "");
-    const field = (name, value, hint) => h("input", { type: "number", inputmode: "decimal", min: "0", step: "any", name, value: value ?? "", placeholder: hint ?? "", "data-focus": `price ${name}` });
+  #price(column) {
+    const { low, high } = this.facets[column] ?? {};
+    const now = range(this.filters[column]?.[0] ?? "");
+    const field = (name, value, hint) => h("input", { type: "number", inputmode: "decimal", min: "0", step: "any", name, value: value ?? "", placeholder: hint ?? "", "data-focus": `${column} ${name}` });
     const from = field("from", now.low, Math.floor(low));
     const to = field("to", now.high, Math.ceil(high));
     const wrong = h("p", { class: "wrong", role: "alert" });
@@ -94,12 +96,12 @@ export class Filters {
         return;
       }
       const value = from.value === "" && to.value === "" ? [] : [`${from.value}..${to.value}`];
-      this.#set("price", value);
+      this.#set(column, value);
     };
     const onEnter = (event) => { if (event.key === "Enter") apply(); };
     return h("div", { class: "price-range", onkeydown: onEnter },
       h("label", {}, texts.from, from), h("label", {}, texts.to, to),
-      h("button", { type: "button", class: "quiet-button", "data-focus": "price apply", onclick: apply }, texts.apply), wrong);
+      h("button", { type: "button", class: "quiet-button", "data-focus": `${column} apply`, onclick: apply }, texts.apply), wrong);
   }
 
   #chosen() {

@@ -35,12 +35,32 @@ export function titleOf(hit, untitled) {
   return words(parts.filter(Boolean).map((part) => words(part).toLowerCase()).join(" "));
 }
 
-// Only a web address; anything else in that column is no link.
+// { now, before }: what it costs, and what it did before the sale.
+export function priceOf(hit, language) {
+  const { price, sale_price: sale, currency, sale_price_effective_date: dates } = hit.columns ?? {};
+  const now = money(price, currency, language);
+  const lower = money(sale, currency, language);
+  if (!lower || !isOn(dates) || (now && Number(sale) >= Number(price))) return { now, before: "" };
+  return { now: lower, before: now };
+}
+
+// Whether a sale is on, by Google's "2026-11-27T08:00+0100/2026-11-30T23:59+0100".
+function isOn(dates) {
+  const [from, to] = String(dates ?? "").split("/").map((text) => Date.parse(text.trim().replace(/([+-]\d\d)(\d\d)$/, "$1:$2")));
+  return !(from > Date.now()) && !(to < Date.now());
+}
+
+// Only a web address; anything else in these columns is no link.
 export function linkOf(hit) {
-  try {
-    const link = new URL(hit.columns?.url);
-    return ["https:", "http:"].includes(link.protocol) ? link.href : null;
-  } catch {
-    return null;
+  const phone = matchMedia("(max-width: 40rem)").matches;
+  const names = ["url", "link", "product_url", "mobile_link"];
+  for (const name of phone ? ["mobile_link", ...names] : names) {
+    try {
+      const link = new URL(hit.columns?.[name]);
+      if (["https:", "http:"].includes(link.protocol)) return link.href;
+    } catch {
+      // The next column.
+    }
   }
+  return null;
 }

@@ -46,6 +46,8 @@ export const texts = {
   notHere: "This one is perhaps not in this shop. These come closest.",
   alike: { same: "The same", similar: "Similar", different: "Less alike" },
   untitled: "Product",
+  before: "Before: ",
+  stock: (value) => ({ instock: "In stock", outofstock: "Sold out", soldout: "Sold out", preorder: "To be ordered now", backorder: "On back order" })[value.toLowerCase().replace(/^.*\//, "").replace(/[\s_-]/g, "")] ?? item.words(value),
   open: (title) => `${title}: why it was found`,
   why: "Why?",
   whyOf: (title) => `Why was ${title} found?`,
@@ -72,7 +74,7 @@ export const texts = {
   feedbackFailed: "That could not be noted. Please try again.",
 
   filtersLabel: "Filters",
-  facet: (name) => ({ category: "Kind", price: "Price", color: "Colour", colour: "Colour", pattern: "Pattern", brand: "Brand", size: "Size" })[name] ?? name,
+  facet: (name) => ({ category: "Kind", price: "Price", color: "Colour", colour: "Colour", pattern: "Pattern", brand: "Brand", size: "Size", material: "Material", gender: "For", age_group: "Age", availability: "In stock", sale_price: "Sale price" })[name] ?? name,
   price: "Price",
   from: "From",
   to: "To",

@@ -1,6 +1,6 @@
 // From the chosen filters to a condition of the service (`category in ('a','b') and price >= 5`).
-// filters: { column: [values] }; a column `tags.NAME` holds values of that tag; `price` holds
-// one text "low..high", either of which may be missing.
+// filters: { column: [values] }; a column `tags.NAME` holds values of that tag; `price` and `sale_price`
+// hold one text "low..high", either of which may be missing.
 
 const NUMBER = /^-?\d+(\.\d+)?$/;
 
@@ -16,9 +16,9 @@ export function range(text) {
 }
 
 function one(name, values) {
-  if (name === "price") {
+  if (name === "price" || name === "sale_price") {
     const { low, high } = range(values[0]);
-    return [low === null ? null : `price >= ${low}`, high === null ? null : `price <= ${high}`]
+    return [low === null ? null : `${name} >= ${low}`, high === null ? null : `${name} <= ${high}`]
       .filter(Boolean)
       .join(" and ");
   }

@@ -3,7 +3,7 @@ import { productOf } from "./adapt.js";
 import { item as askItem } from "./api.js";
 import { h, showPicture } from "./dom.js";
 import { drawHeat, placeOf, readable } from "./heat.js";
-import { linkOf, priceOf, sharedTags, titleOf } from "./product.js";
+import { descriptionOf, linkOf, priceOf, saidOf, sharedTags, stockOf, titleOf } from "./product.js";
 import { texts, words } from "./texts.js";
 
 function loaded(img) {
@@ -66,14 +66,20 @@ function tagList(hit, others, both) {
   const tags = sharedTags(hit, others);
   const common = tags.some((tag) => tag.times);
   const also = (times) => h("span", { class: "also" }, both ? ` ${texts.bothHave}` : ` ${texts.alsoHave(times, others.length)}`);
-  const rows = tags.map(({ name, value, times }) => h("div", {},
+  const row = (name, value, times) => h("div", {},
     h("dt", {}, texts.facet(name) === name ? words(name) : texts.facet(name)),
-    h("dd", { class: times ? "is-shared" : "" }, words(value), times ? also(times) : null)));
+    h("dd", { class: times ? "is-shared" : "" }, value, times ? also(times) : null));
+  const tagged = new Set(tags.map(({ name }) => name));
+  const columns = saidOf(hit).filter(([name]) => !tagged.has(name));
+  const rows = [...tags.map(({ name, value, times }) => row(name, words(value), times)), ...columns.map(([name, value]) => row(name, value, 0))];
+  const description = descriptionOf(hit);
   return [
     h("h3", {}, common ? texts.sharedTitle : texts.saidTitle),
-    tags.length ? h("dl", { class: "tags" }, rows) : h("p", { class: "hint" }, texts.noTags),
-    ...(common && !both ? [h("p", { class: "hint" }, texts.sharedNote)] : []),
-  ];
+    rows.length ? h("dl", { class: "tags" }, rows) : null,
+    description ? h("p", { class: "description" }, description) : null,
+    rows.length || description ? null : h("p", { class: "hint" }, texts.noTags),
+    common && !both ? h("p", { class: "hint" }, texts.sharedNote) : null,
+  ].filter(Boolean);
 }
 
 // from: { photo, box } or { item }; others: the best other finds.
@@ -87,7 +93,7 @@ export function openWhy(dialog, hit, from, others, act) {
     h("div", { class: "why-head" },
       h("h2", { id: "why-title", tabindex: "-1" }, texts.whyTitle(title)),
       h("button", { type: "button", class: "quiet-button", onclick: close }, texts.close)),
-    h("p", { class: "why-facts" }, [hit.alike ? texts.alike[hit.alike] : "", priceOf(hit)].filter(Boolean).join(" · ")),
+    h("p", { class: "why-facts" }, [hit.alike ? texts.alike[hit.alike] : "", priceOf(hit).now, stockOf(hit)].filter(Boolean).join(" · ")),
     h("div", { class: "pair" }, figure, inShop(hit, title)),
     ...[legend, note ? h("p", { class: "why-note" }, note) : null].filter(Boolean),
     ...tagList(hit, from.photo ? others : [from.item], !from.photo),
