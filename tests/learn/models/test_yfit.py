@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from helpers.learning import SEED, learned
-from hemline.errors import UsageError
-from hemline.learn.model import MODELS, Fitting
+from hemline.errors import DataError, UsageError
+from hemline.learn.model import MODELS, Batch, Fitting
 from hemline.learn.models.yfit import FLOOR, covered, zoomed
 
 
@@ -63,3 +63,38 @@ def test_fitting_brings_photos_to_their_products() -> None:
 def test_views_that_make_no_sense(views: tuple[float, ...]) -> None:
     with pytest.raises(UsageError, match="zooms from"):
         MODELS["yfit"].configure({"street_views": views})
+
+
+def test_kinds_are_a_second_task() -> None:
+    torch.manual_seed(SEED)
+    spec = MODELS["yfit"]
+    config = spec.configure({**spec.tiny, "tune": True, "kind_loss": 0.5})
+    model = spec.build(config, ("category=dress", "category=hat", "color=red"))
+    tune = model.stages()[0]
+    learned_names = {name for name, p in model.named_parameters() if tune.learns(name)}
+    assert {"classifier.weight", "classifier.bias"} < learned_names
+    images = torch.rand(6, 3, 64, 64)
+    items = torch.arange(6)
+
+    def losses(tags: torch.Tensor) -> dict[str, torch.Tensor]:
+        return model.loss(Batch(images, images, tags, items, items, tags), tune)
+
+    no_kind = torch.tensor([[0.0, 0.0, 1.0]]).repeat(6, 1)
+    assert float(losses(no_kind)["kinds"]) == 0.0  # a colour is no kind
+    tags = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]).repeat(3, 1)
+    found = losses(tags)
+    torch.testing.assert_close(found["total"], found["infonce"] + 0.5 * found["kinds"])
+    some = tags.clone()
+    some[2:] = no_kind[2:]
+    model.classifier.weight.data.zero_()
+    model.classifier.bias.data.copy_(torch.tensor([3.0, 0.0]))
+    scores = torch.tensor([3.0, 0.0]).log_softmax(dim=0)
+    expected = -(0.95 * scores + 0.05 * scores.flip(0))  # one image of each kind, smoothed by 0.1
+    torch.testing.assert_close(losses(some)["kinds"], expected.mean())
+
+
+def test_kinds_need_two() -> None:
+    spec = MODELS["yfit"]
+    model = spec.build(spec.configure({**spec.tiny, "kind_loss": 0.5}), ("category=dress",))
+    with pytest.raises(DataError, match="kind_loss=0"):
+        model.fit([], [])

@@ -29,6 +29,7 @@ from pydantic import Field, field_validator
 from torch import Tensor
 from torch.nn import functional
 
+from hemline.errors import DataError
 from hemline.learn.backbones import BackboneConfig, build_backbone
 from hemline.learn.layers.domain_maps import DomainMap, DomainMapConfig, fit_maps
 from hemline.learn.losses.info_nce import info_nce_loss
@@ -62,7 +63,11 @@ class YFitConfig(DomainImageConfig):
         temperature: of the loss, where a stage has epochs.
         tune: a stage before the fit trains the upper part of the backbone and both maps, which
             begin at a fit of their own.
-        kind: name of the tag whose value is an item's kind, where ``fitted.kinds`` is not 0.
+        kind: name of the tag whose value is an item's kind, where ``fitted.kinds`` or
+            ``kind_loss`` is not 0.
+        kind_loss: weight of a second task of the stages with epochs, the kind of each image, by a
+            linear classifier on the features; 0 for none. It keeps what tells kinds apart, which
+            learning to find the same item loses.
     """
 
     backbone: BackboneConfig = BackboneConfig()
@@ -74,6 +79,7 @@ class YFitConfig(DomainImageConfig):
     temperature: float = Field(default=0.05, gt=0)
     tune: bool = False
     kind: str = "category"
+    kind_loss: float = Field(default=0.0, ge=0)
 
     @field_validator("street_views", "shop_views")
     @classmethod
@@ -103,12 +109,15 @@ class YFit(RetrievalModel):
         self.embedding_dim = config.fitted.rank + config.fitted.kinds
         self.street = DomainMap(backbone.channels, self.embedding_dim)  # III
         self.shop = DomainMap(backbone.channels, self.embedding_dim)  # II
+        if config.kind_loss:
+            self.classifier = torch.nn.Linear(backbone.channels, max(1, len(self.kinds)))
 
     def stages(self) -> tuple[Stage, ...]:
         """The maps are fitted and then, if the recipe gives the stage epochs, trained; with
         ``tune`` after a stage that trains the upper part of the backbone too."""
-        fit = Stage(FIT, ("street", "shop"), epochs=0, lr=1e-4, optimizer="adamw", fits=True)
-        parts = ("street", "shop", "trunk.1")
+        maps = ("street", "shop", *(("classifier",) if self.config.kind_loss else ()))
+        fit = Stage(FIT, maps, epochs=0, lr=1e-4, optimizer="adamw", fits=True)
+        parts = (*maps, "trunk.1")
         tune = Stage(TUNE, parts, epochs=3, lr=5e-4, optimizer="adamw", fits=True)
         return (tune, fit) if self.config.tune else (fit,)
 
@@ -141,6 +150,11 @@ class YFit(RetrievalModel):
 
     @torch.no_grad()
     def fit(self, street: Iterable[Fitting], shop: Iterable[Fitting]) -> None:
+        if self.config.kind_loss and len(self.kinds) < 2:
+            raise DataError(
+                f"kind_loss needs images of at least two kinds (tags {self.config.kind}=…), and "
+                f"the training images have {len(self.kinds)}; set model.config.kind_loss=0"
+            )
         photos = [(self.street_features(p.images).cpu(), p.items, self._kinds(p)) for p in street]
         goods = [(self.shop_features(p.images).cpu(), p.items, self._kinds(p)) for p in shop]
         x, street_items, street_kinds = (
@@ -167,14 +181,31 @@ class YFit(RetrievalModel):
         return torch.where(own.any(dim=1), own.argmax(dim=1), -1).cpu()
 
     def loss(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
-        street = self.encode_street(batch.street)
-        shop = self.encode_shop(batch.shop, batch.tags)
+        photos, goods = self.street_features(batch.street), self.shop_features(batch.shop)
         with torch.autocast(batch.street.device.type, enabled=False):
+            street = StreetOutput.of(self.street(photos.unsqueeze(2))[:, :, 0])
+            shop = ShopOutput.of(self.shop(goods.unsqueeze(2))[:, :, 0])
             distances = torch.cdist(street.embedding, shop.embedding)
-            loss = info_nce_loss(
+            total = info_nce_loss(
                 distances, batch.street_items, batch.shop_items, self.config.temperature
             )
-        return {"infonce": loss.detach(), "total": loss}
+            losses = {"infonce": total.detach()}
+            if self.config.kind_loss:
+                kinds = self._kind_loss(torch.cat([photos, goods]), batch.labels())
+                losses["kinds"] = kinds.detach()
+                total = total + self.config.kind_loss * kinds
+        return {**losses, "total": total}
+
+    def _kind_loss(self, features: Tensor, tags: Tensor) -> Tensor:
+        """Cross-entropy of the kinds of (N, C) features; images without a kind don't count."""
+        own = tags[:, self.kinds]  # (N, K)
+        known = own.any(dim=1)
+        blocks = [functional.layer_norm(x, x.shape[1:]) for x in features.split(self.blocks, dim=1)]
+        scores = self.classifier(torch.cat(blocks, dim=1))  # (N, K)
+        each = functional.cross_entropy(
+            scores, own.argmax(dim=1), reduction="none", label_smoothing=0.1
+        )
+        return (each * known).sum() / known.sum().clamp(min=1)
 
 
 def zoomed(images: Tensor, zoom: float, border: float) -> Tensor:
