@@ -200,7 +200,8 @@ class YFit(RetrievalModel):
         """Cross-entropy of the kinds of (N, C) features; images without a kind don't count."""
         own = tags[:, self.kinds]  # (N, K)
         known = own.any(dim=1)
-        blocks = [functional.layer_norm(x, x.shape[1:]) for x in features.split(self.blocks, dim=1)]
+        parts = torch.split(features, list(self.blocks), dim=1)
+        blocks = [functional.layer_norm(x, x.shape[1:]) for x in parts]
         scores = self.classifier(torch.cat(blocks, dim=1))  # (N, K)
         each = functional.cross_entropy(
             scores, own.argmax(dim=1), reduction="none", label_smoothing=0.1
