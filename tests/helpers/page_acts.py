@@ -21,6 +21,7 @@ def photo(width: int = PHOTO_SIZE[0], height: int = PHOTO_SIZE[1], suffix: str =
 
 
 def upload(page: Any, data: bytes | None = None, name: str = "street.png") -> None:
+    page.wait_for_selector("#choose:not(:empty)", state="attached")  # it has its texts
     file = {"name": name, "mimeType": "image/png", "buffer": photo() if data is None else data}
     page.set_input_files("#file", file)
 

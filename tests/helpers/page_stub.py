@@ -89,6 +89,7 @@ class Stub:
         self.mode = "ok"
         self.times = 10**9
         self.alike = "same"
+        self.language = "en"
         self.asked: list[tuple[str, str, dict[str, Any]]] = []
         self.removed: set[str] = set()
         self.release = threading.Event()
@@ -325,7 +326,9 @@ class _Handler(BaseHTTPRequestHandler):
         if not path.is_file():
             return self._problem(404, "there is nothing here")
         kind = "text/javascript" if path.suffix == ".js" else mimetypes.guess_type(name)[0]
-        return self._send(200, str(kind), path.read_bytes())
+        lang = self.shop.language.encode()
+        data = path.read_bytes().replace(b'lang="en"', b'lang="%s"' % lang)
+        return self._send(200, str(kind), data)
 
     def _send(self, status: int, kind: str, data: bytes) -> None:
         self.send_response(status)

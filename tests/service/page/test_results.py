@@ -158,6 +158,7 @@ def test_more_like_this_and_back(page: Any, shop: Stub) -> None:
     page.wait_for_url("**/?item=p*")
     found(page)
     assert page.inner_text("#found-title") == "More like this"
+    assert page.locator("#photo .price").inner_text().startswith("€")
     assert before[2] not in titles(page)
     assert focused(page) == "More like this"
     count = len(shop.asked)

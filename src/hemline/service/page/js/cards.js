@@ -12,7 +12,7 @@ export function card(hit, act, says) {
   const link = linkOf(hit);
   const img = h("img", { alt: "", loading: hit.rank > 8 ? "lazy" : "eager", decoding: "async" });
   if (hit.rank === 1) img.addEventListener("load", () => shapeFrames(img));
-  const frame = h("button", { type: "button", class: "frame", "aria-label": texts.open(title), onclick: () => act.why(hit) }, img);
+  const frame = h("button", { type: "button", class: "frame", "aria-label": texts.open({ title }), onclick: () => act.why(hit) }, img);
   showPicture(img, hit.picture, 320);
   return h("li", { class: "product", "data-item": hit.item_id },
     frame,
@@ -36,7 +36,7 @@ function shapeFrames(img) {
 function verdictButtons(hit, title, act, says) {
   const given = act.verdictOf(hit);
   const button = (right, shape, name) => h("button", {
-    type: "button", class: `verdict ${right ? "yes" : "no"}`, "aria-label": name(title), title: name(title),
+    type: "button", class: `verdict ${right ? "yes" : "no"}`, "aria-label": name({ title }), title: name({ title }),
     "aria-pressed": String(given === right), onclick: () => act.verdict(hit, right),
   }, icon(shape));
   return h("div", { class: "verdicts" }, button(true, "check", says.right), button(false, "cross", says.wrong));

@@ -21,7 +21,7 @@ export class Cropper {
     this.stage = h("div", { class: "stage" }, this.img, this.outlines, this.crop);
     this.list = h("div", { class: "chips", role: "group", "aria-label": texts.garmentsLabel });
     this.help = h("span", {}, texts.cropHelp);
-    const help = h("p", { class: "hint", id: "crop-help" }, this.help, h("span", { class: "keys" }, texts.cropKeys));
+    const help = h("p", { class: "hint", id: "crop-help" }, this.help, h("span", { class: "keys" }, ` ${texts.cropKeys}`));
     root.replaceChildren(this.stage, this.list, help);
     this.stage.addEventListener("pointerdown", (event) => this.#onStage(event));
     this.stage.addEventListener("click", () => this.#tapped());
@@ -72,11 +72,12 @@ export class Cropper {
     }));
     const names = new Map();
     const chips = this.garments.map((one, at) => {
-      const name = words(one.category || one.group);
+      const kind = one.category || one.group;
+      const name = texts.kinds[kind] ?? words(kind);
       names.set(name, (names.get(name) ?? 0) + 1);
       const told = names.get(name) > 1 ? `${name} ${names.get(name)}` : name;
       const choose = () => this.#choose(at);
-      return h("button", { type: "button", class: "chip", "data-garment": at, "aria-pressed": "false", onclick: choose }, texts.garment(told));
+      return h("button", { type: "button", class: "chip", "data-garment": at, "aria-pressed": "false", onclick: choose }, told);
     });
     const whole = h("button", { type: "button", class: "chip", "data-garment": "whole", "aria-pressed": "false", onclick: () => this.#take(null, "choice") }, texts.whole);
     this.list.replaceChildren(...chips, whole);

@@ -1,5 +1,6 @@
 // Filters with counts, one drop-down for each column; several values of a column mean "or".
 import { h } from "./dom.js";
+import { stockName } from "./product.js";
 import { money, texts, words } from "./texts.js";
 import { range } from "./where.js";
 
@@ -13,15 +14,18 @@ export function facetColumns(columns) {
   return ["category", ...COUNTED.flatMap((name) => [`tags.${name}`, name].filter((one) => known.has(one)).slice(0, 1))];
 }
 
-const label = (name) => texts.facet(name.replace(/^tags\./, ""));
+export function facetName(column) {
+  const name = column.replace(/^tags\./, "");
+  return texts.facet[name] ?? name;
+}
 
 function rangeName(text) {
   const { low, high } = range(text);
-  if (low === null) return texts.upTo(money(high));
-  return high === null ? texts.atLeast(money(low)) : texts.between(money(low), money(high));
+  if (low === null) return texts.upTo({ high: money(high) });
+  return high === null ? texts.atLeast({ low: money(low) }) : texts.between({ low: money(low), high: money(high) });
 }
 
-const valueName = (name, value) => (AMOUNTS.includes(name) ? rangeName(value) : name === "availability" ? texts.stock(value) : words(value));
+const valueName = (name, value) => (AMOUNTS.includes(name) ? rangeName(value) : name === "availability" ? stockName(value) : words(value));
 
 export class Filters {
   // onChange(filters): a person changed them.
@@ -67,9 +71,9 @@ export class Filters {
 
   #menu(name, open) {
     const chosen = this.filters[name]?.length ?? 0;
-    const summary = h("summary", { "data-focus": `menu ${name}` }, label(name), chosen ? h("span", { class: "badge" }, String(chosen), h("span", { class: "unseen" }, ` ${texts.chosen(chosen)}`)) : null);
+    const summary = h("summary", { "data-focus": `menu ${name}` }, facetName(name), chosen ? h("span", { class: "badge" }, String(chosen), h("span", { class: "unseen" }, ` ${texts.chosen({ n: chosen })}`)) : null);
     const body = AMOUNTS.includes(name) ? this.#price(name) : this.#values(name);
-    return h("details", { class: "filter", "data-facet": name, open }, summary, h("fieldset", {}, h("legend", { class: "unseen" }, label(name)), body));
+    return h("details", { class: "filter", "data-facet": name, open }, summary, h("fieldset", {}, h("legend", { class: "unseen" }, facetName(name)), body));
   }
 
   #values(name) {
@@ -109,7 +113,7 @@ export class Filters {
     if (!all.length) return h("div", { class: "chips" });
     const chips = all.map(([name, value]) => h("button", {
       type: "button", class: "chip is-filter", "data-focus": `chip ${name} ${value}`,
-      "aria-label": texts.remove(valueName(name, value)), onclick: () => this.#toggle(name, value, false),
+      "aria-label": texts.remove({ name: valueName(name, value) }), onclick: () => this.#toggle(name, value, false),
     }, valueName(name, value), h("span", { "aria-hidden": "true" }, " ×")));
     return h("div", { class: "chips" }, chips, h("button", { type: "button", class: "plain", "data-focus": "clear", onclick: () => this.#clear() }, texts.clear));
   }

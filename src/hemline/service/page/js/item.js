@@ -24,13 +24,13 @@ export function tagsOf(columns) {
   });
 }
 
-// untitled: the word for a product about which nothing is known.
+// untitled: names a product of which only the id is known.
 export function titleOf(hit, untitled) {
   const columns = hit.columns ?? {};
   for (const name of ["title", "name"]) if (columns[name]) return String(columns[name]);
   const tags = Object.fromEntries(tagsOf(columns).reverse());
   const kind = columns.category || tags.category;
-  if (!kind) return `${untitled} ${hit.item_id}`;
+  if (!kind) return untitled({ id: hit.item_id });
   const parts = [tags.color ?? tags.colour, tags.pattern === "plain" ? null : tags.pattern, kind];
   return words(parts.filter(Boolean).map((part) => words(part).toLowerCase()).join(" "));
 }
@@ -64,3 +64,6 @@ export function linkOf(hit) {
   }
   return null;
 }
+
+// "in_stock", "out of stock", "https://schema.org/InStock" → "instock", "outofstock", …
+export const stockOf = (value) => String(value).toLowerCase().replace(/^.*\//, "").replace(/[\s_-]/g, "");

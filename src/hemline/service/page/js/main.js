@@ -14,13 +14,17 @@ import { priceOf, titleOf } from "./product.js";
 import { Seeker } from "./seek.js";
 import { Lost, Sources } from "./source.js";
 import { asks, empty, read, write } from "./state.js";
-import { texts } from "./texts.js";
+import { loadTexts, texts } from "./texts.js";
 import { Verdicts } from "./verdicts.js";
 import { openWhy } from "./why.js";
 
 const ANSWERS = 30;
 const QUIET = 300;
-const LOST = { photo: texts.lostPhoto, sample: texts.lostSample, item: texts.lostItem };
+const LOST = { photo: "lostPhoto", sample: "lostSample", item: "lostItem" };
+
+function foundSaid({ hits, more }) {
+  return texts[more ? "foundMoreSaid" : "foundSaid"]({ n: hits.length, best: titleOf(hits[0]) });
+}
 
 class Page {
   constructor() {
@@ -70,7 +74,7 @@ class Page {
     this.info = infoOf(await new Seeker(tell).run(api.info));
     this.sources.samples = this.info.samples;
     this.picker.showSamples(this.sources.samples);
-    $("facts").textContent = Number.isFinite(this.info.items) ? texts.facts(this.info.items) : "";
+    $("facts").textContent = Number.isFinite(this.info.items) ? texts.facts({ n: this.info.items }) : "";
   }
 
   // A link may carry filters or a crop that this shop doesn't understand.
@@ -163,7 +167,7 @@ class Page {
     const img = h("img", { alt: titleOf(item), class: "item-picture" });
     showPicture(img, item.picture);
     $("asked-title").textContent = texts.askedItem;
-    $("photo").replaceChildren(img, h("p", { class: "title" }, titleOf(item)), h("p", { class: "price" }, priceOf(item)));
+    $("photo").replaceChildren(img, h("p", { class: "title" }, titleOf(item)), h("p", { class: "price" }, priceOf(item).now));
     this.shown = null;
   }
 
@@ -194,7 +198,7 @@ class Page {
     this.filters.show(state.filters, answer.facets ?? {});
     this.showProducts(answer);
     const best = answer.hits[0];
-    say(best ? texts.foundSaid(answer.hits.length, answer.more, titleOf(best)) : $("notice").textContent);
+    say(best ? foundSaid(answer) : $("notice").textContent);
   }
 
   // A restored crop comes without garments: they are looked for beside the search.
@@ -213,7 +217,7 @@ class Page {
 
   showProducts({ hits, more }) {
     $("found-title").textContent = this.state.item ? texts.similarTitle : texts.foundTitle;
-    $("count").textContent = hits.length ? texts.found(hits.length, more) : "";
+    $("count").textContent = hits.length ? texts[more ? "best" : "found"]({ n: hits.length }) : "";
     $("products").classList.remove("is-old");
     $("products").replaceChildren(...hits.map((hit) => card(hit, this.act, this.judge())));
     show($("more"), Boolean(more));
@@ -226,7 +230,7 @@ class Page {
     const replace = how === "key" && this.lastAct === "key";
     this.go({ ...this.state, box, pages: 1 }, { replace });
     this.lastAct = how;
-    if (how !== "choice" && box !== "whole") say(texts.cropSaid(box[2] - box[0], box[3] - box[1]));
+    if (how !== "choice" && box !== "whole") say(texts.cropSaid({ width: box[2] - box[0], height: box[3] - box[1] }));
   }
 
   async more() {
@@ -241,7 +245,7 @@ class Page {
     this.remember(write(this.state), this.answer);
     this.showProducts(this.answer);
     $("products").children[first]?.querySelector("button").focus();
-    say(texts.foundSaid(hits.length, this.answer.more, titleOf(hits[0])));
+    say(foundSaid(this.answer));
   }
 
   why(hit) {
@@ -261,7 +265,7 @@ class Page {
   verdict(hit, right) {
     if (this.verdicts.of(hit) !== right) {
       this.verdicts.give(hit, right);
-      toast(this.judge().thanks[right ? "right" : "wrong"], () => this.unsay(hit));
+      toast(this.judge()[right ? "thanksRight" : "thanksWrong"], () => this.unsay(hit));
     } else if (this.verdicts.isHeld(hit)) {
       this.unsay(hit);
     } else {
@@ -279,7 +283,7 @@ class Page {
     notice();
     history.replaceState(null, "", base);
     this.open(empty(), {});
-    this.wrongFile(LOST[error.kind]);
+    this.wrongFile(texts[LOST[error.kind]]);
     $("start-title").focus();
   }
 
@@ -289,5 +293,6 @@ class Page {
   }
 }
 
+await loadTexts();
 new Page().start();
 

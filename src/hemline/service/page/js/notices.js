@@ -45,7 +45,7 @@ export function wordsOf(error) {
   if (plain[error.kind]) return plain[error.kind];
   if (error.kind === "bad" && error.detail) return error.detail;
   if (error.kind === "busy") return texts.verySlow;
-  return texts.fault(error.id);
+  return error.id ? texts.faultOf({ id: error.id }) : texts.fault;
 }
 
 export function keyForm(onKey, wrong = false) {
@@ -69,7 +69,7 @@ export function tellSearch(what, { retry, after, error, plainly } = {}) {
     working: () => notice(h("p", { class: "is-working" }, texts.working)),
     slow: () => { notice(h("p", { class: "is-working" }, texts.slow)); say(texts.slow); },
     "very-slow": () => { notice(h("p", {}, texts.verySlow), again(retry)); say(texts.verySlow); },
-    busy: () => { notice(h("p", {}, texts.busy(after)), again(retry)); say(texts.busy(after)); },
+    busy: () => { notice(h("p", {}, texts.busy({ n: after })), again(retry)); say(texts.busy({ n: after })); },
     offline: () => {
       notice();
       banner(h("p", {}, texts.offline), again(retry, texts.offlineNow));

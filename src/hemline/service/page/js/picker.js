@@ -5,7 +5,7 @@ import { slug } from "./source.js";
 import { texts } from "./texts.js";
 
 const WORDS = {
-  bad: (error) => texts.badFile(error.file),
+  bad: (error) => texts.badFile({ name: error.file || texts.thisFile }),
   big: () => texts.tooBig,
   small: () => texts.tooSmall,
   none: () => texts.noPicture,
@@ -55,7 +55,7 @@ export class Picker {
     try {
       this.onPhoto(await prepare(file));
     } catch (error) {
-      this.onWrong((WORDS[error.kind] ?? (() => texts.badFile(file.name)))(error));
+      this.onWrong((WORDS[error.kind] ?? (() => texts.badFile({ name: file.name || texts.thisFile })))(error));
     }
   }
 
@@ -63,7 +63,7 @@ export class Picker {
     $("sample-list").replaceChildren(...samples.map(({ name, url }) => {
       const img = h("img", { alt: "", width: "160", height: "160", decoding: "async", loading: "lazy" });
       img.src = url;
-      return h("li", {}, h("button", { type: "button", "aria-label": texts.sample(name), onclick: () => this.onSample(slug(name)) }, img));
+      return h("li", {}, h("button", { type: "button", "aria-label": texts.sample({ name }), onclick: () => this.onSample(slug(name)) }, img));
     }));
     show($("samples"), samples.length > 0);
   }

@@ -12,8 +12,10 @@ export const priceOf = (hit) => item.priceOf(hit, language);
 // "in_stock", "out of stock", "https://schema.org/InStock" → the page's words for it, or the shop's.
 export function stockOf(hit) {
   const value = hit.columns?.availability;
-  return typeof value === "string" && value.trim() ? texts.stock(value.trim()) : "";
+  return typeof value === "string" && value.trim() ? stockName(value.trim()) : "";
 }
+
+export const stockName = (value) => texts.stock[item.stockOf(value)] ?? value;
 
 const SAID = ["brand", "color", "colour", "size", "material", "pattern", "gender", "age_group", "condition"];
 

@@ -35,11 +35,11 @@ function asked({ photo, item, box }, hit) {
   const figure = h("figure", {}, h("figcaption", {}, photo ? (photo.sample ? texts.askedSample : texts.heatOn) : titleOf(item)), img);
   if (photo) {
     img.src = photo.url;
-    if (told) heat(figure, img, hit.attention, part, texts.heatLabel(place));
+    if (told) heat(figure, img, hit.attention, part, texts.heatLabel({ place }));
   } else {
     showPicture(img, item.picture);
   }
-  return { figure, note: photo ? (told ? texts.heatCaption(place) : texts.heatNone) : null, told: told && Boolean(photo) };
+  return { figure, note: photo ? (told ? texts.heatCaption({ place }) : texts.heatNone) : null, told: told && Boolean(photo) };
 }
 
 function inShop(hit, title) {
@@ -55,7 +55,7 @@ async function shopHeat(figure, img, hit, title) {
   try {
     const { pictures } = productOf(hit.item_id, await askItem(hit.item_id, undefined, true));
     const own = pictures.find((one) => one.image_id === hit.image_id)?.attention;
-    if (readable(own)) await heat(figure, img, own, null, texts.shopHeatLabel(title));
+    if (readable(own)) await heat(figure, img, own, null, texts.shopHeatLabel({ title }));
   } catch {
     // The picture alone says enough.
   }
@@ -65,9 +65,9 @@ async function shopHeat(figure, img, hit, title) {
 function tagList(hit, others, both) {
   const tags = sharedTags(hit, others);
   const common = tags.some((tag) => tag.times);
-  const also = (times) => h("span", { class: "also" }, both ? ` ${texts.bothHave}` : ` ${texts.alsoHave(times, others.length)}`);
+  const also = (times) => h("span", { class: "also" }, both ? ` ${texts.bothHave}` : ` ${texts.alsoHave({ times, all: others.length })}`);
   const row = (name, value, times) => h("div", {},
-    h("dt", {}, texts.facet(name) === name ? words(name) : texts.facet(name)),
+    h("dt", {}, texts.facet[name] ?? words(name)),
     h("dd", { class: times ? "is-shared" : "" }, value, times ? also(times) : null));
   const tagged = new Set(tags.map(({ name }) => name));
   const columns = saidOf(hit).filter(([name]) => !tagged.has(name));
@@ -91,7 +91,7 @@ export function openWhy(dialog, hit, from, others, act) {
   const close = () => dialog.close();
   dialog.replaceChildren(
     h("div", { class: "why-head" },
-      h("h2", { id: "why-title", tabindex: "-1" }, texts.whyTitle(title)),
+      h("h2", { id: "why-title", tabindex: "-1" }, texts.whyTitle({ title })),
       h("button", { type: "button", class: "quiet-button", onclick: close }, texts.close)),
     h("p", { class: "why-facts" }, [hit.alike ? texts.alike[hit.alike] : "", priceOf(hit).now, stockOf(hit)].filter(Boolean).join(" · ")),
     h("div", { class: "pair" }, figure, inShop(hit, title)),

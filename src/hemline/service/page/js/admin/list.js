@@ -90,7 +90,7 @@ export class List {
     const img = h("img", { alt: "", loading: "lazy", decoding: "async" });
     const frame = h("span", { class: "thumb" }, img);
     showPicture(img, product.picture, 160);
-    const told = [product.item_id, priceOf(product), texts.pictureCount(product.pictures.length)];
+    const told = [product.item_id, priceOf(product).now, texts.pictureCount(product.pictures.length)];
     return h("li", { "data-item": product.item_id },
       frame,
       h("span", { class: "told" },

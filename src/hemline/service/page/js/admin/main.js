@@ -1,6 +1,7 @@
 // The shop's own page: a key where one is needed, then panels that look after themselves.
 import * as api from "../api.js";
 import { $, fillTexts, h, show } from "../dom.js";
+import { loadTexts } from "../texts.js";
 import { watchAdd } from "./add.js";
 import { watchCheck } from "./check.js";
 import { watchProducts } from "./products.js";
@@ -65,6 +66,7 @@ async function begin() {
   }
 }
 
+await loadTexts();
 fillTexts(labels);
 $("forget").addEventListener("click", () => { clearTimeout(timer); api.key.set(""); enter(false); });
 const changed = () => refresh().catch(unreachable);

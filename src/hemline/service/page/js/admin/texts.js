@@ -1,10 +1,9 @@
 // The English words of the shop's own page.
-import { texts as shared } from "../texts.js";
 
 const number = new Intl.NumberFormat("en");
 
 export const texts = {
-  name: shared.name,
+  name: "hemline",
   skip: "Skip to the page",
   role: "The shop's own page",
   title: "Catalogue",
