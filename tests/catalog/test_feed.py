@@ -18,7 +18,8 @@ from hemline.catalog.intake.feed_map import (
     read_mapping,
     save,
 )
-from hemline.catalog.intake.feed_values import Price, is_price, parse_price, pieces
+from hemline.catalog.intake.feed_values import pieces
+from hemline.data.amounts import Price, is_price, parse_price
 from hemline.errors import DataError, UsageError
 
 
@@ -99,7 +100,7 @@ def test_json_lines_in_their_kinds(tmp_path: Path) -> None:
         ("feed.csv.gz", gzip.compress(b"id,a\n" * 500, mtime=0)[:40], "breaks off"),
         ("feed.csv.gz", b"id,a\n1,2\n", "can't be unpacked"),
         ("feed.parquet", b"PAR1 but not whole", "can't be read as Parquet"),
-        ("feed.xml", b"<rss/>", "neither CSV"),
+        ("feed.yaml", b"id: 1", "neither CSV"),
     ],
 )
 def test_feeds_that_are_no_use(tmp_path: Path, name: str, data: bytes, words: str) -> None:

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hemline.catalog.intake import feed_values
-from hemline.catalog.intake.feed_values import parse_price, pieces
+from hemline.catalog.intake.feed_values import pieces
+from hemline.data import amounts
+from hemline.data.amounts import parse_price
 
 #: As it was, with backtracking.
 SLOW = re.compile(
@@ -29,11 +30,11 @@ CELLS = st.lists(
 @given(CELLS)
 def test_values_are_those_of_the_slow_expressions(cell: str) -> None:
     fast = parse_price(cell)
-    before, feed_values._PRICE = feed_values._PRICE, SLOW
+    before, amounts._PRICE = amounts._PRICE, SLOW
     try:
         assert fast == parse_price(cell)
     finally:
-        feed_values._PRICE = before
+        amounts._PRICE = before
     assert pieces(cell) == [p for p in re.split(r"\s*[,;|\n]\s*", cell.strip()) if p]
 
 

@@ -15,7 +15,7 @@ from hemline.catalog.catalog import Catalog
 from hemline.catalog.intake.feed import Feed
 from hemline.catalog.intake.feed_images import ImageFiles
 from hemline.catalog.intake.feed_map import read_mapping
-from hemline.catalog.intake.feed_values import parse_price
+from hemline.data.amounts import parse_price
 from hemline.data.garments import from_text
 from hemline.data.images import open_image, picture_size, read_bytes
 from hemline.data.manifest import Manifest

@@ -32,7 +32,7 @@ _Feed = Annotated[
     Path,
     typer.Argument(
         metavar="FEED",
-        help="The shop's whole product feed: .csv, .tsv, .txt, .jsonl, .json (each also .gz) "
+        help="The shop's whole product feed: .csv, .tsv, .txt, .jsonl, .json, .xml (each also .gz) "
         "or .parquet.",
     ),
 ]

@@ -27,7 +27,7 @@ from hemline.service.jobs import Ended, Job, Jobs, Refused
 from hemline.service.writing import Writer
 from hemline.text import text_problem
 
-FEEDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+FEEDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".xml", ".parquet")
 _FILES = 200_000
 _BATCH = 32
 _REPORTED = 100  # refused items and bad rows that are listed

@@ -1,4 +1,4 @@
-"""Reads product feeds: CSV, JSON lines or Parquet, column by column.
+"""Reads product feeds: CSV, JSON lines, XML or Parquet, column by column.
 
 Rows that can't be read are listed. A truncated feed (its last row is incomplete) is refused: half a
 feed looks like a shop that has dropped half of its products.
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+from hemline.catalog.intake.feed_xml import read_rows
 from hemline.errors import DataError
 from hemline.limits import MAX_FEED_COLUMNS
 from hemline.parsing import parse_json
@@ -24,6 +25,7 @@ from hemline.text import text_problem
 
 _TEXT = (".csv", ".tsv", ".txt")
 _JSON = (".jsonl", ".ndjson", ".json")
+_XML = (".xml", ".rss", ".atom")
 _PARQUET = (".parquet", ".pq")
 
 
@@ -43,7 +45,7 @@ class Feed:
         columns: name → cells; an empty cell is None.
         lines: the line (or row, from 1) of each row.
         bad: rows that can't be read; they aren't in ``columns``.
-        text: all cells are text, as in CSV.
+        text: all cells are text (or lists of texts), as in CSV and XML.
     """
 
     path: Path
@@ -57,8 +59,8 @@ class Feed:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Feed:
-        """Reads ``.csv``, ``.tsv``, ``.txt``, ``.jsonl``, ``.ndjson``, ``.json`` (each also with
-        ``.gz``) or ``.parquet``.
+        """Reads ``.csv``, ``.tsv``, ``.txt``, ``.jsonl``, ``.ndjson``, ``.json``, ``.xml``,
+        ``.rss``, ``.atom`` (each also with ``.gz``) or ``.parquet``.
 
         Raises:
             DataError: there is no such file, it can't be read, has no row, or is truncated.
@@ -74,12 +76,15 @@ class Feed:
         if kind in _PARQUET:
             feed = _read_parquet(file)
         elif kind in _TEXT or kind in _JSON:
-            with _open_text(file) as stream:
+            with _opened(file) as raw, _decoded(file, raw) as stream:
                 feed = _read_csv(file, stream) if kind in _TEXT else _read_json(file, stream)
+        elif kind in _XML:
+            with _opened(file) as raw:
+                feed = _read_xml(file, raw)
         else:
             raise DataError(
-                f"the feed {file} is neither CSV (.csv, .tsv, .txt), JSON lines (.jsonl, .ndjson) "
-                "nor Parquet (.parquet)"
+                f"the feed {file} is neither CSV (.csv, .tsv, .txt), JSON lines (.jsonl, .ndjson), "
+                "XML (.xml, .rss, .atom) nor Parquet (.parquet)"
             )
         _check_width(file, len(feed.columns))
         _drop_unstorable(feed)
@@ -90,20 +95,25 @@ class Feed:
 
 
 @contextmanager
-def _open_text(file: Path) -> Iterator[TextIO]:
-    """Opens a text file, maybe compressed; errors while it is read become `DataError`."""
+def _opened(file: Path) -> Iterator[Any]:
+    """Opens a file, maybe compressed; errors while it is read become `DataError`."""
     try:
         with file.open("rb") as raw:
             packed = file.suffix.lower() == ".gz"
-            binary: Any = gzip.GzipFile(fileobj=raw) if packed else raw
-            with io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as stream:
-                yield stream
-    except UnicodeDecodeError:
-        raise DataError(f"the feed {file} is not UTF-8 text; save it in UTF-8") from None
+            yield gzip.GzipFile(fileobj=raw) if packed else raw
     except (EOFError, zlib.error) as error:
         raise _truncated(file, f"its compressed data end early ({error})") from None
     except gzip.BadGzipFile as error:
         raise DataError(f"the feed {file} can't be unpacked: {error}") from None
+
+
+@contextmanager
+def _decoded(file: Path, raw: Any) -> Iterator[TextIO]:
+    try:
+        with io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as stream:
+            yield stream
+    except UnicodeDecodeError:
+        raise DataError(f"the feed {file} is not UTF-8 text; save it in UTF-8") from None
 
 
 def _check_width(file: Path, columns: int) -> None:
@@ -180,6 +190,13 @@ def _read_json(file: Path, stream: TextIO) -> Feed:
             continue
         _append(feed, number, row)
     _check_last_row(feed)
+    return feed
+
+
+def _read_xml(file: Path, raw: Any) -> Feed:
+    feed = Feed(file, {}, [], text=True)
+    for line, row in read_rows(file, raw):
+        _append(feed, line, row)
     return feed
 
 

@@ -17,9 +17,11 @@ import pyarrow as pa
 
 from hemline.catalog.intake.feed import BadRow, Feed
 from hemline.catalog.intake.feed_images import ImageFile, ImageFiles
-from hemline.catalog.intake.feed_map import Columns, normalized
-from hemline.catalog.intake.feed_values import is_price, parse_price, pieces, plain
+from hemline.catalog.intake.feed_map import Columns
+from hemline.catalog.intake.feed_values import pieces, plain
 from hemline.catalog.intake.update import Attributes, ImageUpdate, ItemUpdate
+from hemline.data.amounts import is_price, parse_price
+from hemline.data.column_names import normalized
 from hemline.data.manifest.text import infer, split_tags
 
 VARIANT = "variant_id"
@@ -145,7 +147,8 @@ class _Table:
         """The last level of ``Apparel > Women > Dresses``."""
         for name in self._columns.category:
             for place in places:
-                text = _text(self._cells[name][place])
+                cell = self._cells[name][place]
+                text = _text(cell[0] if isinstance(cell, list) and cell else cell)
                 if text:
                     return text.rsplit(">", 1)[-1].strip()
         return ""
@@ -218,7 +221,9 @@ def _values(feed: Feed, columns: Columns) -> tuple[dict[str, list[Any]], dict[st
     return filled, unread
 
 
-def _inferred(cells: Sequence[str | None]) -> list[Any]:
+def _inferred(cells: Sequence[str | list[str] | None]) -> list[Any]:
     """Text as whole numbers, numbers, true/false or text, whichever all cells fit."""
+    if any(isinstance(cell, list) for cell in cells):
+        return list(cells)
     column = infer(pa.array([cell or "" for cell in cells], pa.string()))
     return [plain(None if cell == "" else cell) for cell in column.to_pylist()]

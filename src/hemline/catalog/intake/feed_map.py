@@ -1,46 +1,29 @@
 """The meaning of a feed's columns: known by their names, or mapped once and remembered.
 
-Names are compared in lower case, with blanks and ``-`` as ``_`` and without Google's ``g:``. The
-known names are those of Google Merchant's feeds and similar ones. A `FeedMapping` adds to them; it
-is kept in the catalogue (``feed.json``).
+The known names are those of `hemline.data.column_names`. A `FeedMapping` adds to them; it is kept
+in the catalogue (``feed.json``).
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hemline.catalog.intake.update import check_columns
+from hemline.data.column_names import KNOWN, known_columns, normalized
 from hemline.data.manifest import SCHEMA
 from hemline.errors import CatalogError, DataError, UsageError, nearest
 from hemline.files import write_durable
 from hemline.parsing import parse_json
 
 FILE = "feed.json"
-#: Field → the names of columns that are taken for it, best first.
-KNOWN: Mapping[str, tuple[str, ...]] = {
-    "id": ("id", "sku", "item_id", "offer_id", "variant_id", "product_id", "article_id"),
-    "group": ("item_group_id", "group_id", "parent_id", "parent_sku"),
-    "images": ("image_link", "image", "images", "image_path", "image_url", "image_urls", "path",
-               "picture", "pictures", "photo", "photos"),
-    "category": ("category", "product_type", "google_product_category"),
-    "tags": ("tags",),
-}  # fmt: skip
-_MORE_IMAGES = re.compile(r"(additional_)?(image|picture|photo)(_(link|url|path))?s?_?\d*")
-_CODE = re.compile(r"[^\w]+")
 #: Names of the catalogue's or a manifest's own columns; a feed's are stored as ``feed_…``.
 RESERVED = frozenset({*SCHEMA, "score", "rank"})
 _REQUIRED = ("id", "images")
-
-
-def normalized(name: str) -> str:
-    """``g:Image Link`` → ``image_link``: the form in which names are compared and stored."""
-    return _CODE.sub("_", name.strip().lower().removeprefix("g:")).strip("_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +174,7 @@ def find_columns(names: Iterable[str], mapping: FeedMapping, where: str) -> Colu
         for key, parts in mapping.columns.items()
     }
     without = {_find(part, own, where, "without") for part in mapping.without}
-    found = _known_columns(own, mapped)
+    found = known_columns(own, mapped)
     for key in _REQUIRED:
         if not found[key]:
             raise DataError(
@@ -218,22 +201,6 @@ def find_columns(names: Iterable[str], mapping: FeedMapping, where: str) -> Colu
     return Columns(row_id, "".join(group), found["images"], found["category"], found["tags"], kept)
 
 
-def _known_columns(
-    own: Mapping[str, str], mapped: Mapping[str, tuple[str, ...]]
-) -> dict[str, tuple[str, ...]]:
-    """Field → its columns: the mapped ones, or those known by their names."""
-    taken = {column for columns in mapped.values() for column in columns}
-    free = {name: column for name, column in own.items() if column not in taken}
-    found = {
-        key: mapped.get(key) or tuple(free[n] for n in known if n in free)
-        for key, known in KNOWN.items()
-    }
-    if "images" not in mapped:
-        more = [free[name] for name in free if _MORE_IMAGES.fullmatch(name)]
-        found["images"] = tuple(dict.fromkeys([*found["images"], *sorted(more, key=_by_number)]))
-    return found
-
-
 def _find(name: str, own: Mapping[str, str], where: str, key: str) -> str:
     column = own.get(normalized(name))
     if column is None:
@@ -242,8 +209,3 @@ def _find(name: str, own: Mapping[str, str], where: str, key: str) -> str:
             f"{nearest(name, own.values())}"
         )
     return column
-
-
-def _by_number(name: str) -> tuple[int, str]:
-    digits = re.sub(r"\D", "", name)
-    return int(digits or 0), name
