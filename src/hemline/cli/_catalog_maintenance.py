@@ -118,9 +118,11 @@ def backup(
     Example: hemline catalog backup shop /backups/shop-monday
     """
     from hemline.catalog.catalog import Catalog
+    from hemline.catalog.maintenance.backup import note
 
     with Catalog.open(catalog, damaged=damaged) as opened, progress("catalog backup") as advance:
         done = opened.backup(target, damaged=damaged, advance=advance)
+    note(catalog, target)
     emit(
         {"catalog": str(catalog), "target": str(target), **done},
         as_json,

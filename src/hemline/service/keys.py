@@ -205,7 +205,7 @@ class KeyRing:
         """
         with self._locked():
             try:
-                valid = sum(key.revoked is None for key in _read(self._path).values())
+                valid = sum(key.revoked is None for key in read_keys(self._path).values())
             except DamageError:
                 valid = 0
             self._path.unlink(missing_ok=True)
@@ -232,7 +232,7 @@ class KeyRing:
         stamp = stat.st_mtime_ns, stat.st_ino, stat.st_size
         if stamp != self._stamp:
             self._stamp = None
-            self._keys = _read(self._path)
+            self._keys = read_keys(self._path)
             if abs(time.time() - stat.st_mtime) > _YOUNG:
                 self._stamp = stamp
         return self._keys
@@ -248,7 +248,7 @@ class KeyRing:
     def _changing(self) -> Iterator[dict[str, Key]]:
         """Yields the stored keys; as they are when the block ends, they are stored durably."""
         with self._locked():
-            keys = _read(self._path)
+            keys = read_keys(self._path)
             yield keys
             _write(self._path, keys)
             self._remember()
@@ -265,8 +265,9 @@ def _write(path: Path, keys: Mapping[str, Key]) -> None:
     write_document(path, {"format": _FORMAT, "keys": rows}, mode=0o600)
 
 
-def _read(path: Path) -> dict[str, Key]:
-    """
+def read_keys(path: Path) -> dict[str, Key]:
+    """The keys of a file; none where there is no file.
+
     Raises:
         DamageError: the file is damaged or can't be read.
     """

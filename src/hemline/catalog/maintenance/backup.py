@@ -6,7 +6,9 @@ copies added since. Where one of those has been deleted already, the store is co
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,12 +17,15 @@ from hemline.catalog import folders
 from hemline.catalog.images import ImageStore
 from hemline.catalog.intake import feed_map
 from hemline.catalog.store import Advance, StoreSpec
-from hemline.errors import CatalogError
+from hemline.documents import read_document, write_document
+from hemline.errors import CatalogError, DamageError
 from hemline.files import absolute, publish_folder
 
 if TYPE_CHECKING:
     from hemline.catalog.catalog import Catalog
 
+#: In the catalogue: when and where its last backup was made.
+LAST = "last-backup.json"
 _TRIES = 100  # copies of the store before a fast-changing catalogue is refused
 
 
@@ -74,6 +79,21 @@ def backup(catalog: Catalog, target: Path, advance: Advance, damaged: bool) -> d
     publish_folder(partial, target)
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     return {"pictures": len(referenced), "bytes": size}
+
+
+def note(catalog: Path, target: Path) -> None:
+    """Writes down that a backup was made just now; a catalogue that can't be written has none."""
+    with contextlib.suppress(OSError):
+        write_document(catalog / LAST, {"time": time.time(), "target": str(absolute(target))})
+
+
+def last(catalog: Path) -> tuple[float, Path] | None:
+    """When (seconds since 1970) and where the last backup was made, or None."""
+    try:
+        found = read_document(catalog / LAST)
+        return float(found["time"]), Path(found["target"])
+    except (OSError, DamageError, KeyError, ValueError, TypeError):
+        return None
 
 
 def _lost(rows: Iterable[str], images: ImageStore) -> set[str]:

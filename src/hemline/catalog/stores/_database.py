@@ -7,6 +7,7 @@ import sqlite3
 import zlib
 from pathlib import Path
 
+from hemline.catalog.read_only import connect_unchanged, is_read_only
 from hemline.catalog.stores._rows import Damaged
 from hemline.errors import CatalogError, DamageError
 
@@ -134,7 +135,9 @@ def one_line(error: Exception) -> str:
 
 
 def connect(path: Path, new: bool = False) -> sqlite3.Connection:
-    """Opens the file, or creates a ``new`` one; read-only where its folder is."""
+    """Opens the file, or creates a ``new`` one; read-only where its folder is, or `read_only`."""
+    if is_read_only():
+        return connect_unchanged(path)
     if path.exists() and not os.access(path.parent, os.W_OK):
         return _connect_read_only(path)
     try:

@@ -1,0 +1,76 @@
+"""``hemline doctor``: whether a catalogue can be served from this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hemline.cli._common import JsonOption, emit, natives_hushed, out
+
+
+def doctor(
+    catalog: Annotated[Path, typer.Argument(metavar="CATALOG", help="The catalogue's folder.")],
+    host: Annotated[str, typer.Option(help="As of 'hemline serve'.")] = "127.0.0.1",
+    workers: Annotated[int, typer.Option(help="As of 'hemline serve'.")] = 1,
+    name: Annotated[list[str] | None, typer.Option(help="As of 'hemline serve'.")] = None,
+    public: Annotated[bool, typer.Option("--public", help="As of 'hemline serve'.")] = False,
+    trusted_proxy: Annotated[
+        list[str] | None, typer.Option(metavar="ADDRESS", help="As of 'hemline serve'.")
+    ] = None,
+    root_path: Annotated[str, typer.Option(help="As of 'hemline serve'.")] = "",
+    memory: Annotated[int | None, typer.Option(help="As of 'hemline serve'.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check whether a catalogue can be served from this machine; changes nothing.
+
+    Looks at versions, permissions, disk space, database, index, bundle, one timed search, keys,
+    the given options of 'hemline serve', kept photos and the last backup. Run it as the service's
+    user. Each line says what to do. Exits with 1 if something fails; warnings don't count.
+
+    Example: hemline doctor shop --public --name shop.example --trusted-proxy 127.0.0.1
+    """
+    from hemline.service.doctor.run import examine
+    from hemline.service.settings import Settings
+
+    settings = Settings(
+        catalog,
+        host,
+        names=tuple(name or ()),
+        public=public,
+        proxies=tuple(trusted_proxy or ()),
+        root_path=root_path,
+        workers=workers,
+        memory=(memory or 0) << 20,
+    )
+    with natives_hushed():
+        findings = [asdict(finding) for finding in examine(settings)]
+    counts = [finding["status"] for finding in findings]
+    result = {
+        "catalog": str(catalog),
+        "ok": "failure" not in counts,
+        "failures": counts.count("failure"),
+        "warnings": counts.count("warning"),
+        "findings": findings,
+    }
+    emit(result, as_json, _words)
+    if not result["ok"]:
+        raise typer.Exit(1)
+
+
+def _words(result: Mapping[str, Any]) -> None:
+    for finding in result["findings"]:
+        out(f"{finding['status']:8} {finding['check']:12} {finding['found']}")
+        if finding["advice"]:
+            out(f"{'':21} → {finding['advice']}")
+    named = ", ".join(
+        dict.fromkeys(f["check"] for f in result["findings"] if f["status"] == "warning")
+    )
+    warned = f"{result['warnings']} warnings ({named})" if named else "no warnings"
+    out(f"{result['failures']} failures, {warned}")
+
+
+COMMANDS = {"doctor": doctor}
