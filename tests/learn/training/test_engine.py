@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,10 @@ from hemline.learn import checkpoint
 from hemline.learn.api import train
 from hemline.learn.recipe import Recipe, parse
 from hemline.learn.training.batches import PairDataset
+from hemline.learn.training.images import ImageCache
+from hemline.learn.training.retrieval import RetrievalTask
+from hemline.progress import no_progress
+from hemline.types import Box
 
 WORDS = {
     "name": "tiny",
@@ -303,6 +308,20 @@ def test_a_stage_that_fits_may_have_no_epochs(manifest: Manifest, tmp_path: Path
     assert again["resumed"]
     on = train(parse({**words, "stages": {"Fit": {"epochs": 2}}}), manifest, tmp_path / "on")
     assert on["epochs"] == 3  # the fit itself, validated as epoch 0, and two more
+
+
+def test_a_fit_sees_whole_and_framed_images(manifest: Manifest) -> None:
+    boxed = Manifest.from_records(
+        [replace(record, box=Box(5, 8, 40, 45)) for record in manifest], manifest.root
+    )
+    task = RetrievalTask(recipe(data={"crop": "either"}), boxed, False, lambda _: None, no_progress)
+    spec = task.model.preprocessing
+    framed, whole = ImageCache(boxed, spec), ImageCache(boxed, spec, boxes=False)
+    rows = range(len(boxed))
+    is_framed = [np.array_equal(task.images[row], framed[row]) for row in rows]
+    is_whole = [np.array_equal(task.images[row], whole[row]) for row in rows]
+    assert all(one != other for one, other in zip(is_framed, is_whole, strict=True))
+    assert 0.25 < np.mean(is_framed) < 0.75
 
 
 def test_a_run_starts_from_another_ones_weights(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -10,15 +11,20 @@ import torch
 
 from hemline.learn.model import Fitting, RetrievalModel
 from hemline.learn.training.batches import normalise
-from hemline.learn.training.images import ImageCache
 from hemline.learn.training.rows import Rows, TrainingRows
 from hemline.progress import Advance, no_advance
-from hemline.types import Domain
+from hemline.types import Domain, Image
+
+
+class Squares(Protocol):
+    """(S, S, 3) uint8 squares by manifest row; None where an image can't be read."""
+
+    def __getitem__(self, row: int) -> Image | None: ...
 
 
 def fit(
     model: RetrievalModel,
-    images: ImageCache,
+    images: Squares,
     rows: TrainingRows,
     items: Rows,
     tags: npt.NDArray[np.uint8],

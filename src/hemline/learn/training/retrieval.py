@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,20 +27,29 @@ from hemline.learn.training.task import Say, Task
 from hemline.learn.training.validation import Validation
 from hemline.progress import ProgressOf
 from hemline.ranking.tags import multi_hot
+from hemline.types import Image
 
 
-class _Images(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Images:
     """Caches of a manifest's images.
 
     Attributes:
         train: cropped by the recipe, a quarter larger where augmentation crops them again.
         uncropped: the same without cropping, where the recipe picks either.
         plain: at the model's size, for validation and fitting.
+        framed: the same cropped, where the recipe picks either: half of the images are fitted so.
     """
 
     train: ImageCache
     uncropped: ImageCache | None
     plain: ImageCache
+    framed: ImageCache | None
+
+    def __getitem__(self, row: int) -> Image | None:
+        """The square that a model is fitted to; the choice between the two is the row's own."""
+        framed = self.framed is not None and np.random.default_rng([row, 0xF17]).random() < 0.5
+        return self.framed[row] if self.framed is not None and framed else self.plain[row]
 
     @classmethod
     def of(cls, spec: DataRecipe, manifest: Manifest, preprocessing: Preprocessing) -> _Images:
@@ -55,7 +65,8 @@ class _Images(NamedTuple):
         plain = uncropped or train
         if size != preprocessing.size:
             plain = cache(spec.crop == "box", preprocessing.size)
-        return cls(train, uncropped, plain)
+        framed = cache(True, preprocessing.size) if uncropped is not None else None
+        return cls(train, uncropped, plain, framed)
 
 
 def _groups(manifest: Manifest, column: str | None) -> Rows | None:
@@ -185,7 +196,7 @@ class RetrievalTask(Task):
 
     def fit(self, device: torch.device) -> None:
         with self.progress("Fitting to training images") as advance:
-            fit(self.model, self.images.plain, self.rows, self.items, self.tags, device, advance)
+            fit(self.model, self.images, self.rows, self.items, self.tags, device, advance)
 
     def batches(self, stage: int, epoch: int, rank: int, world: int) -> list[list[Pair]]:
         sampler = PairSampler(
