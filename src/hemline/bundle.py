@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,18 @@ WEIGHTS_FILE = "weights.bin"
 MAPS_FILE = "maps.npz"
 #: The role of the graph that changes no embedding.
 DETECTOR = "detector"
+
+
+def onnx_runtime() -> Any:
+    """The module ``onnxruntime``, which writes and sends no telemetry.
+
+    Version 1.31 does by default, on Linux too: it reads ``ORT_DISABLE_TELEMETRY`` when it is
+    imported, and keeps a device's number and a database in the user's cache.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    return onnxruntime
 
 
 class DetectorInfo(BaseModel):

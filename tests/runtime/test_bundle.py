@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -145,3 +147,16 @@ def test_a_link_within_a_bundle_is_copied_as_a_file(tmp_path: Path) -> None:
     copy = Bundle.open(folder).copy_to(tmp_path / "copy").folder
     assert not (copy / "again.onnx").is_symlink()
     assert (copy / "again.onnx").read_bytes() == (folder / "shop.onnx").read_bytes()
+
+
+def test_the_runtime_writes_no_telemetry(tmp_path: Path) -> None:
+    """ONNX Runtime 1.31 keeps a device's number in the user's cache, and would send events."""
+    make_tiny_bundle(tmp_path / "bundle")
+    script = f"import hemline; hemline.Bundle.open({str(tmp_path / 'bundle')!r}).session('shop', 1)"
+    home = tmp_path / "home"
+    home.mkdir()
+    own = {
+        name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "XDG"))
+    }
+    subprocess.run([sys.executable, "-c", script], env={**own, "HOME": str(home)}, check=True)
+    assert list(home.rglob("*")) == []

@@ -1,11 +1,9 @@
-"""The service behind a real nginx by the configuration of docs/deploy.md: sub-path, addresses."""
+"""The service behind a real nginx by the files of deploy/: TLS, sub-path, addresses."""
 
 from __future__ import annotations
 
 import json
 import re
-import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,27 +15,12 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from helpers import needs
+from helpers.behind_nginx import behind_nginx, free_port, wait_for
 from hemline.service.keys import KeyRing
 
 pytestmark = pytest.mark.slow
-DOC = (Path(__file__).parents[2] / "docs/deploy.md").read_text(encoding="utf-8")
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+UNIT = (Path(__file__).parents[2] / "deploy/hemline.service").read_text(encoding="utf-8")
 CUSTOMER = "127.0.0.2"
-_FRAME = """
-daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr info;
-events {{}}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  server {{
-    listen 127.0.0.1:{port};
-    server_name shop.example;
-{snippet}
-  }}
-}}
-"""
 
 
 @dataclass
@@ -53,7 +36,8 @@ class Site:
     def ask(self, method: str, path: str, **given: Any) -> Any:
         """Asks as a customer, who has an address of their own."""
         headers = {"Host": "shop.example", **given.pop("headers", {})}
-        with httpx.Client(transport=httpx.HTTPTransport(local_address=CUSTOMER)) as client:
+        transport = httpx.HTTPTransport(local_address=CUSTOMER, verify=False)
+        with httpx.Client(transport=transport) as client:
             return client.request(method, self.url + path, headers=headers, **given)
 
     def clients(self) -> list[str]:
@@ -63,49 +47,21 @@ class Site:
         return [line["client"] for line in lines if line["event"] == "request"]
 
 
-def free_port() -> int:
-    with socket.socket() as own:
-        own.bind(("127.0.0.1", 0))
-        return int(own.getsockname()[1])
-
-
-def wait_for(url: str) -> None:
-    for _ in range(600):
-        try:
-            httpx.get(url)
-            return
-        except httpx.TransportError:
-            time.sleep(0.05)
-    raise AssertionError(f"nobody listens at {url}")
-
-
 @pytest.fixture(params=["left on", "taken off"])
 def site(request: pytest.FixtureRequest, shop: Path, tmp_path: Path) -> Iterator[Site]:
-    if NGINX is None:
-        needs.skip("nginx")
-    port, front, log = free_port(), free_port(), tmp_path / "service.log"
-    (snippet,) = re.findall(r"```nginx\n(.*?)```", DOC, re.DOTALL)
-    snippet = snippet.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
-    if request.param == "taken off":
-        snippet = snippet.replace(f"127.0.0.1:{port};", f"127.0.0.1:{port}/;")
-        assert f"{port}/;" in snippet
-    conf = tmp_path / "nginx.conf"
-    conf.write_text(_FRAME.format(folder=tmp_path, port=front, snippet=snippet))
-    words = re.search(r"hemline (serve .*--root-path /finder)", DOC)
-    assert words
-    command = [*words[1].split(), "--port", str(port)]
+    (words,) = re.findall(r"^ExecStart=\S+ (serve .*)$", UNIT, re.MULTILINE)
+    port, log = free_port(), tmp_path / "service.log"
+    command = [*words.split(), "--port", str(port)]
     command[1] = str(shop)
     with (
+        behind_nginx(tmp_path, port, takes_off=request.param == "taken off") as url,
         log.open("wb") as sink,
         subprocess.Popen([sys.executable, "-m", "hemline", *command], stderr=sink) as service,
-        subprocess.Popen([NGINX, "-p", str(tmp_path), "-c", str(conf)]) as nginx,
     ):
         try:
             wait_for(f"http://127.0.0.1:{port}/healthz")
-            wait_for(f"http://127.0.0.1:{front}/")
-            yield Site(f"http://127.0.0.1:{front}", log)
+            yield Site(url, log)
         finally:
-            nginx.terminate()
             service.terminate()
 
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hemline.bundle import onnx_runtime
 from hemline.errors import BundleError
 from hemline.runtime.bundle import Bundle
 
@@ -109,8 +110,7 @@ def _shapes(
     file: Path, graph: bytes, names: Sequence[str], bundle: Bundle
 ) -> dict[str, tuple[int, ...]]:
     """(1, C, H, W) of those names that are float activations over several locations."""
-    import onnxruntime as ort
-
+    ort = onnx_runtime()
     outputs = b"".join(_field(_OUTPUT, _field(1, name.encode())) for name in names)
     file.write_bytes(graph + _field(_GRAPH, outputs))
     try:

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hemline.bundle import DETECTOR, INFO_FILE, BundleInfo, read_info, verify
+from hemline.bundle import DETECTOR, INFO_FILE, BundleInfo, onnx_runtime, read_info, verify
 from hemline.errors import BundleError, UsageError
 from hemline.files import absolute, durable_folder, open_regular
 from hemline.registry import current_name
@@ -137,8 +137,7 @@ class Bundle:
             return self._sessions[key]
 
     def _load(self, role: str, threads: int) -> ort.InferenceSession:
-        import onnxruntime as ort
-
+        ort = onnx_runtime()
         options: Any = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 
-from hemline.bundle import INFO_FILE, BundleInfo, write_info
+from hemline.bundle import INFO_FILE, BundleInfo, onnx_runtime, write_info
 from hemline.data.preprocess import prepare
 from hemline.errors import TrainingError, UsageError, nearest
 from hemline.files import durable_folder
@@ -154,4 +153,4 @@ def _cases(
 def open_session(graph: Path | bytes) -> Any:
     """A graph under ONNX Runtime on the CPU."""
     model = graph if isinstance(graph, bytes) else str(graph)
-    return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return onnx_runtime().InferenceSession(model, providers=["CPUExecutionProvider"])
