@@ -20,7 +20,10 @@ from hemline.errors import UsageError
 from hemline.types import FloatArray
 
 #: Parts of a model, in a graph's names of weights; the branches of a Y are averaged.
-_PARTS = ("model.shared.", "model.street.features.", "model.shop.features.")
+_PARTS = (
+    *("model.shared.", "model.street.features.", "model.shop.features."),
+    *("model.trunk.0.", "model.trunk.1.units.", "model.trunk.1."),  # YFit, with taps and without
+)
 
 
 @torch.no_grad()

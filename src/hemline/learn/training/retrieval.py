@@ -139,16 +139,19 @@ class RetrievalTask(Task):
         )
 
     def _read_images(self, say: Say) -> None:
+        """Reads ahead what fits into memory; a run that only fits needs no larger squares."""
         rows = dict.fromkeys(self.rows.train.tolist())
+        trained = any(stage.epochs for stage in self.stages)
+        first = self.images.train if trained else self.images.plain
         with self.progress("Reading training images") as advance:
-            self.images.train.fill(rows, advance)
-        if self.images.uncropped is not None:
+            first.fill(rows, advance)
+        if self.images.uncropped is not None and trained:
             with self.progress("Reading them uncropped") as advance:
                 self.images.uncropped.fill(rows, advance)
         with self.progress("Reading validation images") as advance:
             shown = [*self.rows.queries.tolist(), *self.rows.gallery.tolist()]
             self.images.plain.fill(shown, advance)
-        skipped = {row: why for row, why in self.images.train.skipped.items() if row in rows}
+        skipped = {row: why for row, why in first.skipped.items() if row in rows}
         if skipped:
             row, why = min(skipped.items())
             say(f"{len(skipped)} images can't be used and are left out; row {row}: {why}")
