@@ -373,6 +373,7 @@ def _result(answer: Mapping[str, Any]) -> SearchResult:
         detections=_detections(answer),
         size=None if size is None else (size[0], size[1]),
         search_id=answer["search_id"],
+        note=answer.get("note", ""),
     )
 
 

@@ -292,6 +292,7 @@ class SearchResult:
         detections: the garments of the photo, best score first, where ``detect`` is set.
         size: (width, height) of the first upright photo, or None without photos.
         search_id: the name of the search for feedback, or empty outside a service.
+        note: why no product meets the condition, where none does; else empty.
     """
 
     hits: tuple[Hit, ...]
@@ -304,3 +305,4 @@ class SearchResult:
     detections: tuple[Detection, ...] = ()
     size: tuple[int, int] | None = None
     search_id: str = ""
+    note: str = ""

@@ -24,7 +24,24 @@ from hemline.catalog.where.expression import Where
 from hemline.errors import UsageError
 
 TEXTS = st.sampled_from(
-    ["", "S", "m", "M", "20", "20.0", "1e1", "nan", "Été", "ſ", "K", "100% wool", "a_b", "x\ny"]
+    [
+        "",
+        "S",
+        "m",
+        "M",
+        "20",
+        "20.0",
+        "1e1",
+        "nan",
+        "Été",
+        "ſ",
+        "K",
+        "100% wool",
+        "a_b",
+        "x\ny",
+        "ÉTÉ",
+        "12,5 €",
+    ]
 )
 NUMBERS = st.one_of(
     st.integers(-3, 40), st.sampled_from([2**53 + 1, 10**400, 20.0, 0.5, -0.0, 1e300])
@@ -81,8 +98,27 @@ LEAVES = st.one_of(
         st.sampled_from(["%", "m", "S%", "%0", "_", "é%", "k", "s", "%\n%", "2_%", "a\\_b"]),
     ),
     st.builds("{} is null".format, NAMES),
+    st.builds(
+        lambda name, symbol, value: f"{name} {symbol} {literal(value)} collate binary",
+        NAMES,
+        st.sampled_from(["=", "<>", "<", ">="]),
+        TEXTS,
+    ),
+    st.builds(
+        lambda name, values: f"{name} collate binary in ({', '.join(map(literal, values))})",
+        NAMES,
+        st.lists(TEXTS, min_size=1, max_size=3),
+    ),
     st.sampled_from(["truth", "mixed", "text"]),
-    st.sampled_from(["'S' in tags", "'colour=red' in tags", "'x' in tags", "'M' in mixed"]),
+    st.sampled_from(
+        [
+            "'s' in tags",
+            "'s' collate binary in tags",
+            "'colour=red' in tags",
+            "'x' in tags",
+            "'M' in mixed",
+        ]
+    ),
     st.builds("number between {} and {}".format, st.integers(-3, 40), st.integers(-3, 40)),
 )
 CONDITIONS = st.recursive(

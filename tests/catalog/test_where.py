@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import Any
 
 import pytest
 
@@ -43,6 +44,18 @@ def found(text: str) -> list[int]:
         ("PRICE >= -1", [0, 1, 3]),
         ("price = 'cheap'", []),
         ("title > 5", []),
+        ("category = 'DRESS'", [0, 1]),
+        ("category in ('shirt', 'x')", [2]),
+        ("category between 'E' and 'T'", [2]),
+        ("category < 'E'", [0, 1, 3]),
+        ("category = 'DRESS' collate binary", []),
+        ("category collate binary = 'dress'", [0, 1]),
+        ("category collate nocase = 'DRESS'", [0, 1]),
+        ("category collate binary in ('shirt', 'dress')", [0, 1]),
+        ("category collate binary between 'E' and 'T'", [2]),
+        ("'FLORAL' in tags", [0, 1]),
+        ("'FLORAL' collate binary in tags", []),
+        ("'PATTERN=Floral' in tags", [0]),
     ],
 )
 def test_conditions(text: str, rows: list[int]) -> None:
@@ -88,6 +101,9 @@ def test_means_what_sqlite_means(text: str) -> None:
         "1 = 1",
         "t.price = 1",
         "title like 'a' escape 'b'",
+        "title = 'a' collate rtrim",
+        "title like 'a' collate binary",
+        "title collate binary",
         "category in tags",
         "'a' in category",
         "tags = 'floral'",
@@ -107,6 +123,56 @@ def test_anything_else_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         Where.parse(text, EXTRA)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("price", "number"),
+    [
+        ("12.34 EUR", 12.34),
+        ("1.299,00 €", 1299.0),
+        ("EUR 1,299.00", 1299.0),
+        ("1\u00a0299,00 zł", 1299.0),
+        ("12", 12.0),
+        ("ABC 12", None),
+        ("12 to 15 EUR", None),
+        ("1" * 70, None),
+    ],
+)
+def test_a_text_that_is_an_amount_is_a_number(price: str, number: float | None) -> None:
+    """Failed before: an amount was a text, and no condition on numbers found it."""
+    met = Where.parse(f"price = {number or 12}", EXTRA)
+    assert met.matches({"price": price, "tags": []}) is (number is not None)
+    assert Where.parse("price < 0", EXTRA).matches({"price": price, "tags": []}) is False
+
+
+class _Long(str):
+    """A text that nobody may look at beyond its beginning."""
+
+    def __str__(self) -> str:
+        return self
+
+    def __getitem__(self, part: Any) -> str:
+        assert part.stop <= 10, "only as many characters as the constant has, and one"
+        return "x" * 10
+
+    def __eq__(self, other: object) -> bool:
+        raise AssertionError("the whole text is compared")
+
+    __lt__ = __gt__ = __le__ = __ge__ = __eq__  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("symbol", ["=", "<>", "<", ">=", "in", "collate binary ="])
+def test_a_comparison_costs_what_its_constant_does(symbol: str) -> None:
+    where = Where.parse(f"title {symbol} ('xxxxxxxxx')".replace("= (", "= ("), EXTRA)
+    assert where.matches({"title": _Long("x" * 10), "tags": []}) is (symbol in ("<>", ">="))
+
+
+def test_ids_are_compared_as_they_stand() -> None:
+    row = {"item_id": "Sku-1", "image_id": "A.jpg", "tags": []}
+    for text in ("item_id = 'Sku-1'", "image_id in ('A.jpg')", "item_id between 'Sku' and 'Sku-2'"):
+        assert Where.parse(text).matches(row)
+        assert not Where.parse(text.replace("S", "s").replace("A.", "a.")).matches(row)
 
 
 def test_an_unknown_column_names_the_known_ones() -> None:

@@ -86,7 +86,10 @@ def test_a_table_and_a_drawing_for_people(shop: Path, capsys: pytest.CaptureFixt
     assert main(["search", "shop", "3.jpg", "--show", "hits.html"]) == 0
     assert "data-heat" in (shop / "hits.html").read_text(encoding="utf-8")
     assert main(["search", "shop", "3.jpg", "--where", "price < 0"]) == 0
-    assert "no product is found" in capsys.readouterr().out
+    told = " ".join(capsys.readouterr().out.split())
+    assert "no product is found: no price is < 0; it holds numbers from 0.5 to 11.5" in told
+    args = ("search", "shop", "3.jpg", "--where", "category = 'DRESS' and price < 9")
+    assert [hit["category"] for hit in run(capsys, *args)["hits"]] == ["dress"] * 4
 
 
 def test_facets_of_numbers_and_of_tags(capsys: pytest.CaptureFixture[str]) -> None:

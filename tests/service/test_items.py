@@ -76,6 +76,32 @@ def test_a_product_comes_changes_and_goes(client: TestClient, shop: Path) -> Non
         assert catalog.store.counts().items == 6
 
 
+def test_amounts_are_numbers_on_every_path(client: TestClient) -> None:
+    """Failed before: a price with its currency was a text, which no condition on numbers found."""
+    red = coloured(220, 30, 20)
+    assert put(client, "one", {"columns": {"price": "1.299,00 €"}}, red)[0] == 201
+    line = {"item_id": "two", "columns": {"price": "12.34 EUR", "sale_price": "cheap"}}
+    line["pictures"] = [base64.b64encode(coloured(20, 40, 220)).decode()]
+    sent = {"content": json.dumps(line), "headers": {"content-type": "application/jsonl"}}
+    assert '"added"' in client.post("/v1/items:bulk", **sent).text
+    columns = [client.get(f"/v1/items/{name}").json()["columns"] for name in ("one", "two")]
+    assert columns[0] == {"price": 1299.0, "currency": "EUR"}
+    assert columns[1] == {"price": 12.34, "currency": "EUR", "sale_price": "cheap"}
+    assert client.patch("/v1/items/one", json={"columns": {"price": "$ 5"}}).status_code == 200
+    assert client.get("/v1/items/one").json()["columns"] == {"price": 5.0, "currency": "USD"}
+    assert found(client, red, "price = 5 and currency = 'usd'") == ["one"]
+
+
+def test_a_condition_that_nothing_meets_says_why(client: TestClient) -> None:
+    """Failed before: nothing was said."""
+    asked = {"where": "category = 'dres'"}
+    told = client.post("/v1/search", files={"photo": coloured(1, 2, 3)}, data=asked).json()
+    assert (told["hits"], "no category is = 'dres'" in told["note"]) == ([], True)
+    for path in ("/v1/items", "/v1/facets"):
+        assert client.get(path, params=asked).json()["note"] == told["note"]
+        assert client.get(path).json()["note"] == ""
+
+
 def test_what_cant_be_stored_is_refused_whole(client: TestClient) -> None:
     red = coloured(220, 30, 20)
     bare = client.put("/v1/items/x", json={})
@@ -325,6 +351,7 @@ def test_products_are_listed_page_by_page(client: TestClient) -> None:
     assert listed(client, where="price > 9000") == {
         "items": [], "counts": {"items": 0, "pictures": 0}, "after": None,
         "revision": listed(client)["revision"],
+        "note": "no price is > 9000; it holds numbers from 0 to 900",
     }  # fmt: skip
     assert len(listed(client, where=" ")["items"]) == 7
 

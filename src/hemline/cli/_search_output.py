@@ -32,7 +32,8 @@ def tell(result: Mapping[str, Any]) -> None:
         if one["hits"]:
             console.print(table)
         else:
-            console.print(f"{query}: no product is found", markup=False, highlight=False)
+            why = f": {printable(one['note'])}" if one["note"] else ""
+            console.print(f"{query}: no product is found{why}", markup=False, highlight=False)
         if one["more"]:
             after = one["offset"] + len(one["hits"])
             console.print(f"more: --offset {after}", markup=False, highlight=False)

@@ -115,6 +115,6 @@ def priced(columns: Mapping[str, Any]) -> dict[str, Any]:
             price = parse_price(value)
             if price is not None:
                 found[name] = price.amount
-                if price.currency and found.get("currency") is None:
-                    found["currency"] = price.currency
+                if price.currency:
+                    found.setdefault("currency", price.currency)
     return found

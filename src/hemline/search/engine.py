@@ -12,6 +12,7 @@ import numpy as np
 from hemline.budget import limits
 from hemline.catalog.catalog import Catalog
 from hemline.catalog.pointer import Live
+from hemline.catalog.where.explain import explain
 from hemline.catalog.where.expression import Where
 from hemline.data.bounded import opened
 from hemline.data.images import crop
@@ -327,6 +328,7 @@ class Engine:
             facets=counted,
             detections=() if photo is None else photo.detections,
             size=None if photo is None else photo.size,
+            note="" if found or where is None else explain(store, where),
         )
 
 

@@ -20,6 +20,7 @@ def result_json(result: SearchResult, hit_json: Callable[[Hit], dict[str, Any]])
         "revision": result.revision,
         "facets": {name: dict(facet) for name, facet in result.facets.items()},
         "detections": detections_json(result.detections),
+        "note": result.note,
     }
 
 

@@ -50,6 +50,7 @@ class SimilarModel(BaseModel):
     revision: int
     timings_ms: dict[str, float]
     search_id: str
+    note: str = Field(description="Why no product meets the condition, where none does.")
 
 
 class SearchModel(SimilarModel):
@@ -71,6 +72,7 @@ class DetectModel(BaseModel):
 class FacetsModel(BaseModel):
     facets: dict[str, Facet]
     revision: int
+    note: str
 
 
 class PictureModel(BaseModel):
@@ -101,6 +103,7 @@ class ItemsModel(BaseModel):
     counts: CountsModel
     after: str | None
     revision: int
+    note: str
 
 
 class WrittenModel(BaseModel):

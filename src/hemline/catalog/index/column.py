@@ -257,40 +257,63 @@ class CodedColumn:
 
     def _arrow(self, leaf: Leaf) -> Truths | None:
         """The truth value of each text, or None where Arrow can't test it."""
-        texts = self.texts
         if isinstance(leaf, IsNull | IsTrue):
             return np.full(self._count, FALSE if isinstance(leaf, IsNull) else UNKNOWN, np.uint8)
+        if isinstance(leaf, Compare) and isinstance(leaf.key, str):
+            compare: Callable[..., Any] = getattr(pc, _ARROW[leaf.symbol])
+            key = pa.scalar(leaf.key, pa.large_string())
+            return self._compared(leaf, len(leaf.key), lambda some: compare(some, key))
         if isinstance(leaf, Compare):
-            return self._arrow_compare(leaf.constant, leaf.symbol)
-        if isinstance(leaf, OneOf) and all(isinstance(c, str) for c in leaf.constants):
-            constants = pa.array(list(leaf.constants), pa.large_string())
-            return _of_bools(_bools(pc.is_in(texts, value_set=constants)))
+            return self._arrow_numbers(leaf.constant, leaf.symbol)
+        if isinstance(leaf, OneOf) and all(isinstance(key, str) for key in leaf.keys):
+            keys = pa.array(list(leaf.keys), pa.large_string())
+            longest = max(len(str(key)) for key in leaf.keys)
+            return self._compared(leaf, longest, lambda some: pc.is_in(some, value_set=keys))
         return self._arrow_like(leaf) if isinstance(leaf, Like) else None
 
     def _arrow_like(self, leaf: Like) -> Truths:
         """RE2 tests the texts in ASCII, where it agrees on upper and lower case."""
         regex = compiled(leaf.pattern).ascii_regex()
         piece = max(_PIECE // (1 + len(leaf.pattern) // 64), 64)
+        if regex is None:
+            return self._in_pieces(leaf, piece, lambda texts: None)
+        return self._in_pieces(leaf, piece, lambda texts: pc.match_substring_regex(texts, regex))
+
+    def _compared(self, leaf: Compare | OneOf, longest: int, test: Callable[[Any], Any]) -> Truths:
+        """Arrow compares the texts with keys of ``longest`` characters at most."""
+
+        def ascii(texts: Any) -> Any:
+            begins = pc.utf8_slice_codeunits(texts, 0, longest + 1)
+            return test(begins if leaf.exact else pc.ascii_lower(begins))
+
+        piece = max(16 * _PIECE // (1 + longest // 64), 64)
+        return self._in_pieces(leaf, piece, ascii, others=not leaf.exact)
+
+    def _in_pieces(
+        self, leaf: Leaf, piece: int, ascii: Callable[[Any], Any], others: bool = True
+    ) -> Truths:
+        """``ascii`` tests ``piece`` texts at once; those with ``others`` are tested one by one."""
         found = np.zeros(self._count, bool)
         for start in range(0, self._count, piece):
             check_time()
             texts = self.texts.slice(start, piece)
             part = found[start : start + piece]
-            if regex is not None:
-                part[:] = _bools(pc.match_substring_regex(texts, regex))
-            others = np.flatnonzero(~_bools(pc.string_is_ascii(texts)))
-            for place, text in zip(others, texts.take(pa.array(others)).to_pylist(), strict=True):
+            truths = ascii(texts)
+            if truths is not None:
+                part[:] = _bools(truths)
+            if not others:
+                continue
+            left = np.flatnonzero(~_bools(pc.string_is_ascii(texts)))
+            left_texts = texts.take(pa.array(left)).to_pylist()
+            for place, text in zip(left, polled(left_texts), strict=True):
                 part[place] = leaf.test(text)
         return _of_bools(found)
 
-    def _arrow_compare(self, constant: Any, symbol: str) -> Truths | None:
-        if isinstance(constant, str):
-            compare: Callable[..., Any] = getattr(pc, _ARROW[symbol])
-            return _of_bools(_bools(compare(self.texts, pa.scalar(constant, pa.large_string()))))
+    def _arrow_numbers(self, constant: Any, symbol: str) -> Truths:
         if constant is None:
             return np.full(self._count, UNKNOWN, np.uint8)
         if self._numbers is None:
-            numbers = [as_number(text) for text in self.texts.to_pylist()]
+            numbers = [as_number(text) for text in polled(self.texts.to_pylist())]
             known = np.array([number is not None for number in numbers], bool)
             values = np.array([0.0 if n is None else n for n in numbers], np.float64)
             self._numbers = (values, known)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from hemline.catalog.store import Row
+from hemline.data.amounts import priced
 from hemline.errors import UsageError
 from hemline.limits import MAX_COLUMN_NAME, MAX_COLUMNS
 from hemline.text import check_text
@@ -28,11 +29,17 @@ Change = Literal["added", "embedded_again", "duplicates", "columns", "unchanged"
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What is stored beside the vector of an image, as `Row` has it."""
+    """What is stored beside the vector of an image, as `Row` has it.
+
+    Prices among the columns become numbers (`hemline.data.amounts.priced`).
+    """
 
     category: str = ""
     tags: tuple[str, ...] = ()
     columns: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", priced(self.columns))
 
     def over(self, row: Row) -> Attributes:
         """The attributes of a stored row after this update: these replace all of it."""
@@ -45,12 +52,15 @@ class AttributeChanges:
 
     Attributes:
         category, tags: None keeps the stored ones.
-        columns: values by name; None removes a column.
+        columns: values by name; None removes a column. Prices become numbers as in `Attributes`.
     """
 
     category: str | None = None
     tags: tuple[str, ...] | None = None
     columns: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", priced(self.columns))
 
     def over(self, row: Row) -> Attributes:
         """The attributes of a stored row after this update."""

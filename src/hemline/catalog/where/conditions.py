@@ -1,5 +1,8 @@
 """The expression tree of a condition, and its meaning for a value and a row.
 
+Texts are compared without their case (`pattern.fold`), except where a test is ``exact``: ids are
+always compared so. Against a number, a text counts as the number or amount that it is.
+
 An unknown value (null, or one of another type) makes a test unknown, as in SQL, and conditions
 combine true, false and unknown by Kleene's logic. A list (the sizes of an item) meets a test if one
 of its elements does; for an empty list it is unknown. The index evaluates the same tree column by
@@ -9,10 +12,11 @@ column and is tested against this definition.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from hemline.catalog.where.pattern import compiled
+from hemline.catalog.where.pattern import compiled, fold
+from hemline.data.amounts import amount
 
 #: The columns of every catalogue.
 FIXED_COLUMNS: tuple[str, ...] = ("category", "image_id", "item_id", "tags")
@@ -28,12 +32,17 @@ class Compare:
     column: str
     constant: Scalar
     symbol: str
+    exact: bool = False
+    key: Scalar = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", _key(self.constant, self.exact))
 
     def test(self, value: Any) -> Truth:
         if isinstance(value, list | tuple):
             join = all_of if self.symbol == "<>" else any_of  # "<>" is "not ="
             return join(self.test(part) for part in value) if value else None
-        return _compare(value, self.constant, self.symbol)
+        return _compare(value, self.key, self.symbol, self.exact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +51,17 @@ class OneOf:
 
     column: str
     constants: tuple[Scalar, ...]
+    exact: bool = False
+    keys: tuple[Scalar, ...] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        keys = tuple(_key(constant, self.exact) for constant in self.constants)
+        object.__setattr__(self, "keys", keys)
 
     def test(self, value: Any) -> Truth:
         if isinstance(value, list | tuple):
             return any_of(self.test(part) for part in value) if value else None
-        return any_of(_compare(value, constant, "=") for constant in self.constants)
+        return any_of(_compare(value, key, "=", self.exact) for key in self.keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +102,16 @@ class HasTag:
     """A tag that equals ``name`` (``pattern=floral``), or whose value does (``floral``)."""
 
     name: str
+    exact: bool = False
     column: str = "tags"
+    key: Scalar = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", _key(self.name, self.exact))
 
     def test_tag(self, tag: str) -> bool:
-        return tag == self.name or tag.partition("=")[2] == self.name
+        parts = (tag, tag.partition("=")[2])
+        return any(_compare(part, self.key, "=", self.exact) is True for part in parts)
 
     def test(self, value: Any) -> Truth:
         return any(self.test_tag(tag) for tag in value or ())
@@ -128,14 +149,22 @@ def truth(node: Node, row: Mapping[str, Any]) -> Truth:
 
 
 def operators(node: Node) -> int:
-    """The operations for each row: one for each constant, for a pattern its length and 8 more."""
+    """The operations for each row: one for each constant and for each 16 characters of a text, for
+    a pattern its length and 8 more.
+    """
     if isinstance(node, Not):
         return 1 + operators(node.inner)
     if isinstance(node, And | Or):
         return len(node.parts) + sum(operators(part) for part in node.parts)
     if isinstance(node, Like):
         return 8 + len(node.pattern)
-    return len(node.constants) if isinstance(node, OneOf) else 1
+    if isinstance(node, OneOf):
+        return sum(map(_weight, node.constants))
+    return _weight(node.constant) if isinstance(node, Compare) else 1
+
+
+def _weight(constant: Scalar) -> int:
+    return 1 + len(constant) // 16 if isinstance(constant, str) else 1
 
 
 def all_of(values: Iterable[Truth]) -> Truth:
@@ -161,29 +190,41 @@ def any_of(values: Iterable[Truth]) -> Truth:
 
 
 def as_number(value: Any) -> float | None:
-    """A value, text or boolean as a number to compare; None for any other."""
+    """A value, text or boolean as a number to compare; None for any other.
+
+    A text may be an amount: ``1.299,00 €``.
+    """
+    if isinstance(value, str):
+        return amount(value)
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         return None
 
 
-def _compare(value: Any, constant: Scalar, symbol: str) -> Truth:
+def _key(constant: Scalar, exact: bool) -> Scalar:
+    return fold(constant) if isinstance(constant, str) and not exact else constant
+
+
+def _compare(value: Any, key: Scalar, symbol: str, exact: bool) -> Truth:
     """Compares a column's value with a constant; for values of another type it is unknown."""
-    if value is None or constant is None:
+    if value is None or key is None:
         return None
-    if isinstance(constant, str):
-        value = str(value)
+    if isinstance(key, str):
+        # No character beyond can make a difference, so that a long text costs no more.
+        value = str(value)[: len(key) + 1]
+        if not exact:
+            value = fold(value)
     else:
-        value, constant = as_number(value), float(constant)
+        value, key = as_number(value), float(key)
         if value is None:
             return None
     if symbol == "=":
-        return bool(value == constant)
+        return bool(value == key)
     if symbol == "<>":
-        return bool(value != constant)
+        return bool(value != key)
     if symbol == "<":
-        return bool(value < constant)
+        return bool(value < key)
     if symbol == "<=":
-        return bool(value <= constant)
-    return bool(value > constant) if symbol == ">" else bool(value >= constant)
+        return bool(value <= key)
+    return bool(value > key) if symbol == ">" else bool(value >= key)

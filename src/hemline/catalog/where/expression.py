@@ -1,9 +1,9 @@
 """``--where``: an SQL condition over the stored columns.
 
 As in SQL a comparison with null is neither true nor false, and a search finds only rows whose
-condition is true.
+condition is true. Text is compared without its case, unless ``collate binary`` asks for it.
 
-    category = 'dress' and price < 50 and 'floral' in tags
+    category = 'dress' and price < 50 and 'floral' in tags and brand = 'COS' collate binary
 """
 
 from __future__ import annotations

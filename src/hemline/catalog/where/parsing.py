@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import NamedTuple
 
 from sqlglot import TokenType, exp, parse, tokenize
 from sqlglot.errors import SqlglotError
@@ -95,9 +96,15 @@ class _Reader:
         if isinstance(node, exp.In):
             return self._in(node)
         if isinstance(node, exp.Between):
-            column = self._column(node.this)
-            low, high = _constant(node.args["low"]), _constant(node.args["high"])
-            return And((Compare(column, low, ">="), Compare(column, high, "<=")))
+            this, low, high = (_collated(node.args[name]) for name in ("this", "low", "high"))
+            column = self._column(this.node)
+            exact = this.exact or low.exact or high.exact or column in _IDS
+            return And(
+                (
+                    Compare(column, _constant(low.node), ">=", exact),
+                    Compare(column, _constant(high.node), "<=", exact),
+                )
+            )
         if isinstance(node, exp.Like):
             return Like(self._column(node.this), _pattern(_constant(node.expression)))
         if isinstance(node, exp.Is):
@@ -113,25 +120,28 @@ class _Reader:
         return self._comparison(node, symbol)
 
     def _comparison(self, node: exp.Expr, symbol: str) -> Node:
-        left, right = node.this, node.expression
-        if not isinstance(left, exp.Column):
+        left, right = _collated(node.this), _collated(node.expression)
+        if not isinstance(left.node, exp.Column):
             left, right, symbol = right, left, _MIRRORED[symbol]
-        return Compare(self._column(left), _constant(right), symbol)
+        column = self._column(left.node)
+        exact = left.exact or right.exact or column in _IDS
+        return Compare(column, _constant(right.node), symbol, exact)
 
     def _in(self, node: exp.In) -> Node:
-        field = node.args.get("field")
+        field, this = node.args.get("field"), _collated(node.this)
         if isinstance(field, exp.Column):  # 'floral' in tags
             if field.name.lower() == "tags":
                 self.used.add("tags")
-                return HasTag(str(_constant(node.this)))
+                return HasTag(str(_constant(this.node)), this.exact)
             column = self._column(field)
             if column in FIXED_COLUMNS:
                 raise UsageError(f"{column} isn't a list; tags are, and further columns may be")
-            return OneOf(column, (_constant(node.this),))
-        column = self._column(node.this)
+            return OneOf(column, (_constant(this.node),), this.exact)
+        column = self._column(this.node)
         if node.args.get("query") or not node.expressions:
             raise _unreadable(node)
-        return OneOf(column, tuple(_constant(part) for part in node.expressions))
+        constants = tuple(_constant(part) for part in node.expressions)
+        return OneOf(column, constants, this.exact or column in _IDS)
 
     def _column(self, node: exp.Expr) -> str:
         if not isinstance(node, exp.Column) or node.table:
@@ -153,6 +163,27 @@ class _Reader:
         return name
 
 
+class _Collated(NamedTuple):
+    """A column or constant, and whether ``collate binary`` asks for its case."""
+
+    node: exp.Expr
+    exact: bool
+
+
+def _collated(node: exp.Expr) -> _Collated:
+    if not isinstance(node, exp.Collate):
+        return _Collated(node, False)
+    name = node.expression.name.lower()
+    if name not in ("binary", "nocase"):
+        raise UsageError(
+            f"text is compared without case; 'collate binary' compares with it, and there is no "
+            f"collation {name!r}"
+        )
+    return _Collated(node.this, name == "binary")
+
+
+#: Ids name one thing each: they are compared as they stand.
+_IDS = ("item_id", "image_id")
 _OPENING = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE}
 _CLOSING = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE}
 _PREFIXES = {TokenType.NOT, TokenType.DASH, TokenType.PLUS, TokenType.TILDE}

@@ -18,6 +18,7 @@ from hemline.catalog.intake.update import (
     ItemOutcome,
     ItemUpdate,
 )
+from hemline.catalog.where.explain import explain
 from hemline.catalog.where.expression import Where as Condition
 from hemline.limits import MAX_COLUMNS
 from hemline.service.access import LIST, WRITE, Served
@@ -111,6 +112,7 @@ async def listed(
             "counts": page.counts.to_json(),
             "after": page.item_ids[-1] if page.more else None,
             "revision": revision,
+            "note": "" if met is None or page.counts.items else explain(store, met),
         }
 
     return answer(await service.work(ask))

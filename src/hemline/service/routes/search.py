@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Scope
 
+from hemline.catalog.where.explain import explain
 from hemline.catalog.where.expression import Where as Condition
 from hemline.data.bounded import opened
 from hemline.data.images import crop, encode_jpeg
@@ -243,6 +244,7 @@ async def facets(service: Served, columns: Columns = "category", where: Where = 
         return {
             "facets": shown_facets({name: asdict(facet) for name, facet in found.items()}),
             "revision": store.revision,
+            "note": "" if met is None else explain(store, met),
         }
 
     return answer(await service.work(ask))
