@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -23,20 +24,24 @@ from hemline.synthetic.make import make_dataset
 PRODUCTS = 60
 
 
-def drawn_catalog(folder: Path, products: int = PRODUCTS) -> Path:
+def priced(number: int) -> dict[str, Any]:
+    """The columns of a product."""
+    return {"price": 9.9 + 5 * (number % 23), "currency": "EUR"}
+
+
+def drawn_catalog(
+    folder: Path, products: int = PRODUCTS, columns: Callable[[int], dict[str, Any]] = priced
+) -> Path:
     """Its products are the first of the demo's shop, so the page's samples are among them."""
     made = make_dataset(
         folder / "drawn", products, SEED, SyntheticSettings(size=SIZE), street_views=0, workers=1
     )
     rows = Manifest.read(made)
-    priced = [
-        dataclasses.replace(row, extra={"price": 9.9 + 5 * (n % 23), "currency": "EUR"})
-        for n, row in enumerate(rows)
-    ]
+    told = [dataclasses.replace(row, extra=columns(n)) for n, row in enumerate(rows)]
     target = folder / "catalog"
     bundle = Bundle.default()
     with Catalog.create(target, bundle) as catalog:
-        catalog.add(Manifest.from_records(priced, made.parent), crop=trained_crop(bundle.info))
+        catalog.add(Manifest.from_records(told, made.parent), crop=trained_crop(bundle.info))
     return target
 
 

@@ -126,11 +126,16 @@ def services(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
         yield served
 
 
-def ask(client: TestClient, call: str, ids: Mapping[str, str], method: str = "") -> int:
+def ask(
+    client: TestClient, call: str, ids: Mapping[str, str], method: str = "", origin: str = ""
+) -> Any:
     verb, path = call.split()
     path = path.replace("pictures/ID", f"pictures/{ids['PICTURE']}")
     path = re.sub(r"\b(ID|NEW)\b", lambda found: ids[found[1]], path)
-    return client.request(method or verb, path, **BODIES.get(call, {})).status_code
+    body = dict(BODIES.get(call, {}))
+    if origin:
+        body["headers"] = {**body.get("headers", {}), "Origin": origin}
+    return client.request(method or verb, path, **body)
 
 
 @pytest.mark.parametrize(("call", "mode", "who"), CELLS)
@@ -142,13 +147,56 @@ def test_a_cell_of_the_table(
     for client, meant in zip(served.clients, MEANING[who], strict=True):
         if keyless and client is not served.clients[0]:
             continue  # there is no key to send
-        status = ask(client, call, served.ids)
+        status = ask(client, call, served.ids).status_code
         assert (status not in (401, 403)) if meant is True else (status == meant)
         assert status < 500
         if call.startswith("GET"):
-            assert ask(client, call, served.ids, "HEAD") == status
+            assert ask(client, call, served.ids, "HEAD").status_code == status
     if who != "all":
-        assert ask(served.wrong, call, served.ids) == 401
+        assert ask(served.wrong, call, served.ids).status_code == 401
+
+
+SHOP = "https://shop.example"
+SITES = [
+    pytest.param(call, origin, meant, id=f"{meant}-{origin}-{call}")
+    for row in table("call from another site's page")[1:]
+    for call in spans(row[0])
+    for origin, meant in zip((SHOP, "https://other.example"), row[1:], strict=True)
+]
+
+
+@pytest.fixture(scope="module")
+def named(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A public service with keys, and an origin that it names."""
+    shop = Path(shutil.copytree(made / "shop", tmp_path_factory.mktemp("named") / "shop"))
+    ring = KeyRing(shop / "service")
+    keys = ["", *(ring.create(scope)[0] for scope in ("read", "write")), WRONG]
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        command = f"hemline serve shop --public --host 0.0.0.0 --cors {SHOP}"
+        assert command in DOC
+        settings = settings_of(command, shop, patch)
+        app = create_app(settings)
+        every = [client_of(settings, app, key, stack) for key in keys]
+        service = app.state.service
+        ids = {"ID": "item0", "NEW": "new", "PICTURE": next(service.catalog.images.names())}
+        patch.setattr(service.failures, "wait", lambda name: 0.0)
+        patch.setattr(service.readers, "wait", lambda name: 0.0)
+        yield Served(settings, (every[0], every[1], every[2]), every[3], ids)
+
+
+@pytest.mark.parametrize(("call", "origin", "meant"), SITES)
+def test_a_page_of_another_site(named: Served, call: str, origin: str, meant: str) -> None:
+    for client in (*named.clients, named.wrong):
+        answer = ask(client, call, named.ids, origin=origin)
+        allowed = answer.headers.get("access-control-allow-origin")
+        assert "access-control-allow-credentials" not in answer.headers
+        assert allowed == (SHOP if origin == SHOP else None)
+        keyed = client is not named.clients[0] and " /v1/" in call
+        if meant == "allowed" and not keyed:
+            assert answer.status_code not in (401, 403)
+        else:
+            assert answer.status_code == 403
+            assert answer.json()["type"] == "urn:hemline:problem:origin"
 
 
 def test_every_call_stands_in_the_table(services: Mapping[str, Served]) -> None:

@@ -13,6 +13,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from hemline.budget import allow
+from hemline.service.front import is_foreign
 from hemline.service.keys import Scope
 from hemline.service.problems import Problem
 from hemline.service.serving import Service
@@ -61,6 +62,10 @@ def _admit(request: Request, given: HTTPAuthorizationCredentials | None, need: N
     settings = service.settings
     allow(settings.limits)
     client = request.client.host if request.client else "here"
+    if settings.public and is_foreign(request.headers) and (given is not None or not need.public):
+        raise Problem(
+            403, "origin", "pages of other sites may search here without a key, and nothing else"
+        )
     if given is None:
         if not need.open(settings, service.keys.required):
             raise _unknown("a key is needed: send the header Authorization: Bearer KEY")

@@ -84,12 +84,13 @@ def create_app(
 def _wrap(app: FastAPI, service: Service, handover: Handover | None, writes: bool) -> None:
     """Adds the middleware, the innermost first."""
     settings = service.settings
-    if settings.cors:
+    if settings.cors:  # in public nobody else's page sends a key, or changes anything: see `access`
+        methods = ["GET", "POST"] + ["PUT", "PATCH", "DELETE"] * (not settings.public)
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors),
-            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type"],
+            allow_methods=methods,
+            allow_headers=["Content-Type"] + ["Authorization"] * (not settings.public),
             expose_headers=["X-Request-ID", "Retry-After"],
         )
     if handover is not None and not writes:

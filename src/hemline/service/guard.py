@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hemline.errors import HemlineError, UsageError
 from hemline.files import disk_full
+from hemline.service.front import is_foreign
 from hemline.service.logs import log
 from hemline.service.problems import Problem, disk_is_full, of_error
 from hemline.service.serving import Service
@@ -194,7 +195,7 @@ class _Request:
             raise Problem(421, "host", "this server doesn't have that name; see --name")
         origin = self.headers.get("origin")
         if origin is not None and origin not in settings.cors:
-            if urlsplit(origin).netloc.lower() != host.lower():
+            if is_foreign(self.headers):
                 raise Problem(403, "origin", "pages of other sites may not call this; see --cors")
         elif (
             origin is None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import mimetypes
-from functools import cache
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -17,6 +19,12 @@ from hemline.service.problems import Problem
 router = APIRouter(include_in_schema=False)
 _ROOT = Path(str(files("hemline.service"))) / "page"
 _PAGES = {"/": "index.html", "/admin": "admin.html"}
+#: The shop's page loads it with every view; a new version is there after ten minutes.
+_WIDGET_CACHE = "public, max-age=600, stale-while-revalidate=86400"
+#: Files that gzip makes smaller.
+_TEXTS = {".css", ".html", ".js", ".json", ".svg"}
+#: Also for pages of other sites that take nothing without it (``Cross-Origin-Embedder-Policy``).
+ANYWHERE = {"Cross-Origin-Resource-Policy": "cross-origin"}
 _KINDS = {".js": "text/javascript", ".mjs": "text/javascript", ".svg": "image/svg+xml"}
 
 
@@ -29,10 +37,16 @@ async def page(request: Request, service: Served) -> Response:
     return served(request, _PAGES[request.scope["path"]])
 
 
+@router.get("/widget.js")
+async def widget(request: Request) -> Response:
+    """The script that a page of another site loads; docs/widget.md."""
+    return served(request, "widget.js", ANYWHERE | {"Cache-Control": _WIDGET_CACHE})
+
+
 @router.get("/static/{name:path}")
 async def static(request: Request, name: str) -> Response:
     """Scripts, styles and images of the pages."""
-    return served(request, name)
+    return served(request, name, ANYWHERE)
 
 
 @cache
@@ -41,15 +55,26 @@ def _files() -> dict[str, Path]:
     return {path.relative_to(_ROOT).as_posix(): path for path in _ROOT.rglob("*") if path.is_file()}
 
 
-def served(request: Request, name: str) -> Response:
+@lru_cache(1024)
+def _packed(path: Path, data: bytes) -> bytes:
+    """Compressed once, whatever the request; ``data`` are the file's bytes now."""
+    return gzip.compress(data, 9, mtime=0)
+
+
+def served(request: Request, name: str, more: Mapping[str, str] | None = None) -> Response:
     """A file of the pages by its name; the name is looked up, and never used as a path."""
     path = _files().get(name)
     if path is None:
         raise Problem(404, "not-found", "there is nothing here")
     data = path.read_bytes()
-    tag = f'"{hashlib.sha256(data).hexdigest()[:20]}"'
-    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    headers = {"Cache-Control": "no-cache", **(more or {})}
+    if path.suffix in _TEXTS:
+        headers["Vary"] = "Accept-Encoding"
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            headers["Content-Encoding"], data = "gzip", _packed(path, data)
+    headers["ETag"] = tag = f'"{hashlib.sha256(data).hexdigest()[:20]}"'
     if tag in request.headers.get("if-none-match", ""):
+        headers.pop("Content-Encoding", None)
         return Response(status_code=304, headers=headers)
     kind = _KINDS.get(path.suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
     return Response(data, headers=headers, media_type=kind)

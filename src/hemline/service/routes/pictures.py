@@ -26,6 +26,8 @@ _ID = re.compile(r"[0-9a-f]{40}")
 #: The samples that come with the page.
 _SAMPLES = Path(str(files("hemline.service"))) / "page" / "samples"
 _CACHE = "public, max-age=31536000, immutable"
+#: Also for a widget in a page that takes nothing without it (``Cross-Origin-Embedder-Policy``).
+_ANYWHERE = {"Cross-Origin-Resource-Policy": "cross-origin"}
 _SUFFIXES = {
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
@@ -62,14 +64,19 @@ async def picture(
     path = pictures.path(picture_id)
     media = media_type(accept) if size else "image/jpeg"
     tag = f'"{picture_id}-{size}-{media[6:]}"' if size else f'"{picture_id}"'
-    headers = {"ETag": tag, "Cache-Control": _CACHE} | ({"Vary": "Accept"} if size else {})
+    headers = {**_ANYWHERE, "ETag": tag, "Cache-Control": _CACHE}
+    if size:
+        headers["Vary"] = "Accept"
     if if_none_match is not None and tag in if_none_match and path.is_file():
         return Response(status_code=304, headers=headers)
     data = service.thumbnails.get(picture_id, int(size), media) if size else None
     if size and data is None:
         client = request.client.host if request.client else ""
         if service.thumbnail_rate.wait(network_of(client)):
-            headers = {"Cache-Control": "no-store"}  # this one as it is, and smaller ones later
+            headers = {
+                **_ANYWHERE,
+                "Cache-Control": "no-store",
+            }
             media, size = "image/jpeg", None
     if data is None:
         data = await service.work(lambda: _image(service, path, size, media))

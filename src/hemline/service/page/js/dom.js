@@ -1,5 +1,4 @@
 // Small helpers to build elements. No markup is ever made from text, so nothing needs escaping.
-import { texts } from "./texts.js";
 
 export const $ = (id) => document.getElementById(id);
 
@@ -17,7 +16,7 @@ export function h(tag, props = {}, ...children) {
 }
 
 // Fills every element that names a text, and leaves those alone that the page fills itself.
-export function fillTexts(from = texts) {
+export function fillTexts(from) {
   for (const element of document.querySelectorAll("[data-t]")) {
     element.textContent = from[element.dataset.t];
   }

@@ -35,6 +35,9 @@ export function titleOf(hit, untitled) {
   return words(parts.filter(Boolean).map((part) => words(part).toLowerCase()).join(" "));
 }
 
+// By Google's `availability`, in its spelling or a shop's: "out_of_stock", "Sold out".
+export const soldOut = (hit) => /^(out.?of.?stock|sold.?out)$/i.test(String(hit.columns?.availability ?? "").trim().replace(/^.*\//, ""));
+
 // { now, before }: what it costs, and what it did before the sale.
 export function priceOf(hit, language) {
   const { price, sale_price: sale, currency, sale_price_effective_date: dates } = hit.columns ?? {};

@@ -52,7 +52,7 @@ class Page {
   }
 
   async start() {
-    fillTexts();
+    fillTexts(texts);
     $("home").addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
