@@ -48,6 +48,18 @@ def test_a_person_gets_a_table(place: Path, capsys: pytest.CaptureFixture[str]) 
     assert "crop: box" in text
 
 
+def test_ks_are_any(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(place, "--ks", "3, 1,100", "--json", "--against", str(place / "other")) == 0
+    result = json.loads(capsys.readouterr().out)
+    recalls = [name for name in result if name.startswith("recall@")]
+    assert recalls == ["recall@1", "recall@3", "recall@100"]
+    assert list(result["pictures"]) == list(result["first_search"]) == recalls
+    assert "recall@3" in result["against"][0]["difference"]
+    assert result["rankings"]["depth"] == 1000
+    assert run(place, "--ks", "3") == 0
+    assert "recall@3" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -58,6 +70,8 @@ def test_a_person_gets_a_table(place: Path, capsys: pytest.CaptureFixture[str]) 
         (["--fold", "1"], "'default' has no folds"),
         (["--seed", "-1"], "'--seed'"),
         (["--slices", "cluter"], "Did you mean 'clutter'"),
+        (["--ks", "1,0"], "--ks has numbers from 1"),
+        (["--ks", "all"], "--ks has numbers from 1"),
     ],
 )
 def test_bad_use_is_one_line_and_status_2(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,6 +34,9 @@ Against = Annotated[
 Rerank = Annotated[bool, typer.Option("--rerank/--no-rerank", help="Re-rank where the model does.")]
 Slices = Annotated[
     list[str] | None, typer.Option(help="Recall by a column of the manifest. May be repeated.")
+]
+Ks = Annotated[
+    str, typer.Option(help="The k of recall@k, with commas between them: any number from 1.")
 ]
 Errors = Annotated[Path | None, typer.Option(help="Draw the failures as a sheet: .png or .html.")]
 Cache = Annotated[
@@ -66,6 +70,7 @@ def evaluate(
     unmatched: Unmatched = None,
     rerank: Rerank = True,
     slices: Slices = None,
+    ks: Ks = "1,5,20,50",
     errors: Errors = None,
     cache: Cache = None,
     seed: Seed = 0,
@@ -84,11 +89,7 @@ def evaluate(
     Example: hemline evaluate hemline-small tagged.parquet --probe tags --noise noise.txt
     """
     if probe or noise is not None:
-        if not probe or against or slices or errors is not None:
-            raise UsageError(
-                "--probe tags stands alone or with --probe-on, --noise, --crop, --cache, --seed, "
-                "--threads and -o; --noise needs it"
-            )
+        _check_probe(bool(probe) and not (against or slices or errors is not None))
         result = probe_tags(
             probe, model, manifest, probe_on, noise, boxes=crop == "box", cache=cache, seed=seed,
             threads=threads,
@@ -99,6 +100,7 @@ def evaluate(
 
     if errors is not None and errors.suffix.lower() not in (".png", ".html"):
         raise UsageError(f"--errors writes .png or .html, not {errors.name!r}")
+    wanted = _numbers(ks)
     chosen = choices(crop, within_category, several, unmatched, fold, share, seed)
     parts, columns = api.prepare(manifest, protocol, chosen, slices or ())
 
@@ -109,11 +111,29 @@ def evaluate(
 
     with natives_hushed():
         ours = run(model)
-        result = api.full_report(ours, map(run, against or ()), columns, seed)
+        result = api.full_report(ours, map(run, against or ()), columns, seed, wanted)
     if errors is not None:
         _write_errors(ours, errors)
         result["errors"] = str(errors)
     _finish(result, output, json, _print)
+
+
+def _check_probe(alone: bool) -> None:
+    if not alone:
+        raise UsageError(
+            "--probe tags stands alone or with --probe-on, --noise, --crop, --cache, --seed, "
+            "--threads and -o; --noise needs it"
+        )
+
+
+def _numbers(ks: str) -> tuple[int, ...]:
+    """``1,10,100`` → (1, 10, 100), rising, each once."""
+    words = [word.strip() for word in ks.split(",")]
+    if not all(re.fullmatch("[1-9][0-9]{0,8}", word) for word in words):
+        raise UsageError(
+            f"--ks has numbers from 1 with commas between them, as 1,10,100: not {ks!r}"
+        )
+    return tuple(sorted({int(word) for word in words}))
 
 
 def _write_errors(results: Sequence[EvaluationResult], path: Path) -> None:

@@ -16,6 +16,7 @@ from hemline.evaluation.report import by_column, compare, report
 from hemline.evaluation.run import EvaluationResult
 from hemline.evaluation.run import evaluate as evaluate_protocol
 from hemline.progress import ProgressOf, no_progress
+from hemline.ranking.metrics import KS
 
 #: A model: a run's or a bundle's folder, the name of a shipped bundle, or an encoder.
 Model = str | os.PathLike[str] | Encoder
@@ -29,6 +30,7 @@ def evaluate(
     choices: Choices | None = None,
     against: Sequence[Model] = (),
     slices: Sequence[str] = (),
+    ks: Sequence[int] = KS,
     rerank: bool = True,
     cache: Path | None = None,
     seed: int = 0,
@@ -45,6 +47,7 @@ def evaluate(
         choices: what differs from the protocol: crop, fold, and so on.
         against: other models on the same queries, for paired differences.
         slices: columns of the manifest; recall is also reported for each of their values.
+        ks: the k of the recalls, each from 1.
         rerank: False measures the first search alone.
         cache: a folder that keeps the embeddings; a second run reads them.
         seed: of the bootstrap.
@@ -66,7 +69,7 @@ def evaluate(
         return measure(which, parts, rerank=rerank, cache=cache, threads=threads, progress=progress)
 
     others = (run(other) for other in against)
-    return full_report(run(model), others, columns, seed)
+    return full_report(run(model), others, columns, seed, ks)
 
 
 def prepare(
@@ -112,10 +115,11 @@ def full_report(
     against: Iterable[Sequence[EvaluationResult]],
     columns: Sequence[str],
     seed: int,
+    ks: Sequence[int] = KS,
 ) -> dict[str, Any]:
     """The report with the paired differences to other models and the figures by column."""
-    found = report(results, seed=seed)
-    differences = [compare(results, other, seed=seed) for other in against]
+    found = report(results, ks=ks, seed=seed)
+    differences = [compare(results, other, ks=ks, seed=seed) for other in against]
     if differences:
         found["against"] = differences
     if columns:

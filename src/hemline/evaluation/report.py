@@ -14,17 +14,23 @@ import numpy.typing as npt
 from hemline import __version__
 from hemline.errors import UsageError
 from hemline.evaluation.bootstrap import Interval, cluster_interval, paired_difference
-from hemline.evaluation.run import NDCG_K, EvaluationResult
-from hemline.ranking.metrics import KS, hits_at_k, recall_at_k, recalls_at, reciprocal_ranks
+from hemline.evaluation.rankings import Rankings
+from hemline.evaluation.result import NDCG_K, EvaluationResult
+from hemline.ranking.metrics import KS, hits_at_k, recalls_at, reciprocal_ranks
 
 
 def report(
-    results: Sequence[EvaluationResult], *, seed: int = 0, level: float = 0.95
+    results: Sequence[EvaluationResult],
+    *,
+    ks: Sequence[int] = KS,
+    seed: int = 0,
+    level: float = 0.95,
 ) -> dict[str, Any]:
     """The JSON of one model: one protocol, or several folds pooled over all their queries.
 
     Args:
         results: one for each fold; each query belongs to one of them.
+        ks: of the recalls.
         seed: of the bootstrap.
         level: of the intervals, 0-1.
 
@@ -37,7 +43,7 @@ def report(
     items = [item for result in results for item in result.items]
     intervals = {
         name: cluster_interval(values, items, seed=seed, level=level)
-        for name, values in per_query(results).items()
+        for name, values in per_query(results, ks).items()
     }
     gallery = np.unique(np.concatenate([result.protocol.gallery for result in results]))
     fingerprints = {result.fingerprint for result in results}
@@ -70,10 +76,11 @@ def report(
         },
         "machine": machine(),
     }
-    return found | _where_they_apply(results)
+    found |= _where_they_apply(results, ks)
+    return found | {"rankings": Rankings.of(results).to_json()}
 
 
-def _where_they_apply(results: Sequence[EvaluationResult]) -> dict[str, Any]:
+def _where_they_apply(results: Sequence[EvaluationResult], ks: Sequence[int]) -> dict[str, Any]:
     """``detected``, ``first_search``, the papers' figures, folds and parts."""
     one = results[0]
     found: dict[str, Any] = {}
@@ -84,14 +91,14 @@ def _where_they_apply(results: Sequence[EvaluationResult]) -> dict[str, Any]:
         }
     first = [result.first_ranks for result in results if result.first_ranks is not None]
     if len(first) == len(results):
-        found["first_search"] = recalls_at(np.concatenate(first))
-    found |= in_papers_terms(results)
+        found["first_search"] = recalls_at(np.concatenate(first), ks)
+    found |= in_papers_terms(results, ks)
     if one.protocol.group is not None or len(results) > 1:
-        found |= _parts(results)
+        found |= _parts(results, ks)
     return found
 
 
-def _parts(results: Sequence[EvaluationResult]) -> dict[str, Any]:
+def _parts(results: Sequence[EvaluationResult], ks: Sequence[int]) -> dict[str, Any]:
     """``folds``: each one's recall; ``parts`` and their mean where each is a figure of its own."""
     each = [
         {
@@ -99,27 +106,33 @@ def _parts(results: Sequence[EvaluationResult]) -> dict[str, Any]:
             "queries": len(o.ranks),
             "gallery": len(o.protocol.gallery),
             "fingerprint": o.fingerprint,
-            **recalls_at(o.ranks),
+            **recalls_at(o.ranks, _with_shown(ks)),
         }
         for o in results
     ]
     parts = results[0].protocol.group
     if parts is None or parts.kind == "folds":
         return {"folds": each} if len(each) > 1 else {}
-    mean = {f"recall@{k}": float(np.mean([part[f"recall@{k}"] for part in each])) for k in KS}
+    names = [f"recall@{k}" for k in _with_shown(ks)]
+    mean = {name: float(np.mean([part[name] for part in each])) for name in names}
     return {"parts": each, "mean_of_parts": mean}
 
 
-def in_papers_terms(results: Sequence[EvaluationResult]) -> dict[str, Any]:
+def _with_shown(ks: Sequence[int]) -> tuple[int, ...]:
+    """``ks`` with the 1 and 20 of tables by part, category and column."""
+    return tuple(sorted({*ks, 1, 20}))
+
+
+def in_papers_terms(results: Sequence[EvaluationResult], ks: Sequence[int] = KS) -> dict[str, Any]:
     """Figures to compare with papers: ``pictures`` has recall among the first k images, not items;
-    ``ladder`` recall@20 by the size of the gallery; ``published`` figures not measured here."""
+    ``ladder`` recall by the size of the gallery; ``published`` figures not measured here."""
     images = np.concatenate([result.image_ranks for result in results])
-    found: dict[str, Any] = {"pictures": recalls_at(images)}
+    found: dict[str, Any] = {"pictures": recalls_at(images, ks)}
     one = results[0]
     if one.ranks_by_size:
         sizes = {**one.ranks_by_size, len(one.protocol.gallery): one.ranks}
         found["ladder"] = [
-            {"gallery": size, "recall@20": recall_at_k(ranks, 20)}
+            {"gallery": size, **recalls_at(ranks, sorted({*ks, 20}))}
             for size, ranks in sorted(sizes.items())
         ]
     if one.protocol.published:
@@ -127,10 +140,12 @@ def in_papers_terms(results: Sequence[EvaluationResult]) -> dict[str, Any]:
     return found
 
 
-def per_query(results: Sequence[EvaluationResult]) -> dict[str, npt.NDArray[np.float64]]:
+def per_query(
+    results: Sequence[EvaluationResult], ks: Sequence[int] = KS
+) -> dict[str, npt.NDArray[np.float64]]:
     """Every metric before it is averaged: name → (Q,) over all queries of all folds."""
     ranks = np.concatenate([result.ranks for result in results])
-    figures = {f"recall@{k}": hits_at_k(ranks, k) for k in KS}
+    figures = {f"recall@{k}": hits_at_k(ranks, k) for k in ks}
     figures["mrr"] = reciprocal_ranks(ranks)
     figures["map"] = np.concatenate([result.average_precision for result in results])
     ndcg = [result.ndcg for result in results if result.ndcg is not None]
@@ -143,6 +158,7 @@ def compare(
     ours: Sequence[EvaluationResult],
     theirs: Sequence[EvaluationResult],
     *,
+    ks: Sequence[int] = KS,
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, Any]:
@@ -155,7 +171,7 @@ def compare(
         if not np.array_equal(a.protocol.queries, b.protocol.queries):
             raise UsageError(f"{a.model} and {b.model} have different queries; nothing to compare")
     items = [item for result in ours for item in result.items]
-    mine, other = per_query(ours), per_query(theirs)
+    mine, other = per_query(ours, ks), per_query(theirs, ks)
     differences: dict[str, Interval] = {
         name: paired_difference(mine[name], other[name], items, seed=seed, level=level)
         for name in mine

@@ -25,6 +25,7 @@ __all__ = [
     "KS",
     "MISS",
     "average_precision",
+    "average_precision_at_k",
     "hits_at_k",
     "image_ranks",
     "item_distances",
@@ -32,6 +33,8 @@ __all__ = [
     "mean_average_precision",
     "mean_reciprocal_rank",
     "ndcg_at_k",
+    "precision_at_k",
+    "ranks_of_right",
     "recall_at_k",
     "recalls_at",
     "reciprocal_ranks",
@@ -193,6 +196,64 @@ def mean_average_precision(distances: Floats, relevant: Mask) -> float:
     """Mean of `average_precision` over queries: (Q, G), (Q, G) → 0-1; 0 without queries."""
     each = [average_precision(*row) for row in zip(distances, relevant, strict=True)]
     return float(np.mean(each)) if each else 0.0
+
+
+def ranks_of_right(distances: Floats, relevant: Mask, depth: int) -> Ints:
+    """Ranks (R,) of the right images of one ranking among images, from 1, rising.
+
+    Args:
+        distances: (G,), smaller first; inf for an image that is not searched.
+        relevant: (G,) whether each is right.
+        depth: ranks behind it are left out.
+
+    >>> ranks_of_right(np.array([0.1, 0.2, 0.2]), np.array([True, False, True]), 10)
+    array([1, 3])
+    """
+    right = distances[relevant]
+    right = np.sort(right[np.isfinite(right)])[:depth]
+    if not len(right):
+        return np.zeros(0, np.int64)
+    near = distances[~relevant & (distances <= right[-1])]
+    wrong = np.cumsum(np.bincount(np.searchsorted(right, near), minlength=len(right)))
+    ranks: Ints = wrong + np.arange(1, len(right) + 1)
+    return ranks[ranks <= depth]
+
+
+def precision_at_k(right_ranks: Ints, k: int) -> float:
+    """Share (0-1) of right images among the first k; a ranking of fewer images has wrong ones
+    behind its end.
+
+    Args:
+        right_ranks: (R,) ranks of the right images (`ranks_of_right`).
+        k: how many places count.
+
+    >>> precision_at_k(np.array([1, 3, 9]), 5)
+    0.4
+    """
+    return float(hits_at_k(right_ranks, k).sum() / k)
+
+
+def average_precision_at_k(right_ranks: Ints, total: int, k: int) -> float:
+    """Average precision (0-1) of the first k images: Σ precision at each right one / min(total, k).
+
+    Args:
+        right_ranks: (R,) rising ranks of the right images (`ranks_of_right`).
+        total: number of right images in the gallery.
+        k: how many places count.
+
+    Returns:
+        0 where nothing is relevant. Unlike `average_precision`, equal distances have a place each,
+        the wrong ones first.
+
+    >>> average_precision_at_k(np.array([1, 4]), 2, 1000)
+    0.75
+    """
+    if k < 1:
+        raise UsageError(f"k counts from 1, not {k}")
+    first = np.asarray(right_ranks)[np.asarray(right_ranks) <= k]
+    if total == 0 or not len(first):
+        return 0.0
+    return float((np.arange(1, len(first) + 1) / first).sum() / min(total, k))
 
 
 def ndcg_at_k(gains: Floats, every_gain: Floats, k: int) -> float:
