@@ -51,6 +51,11 @@ class Rankings:
     def __len__(self) -> int:
         return len(self.arrays["ranks"])
 
+    @property
+    def products(self) -> list[str]:
+        """(Q,) a name of each query's product for the bootstrap, in the order of the items."""
+        return [f"{number:09d}" for number in self.arrays["items"].tolist()]
+
     @classmethod
     def of(cls, results: Sequence[EvaluationResult]) -> Rankings:
         """The ranks of folds or parts, one after the other."""
