@@ -12,6 +12,8 @@ from typing import Any, Protocol
 from _truth import Condition
 from _vectors import Data, Floats, Ints
 
+from hemline.evaluation.machine import processor
+
 THREADS = 2
 
 
@@ -72,14 +74,9 @@ def load() -> float:
 
 
 def machine() -> dict[str, Any]:
-    names = [
-        line.split(":", 1)[1].strip()
-        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-        if line.startswith("model name")
-    ]
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
-        "processor": f"{names[0] if names else platform.processor()}, {len(names)} cores",
+        "processor": f"{processor()}, {os.cpu_count()} cores",
         "memory_gb": round(total / 1e9, 1),
         "system": platform.platform(),
         "python": platform.python_version(),

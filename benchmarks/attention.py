@@ -30,7 +30,7 @@ from hemline.data.manifest import Manifest
 from hemline.data.protocol import Protocol
 from hemline.datasets import build
 from hemline.evaluation.bootstrap import cluster_interval, paired_difference
-from hemline.evaluation.report import machine
+from hemline.evaluation.machine import machine
 from hemline.evaluation.run import EvaluationResult, evaluate
 from hemline.learn.api import train
 from hemline.learn.checkpoint import CheckpointEncoder

@@ -56,7 +56,7 @@ from hemline.data.images import crop
 from hemline.data.manifest import Manifest
 from hemline.encoding import Detector, Encoder
 from hemline.evaluation.bootstrap import cluster_interval, paired_difference
-from hemline.evaluation.report import machine
+from hemline.evaluation.machine import machine
 from hemline.learn.backbones import BackboneConfig
 from hemline.learn.checkpoint import CheckpointEncoder
 from hemline.learn.detection.darn.boxes import as_boxes

@@ -25,7 +25,7 @@ import hemline
 from hemline.data.images import encode_jpeg, open_image
 from hemline.data.preprocess import PreparedImage
 from hemline.data.resize import resize
-from hemline.evaluation.report import machine
+from hemline.evaluation.machine import machine
 from hemline.types import Image
 
 SIDE, ROUNDS = 128, 5

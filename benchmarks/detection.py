@@ -54,6 +54,7 @@ from hemline.data.manifest import Manifest
 from hemline.data.preprocess import prepare
 from hemline.data.protocol import Choices
 from hemline.datasets import build
+from hemline.evaluation.machine import processor
 from hemline.evaluation.report import report
 from hemline.evaluation.run import evaluate
 from hemline.runtime.bundle import Bundle
@@ -331,7 +332,7 @@ def main() -> None:
         "detector": detector.fingerprint,
         "data": manifest.fingerprint(),
         "machine": {
-            "cpu": platform.processor() or platform.machine(),
+            "cpu": processor(),
             "python": platform.python_version(),
         },
         "measured": result,

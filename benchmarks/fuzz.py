@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from helpers import fuzz_pictures, fuzz_readers
 from helpers.published import JPEG
+from hemline.evaluation.machine import processor
 
 
 def peak() -> int:
@@ -91,7 +92,7 @@ def main() -> None:
         "seconds": round(time.perf_counter() - begun, 1),
         "peak_mib": peak(),
         "peak_before_mib": before,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python "
+        "machine": f"{processor()}, {os.cpu_count()} cores, Python "
         f"{platform.python_version()}; one core used, the machine shared with other work",
     }
     print(json.dumps(result, indent=1))

@@ -24,7 +24,7 @@ from hemline.data.checking.keypoints import Matcher
 from hemline.data.checking.near_duplicates import POINTS, candidates, close_pairs
 from hemline.data.images import in_order, open_image
 from hemline.data.manifest import Manifest
-from hemline.evaluation.report import machine
+from hemline.evaluation.machine import machine
 from hemline.limits import MAX_PIXELS
 
 EDGES = (0, 8, 12, 20, 40, 80, 1000)

@@ -26,7 +26,7 @@ import torch
 import yaml
 from torch import nn
 
-from hemline.evaluation.report import machine
+from hemline.evaluation.machine import machine
 from hemline.learn.model import MODELS, Batch, RetrievalModel, Stage
 from hemline.learn.training.stages import build_optimizer, resolve_stages, set_modes
 from hemline.types import LANDMARKS

@@ -23,6 +23,8 @@ from typing import Any
 
 import numpy as np
 
+from hemline.evaluation.machine import processor
+
 ATTRIBUTES, TYPES = 303, 18
 
 
@@ -226,7 +228,7 @@ def main() -> None:
         "what": "read of generated lists in the published formats, pictures of one byte each",
         "rows_asked": args.rows,
         "seed": args.seed,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python "
+        "machine": f"{processor()}, {os.cpu_count()} cores, Python "
         f"{platform.python_version()}; one core used; load is the machine's",
         "sets": results,
     }

@@ -47,8 +47,8 @@ from hemline.datasets import READERS, build
 from hemline.encoding import Encoder
 from hemline.evaluation.bootstrap import cluster_interval, paired_difference
 from hemline.evaluation.embed import embed
+from hemline.evaluation.machine import machine
 from hemline.evaluation.model import open_encoder
-from hemline.evaluation.report import machine
 from hemline.evaluation.run import evaluate
 from hemline.files import write_atomic
 from hemline.ranking.metrics import hits_at_k

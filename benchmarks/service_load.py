@@ -33,8 +33,8 @@ import numpy as np
 from _system import load, machine, versions
 
 from hemline.catalog.catalog import Catalog
-from hemline.catalog.store import Row
 from hemline.data.images import encode_jpeg, open_image
+from hemline.evaluation.speed.made import fill
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.encoder import BundleEncoder
 from hemline.search.engine import Engine
@@ -45,25 +45,11 @@ PHOTOS, CLIENTS = 64, (1, 8, 32)
 FORM = {"Content-Type": "multipart/form-data; boundary=a"}
 
 
-def fill(folder: Path, bundle: Bundle, pictures: int) -> None:
+def filled(folder: Path, bundle: Bundle, pictures: int) -> None:
     """A catalogue of made vectors, once."""
-    if folder.is_dir():
-        return
-    rng = np.random.default_rng(0)
-    with Catalog.create(folder.with_suffix(".part"), bundle) as catalog:
-        centres = rng.normal(size=(2000, catalog.store.dim)).astype(np.float32)
-        for start in range(0, pictures, 5000):
-            near = centres[rng.integers(0, 2000, 5000)]
-            vectors = near + rng.normal(scale=0.7, size=near.shape).astype(np.float32)
-            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-            rows = [
-                Row(f"i{start + n}", f"p{(start + n) // 4}", vector, 10.0, category="dress",
-                    columns={"price": float(n % 90), "title": f"No. {n}"})
-                for n, vector in enumerate(vectors)
-            ]  # fmt: skip
-            catalog.store.add(rows)
-        catalog.store.save()
-    folder.with_suffix(".part").rename(folder)
+    if not folder.is_dir():
+        fill(folder.with_suffix(".part"), bundle, pictures)
+        folder.with_suffix(".part").rename(folder)
 
 
 def photos() -> list[bytes]:
@@ -242,7 +228,7 @@ def main() -> None:
     given = parser.parse_args()
     bundle = Bundle.open(given.bundle) if given.bundle else Bundle.default()
     folder = given.work / f"served-{given.pictures}-{bundle.fingerprint[:8]}"
-    fill(folder, bundle, given.pictures)
+    filled(folder, bundle, given.pictures)
     shots = photos()
     asked = [request_of(shot) for shot in shots]
     before = load()

@@ -24,6 +24,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from hemline.evaluation.machine import processor
 from hemline.synthetic import SyntheticSettings, draw_product, draw_shop, draw_street, make_dataset
 
 RESULTS = Path(__file__).with_name("results") / "synthetic.json"
@@ -65,7 +66,7 @@ def measure(products: int, size: int, seed: int) -> dict[str, object]:
         "street_ms": round(1e3 * street / products, 2),
         "made_ms": round(1e3 * cpu / pictures, 2),
         "cores": 1,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "machine": f"{processor()}, {os.cpu_count()} cores",
         "versions": {
             "python": platform.python_version(),
             "numpy": np.__version__,

@@ -37,7 +37,7 @@ from hemline.datasets import build
 from hemline.encoding import Encoder
 from hemline.errors import ImageError
 from hemline.evaluation.bootstrap import cluster_interval
-from hemline.evaluation.report import machine
+from hemline.evaluation.machine import machine
 from hemline.evaluation.run import evaluate
 from hemline.learn.api import train
 from hemline.learn.checkpoint import LAST_FILE, CheckpointEncoder, Run, load_run, restore

@@ -31,6 +31,7 @@ import numpy as np
 import pyarrow as pa
 
 from hemline.data.manifest import Manifest
+from hemline.evaluation.machine import processor
 from hemline.synthetic import draw_product
 from hemline.tagging import TagSettings, tag_manifest
 
@@ -167,7 +168,7 @@ def main() -> None:
         result["held out, later texts"] = measured(labelled("labelled_later.txt"), options.errors)
         result["drawn titles"] = drawn_titles(2000)
         result["speed"] = speed(options.rows)
-        result["machine"] = platform.processor() or platform.machine()
+        result["machine"] = processor()
         result["python"] = platform.python_version()
         RESULTS.write_text(json.dumps(result, indent=1) + "\n")
         print(f"written: {RESULTS}")

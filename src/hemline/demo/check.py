@@ -13,7 +13,7 @@ from hemline.bundle import BundleInfo, read_info, write_info
 from hemline.demo.shop import SEED, Shop
 from hemline.errors import UsageError
 from hemline.evaluation.bootstrap import cluster_interval
-from hemline.evaluation.report import machine
+from hemline.evaluation.machine import machine
 from hemline.progress import Advance, no_advance
 from hemline.ranking.metrics import MISS, hits_at_k
 from hemline.search.engine import Engine

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -11,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hemline import __version__
 from hemline.errors import UsageError
 from hemline.evaluation.bootstrap import Interval, cluster_interval, paired_difference
+from hemline.evaluation.machine import machine
 from hemline.evaluation.rankings import Rankings
 from hemline.evaluation.result import NDCG_K, EvaluationResult
 from hemline.ranking.metrics import KS, hits_at_k, recalls_at, reciprocal_ranks
@@ -230,17 +228,6 @@ def by_column(results: Sequence[EvaluationResult], column: str) -> dict[str, dic
             for p, v in zip(places, array, strict=True)
         ],
     )
-
-
-def machine() -> dict[str, Any]:
-    """Versions and the machine, for a comparison with other measurements."""
-    return {
-        "hemline": __version__,
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "processor": platform.machine(),
-        "cores": os.cpu_count(),
-    }
 
 
 def _choices(results: Sequence[EvaluationResult]) -> dict[str, str]:

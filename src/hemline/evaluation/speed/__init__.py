@@ -1,0 +1,1 @@
+"""How fast this machine answers: each step of a query, beside the same path from public parts."""
