@@ -58,9 +58,9 @@ DENIM = "MEN/Denim/id_00000080"
         (
             "darn",
             "darn",
-            None,  # one of the first product's two photos, by lot
+            None,  # one of the first product's two photos; the other product is left to train on
             ["52040006/0000_47_012_002_P", "52040007/0001_01_001_001_P"],
-            [{"52040006/0000_47"}, {"52040007/0001_01"}],
+            [{"52040006/0000_47"}],
         ),
     ],
 )

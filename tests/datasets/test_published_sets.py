@@ -218,9 +218,11 @@ def test_darn_draws_pairs_and_galleries_of_several_sizes(
     ]
     data = Manifest.from_records(rows, tmp_path)
     (made,) = build("darn", data)
-    assert (len(made.queries), len(made.gallery), made.gallery_sizes) == (20, 60, ())
+    # Of twenty items in both domains half are asked for, so that half remain to train on.
+    assert (len(made.queries), len(made.gallery), made.gallery_sizes) == (10, 60, ())
+    assert not made.disjoint_gallery  # nothing would remain
     assert made.choices["published_counts"] == (
-        "20 queries here, 1,717 published; 60 gallery pictures here, 200,000 published"
+        "10 queries here, 1,717 published; 60 gallery pictures here, 200,000 published"
     )
     monkeypatch.setattr(darn_module, "QUERIES", 5)
     monkeypatch.setattr(darn_module, "GALLERY", 40)
@@ -237,6 +239,13 @@ def test_darn_draws_pairs_and_galleries_of_several_sizes(
     assert not {r.item_id for r in first[10:]} & own
     assert made.gallery_sizes == (15, 30)  # 8 pictures couldn't hold every answer
     assert made.unmatched == 0
+    monkeypatch.setattr(darn_module, "GALLERY", 30)  # the paper's 200,000 are less than half, too
+    apart = build("darn", data, Choices(seed=2))[0]
+    assert apart.disjoint_gallery
+    left = set(apart.training().column("image_id").tolist())
+    assert not left & set(ids(apart, apart.gallery))
+    assert len(left) == 20 * 2 - 5 * 2 + 60 - 30
+    monkeypatch.setattr(darn_module, "GALLERY", 40)
     backwards = data.select(np.arange(len(data))[::-1])
     again = build("darn", backwards, Choices(seed=2))[0]
     assert ids(again, again.gallery) == ids(made, made.gallery)

@@ -9,11 +9,12 @@ from typing import Any
 
 from hemline.adaptation.encode import encode
 from hemline.adaptation.run import adapted
-from hemline.adaptation.sources import collect
+from hemline.adaptation.sources import Sources, collect
 from hemline.adaptation.taps import with_features
 from hemline.adaptation.write import check_target, write
 from hemline.catalog.catalog import Catalog
 from hemline.data.manifest import Manifest
+from hemline.data.seen import Seen, read_seen
 from hemline.progress import ProgressOf, no_progress
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.encoder import BundleEncoder
@@ -77,5 +78,13 @@ def adapt(
         encoded = encode(BundleEncoder(towers, threads), blocks, sources, workers, progress)
         fit = adapted(base, encoded, sources, seed, force, threads, progress)
         if fit.report["better"] or force:
-            fit.report |= write(base, towers, target, fit, name)
+            fit.report |= write(base, towers, target, fit, name, _seen(base, sources))
     return fit.report
+
+
+def _seen(base: Bundle, sources: Sources) -> Seen:
+    """What the adapted bundle was fitted to, and what the given one was trained on."""
+    samples = [*sources.street, *sources.shop]
+    fitted = Seen.of_sources([s.item for s in samples], [s.source for s in samples])
+    known = read_seen(base.folder, base.info.training.get("seen"))
+    return fitted.without_record(base.info.name) if known is None else fitted.joined(known)

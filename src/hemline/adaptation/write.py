@@ -13,6 +13,7 @@ from hemline import __version__
 from hemline.adaptation.report import thresholds
 from hemline.adaptation.run import Adapted
 from hemline.bundle import INFO_FILE, MAPS_FILE, BundleInfo, write_info
+from hemline.data.seen import SEEN_FILE, Seen
 from hemline.errors import UsageError
 from hemline.files import durable_folder
 from hemline.runtime.bundle import Bundle
@@ -28,7 +29,7 @@ def check_target(folder: Path) -> None:
 
 
 def write(
-    base: Bundle, towers: Bundle, folder: Path, fit: Adapted, name: str | None
+    base: Bundle, towers: Bundle, folder: Path, fit: Adapted, name: str | None, seen: Seen
 ) -> dict[str, Any]:
     """Writes the adapted bundle, which appears as a whole or not at all; returns what the report
     says of it.
@@ -45,13 +46,14 @@ def write(
     source = base if width < every else towers
     if width < every and towers is base:  # its graphs have features already
         maps = maps.widened(every)
-    left_out = {base.info.graphs.get(_RERANK, ""), MAPS_FILE, INFO_FILE, _CARD}
+    left_out = {base.info.graphs.get(_RERANK, ""), MAPS_FILE, INFO_FILE, _CARD, SEEN_FILE}
     with durable_folder(folder) as temporary:
         for path in source.folder.iterdir():
             if path.is_file() and path.name not in left_out:
                 shutil.copyfile(path, temporary / path.name)
         (temporary / MAPS_FILE).write_bytes(maps.to_bytes())
-        info = _info(base, maps, name, fit)
+        seen.write(temporary)
+        info = _info(base, maps, name, fit, seen)
         (temporary / _CARD).write_text(_card(base, info, fit.report), encoding="utf-8")
         info = write_info(temporary, info)
     return {
@@ -74,6 +76,7 @@ def _info(
     maps: DomainMaps,
     name: str | None,
     fit: Adapted,
+    seen: Seen,
 ) -> BundleInfo:
     old, result, outcome = base.info, fit.report, fit.outcome
     kept = ("base", "method", "chosen_by_fold", "counts", "without_photos")
@@ -99,6 +102,7 @@ def _info(
             "maps": MAPS_FILE,
             "training": {
                 **old.training,
+                "seen": seen.described(),
                 "adapted": {
                     **{n: result[n] for n in kept if n in result},
                     "features": list(fit.blocks),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,6 +54,13 @@ Noise = Annotated[
     Path | None,
     typer.Option(help="With --probe tags: write the tags not found, for data tags --drop."),
 ]
+AllowLeak = Annotated[
+    bool,
+    typer.Option(
+        "--allow-leak",
+        help="Also measure a model that was trained on queries; the result says so.",
+    ),
+]
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", help="Write the JSON to a file too.")
 ]
@@ -79,6 +87,7 @@ def evaluate(
     probe: Probe = "",
     probe_on: ProbeOn = "shop",
     noise: Noise = None,
+    allow_leak: AllowLeak = False,
     output: Output = None,
     json: JsonOption = False,
 ) -> None:
@@ -104,11 +113,10 @@ def evaluate(
     chosen = choices(crop, within_category, several, unmatched, fold, share, seed)
     parts, columns = api.prepare(manifest, protocol, chosen, slices or ())
 
-    def run(name: str) -> list[EvaluationResult]:
-        return api.measure(
-            name, parts, rerank=rerank, cache=cache, threads=threads, progress=progress
-        )
-
+    run = partial(
+        api.measure, parts=parts, rerank=rerank, cache=cache, threads=threads, progress=progress,
+        allow_leak=allow_leak,
+    )  # fmt: skip
     with natives_hushed():
         ours = run(model)
         result = api.full_report(ours, map(run, against or ()), columns, seed, wanted)
@@ -137,6 +145,7 @@ def _numbers(ks: str) -> tuple[int, ...]:
 
 
 def _write_errors(results: Sequence[EvaluationResult], path: Path) -> None:
+    from hemline.evaluation.leaks import sentence
     from hemline.views.failures import failures
     from hemline.views.sheet import write_page, write_sheet
 
@@ -144,7 +153,9 @@ def _write_errors(results: Sequence[EvaluationResult], path: Path) -> None:
     if not rows:
         say("no failure to show")
     write: Callable[..., None] = write_sheet if path.suffix.lower() == ".png" else write_page
-    write(path, rows, title=f"{results[0].model}: photos whose product was not first")
+    title = f"{results[0].model}: photos whose product was not first"
+    leaks = [sentence(result.overlap) for result in results if result.overlap.leaks]
+    write(path, rows, title=f"{title}. {leaks[0]}" if leaks else title)
     say(f"{len(rows)} failures: {path}")
 
 

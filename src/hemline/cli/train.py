@@ -63,7 +63,8 @@ def train(
         best = result["best"]
         figures = {k: v for k, v in best["figures"].items() if "@" in k or k in _FIGURES}
         place = {name: best[name] for name in ("stage", "epoch", "step") if name in best}
-        common = {name: result[name] for name in ("recipe", "model", "resumed", "finished")}
+        names = ("recipe", "model", "resumed", "finished", "started_from")
+        common = {name: result[name] for name in names if name in result}
         detector = result["model"] == "detector"
         answer = {"run": str(run), **common, **place, "validation": figures}
         emit(answer, as_json, _detector_words if detector else _words)
@@ -81,6 +82,7 @@ def _words(result: Mapping[str, Any]) -> None:
         f"{result['run']}: best is epoch {result['epoch']} of stage {result['stage']}, validation "
         f"recall@1 {figures['recall@1']:.3f}, recall@5 {figures['recall@5']:.3f}, "
         f"recall@20 {figures['recall@20']:.3f}"
+        + (f"; started from {result['started_from']}" if "started_from" in result else "")
     )
     out(f"Next: hemline export {result['run']} -o BUNDLE")
 

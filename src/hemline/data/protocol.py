@@ -132,6 +132,7 @@ class Protocol:
         group: the group that this protocol belongs to, if any.
         slices: columns by which figures are always broken down.
         published: published figures to print beside the measured ones.
+        disjoint_gallery: whether training must not see the images of the gallery either.
     """
 
     name: str
@@ -148,15 +149,21 @@ class Protocol:
     group: ProtocolGroup | None = None
     slices: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
+    disjoint_gallery: bool = False
+
+    def kept_out(self) -> npt.NDArray[np.bool_]:
+        """(N,) the rows that training must not see: those of a query's image, of a held-out item
+        and, with ``disjoint_gallery``, of an image of the gallery."""
+        rows = [self.queries, self.gallery] if self.disjoint_gallery else [self.queries]
+        paths = self.manifest.column("path")
+        images = frozenset(paths[np.concatenate(rows)].tolist())
+        items = self.manifest.column("item_id")
+        pairs = zip(items.tolist(), paths.tolist(), strict=True)
+        return np.fromiter((i in self.held_out or p in images for i, p in pairs), bool, len(items))
 
     def training(self) -> Manifest:
-        """The rows allowed for training: no query and no row of a held-out item."""
-        allowed = np.ones(len(self.manifest), dtype=bool)
-        allowed[self.queries] = False
-        if self.held_out:
-            items = self.manifest.column("item_id")
-            allowed &= np.fromiter((i not in self.held_out for i in items), bool, len(items))
-        return self.manifest.select(allowed)
+        """The rows allowed for training, those not `kept_out`."""
+        return self.manifest.select(~self.kept_out())
 
 
 Builder = Callable[[Manifest, Choices], tuple[Protocol, ...]]
@@ -171,6 +178,8 @@ class ProtocolSpec:
         queries, gallery, products: one line each, for ``hemline data protocol --list``.
         crop, within_category, several, unmatched: the protocol's own choices, as published.
         slices, published: as in `Protocol`.
+        made_for: whether a manifest is of the data that the protocol is for; a recipe that names
+            the protocol in ``data.protocols`` then keeps its part out of training. None: never.
     """
 
     build: Builder
@@ -183,6 +192,7 @@ class ProtocolSpec:
     unmatched: Unmatched = "miss"
     slices: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
+    made_for: Callable[[Manifest], bool] | None = None
 
     def decide(self, chosen: Choices) -> tuple[Choices, str]:
         """``chosen`` with every None replaced by the protocol's own, and the overrides as text."""

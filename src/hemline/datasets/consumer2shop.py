@@ -304,5 +304,6 @@ PROTOCOLS: Mapping[str, ProtocolSpec] = {
         products="the YNet paper's proportions, seeded; kept out of training",
         several="photo",
         published=CONSUMER2SHOP_UPPER,
+        made_for=lambda manifest: {"group", "pairs"} <= set(manifest.names),
     ),
 }

@@ -26,6 +26,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -269,12 +270,15 @@ def darn(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
     street, shop = order[role[order] == "query"], order[role[order] == "gallery"]
     both = sorted(set(items[street].tolist()) & set(items[shop].tolist()))
     rng = np.random.default_rng(choices.seed)
-    drawn = frozenset(both[at] for at in rng.permutation(len(both))[:QUERIES].tolist())
+    count = min(QUERIES, -(-len(both) // 2))  # of little data half remains to train on
+    drawn = frozenset(both[at] for at in rng.permutation(len(both))[:count].tolist())
     queries = one_row_per_item(street[mask_of(items[street], drawn)], items, rng)
     own = mask_of(items[shop], drawn)
     others = shop[~own]
     others = others[rng.permutation(len(others))]
     gallery = np.concatenate([shop[own], others])[:GALLERY]
+    # The paper's 200,000 are no images of its training, which has more than as many.
+    disjoint = len(shop) - len(gallery) >= len(gallery)
     counts = (
         compared(QUERIES, len(queries), "queries"),
         compared(GALLERY, len(gallery), "gallery pictures"),
@@ -283,14 +287,20 @@ def darn(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
     stated = {
         "queries": f"one photo of each of {len(queries):,} products, seed {choices.seed}",
         "gallery": f"their {int(own.sum()):,} online images, and others drawn at random",
-        "items": "the queries' products are kept out of training; the other online images aren't",
+        "items": "the queries' products are kept out of training; the other online images "
+        + ("are too" if disjoint else "aren't: too few would remain to train on"),
         "published_counts": "; ".join(counts),
     }
-    return (
-        match_items(
-            "darn", manifest, queries, gallery, choices, stated, drawn, gallery_sizes=sizes
-        ),
+    made = match_items(
+        "darn", manifest, queries, gallery, choices, stated, drawn, gallery_sizes=sizes
     )
+    return (replace(made, disjoint_gallery=disjoint),)
+
+
+def _is_darn(manifest: Manifest) -> bool:
+    """Whether the tags are those of the release."""
+    names = {tag.partition("=")[0] for tag in manifest.tag_vocabulary()}
+    return bool(names) and names <= set(ATTRIBUTES)
 
 
 PROTOCOLS: Mapping[str, ProtocolSpec] = {
@@ -298,8 +308,10 @@ PROTOCOLS: Mapping[str, ProtocolSpec] = {
         darn,
         queries="one photo of each of 1,717 items drawn at random",
         gallery="200,000 online pictures, and recall@20 at 10,000 to 150,000 of them",
-        products="the queries' products are kept out of training",
+        products="the queries' products are kept out of training, and the gallery's images "
+        "where as many others remain",
         crop="box",
         published=DARN,
+        made_for=_is_darn,
     )
 }

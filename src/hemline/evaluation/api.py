@@ -36,6 +36,7 @@ def evaluate(
     seed: int = 0,
     threads: int | None = None,
     progress: ProgressOf = no_progress,
+    allow_leak: bool = False,
 ) -> dict[str, Any]:
     """Measures how often a model ranks the right item first.
 
@@ -53,20 +54,25 @@ def evaluate(
         seed: of the bootstrap.
         threads: of one run of a bundle's graphs.
         progress: a title → a context manager that yields ``advance(done, total)``.
+        allow_leak: also measure a model that was trained on queries; the report says so.
 
     Returns:
         The report that ``hemline evaluate --json`` prints: ``recall@1`` … as shares 0-1,
         ``intervals`` (95 %, bootstrap over products), ``protocol``, ``model``, ``against`` ….
 
     Raises:
-        UsageError: no such protocol or column, or embeddings that are not finite.
+        UsageError: no such protocol or column, embeddings that are not finite, or a model that was
+            trained on queries.
         DataError: the manifest lacks what the protocol needs, or no image can be read.
         BundleError: no such model.
     """
     parts, columns = prepare(manifest, protocol, choices, slices)
 
     def run(which: Model) -> list[EvaluationResult]:
-        return measure(which, parts, rerank=rerank, cache=cache, threads=threads, progress=progress)
+        return measure(
+            which, parts, rerank=rerank, cache=cache, threads=threads, progress=progress,
+            allow_leak=allow_leak,
+        )  # fmt: skip
 
     others = (run(other) for other in against)
     return full_report(run(model), others, columns, seed, ks)
@@ -95,6 +101,7 @@ def measure(
     cache: Path | None = None,
     threads: int | None = None,
     progress: ProgressOf = no_progress,
+    allow_leak: bool = False,
 ) -> list[EvaluationResult]:
     """The ranks of every query, for each part of a protocol."""
     if isinstance(model, str | os.PathLike):
@@ -105,7 +112,14 @@ def measure(
     for part in parts:
         with progress(f"{encoder.name}, {part.name}") as advance:
             results.append(
-                evaluate_protocol(encoder, part, rerank=rerank, cache=cache, advance=advance)
+                evaluate_protocol(
+                    encoder,
+                    part,
+                    rerank=rerank,
+                    cache=cache,
+                    advance=advance,
+                    allow_leak=allow_leak,
+                )
             )
     return results
 

@@ -12,6 +12,7 @@ from hemline.data.manifest import Manifest
 from hemline.data.protocol import Protocol
 from hemline.encoding import Encoder
 from hemline.evaluation.embed import Block
+from hemline.evaluation.leaks import Mask
 from hemline.evaluation.result import (
     DEPTH,
     NDCG_K,
@@ -42,6 +43,7 @@ class Ranker:
     Attributes:
         result: so far.
         rows, places: (G,) manifest rows, and places in the protocol's gallery.
+        seen: (G,) whether an image is a distractor that was trained on.
         items: (G,) item numbers; ``numbers`` has that of each item id.
         categories: (N,) of all manifest rows.
         tags: of the gallery, or None where neither side has tags.
@@ -52,6 +54,7 @@ class Ranker:
         encoder: Encoder,
         protocol: Protocol,
         gallery: GalleryVectors,
+        trained_on: Mask | None = None,
         *,
         rerank: bool = True,
         rerank_top: int | None = None,
@@ -60,6 +63,9 @@ class Ranker:
         self.encoder, self.protocol, self.gallery = encoder, protocol, gallery
         self.depth = _served_top(encoder) if rerank_top is None else rerank_top
         self.rows, self.places = protocol.gallery[gallery.good], np.flatnonzero(gallery.good)
+        self.seen = np.zeros(len(self.rows), bool)
+        if trained_on is not None:
+            self.seen = trained_on[gallery.good]
         ids = np.asarray(manifest.column("item_id"), dtype=np.str_)[self.rows]
         names, self.items = np.unique(ids, return_inverse=True)
         self.numbers = {name: number for number, name in enumerate(names.tolist())}
@@ -83,6 +89,8 @@ class Ranker:
             right_ranks=[np.zeros(0, np.int64)] * count,
             right_total=np.zeros(count, np.int64),
             tag_matches=None if self.tags is None else _no_matches(count, len(gallery)),
+            started_from=str(getattr(encoder, "started_from", "")),
+            unseen_ranks=_misses(count) if self.seen.any() else None,
         )
 
     def add(self, block: Block) -> None:
@@ -110,6 +118,9 @@ class Ranker:
         for size, ranks in result.ranks_by_size.items():
             fewer = np.where(self.places < size, far, np.float32(np.inf))
             ranks[places] = self._item_ranks(self._served(fewer, local), right)
+        if result.unseen_ranks is not None:
+            fewer = np.where(self.seen, np.float32(np.inf), far)
+            result.unseen_ranks[places] = self._item_ranks(self._served(fewer, local), right)
         if result.first_ranks is not None:
             result.first_ranks[places] = self._item_ranks(far, right)
         far = self._served(far, local)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from hemline.errors import UsageError
 from hemline.evaluation.bootstrap import Interval, cluster_interval, paired_difference
+from hemline.evaluation.leaks import Overlap, sentence
 from hemline.evaluation.machine import machine
 from hemline.evaluation.rankings import Rankings
 from hemline.evaluation.result import NDCG_K, EvaluationResult
@@ -52,6 +54,7 @@ def report(
         "gallery": len(gallery),
         "gallery_products": len(set(np.asarray(one.protocol.manifest.column("item_id"))[gallery])),
         "unmatched": sum(result.protocol.unmatched for result in results),
+        "training_overlap": together(results).as_json(),
         "protocol": _choices(results),
         "model": one.model,
         "fingerprint": one.fingerprint if len(fingerprints) == 1 else "several",
@@ -82,6 +85,8 @@ def _where_they_apply(results: Sequence[EvaluationResult], ks: Sequence[int]) ->
     """``detected``, ``first_search``, the papers' figures, folds and parts."""
     one = results[0]
     found: dict[str, Any] = {}
+    if one.started_from:
+        found["started_from"] = one.started_from
     if one.detected:
         found["detected"] = {
             side: float(np.mean([result.detected[side] for result in results]))
@@ -90,6 +95,11 @@ def _where_they_apply(results: Sequence[EvaluationResult], ks: Sequence[int]) ->
     first = [result.first_ranks for result in results if result.first_ranks is not None]
     if len(first) == len(results):
         found["first_search"] = recalls_at(np.concatenate(first), ks)
+    unseen = [result.unseen_ranks for result in results]
+    if any(ranks is not None for ranks in unseen):
+        pairs = zip(unseen, results, strict=True)
+        ranks = [result.ranks if some is None else some for some, result in pairs]
+        found["without_trained_distractors"] = recalls_at(np.concatenate(ranks), ks)
     found |= in_papers_terms(results, ks)
     if one.protocol.group is not None or len(results) > 1:
         found |= _parts(results, ks)
@@ -178,9 +188,27 @@ def compare(
     return {
         "model": theirs[0].model,
         "fingerprint": theirs[0].fingerprint,
+        "training_overlap": together(theirs).as_json(),
+        **({"started_from": theirs[0].started_from} if theirs[0].started_from else {}),
         **{name: float(values.mean()) for name, values in other.items()},
         "difference": {name: interval._asdict() for name, interval in differences.items()},
     }
+
+
+def together(results: Sequence[EvaluationResult]) -> Overlap:
+    """The overlap with training of all folds or categories."""
+    each = [result.overlap for result in results]
+    counts = {
+        f.name: sum(getattr(one, f.name) for one in each)
+        for f in fields(Overlap)
+        if f.type == "int"
+    }
+    return replace(
+        each[0],
+        **counts,
+        allowed=any(one.allowed for one in each),
+        unrecorded=tuple(dict.fromkeys(name for one in each for name in one.unrecorded)),
+    )
 
 
 def by_group(
@@ -231,6 +259,13 @@ def by_column(results: Sequence[EvaluationResult], column: str) -> dict[str, dic
 
 
 def _choices(results: Sequence[EvaluationResult]) -> dict[str, str]:
+    overlap, stated = together(results), _of_protocol(results)
+    if overlap.leaks and "items" in stated:
+        stated["items"] += "; not so for this model, see trained_on"
+    return {**stated, "trained_on": sentence(overlap)}
+
+
+def _of_protocol(results: Sequence[EvaluationResult]) -> dict[str, str]:
     one = results[0].protocol
     if one.group is None or (len(results) == 1 and one.group.kind == "folds"):
         return dict(one.choices)

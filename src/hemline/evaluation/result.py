@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemline.data.protocol import Protocol
+from hemline.evaluation.leaks import Overlap
 
 Ints = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
@@ -51,6 +52,10 @@ class EvaluationResult:
         right_total: (Q,) number of right images in the gallery.
         tag_matches: what NDCG at any k up to `DEPTH` needs, where the manifest has tags.
         detected: side → share of its images with a garment found, for the crops that detect.
+        overlap: how much of the protocol the model was trained on.
+        started_from: what the model's training started from; empty where it isn't known.
+        unseen_ranks: (Q,) item rank without the distractors that were trained on, or None where
+            there are none.
     """
 
     protocol: Protocol
@@ -69,6 +74,9 @@ class EvaluationResult:
     right_ranks: list[Ints] = field(default_factory=list)
     right_total: Ints | None = None
     tag_matches: TagMatches | None = None
+    overlap: Overlap = field(default_factory=Overlap)
+    started_from: str = ""
+    unseen_ranks: Ints | None = None
 
     @property
     def items(self) -> list[str]:

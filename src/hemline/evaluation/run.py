@@ -14,6 +14,7 @@ from hemline.data.protocol import Protocol
 from hemline.encoding import Detector, Encoder
 from hemline.evaluation.detected import detector_for, with_detected_boxes
 from hemline.evaluation.embed import Block, embed
+from hemline.evaluation.leaks import check
 from hemline.evaluation.ranker import Ranker
 from hemline.evaluation.result import EvaluationResult, Ints
 from hemline.evaluation.vectors import GalleryVectors
@@ -34,35 +35,33 @@ def evaluate(
     workers: int = 2,
     advance: Advance = no_advance,
     detector: Detector | None = None,
+    allow_leak: bool = False,
 ) -> EvaluationResult:
     """Embeds both sides and ranks every query; never holds a queries × gallery matrix.
 
     The embeddings of a large gallery lie in a mapped file (`hemline.evaluation.vectors`), in the
-    cache's folder or the system's temporary one.
-
-    An image that can't be read is left out of the gallery, or counted as a miss.
+    cache's folder or the system's temporary one. An image that can't be read is left out of the
+    gallery, or counted as a miss.
 
     Args:
         encoder: a checkpoint or a bundle.
         protocol: queries, gallery and which items are right.
-        rerank: False measures the first search alone.
-        rerank_top: images to re-rank; by default the bundle's number, `RERANK_TOP` for a run.
+        rerank, rerank_top: whether to re-rank, and how many images; by default the bundle's number.
         cache: folder that keeps the embeddings (`hemline.evaluation.embed`), or None.
         workers: threads that decode images.
         advance: called with (images done, images).
         detector: finds the boxes of the crops ``detected`` and ``detected-query``; the one of the
             model's bundle by default, or of the bundle that ships.
+        allow_leak: also measure a model that was trained on queries; the result says so.
 
     Raises:
-        DataError: a whole side can't be read.
-        UsageError: the embeddings aren't finite.
+        DataError: a whole side can't be read, or the model's record of its training.
+        UsageError: the embeddings aren't finite, or the model was trained on queries.
     """
     clock = Clock()
-    cut, detected = protocol, {}
-    if protocol.crop.startswith("detected"):
-        with clock.step("detecting"):
-            found = with_detected_boxes(protocol, detector or detector_for(encoder), workers)
-        cut, detected = found.protocol, {"queries": found.queries, "gallery": found.gallery}
+    with clock.step("comparing with training"):
+        overlap, trained_on = check(encoder, protocol, allow_leak)
+    cut, detected = _cut(encoder, protocol, detector, workers, clock)
     crops = {"street": cut.crop in ("query", "box"), "shop": cut.crop == "box"}
 
     def embedded(rows: Ints, domain: Domain, before: int) -> Iterator[Block]:
@@ -75,7 +74,7 @@ def evaluate(
     with clock.step("gallery"):
         blocks = embedded(cut.gallery, "shop", 0)
         gallery = GalleryVectors(blocks, len(cut.gallery), encoder.embedding_dim, cache)
-        ranker = Ranker(encoder, cut, gallery, rerank=rerank, rerank_top=rerank_top)
+        ranker = Ranker(encoder, cut, gallery, trained_on, rerank=rerank, rerank_top=rerank_top)
     queries = embedded(cut.queries, "street", len(cut.gallery))
     while True:
         with clock.step("queries"):
@@ -84,6 +83,21 @@ def evaluate(
             break
         with clock.step("ranking"):
             ranker.add(block)
+    ranker.result.overlap, ranker.result.seconds = overlap, _seconds(clock)
+    return replace(ranker.result, protocol=protocol, detected=detected)
+
+
+def _cut(
+    encoder: Encoder, protocol: Protocol, detector: Detector | None, workers: int, clock: Clock
+) -> tuple[Protocol, dict[str, float]]:
+    """The protocol with a detector's boxes, where its crop asks for them, and their shares."""
+    if not protocol.crop.startswith("detected"):
+        return protocol, {}
+    with clock.step("detecting"):
+        found = with_detected_boxes(protocol, detector or detector_for(encoder), workers)
+    return found.protocol, {"queries": found.queries, "gallery": found.gallery}
+
+
+def _seconds(clock: Clock) -> dict[str, float]:
     steps = {"gallery": 0.0, "queries": 0.0, "ranking": 0.0, **clock.timings()}
-    seconds = {name: ms / 1000 for name, ms in steps.items() if name != "total"}
-    return replace(ranker.result, protocol=protocol, detected=detected, seconds=seconds)
+    return {name: ms / 1000 for name, ms in steps.items() if name != "total"}

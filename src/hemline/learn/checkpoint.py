@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from hemline.data.preprocess import ImageInput, Preprocessing, prepare
+from hemline.data.seen import Seen, read_seen
 from hemline.encoding import RerankResult, ShopEncoding, StreetEncoding
 from hemline.errors import TrainingError, UsageError
 from hemline.files import durable_path, write_durable
@@ -87,6 +88,11 @@ class Run:
     @property
     def stage(self) -> str:
         return str(self.state["stage"])
+
+    @property
+    def seen(self) -> Seen | None:
+        """What it was trained on; None of a run of an earlier version."""
+        return read_seen(self.folder, self.info["data"].get("seen"))
 
 
 def build(recipe: Recipe, vocabulary: Sequence[str], weights: bool = True) -> RetrievalModel:
@@ -207,6 +213,16 @@ class CheckpointEncoder:
         self.name = self.run.recipe.model.name
         self.fingerprint = weights_fingerprint(self.model, self.run.vocabulary)
         self.embedding_dim, self.reranks = self.model.embedding_dim, self.model.reranks
+
+    @property
+    def seen(self) -> Seen | None:
+        """See `Run`."""
+        return self.run.seen
+
+    @property
+    def started_from(self) -> str:
+        """What the training started from; empty of a run of an earlier version."""
+        return str(self.run.info.get("started_from", ""))
 
     def _parts(self, images: Sequence[ImageInput], domain: Domain) -> list[Tensor]:
         spec, size = self.model.preprocessing, self.batch_size

@@ -63,10 +63,12 @@ class KeepOut(RecipePart):
     Attributes:
         protocol: a protocol's registered name.
         fold: of a protocol with several folds; None keeps out all of them.
+        seed: of the protocol's random choices.
     """
 
     protocol: str
     fold: int | None = None
+    seed: int = Field(default=0, ge=0)
 
 
 class Normalisation(RecipePart):
@@ -85,6 +87,8 @@ class DataRecipe(RecipePart):
         train, val: names of the splits; ``val: null`` always splits validation off training.
         validation_split: used where no row has the split ``val``.
         keep_out: rows of a protocol that neither train nor validate.
+        protocols: those that the recipe is meant for; where the manifest is of such a protocol's
+            data, its rows neither train nor validate either.
         crop: ``none`` keeps the whole image, ``box`` crops to the row's box where it has one (then
             a search must give a box too), ``either`` picks one of the two at random each time, on
             each side of a pair, and validates with whole images.
@@ -104,6 +108,7 @@ class DataRecipe(RecipePart):
     val: str | None = "val"
     validation_split: ValidationSplit = ValidationSplit()
     keep_out: KeepOut | None = None
+    protocols: tuple[str, ...] = ()
     crop: Literal["box", "none", "either"] = "none"
     normalisation: Literal["model", "computed"] | Normalisation = "model"
     epoch: Literal["photos", "items"] = "photos"

@@ -11,6 +11,7 @@ import numpy as np
 
 from hemline.data.images import open_image
 from hemline.data.preprocess import ImageInput, prepare
+from hemline.data.seen import Seen, read_seen
 from hemline.encoding import RerankResult, ShopEncoding, StreetEncoding
 from hemline.errors import UsageError
 from hemline.ranking.tags import multi_hot
@@ -57,6 +58,20 @@ class BundleEncoder:
     @property
     def fingerprint(self) -> str:
         return self.bundle.info.fingerprint
+
+    @property
+    def seen(self) -> Seen | None:
+        """What it was trained on, where the bundle has a record of it.
+
+        Raises:
+            DataError: the record is missing or damaged.
+        """
+        return read_seen(self.bundle.folder, self.bundle.info.training.get("seen"))
+
+    @property
+    def started_from(self) -> str:
+        """What the training started from; empty where the bundle doesn't say."""
+        return str(self.bundle.info.training.get("started_from", ""))
 
     @property
     def embedding_dim(self) -> int:

@@ -17,6 +17,9 @@ def table(result: Mapping[str, Any], line: Line) -> None:
         f"{result['gallery_products']} products ({result['gallery']} pictures), "
         f"protocol {protocol['name']}"
     )
+    if "started_from" in result:
+        line(f"its training started from {result['started_from']}")
+    _overlap(result["model"], result.get("training_overlap"), line)
     others = result.get("against", [])
     head = f"{'':12}{'':>8}  {'95 % interval':>15}"
     line(head)
@@ -24,6 +27,7 @@ def table(result: Mapping[str, Any], line: Line) -> None:
         line(f"{name:12}{result[name]:8.3f}  {f'{low:.3f} – {high:.3f}':>15}")
     for other in others:
         line(f"less {other['model']}  {str(other['fingerprint'])[:12]}, on the same queries")
+        _overlap(other["model"], other.get("training_overlap"), line)
         for name, d in other["difference"].items():
             line(
                 f"{name:12}{d['value']:+8.3f}  {d['low']:+.3f} to {d['high']:+.3f}   "
@@ -33,6 +37,10 @@ def table(result: Mapping[str, Any], line: Line) -> None:
     if any(abs(value - result[name]) > 1e-9 for name, value in pictures.items()):
         recalls = ", ".join(f"{name} {value:.3f}" for name, value in pictures.items())
         line(f"among the first k pictures, as papers count: {recalls}")
+    if "without_trained_distractors" in result:
+        fewer = result["without_trained_distractors"]
+        recalls = ", ".join(f"{name} {v:.3f}" for name, v in fewer.items())
+        line(f"without the distractors that were trained on: {recalls}")
     if "first_search" in result:
         before = ", ".join(f"{name} {v:.3f}" for name, v in result["first_search"].items())
         line(f"before re-ranking: {before}")
@@ -57,6 +65,12 @@ def table(result: Mapping[str, Any], line: Line) -> None:
     line("choices")
     for name, choice in protocol.items():
         line(f"  {name}: {choice}")
+
+
+def _overlap(model: str, overlap: Mapping[str, Any] | None, line: Line) -> None:
+    """What the model's training saw of the protocol; a leak in front of every figure."""
+    if overlap is not None and (overlap["queries"] or overlap["record"] != "none"):
+        line(f"{model}: {overlap['says']}")
 
 
 def _parts(result: Mapping[str, Any], line: Line) -> None:

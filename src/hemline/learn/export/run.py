@@ -39,6 +39,8 @@ def export(
         folder: Path, files: dict[str, str], loss: dict[str, float]
     ) -> tuple[BundleInfo, str]:
         info = _info(source, options, files, loss)
+        if source.seen is not None:
+            source.seen.write(folder)
         if detector is not None:
             own = ExportOptions("float16", images=options.images, say=options.say)
             graph, described = export_detector(detector, own)
@@ -74,6 +76,8 @@ def _info(
             "stage": run.state["stage"],
             "epoch": run.state["epoch"],
             "data": data,
+            "started_from": run.info.get("started_from", ""),
+            **({"seen": data["seen"]} if "seen" in data else {}),
             "versions": run.info["versions"],
             "machine": run.info["machine"],
         },
@@ -104,6 +108,7 @@ def card(run: Run, info: BundleInfo) -> str:
         spec=spec,
         run=run,
         data=data,
+        start=run.info.get("started_from", "weights that weren't recorded"),
         does=", ".join(does),
         quality=quality_rows(info.quality, ("queries", "gallery")),
         detector=detector_card(info),

@@ -77,6 +77,7 @@ def run(
             say(f"continuing after {task.position(progress)}")
         info = {**task.info, **_circumstances(task.stages), "finished": False}
         if first:
+            task.write_record(folder)
             files.begin(recipe.resolved(), info)
         if recipe.channels_last:
             task.model = task.model.to(memory_format=torch.channels_last)

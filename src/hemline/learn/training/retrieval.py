@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hemline.data.manifest import Manifest
 from hemline.data.preprocess import Preprocessing
+from hemline.data.seen import Seen
 from hemline.errors import DataError, nearest
 from hemline.learn import checkpoint
 from hemline.learn.model import MODELS, Batch, RetrievalModel
@@ -23,6 +24,7 @@ from hemline.learn.training.images import ImageCache, channel_statistics
 from hemline.learn.training.rows import Rows, choose_rows
 from hemline.learn.training.sampler import Pair, PairSampler
 from hemline.learn.training.stages import ResolvedStage, begin_stage, resolve_stages
+from hemline.learn.training.starts import described, starts_of, with_starts
 from hemline.learn.training.task import Say, Task
 from hemline.learn.training.validation import Validation
 from hemline.progress import ProgressOf
@@ -130,7 +132,12 @@ class RetrievalTask(Task):
         )
         if not len(self.validation.queries):
             raise DataError("no image of the validation split can be read")
-        self.info = self._info(manifest, vocabulary)
+        with progress("Recording what is trained on") as advance:
+            seen = Seen.of(manifest, train, self.rows.queries, advance=advance)
+        starts = starts_of(recipe)
+        self.seen = with_starts(seen, starts)
+        self.info = self._info(manifest, vocabulary) | described(starts)
+        say(f"starts from {self.info['started_from']}")
         say(
             f"{recipe.name}: {len(self.rows.street)} photos of "
             f"{self.info['data']['train_items']} items train {recipe.model.name}; "
@@ -191,8 +198,15 @@ class RetrievalTask(Task):
                 "validation_items": len(np.unique(items[rows.queries])),
                 "validation_gallery": len(rows.gallery),
                 "validation_split": rows.validation_split,
+                "seen": self.seen.described(),
             },
         }
+
+    def write_record(self, folder: Path) -> None:
+        self.seen.write(folder)
+
+    def best_state(self, row: dict[str, Any]) -> dict[str, Any]:
+        return super().best_state(row) | {"seen": self.seen.digest}
 
     def begin(self, stage: ResolvedStage) -> None:
         begin_stage(self.model, stage)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from hemline.data.manifest import Manifest
 from hemline.data.protocol import Choices
-from hemline.datasets import build
+from hemline.datasets import PROTOCOLS, build
 from hemline.errors import DataError
 from hemline.learn.recipe import DataRecipe
 
@@ -53,7 +53,7 @@ def choose_rows(manifest: Manifest, spec: DataRecipe, seed: int) -> TrainingRows
     items, split = _strings(manifest, "item_id"), _strings(manifest, "split")
     domain, role = _strings(manifest, "domain"), _strings(manifest, "role")
     is_query = np.where(role == "", domain == "street", role == "query")
-    usable = ~_kept_out(manifest, items, spec)
+    usable = ~_kept_out(manifest, spec)
     photos, shots = is_query & usable, ~is_query & usable
     trains = (split == spec.train) | (split == "")
     foreign = photos & (split != spec.train) & (split != "")
@@ -95,16 +95,20 @@ def choose_rows(manifest: Manifest, spec: DataRecipe, seed: int) -> TrainingRows
     )
 
 
-def _kept_out(
-    manifest: Manifest, items: npt.NDArray[np.str_], spec: DataRecipe
-) -> npt.NDArray[np.bool_]:
+def _kept_out(manifest: Manifest, spec: DataRecipe) -> npt.NDArray[np.bool_]:
     """Mask of the rows that a protocol evaluates on."""
-    mask = np.zeros(len(items), dtype=bool)
+    mask = np.zeros(len(manifest), dtype=bool)
+    wanted = []
     if spec.keep_out is not None:
-        choices = Choices(fold=spec.keep_out.fold)
-        for protocol in build(spec.keep_out.protocol, manifest, choices):
-            mask[protocol.queries] = True
-            mask |= np.isin(items, sorted(protocol.held_out))
+        chosen = Choices(fold=spec.keep_out.fold, seed=spec.keep_out.seed)
+        wanted.append((spec.keep_out.protocol, chosen))
+    for name in spec.protocols:
+        made_for = PROTOCOLS[name].made_for
+        if made_for is not None and made_for(manifest):
+            wanted.append((name, Choices()))
+    for name, choices in wanted:
+        for protocol in build(name, manifest, choices):
+            mask |= protocol.kept_out()
     return mask
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -42,6 +43,9 @@ class Task(ABC):
 
     def fit(self, device: torch.device) -> None:  # noqa: B027
         """Computes in closed form what a stage with ``fits`` is for; nothing by default."""
+
+    def write_record(self, folder: Path) -> None:  # noqa: B027
+        """Writes what is trained on into the run's folder; nothing by default."""
 
     @abstractmethod
     def batches(self, stage: int, epoch: int, rank: int, world: int) -> Sequence[Any]:
