@@ -264,7 +264,7 @@ class Hit:
             where the model re-ranks with one photo; else None.
         image_digest: of the catalogue's copy of the image, or empty where it keeps none.
         alike: ``same``, ``similar`` or ``different`` by the bundle's score thresholds, or None
-            where it has none.
+            where they weren't measured on products of this catalogue, or don't hold.
     """
 
     image_id: str

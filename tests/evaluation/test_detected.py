@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -79,6 +81,26 @@ def test_a_report_of_each_crop(encoder: BundleEncoder, manifest: Manifest) -> No
         for crop in ("none", "box", "query", "detected", "detected-query")
     }
     assert told["detected"]["detected"] == {"queries": 1.0, "gallery": pytest.approx(6 / 7)}
+    crops = {crop: one["protocol"]["crop"] for crop, one in told.items()}
+    assert crops["detected"].endswith("(6 of 6 photos, 6 of 7 gallery pictures)")
+    assert crops["detected-query"].endswith("(6 of 6 photos)")
+    assert crops["query"].endswith("(6 of 6 queries)")
+
+
+def test_crops_are_counted_where_no_row_has_a_box(
+    encoder: BundleEncoder, manifest: Manifest
+) -> None:
+    """Failed before: "0 of 6 queries", the annotated boxes, though all six were cut."""
+    bare = Manifest.from_records([replace(row, box=None) for row in manifest], manifest.root)
+    one = report([evaluate(encoder, protocol(bare, "detected-query"), rerank=False)])
+    assert one["protocol"]["crop"].endswith("(6 of 6 photos)")
+
+
+def test_a_report_of_each_crop_in_figures(encoder: BundleEncoder, manifest: Manifest) -> None:
+    told = {
+        crop: report([evaluate(encoder, protocol(manifest, crop), rerank=False)])
+        for crop in ("none", "box", "query", "detected", "detected-query")
+    }
     assert "detected" not in told["box"]
     assert len({one["data_fingerprint"] for one in told.values()}) == 1
     assert told["detected"]["protocol"]["crop"].startswith("detected")

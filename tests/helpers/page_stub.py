@@ -89,6 +89,7 @@ class Stub:
         self.mode = "ok"
         self.times = 10**9
         self.alike = "same"
+        self.keeps = 0
         self.language = "en"
         self.asked: list[tuple[str, str, dict[str, Any]]] = []
         self.removed: set[str] = set()
@@ -276,7 +277,7 @@ class _Handler(BaseHTTPRequestHandler):
             bundle = {"name": "stub"}
             return self._json(
                 {"bundle": bundle, "catalog": catalog, "detector": True, "samples": samples,
-                 "limits": {"max_k": 200}}
+                 "limits": {"max_k": 200}, "keeps_photos": shop.keeps}
             )  # fmt: skip
         if path == "/v1/facets":
             return self._json({"facets": shop.facets([fields["columns"]], fields.get("where"))})

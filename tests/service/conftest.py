@@ -31,7 +31,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("service")
     bundle = make_tiny_bundle(root / "bundle")
     put_tiny_detector(bundle)
-    alike = ScoreThresholds(same=0.95, similar=0.5)
+    alike = ScoreThresholds(
+        same=0.95, similar=0.5, data={"items": ["item0", "item1"], "tells_absent": True}
+    )
     write_info(bundle, read_info(bundle).model_copy(update={"alike": alike}))
     with Catalog.create(root / "shop", Bundle.open(bundle)) as catalog:
         catalog.add(manifest(root / "pictures", 12))

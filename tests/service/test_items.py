@@ -3,8 +3,10 @@ from __future__ import annotations
 import base64
 import io
 import json
+import sqlite3
 import time
 import zipfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from fastapi.testclient import TestClient
 
 from hemline.catalog.catalog import Catalog
 from hemline.data.images import encode_jpeg
+from hemline.service.journal import Journal, Search
 
 
 def coloured(*rgb: int) -> bytes:
@@ -313,7 +316,7 @@ def test_feedback_becomes_triplets(client: TestClient, photo: bytes) -> None:
 
 
 def test_photos_are_kept_only_where_it_was_asked(open_client: Any, photo: bytes) -> None:
-    client = open_client(keep_photos=True)
+    client = open_client(keep_photos=3)
     got = client.post("/v1/search", files={"photo": photo}, data={"k": 2}).json()
     hits = [hit["item_id"] for hit in got["hits"]]
     for item, right in zip(hits, (False, True), strict=True):
@@ -323,6 +326,56 @@ def test_photos_are_kept_only_where_it_was_asked(open_client: Any, photo: bytes)
     kept = base64.b64decode(json.loads(line)["anchor"]["photo"])
     assert kept[:2] == b"\xff\xd8"
     assert b"Exif" not in kept
+
+
+def test_photos_are_deleted_after_their_days(tmp_path: Path) -> None:
+    """Failed before: photos were kept until 100,000 searches had come after them, or for ever."""
+    photo = b"\xff\xd8 a photo that nobody shall find again" * 50
+    now = time.time()
+
+    def kept() -> list[str]:
+        files = b"".join(path.read_bytes() for path in sorted(tmp_path.glob("journal.sqlite*")))
+        with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as db:
+            found = db.execute("SELECT id FROM searches WHERE photo IS NOT NULL ORDER BY id")
+            names = [name for (name,) in found]
+        assert (photo in files) is bool(names), "the file has nothing of a deleted photo"
+        return names
+
+    journal = Journal(tmp_path, days=2)
+    for name, age in (("a", 3.0), ("b", 1.9), ("c", 0.0)):
+        journal.note(Search(name, {}, (), {}, photo, now - age * 86400))
+    journal.flush()
+    journal.judge("a", "item", True)  # its search stays, and the photo doesn't
+    assert kept() == ["a", "b", "c"]
+    journal.expire()
+    assert kept() == ["b", "c"]
+    journal.close()
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as db, db:
+        db.execute("UPDATE photos SET until = ? WHERE search = 'b'", (now - 1,))
+    Journal(tmp_path, days=30).close()  # a longer term later is none of what was promised
+    assert kept() == ["c"]
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as db, db:
+        assert db.execute("SELECT until - time FROM photos, searches WHERE id = search").fetchall()[
+            0
+        ] == pytest.approx((2 * 86400,))
+        db.execute("UPDATE photos SET until = ?", (now - 1,))
+    Journal(tmp_path).close()  # a service that keeps none any more
+    assert kept() == []
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as db:
+        assert db.execute("SELECT COUNT(*) FROM searches").fetchone() == (3,)
+
+
+def test_a_photo_is_kept_with_consent_alone(open_client: Any, photo: bytes) -> None:
+    client = open_client(keep_photos=3)
+    assert client.get("/v1/info").json()["keeps_photos"] == 3
+    for keep, there in (("true", True), ("false", False)):
+        sent = {"k": 1, "keep": keep}
+        got = client.post("/v1/search", files={"photo": photo}, data=sent).json()
+        body = {"search_id": got["search_id"], "item_id": got["hits"][0]["item_id"], "right": True}
+        client.post("/v1/feedback", json=body)
+        journal = client.app.state.service.journal
+        pairs = {pair["search_id"]: pair["anchor"]["photo"] for pair in journal.pairs()}
+        assert (pairs[got["search_id"]] is not None) is there
 
 
 def listed(client: TestClient, **asked: Any) -> dict[str, Any]:

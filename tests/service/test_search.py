@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
 from helpers.tiny_detector import street
+from hemline.bundle import ScoreThresholds, read_info, write_info
 from hemline.catalog.catalog import Catalog
 from hemline.data.images import encode_jpeg
 from hemline.search.engine import Engine
-from hemline.types import Box
+from hemline.types import Box, SearchRequest
 
 
 def ask(client: TestClient, photo: bytes, **fields: object) -> dict:
@@ -83,6 +85,31 @@ def test_how_alike_a_hit_is_follows_the_bundles_thresholds(
     for hit in ask(client, photo, k=6)["hits"]:
         want = words[hit["score"] >= 0.95] if hit["score"] >= 0.5 else "different"
         assert hit["alike"] == want
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({}, {None}),  # as bundles of before, and the one that ships, measured on drawn pictures
+        ({"items": ["other1", "other2", "item0"], "tells_absent": True}, {None}),
+        ({"items": ["item0", "item1"]}, {"similar", None}),
+        ({"items": ["item0", "item1"], "tells_absent": True}, {"similar", "different"}),
+    ],
+)
+def test_thresholds_of_other_pictures_say_nothing(
+    shop: Path, photo: bytes, data: dict[str, Any], words: set[str | None]
+) -> None:
+    """Failed before: thresholds measured on drawn photos spoke of any."""
+    info = read_info(shop / "bundle")
+    with Catalog.open(shop) as catalog:
+        scores = sorted(hit.score for hit in Engine(catalog).search(photo, 6).hits)
+    alike = ScoreThresholds(same=2.0, similar=(scores[0] + scores[-1]) / 2, data=data)
+    write_info(shop / "bundle", info.model_copy(update={"alike": alike}))
+    with Catalog.open(shop) as catalog:
+        engine = Engine(catalog)
+        assert {hit.alike for hit in engine.search(photo, 6).hits} == words
+        like = engine.answer(SearchRequest(item_id="item0", k=4))
+        assert {hit.alike for hit in like.hits} == {None}, "photos are no products"
 
 
 def test_garments_are_found_and_searched_with(client: TestClient) -> None:

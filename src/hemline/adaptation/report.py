@@ -49,7 +49,9 @@ def _json(interval: Interval) -> dict[str, float]:
     return {name: round(value, 4) for name, value in interval._asdict().items()}
 
 
-def thresholds(outcome: Outcome, gallery_items: int) -> ScoreThresholds | None:
+def thresholds(
+    outcome: Outcome, gallery_items: int, items: Sequence[str] = ()
+) -> ScoreThresholds | None:
     """The score thresholds of the photos that were kept out, as `hemline.evaluation.calibrate`
     measures them; None where too few hits are right."""
     have = np.isfinite(outcome.scores)
@@ -65,5 +67,6 @@ def thresholds(outcome: Outcome, gallery_items: int) -> ScoreThresholds | None:
         "top": TOP,
         "gallery_products": gallery_items,
         "by": "hemline adapt, photos of items that their maps haven't seen",
+        "items": list(items),
     }
     return ScoreThresholds(**found, precision=precision, data=data)

@@ -13,6 +13,7 @@ from hemline.adaptation.encode import Encoded
 from hemline.adaptation.fit import Method
 from hemline.adaptation.sources import Sources
 from hemline.errors import DataError
+from hemline.evaluation.calibrate import NOTED
 from hemline.progress import ProgressOf
 from hemline.ranking.merge import rerank_distances
 from hemline.runtime.bundle import Bundle
@@ -34,12 +35,14 @@ class Adapted:
         outcome: of the photos that were kept out; None where nothing could be measured.
         report: see `hemline.adaptation.api.adapt`.
         blocks: the parts of the vectors, see `Images`.
+        items: of the shop, some of them: on these the thresholds of scores were measured.
     """
 
     maps: DomainMaps | None
     outcome: Outcome | None
     report: dict[str, Any]
     blocks: tuple[int, ...]
+    items: tuple[str, ...] = ()
 
 
 def adapted(
@@ -80,7 +83,8 @@ def adapted(
         "method": method.described(),
         "chosen_by_fold": [one.described() for one in chosen],
     }
-    return Adapted(fitted(images, method), outcome, report, images.blocks)
+    shop = tuple(encoded.names[number] for number in np.unique(images.shop.items)[:NOTED])
+    return Adapted(fitted(images, method), outcome, report, images.blocks, shop)
 
 
 def served(bundle: Bundle, encoded: Encoded, threads: int | None) -> Outcome:

@@ -110,7 +110,9 @@ def _info(
                 },
             },
             "quality": quality,
-            "alike": None if outcome is None else thresholds(outcome, result["gallery_items"]),
+            "alike": None
+            if outcome is None
+            else thresholds(outcome, result["gallery_items"], fit.items),
         }
     )
 

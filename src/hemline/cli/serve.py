@@ -76,9 +76,13 @@ _Memory = Annotated[
     ),
 ]
 _KeepPhotos = Annotated[
-    bool,
+    int,
     typer.Option(
-        "--keep-photos", help="Store the searched part of photos, for training from feedback."
+        "--keep-photos",
+        metavar="DAYS",
+        min=0,
+        help="Store the searched part of photos for so many days, for training from feedback. The "
+        "page says so, and keeps none without consent.",
     ),
 ]
 _Samples = Annotated[
@@ -106,7 +110,7 @@ def serve(
     max_upload: _MaxUpload = 2048,
     max_pixels: _MaxPixels = MAX_SENT_PIXELS,
     memory: _Memory = None,
-    keep_photos: _KeepPhotos = False,
+    keep_photos: _KeepPhotos = 0,
     samples: _Samples = None,
 ) -> None:
     """Serve a catalogue: the HTTP API under /v1 and the search page at /.

@@ -148,7 +148,7 @@ def _count(
 
 def _crop(crop: Crop, manifest: Manifest, queries: Rows, gallery: Rows) -> str:
     text = f"{crop}: {CROPS[crop]}"
-    if crop == "none":
+    if crop == "none" or crop.startswith("detected"):  # how many are found is told once they are
         return text
     boxed: npt.NDArray[np.bool_] = np.asarray(np.isfinite(manifest.boxes()).all(axis=1))
     counts = [f"{int(boxed[queries].sum()):,} of {len(queries):,} queries"]

@@ -2,15 +2,16 @@
 
 Street photos search a gallery that lacks the items of every fifth photo, as a shop lacks things
 too. Every hit is a pair of a score and right or wrong. ``same`` is the least score above which a
-given share of the hits is right, ``similar`` that of a smaller share. Both hold for the measured
-gallery; a far larger catalogue has more wrong hits at each score.
+given share of the hits is right, ``similar`` that of a smaller share. They are set by every other
+photo and must hold for the rest. Both hold for the measured gallery; a far larger catalogue has
+more wrong hits at each score.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,12 @@ LEAST = 30
 #: How photos and shop images are cropped, named as in `hemline evaluate`.
 CROPS = ("none", "query", "box", "detected-query")
 SHARES: Mapping[str, float] = {"same": 0.65, "similar": 0.3}
+#: The share of right hits may be so much smaller on photos that didn't set the threshold.
+SLACK = 0.1
+#: Of photos whose product is there, at most this share may have no hit above ``similar``.
+MISTAKEN = 0.2
+#: Products that are noted, so that a catalogue knows whether the thresholds are of its own.
+NOTED = 200
 
 
 def threshold(
@@ -86,7 +93,7 @@ def calibrate(
         raise DataError(_missing_rows(split, manifest))
     street = street[np.unique(np.linspace(0, len(street) - 1, photos).round().astype(int))]
     absent = set(items[street[::ABSENT]])
-    hits: list[tuple[float, bool]] = []
+    hits: list[_Found] = []
     with Catalog.in_memory(bundle) as catalog:
         gallery = rows.select(shop[[items[row] not in absent for row in shop]])
         catalog.add(gallery, crop="box" if crop == "box" else "none")
@@ -94,42 +101,77 @@ def calibrate(
         for done, row in enumerate(street.tolist(), 1):
             box = rows[row].box if crop in ("query", "box") else None
             found = engine.search(rows.file(row), TOP, box, detect=crop == "detected-query").hits
-            hits += [(hit.score, hit.item_id == items[row]) for hit in found]
+            pairs = [(hit.score, hit.item_id == items[row]) for hit in found]
+            hits.append(_Found(items[row] in absent, pairs))
             advance(done, len(street))
         gallery_items = catalog.store.counts().items
     data = {
         "photos": len(street),
         "absent": sum(item in absent for item in items[street]),
         "gallery_products": gallery_items,
-        "hits": len(hits),
+        "hits": sum(len(one.hits) for one in hits),
         "top": TOP,
         "crop": crop,
         "split": split,
         "manifest": manifest.fingerprint(),
+        "items": sorted({str(items[row]) for row in shop} - absent)[:NOTED],
     }
     return _thresholds(hits, shares, data)
 
 
+class _Found(NamedTuple):
+    """What a photo found: whether its item is absent, and (score, right) of each hit."""
+
+    absent: bool
+    hits: list[tuple[float, bool]]
+
+
+def _arrays(found: Sequence[_Found]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    pairs = [pair for one in found for pair in one.hits]
+    return np.array([score for score, _ in pairs]), np.array([right for _, right in pairs], bool)
+
+
 def _thresholds(
-    hits: Sequence[tuple[float, bool]], shares: Mapping[str, float], data: dict[str, Any]
+    photos: Sequence[_Found], shares: Mapping[str, float], data: dict[str, Any]
 ) -> ScoreThresholds:
-    scores = np.array([score for score, _ in hits])
-    right = np.array([right for _, right in hits], bool)
+    scores, right = _arrays(photos)
+    held_scores, held_right = _arrays(photos[1::2])
     found: dict[str, float] = {}
     precision: dict[str, float] = {}
     for name, share in shares.items():
-        least = threshold(scores, right, share)
+        least = threshold(*_arrays(photos[::2]), share)
         if least is None:
             raise DataError(
                 f"no score has a share of {share} right hits above it, among {len(scores)} hits; "
                 "ask for a smaller share, or give more photos"
             )
+        held = held_right[held_scores >= least]
+        if not len(held) or held.mean() < share - SLACK:
+            raise DataError(
+                f"the threshold of {name!r} doesn't hold: on photos that didn't set it, "
+                f"{int(held.sum())} of {len(held)} hits above it are right, not a share of "
+                f"{share}; give more photos"
+            )
         above = scores >= least
         found[name] = round(least, 4)
-        precision[name] = round(float(right[above].mean()), 4)
+        precision[name] = round(float(held.mean()), 4)
         data[f"hits_{name}"] = int(above.sum())
-        data[f"recall_{name}"] = round(float(right[above].sum() / right.sum()), 4)
+        data[f"recall_{name}"] = round(float(right[above].sum() / max(1, right.sum())), 4)
+    data |= _absence(photos[1::2], found["similar"])
     return ScoreThresholds(**found, precision=precision, data=data)
+
+
+def _absence(photos: Sequence[_Found], similar: float) -> dict[str, Any]:
+    """Whether a first hit below ``similar`` tells that a photo's product isn't there."""
+    low = [not one.hits or one.hits[0][0] < similar for one in photos]
+    there = [is_low for is_low, one in zip(low, photos, strict=True) if not one.absent]
+    gone = [is_low for is_low, one in zip(low, photos, strict=True) if one.absent]
+    mistaken = sum(there) / max(1, len(there))
+    told = sum(gone) / max(1, len(gone))
+    return {
+        "called_absent": {"there": round(mistaken, 4), "absent": round(told, 4)},
+        "tells_absent": bool(there and mistaken <= MISTAKEN and told > mistaken),
+    }
 
 
 def record(folder: Path, thresholds: ScoreThresholds) -> BundleInfo:

@@ -25,6 +25,16 @@ class DetectedBoxes(NamedTuple):
     queries: float
     gallery: float
 
+    def told(self, asked: Protocol) -> str:
+        """The choice of a crop, with how many images were cropped."""
+        text = asked.choices.get("crop", asked.crop)
+        sides = [(self.queries, asked.queries, "photos")]
+        if asked.crop == "detected":
+            sides.append((self.gallery, asked.gallery, "gallery pictures"))
+        counts = [(len(np.unique(rows)), share, what) for share, rows, what in sides]
+        cut = [f"{round(share * n):,} of {n:,} {what}" for n, share, what in counts]
+        return f"{text} ({', '.join(cut)})"
+
 
 def detector_for(encoder: Encoder) -> Detector:
     """The detector of the encoder's own bundle, else of the bundle that ships.

@@ -84,7 +84,8 @@ def evaluate(
         with clock.step("ranking"):
             ranker.add(block)
     ranker.result.overlap, ranker.result.seconds = overlap, _seconds(clock)
-    return replace(ranker.result, protocol=protocol, detected=detected)
+    asked = replace(protocol, choices=cut.choices)
+    return replace(ranker.result, protocol=asked, detected=detected)
 
 
 def _cut(
@@ -95,7 +96,11 @@ def _cut(
         return protocol, {}
     with clock.step("detecting"):
         found = with_detected_boxes(protocol, detector or detector_for(encoder), workers)
-    return found.protocol, {"queries": found.queries, "gallery": found.gallery}
+    told = {**protocol.choices, "crop": found.told(protocol)}
+    return replace(found.protocol, choices=told), {
+        "queries": found.queries,
+        "gallery": found.gallery,
+    }
 
 
 def _seconds(clock: Clock) -> dict[str, float]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hemline.budget import limits
+from hemline.bundle import ScoreThresholds
 from hemline.catalog.catalog import Catalog
 from hemline.catalog.pointer import Live
 from hemline.catalog.where.explain import explain
@@ -23,7 +24,7 @@ from hemline.limits import DEFAULT_K, MAX_PHOTOS, MAX_PIXELS
 from hemline.ranking.fusion import FUSIONS
 from hemline.runtime.detector import BundleDetector, best_garment, clothes, margined
 from hemline.search.clock import Clock
-from hemline.search.hits import hits_of
+from hemline.search.hits import hits_of, thresholds_of
 from hemline.search.ranking import Query, Ranking
 from hemline.types import (
     Box,
@@ -93,6 +94,7 @@ class Engine:
         self._rerank, self._top, self._fusion = rerank, rerank_top, fusion
         self._max_pixels = max_pixels
         self._detector: BundleDetector | None = None
+        self._alike: tuple[Live, ScoreThresholds | None] | None = None
         self.encoder_of(catalog.live())
 
     @property
@@ -269,6 +271,12 @@ class Engine:
         (found,) = detector.detect([image])
         return tuple(one for one in found if one.score >= detector.threshold)
 
+    def _thresholds(self, live: Live) -> ScoreThresholds | None:
+        known = self._alike
+        if known is None or known[0] is not live or known[1] is None:
+            self._alike = known = (live, thresholds_of(live))
+        return known[1]
+
     def _answer_prepared(
         self,
         live: Live,
@@ -318,8 +326,10 @@ class Engine:
                 counts = store.facets(list(request.facets), where)
                 counted = {name: dataclasses.asdict(facet) for name, facet in counts.items()}
         searched = photo.searched if photo is not None and request.attention else None
+        # Measured on photos, they say nothing of how alike two products are.
+        alike = self._thresholds(live) if photo is not None else None
         return SearchResult(
-            hits=hits_of(found, offset, live.bundle.info, searched),
+            hits=hits_of(found, offset, live.bundle.info, searched, alike),
             timings_ms=clock.timings(),
             box=None if photo is None else photo.box,
             offset=offset,

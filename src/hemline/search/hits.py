@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hemline.bundle import BundleInfo
+from hemline.bundle import BundleInfo, ScoreThresholds
+from hemline.catalog.pointer import Live
 from hemline.catalog.store import Row
 from hemline.search.attention import attention_map
 from hemline.search.ranking import RankedItem
 from hemline.types import Hit
+
+_LOOKED_UP = 50  # of the products on which thresholds were measured
 
 
 def hits_of(
@@ -16,6 +19,7 @@ def hits_of(
     offset: int,
     info: BundleInfo,
     searched: tuple[int, int] | None,
+    alike: ScoreThresholds | None,
 ) -> tuple[Hit, ...]:
     """The hits of ranked items, ranks counted from ``offset`` + 1.
 
@@ -23,6 +27,7 @@ def hits_of(
         found: each item with the row of its best image.
         searched: (width, height) of the part of the photo that was encoded; None leaves the
             attention out.
+        alike: thresholds that hold for this catalogue, as of `thresholds_of`.
     """
     return tuple(
         Hit(
@@ -35,16 +40,31 @@ def hits_of(
             if product.attention is None or searched is None
             else attention_map(product.attention, info, searched),
             image_digest=row.image_digest,
-            alike=_alike(info, product.score),
+            alike=_alike(alike, product.score),
         )
         for rank, (product, row) in enumerate(found, start=offset + 1)
     )
 
 
-def _alike(info: BundleInfo, score: float) -> str | None:
-    """``same``, ``similar`` or ``different`` by the bundle's thresholds; None without them."""
-    if info.alike is None:
+def thresholds_of(live: Live) -> ScoreThresholds | None:
+    """The bundle's score thresholds, if they were measured on products of this catalogue.
+
+    Those of other pictures say nothing here: a score has no meaning of its own.
+    """
+    alike = live.bundle.info.alike
+    if alike is None or not (measured := alike.data.get("items")):
         return None
-    if score >= info.alike.same:
+    rows = live.store.items(measured[:_LOOKED_UP], vectors=False)
+    there = len({row.item_id for row in rows})
+    return alike if 2 * there >= len(measured[:_LOOKED_UP]) else None
+
+
+def _alike(alike: ScoreThresholds | None, score: float) -> str | None:
+    """``same``, ``similar`` or ``different``; None where the thresholds don't say."""
+    if alike is None:
+        return None
+    if score >= alike.same:
         return "same"
-    return "similar" if score >= info.alike.similar else "different"
+    if score >= alike.similar:
+        return "similar"
+    return "different" if alike.data.get("tells_absent") else None

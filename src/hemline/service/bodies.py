@@ -41,12 +41,14 @@ class SearchForm(PageRequest):
             photo.
         detect: without a box, search with the photo's best garment.
         why: whether each hit has its attention.
+        keep: false keeps the photo out of what the service keeps (``--keep-photos``).
     """
 
     k: int = Field(default=DEFAULT_K, ge=1, le=MAX_HITS)
     box: tuple[float, float, float, float] | None = None
     detect: bool = False
     why: bool = False
+    keep: bool | None = None
 
     @field_validator("box", mode="before")
     @classmethod

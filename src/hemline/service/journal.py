@@ -6,7 +6,6 @@ its hits, and without its photo unless the service keeps photos.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import itertools
 import json
@@ -21,9 +20,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hemline.files import disk_full, file_lock
-from hemline.service.answers import shown_id
+from hemline.service import kept_photos
 from hemline.service.logs import bounded, log
 from hemline.service.problems import Problem, unavailable
+from hemline.service.triplets import pairs_of, triplets_of
 
 T = TypeVar("T")
 
@@ -33,7 +33,8 @@ KEPT = 100_000
 _SECONDS = 0.5
 #: Searches that wait in memory while the disk is full.
 _WAITING = 2_000
-_TABLES = """
+_TABLES = (
+    """
 CREATE TABLE IF NOT EXISTS searches (
   id TEXT PRIMARY KEY, time REAL, request TEXT, hits TEXT, timings TEXT, photo BLOB
 );
@@ -42,6 +43,8 @@ CREATE TABLE IF NOT EXISTS feedback (
   search TEXT, item TEXT, right INTEGER, time REAL, PRIMARY KEY (search, item)
 );
 """
+    + kept_photos.TABLE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +78,21 @@ class Journal:
         problem: why it couldn't be written or read of late; empty once it was written again.
     """
 
-    def __init__(self, state: Path, kept: int = KEPT) -> None:
-        self._path, self._kept = state / FILE, kept
+    def __init__(self, state: Path, kept: int = KEPT, days: int = 0) -> None:
+        """
+        Args:
+            state: the service's folder.
+            kept: number of searches.
+            days: for which photos are kept from now on; those kept before have their own term.
+        """
+        self._path, self._kept, self._days = state / FILE, kept, days
         self.problem = ""
         self._pending: dict[str, Search] = {}
         self._lock, self._moving = threading.Lock(), threading.Lock()
         self._stop = threading.Event()
         self._anchor: sqlite3.Connection | None = None
         with contextlib.suppress(Problem):
-            self._run(lambda db: None)
+            self.expire()
         self._thread = threading.Thread(target=self._keep, name="hemline-journal", daemon=True)
         self._thread.start()
 
@@ -170,7 +179,7 @@ class Journal:
         Raises:
             Problem: 503 or 507, the journal can't be read.
         """
-        return self._triplets(self._feedback(), _triplets)
+        return self._triplets(self._feedback(), triplets_of)
 
     def pairs(self) -> Iterator[dict[str, Any]]:
         """Anchor and positive as in `triplets`, of every right hit: also of a first one, which has
@@ -179,7 +188,7 @@ class Journal:
         Raises:
             Problem: 503 or 507, the journal can't be read.
         """
-        return self._triplets(self._feedback(), _pairs)
+        return self._triplets(self._feedback(), pairs_of)
 
     def _feedback(self) -> list[tuple[str, str]]:
         """Each search with feedback, and the feedback on its hits as JSON."""
@@ -214,7 +223,13 @@ class Journal:
             for s in pending
         ]  # fmt: skip
         sql = "INSERT OR IGNORE INTO searches VALUES (?, ?, ?, ?, ?, ?)"
-        self._write(lambda db: db.executemany(sql, rows))
+        photos = [(s.id, s.time) for s in pending if s.photo is not None]
+
+        def store(db: sqlite3.Connection) -> None:
+            db.executemany(sql, rows)
+            kept_photos.note(db, photos, self._days)
+
+        self._write(store)
         with self._lock:
             for search in pending:
                 self._pending.pop(search.id, None)
@@ -226,6 +241,10 @@ class Journal:
             "LIMIT 1 OFFSET ?) AND id NOT IN (SELECT search FROM feedback)"
         )
         self._write(lambda db: db.execute(sql, (self._kept,)))
+
+    def expire(self) -> None:
+        """Deletes the photos whose days are over; the searches stay."""
+        self._run(lambda db: kept_photos.expire(db, self._days))
 
     def close(self) -> None:
         """Writes the queued searches, if that can be done, and stops."""
@@ -241,6 +260,8 @@ class Journal:
             with contextlib.suppress(Problem):  # searches continue, and the next round tries again
                 self.flush()
                 rounds += 1
+                if rounds % 120 == 0:
+                    self.expire()
                 if rounds % 600 == 0:
                     self.prune()
 
@@ -288,8 +309,9 @@ class Journal:
         db = sqlite3.connect(self._path, timeout=10, check_same_thread=False)
         try:
             db.text_factory = _text
-            sql = "SELECT COUNT(*) FROM sqlite_master WHERE name IN ('searches', 'feedback')"
-            if db.execute(sql).fetchone()[0] < 2:
+            tables = "('searches', 'feedback', 'photos')"
+            sql = f"SELECT COUNT(*) FROM sqlite_master WHERE name IN {tables}"
+            if db.execute(sql).fetchone()[0] < 3:
                 db.execute("PRAGMA journal_mode = WAL")
                 db.executescript(_TABLES)
         except BaseException:
@@ -348,46 +370,3 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except (ValueError, TypeError, RecursionError):
         return None
-
-
-def _pairs(
-    search_id: str,
-    feedback: Mapping[str, int],
-    request: Mapping[str, Any],
-    found: list[tuple[str, str, float]],
-    photo: bytes | None,
-    when: float,
-) -> Iterator[dict[str, Any]]:
-    """One for each right hit."""
-    images = {item: shown_id(image) for item, image, _ in found}
-    kept = None if photo is None else base64.b64encode(photo).decode("ascii")
-    for positive in (item for item, right in feedback.items() if right):
-        yield {
-            "search_id": search_id,
-            "time": when,
-            "anchor": {"item_id": request.get("like"), "box": request.get("box"), "photo": kept},
-            "positive": {"item_id": positive, "image_id": images.get(positive)},
-        }
-
-
-def _triplets(
-    search_id: str,
-    feedback: Mapping[str, int],
-    request: Mapping[str, Any],
-    found: list[tuple[str, str, float]],
-    photo: bytes | None,
-    when: float,
-) -> Iterator[dict[str, Any]]:
-    images = {item: shown_id(image) for item, image, _ in found}
-    order = [item for item, _, _ in found]
-    wrong = [item for item, right in feedback.items() if not right]
-    for pair in _pairs(search_id, feedback, request, found, photo, when):
-        positive = pair["positive"]["item_id"]
-        before = order[: order.index(positive)] if positive in order else []
-        passed = [item for item in before if item not in feedback]
-        for negative in wrong or passed:
-            yield {
-                **pair,
-                "negative": {"item_id": negative, "image_id": images.get(negative)},
-                "negative_is": "wrong" if wrong else "passed over",
-            }

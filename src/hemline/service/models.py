@@ -142,6 +142,7 @@ class InfoModel(BaseModel):
     bundle: dict[str, Any]
     catalog: dict[str, Any]
     detector: bool
+    keeps_photos: int = Field(description="Days for which photos are kept, with consent; or 0.")
     limits: dict[str, float]
     samples: list[dict[str, str]]
 

@@ -87,7 +87,7 @@ class Service:
         self.catalog = Catalog.open(settings.catalog)
         self.metrics = Metrics()
         self.keys: KeyStore = KeyRing(settings.state)
-        self.journal = Journal(settings.state)
+        self.journal = Journal(settings.state, days=settings.keep_photos)
         sweep(settings.state / "uploads", UPLOAD)
         self.engine = ServedEngine(self.catalog, settings, self.metrics.on_run)
         share = settings.memory_share

@@ -56,7 +56,7 @@ class Settings:
         slow: seconds for a request's body, and between the pieces of a long one.
         rate: average requests a second of each key.
         public_rate: the same of each client address without a key.
-        keep_photos: whether query photos are stored, for the export of triplets.
+        keep_photos: days for which query photos are stored, for the export of triplets; 0: none.
         samples: folder of sample photos for the page.
     """
 
@@ -80,7 +80,7 @@ class Settings:
     slow: float = 20.0
     rate: float = 100.0
     public_rate: float = 10.0
-    keep_photos: bool = False
+    keep_photos: int = 0
     samples: Path | None = None
 
     def __post_init__(self) -> None:
@@ -89,6 +89,8 @@ class Settings:
         for name in ("workers", "max_body", "max_upload", "max_pixels", "queue"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is at least 1, not {getattr(self, name)}")
+        if not 0 <= self.keep_photos <= 36500:
+            raise UsageError(f"photos are kept from 0 to 36500 days, not {self.keep_photos}")
         if self.memory < 0:
             raise UsageError(f"memory is a number of bytes, not {self.memory}")
         for name in ("timeout", "slow", "rate", "public_rate"):

@@ -175,3 +175,28 @@ def test_more_products_come_below(page: Any, shop: Stub) -> None:
     page.get_by_role("button", name="Show more").click()
     until(page, lambda: len(titles(page)) == 60)
     assert not page.get_by_role("button", name="Show more").is_visible()
+
+
+def test_a_shop_that_keeps_photos_says_so_and_asks(page: Any, shop: Stub) -> None:
+    """Failed before: "this browser alone keeps a copy", and every photo was kept."""
+    shop.keeps = 30
+    page.goto(shop.url)
+    words = page.locator("#consent").inner_text()
+    assert "for 30 days" in words
+    assert "unless you agree" in page.locator("#privacy").inner_text()
+    upload(page)
+    found(page)
+    assert shop.of("/v1/search")[0]["keep"] == "false"
+    page.goto(shop.url)
+    page.locator("#consent input").check()
+    upload(page, photo(900, 700))
+    found(page)
+    assert shop.of("/v1/search")[-1]["keep"] == "true"
+
+
+def test_a_shop_that_keeps_none_asks_nothing(page: Any, shop: Stub) -> None:
+    begin(page, shop)
+    assert "keep" not in shop.of("/v1/search")[0]
+    page.goto(shop.url)
+    assert not page.locator("#consent").is_visible()
+    assert "this browser alone keeps a copy" in page.locator("#privacy").inner_text()

@@ -70,7 +70,7 @@ def _stats(service: Service, sizes: Sizes) -> dict[str, Any]:
             "waiting": service.engine.waiting,
             "workers": service.settings.workers,
             "keys": sum(key.revoked is None for key in service.keys.list()),
-            "keeps_photos": service.settings.keep_photos,
+            "keeps_photos": bool(service.settings.keep_photos),
         },
     }
 

@@ -82,6 +82,7 @@ def _info(service: Service) -> dict[str, Any]:
             "revision": live.store.revision,
         },
         "detector": bundle.detector is not None,
+        "keeps_photos": settings.keep_photos,
         "limits": {
             "max_body": settings.max_body,
             "max_pixels": settings.max_pixels,

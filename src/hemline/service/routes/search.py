@@ -84,7 +84,7 @@ def _search(service: Service, photos: list[bytes], form: SearchForm) -> dict[str
     query = form.model_dump(include={"k", "offset", "where", "detect"})
     query |= {"photos": len(photos), "box": box_json(result.box)}
     kept = None
-    if service.settings.keep_photos:
+    if service.settings.keep_photos and form.keep is not False:
         with opened(photos[0], service.settings.max_pixels) as image:
             kept = encode_jpeg(crop(image, result.box), 85, _KEPT)  # without any EXIF
     search_id = _note(service, query, result, kept)

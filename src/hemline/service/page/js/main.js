@@ -4,6 +4,7 @@ import { infoOf } from "./adapt.js";
 import * as api from "./api.js";
 import { detectPhoto, nextPage, searchItem, searchPhoto } from "./ask.js";
 import { card, markVerdict, waiting } from "./cards.js";
+import { askConsent } from "./consent.js";
 import { Cropper } from "./cropper.js";
 import { $, fillTexts, h, settled, show, showPicture } from "./dom.js";
 import { Filters } from "./filters.js";
@@ -72,6 +73,7 @@ class Page {
       else if (["offline", "back", "done"].includes(what)) tellSearch(what, { retry });
     };
     this.info = infoOf(await new Seeker(tell).run(api.info));
+    askConsent(this.info.keeps);
     this.sources.samples = this.info.samples;
     this.picker.showSamples(this.sources.samples);
     $("facts").textContent = Number.isFinite(this.info.items) ? texts.facts({ n: this.info.items }) : "";

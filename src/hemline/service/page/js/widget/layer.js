@@ -132,7 +132,7 @@ class Layer {
   }
 
   search(photo, { box, ...fields }, signal) {
-    const body = form(photo, { k: this.size, box: box?.map(Math.round).join(","), ...fields });
+    const body = form(photo, { keep: false, k: this.size, box: box?.map(Math.round).join(","), ...fields });
     return request(`${this.base}v1/search`, { method: "POST", body, signal, credentials: "omit" });
   }
 
