@@ -101,3 +101,40 @@ def test_each_promise_names_tests_that_are_there_and_run_as_often_as_it_says() -
             runs |= _slow(where[0], named)
         said = {word for word in ("each", "slow", "on demand") if word in often}
         assert runs == said, f"{promise}: {runs}, not {said}"
+
+
+#: A measured speed: milliseconds, a rate, or a processor's time.
+_SPEED = re.compile(
+    r"\d ?ms\b|\d (?:pictures|images|photos|searches|queries|rows|titles) a second"
+    r"|\d seconds of CPU|\d s of CPU"
+)
+#: What says on what it was measured.
+_MACHINE = re.compile(r"AMD EPYC|Intel|Xeon|Apple M\d|processor wasn't recorded")
+
+
+def unnamed_speeds(text: str) -> list[str]:
+    """The titles of the sections (#, ##) with a measured speed that name no processor."""
+    sections = re.split(r"^##? ", text, flags=re.MULTILINE)
+    return [
+        one.splitlines()[0] if one.strip() else ""
+        for one in sections
+        if _SPEED.search(one) and not _MACHINE.search(one)
+    ]
+
+
+def test_every_section_with_a_speed_names_the_processor() -> None:
+    generated = {"api.md", "cli.md"}
+    pages = [ROOT / "README.md", ROOT / "benchmarks" / "README.md", *PAGES]
+    found = [
+        f"{page.relative_to(ROOT)}: {title}"
+        for page in pages
+        if page.name not in generated
+        for title in unnamed_speeds(page.read_text(encoding="utf-8"))
+    ]
+    assert not found, f"name the processor, or give a ratio: {found}"
+
+
+def test_a_speed_without_its_processor_is_seen() -> None:
+    text = "# Fast\n\nIt takes 3.8 ms.\n\n## Named\n\nOn an AMD EPYC it takes 4 ms.\n\n## Rate\n\n"
+    text += "It draws 190 pictures a second.\n\n## No speed\n\nIt takes 1.2 times as long.\n"
+    assert unnamed_speeds(text) == ["Fast", "Rate"]
