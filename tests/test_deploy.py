@@ -204,7 +204,7 @@ def test_the_restore_drill(own: Path, shop: Path, tmp_path: Path) -> None:
     assert [key.name for key in KeyRing(shop / "service").list()] == ["operator"]
     journal = Journal(shop / "service")
     assert journal.judged() == {"right": 1, "wrong": 0}
-    assert [pair["positive"]["item_id"] for pair in journal.pairs()] == ["item0"]
+    assert [one["positive"]["item_id"] for one in journal.triplets()] == ["item0"]
     journal.close()
 
 

@@ -30,6 +30,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hemline.data.detector_outputs import Heads
 from hemline.data.preprocess import Preprocessing
 from hemline.documents import CHECKSUM, checksum, write_document
-from hemline.errors import BundleError
+from hemline.errors import BundleError, NoDetectorError
 from hemline.parsing import parse_json
 from hemline.ranking.merge import RERANK_TOP
 
@@ -171,6 +172,31 @@ def fingerprint(folder: Path, info: BundleInfo) -> str:
     }
     digest.update(json.dumps(changes, sort_keys=True).encode())
     return digest.hexdigest()[:32]
+
+
+def take_detector(folder: Path, info: BundleInfo, source: Path) -> BundleInfo:
+    """Copies the detector of the bundle ``source`` into a new bundle, in place of any it has.
+
+    Args:
+        folder: of the new bundle, before `write_info`.
+        info: its description so far.
+        source: the other bundle's folder.
+
+    Raises:
+        NoDetectorError: it has none.
+        BundleError: it is no bundle, or a damaged one.
+    """
+    other = read_info(source)
+    verify(source, other)
+    if other.detector is None:
+        raise NoDetectorError(
+            f"the bundle {source} has no detector; take one that does, such as hemline-small"
+        )
+    if DETECTOR in info.graphs:
+        (folder / info.graphs[DETECTOR]).unlink()
+    shutil.copyfile(source / other.graphs[DETECTOR], folder / f"{DETECTOR}.onnx")
+    graphs = {**info.graphs, DETECTOR: f"{DETECTOR}.onnx"}
+    return info.model_copy(update={"graphs": graphs, "detector": other.detector})
 
 
 def detector_fingerprint(folder: Path, info: BundleInfo) -> str:

@@ -14,6 +14,8 @@ import pytest
 import hemline
 from helpers.shifted_shop import make_shifted_shop
 from helpers.tiny_bundle import make_tiny_bundle
+from helpers.tiny_detector import put_tiny_detector
+from hemline.adaptation.sources import Sample, Sources, add_feedback
 from hemline.bundle import read_info, write_info
 from hemline.cli import main
 from hemline.data.images import open_image
@@ -59,6 +61,18 @@ def test_the_new_bundle_has_its_own_fingerprint_and_the_old_one_stays(
     assert new.info.quality[0]["mrr"] == report["after"]["mrr"]["value"]
     assert "0.03" in (place / "new/README.md").read_text(encoding="utf-8")
     assert "maps" not in json.loads((place / "tiny/bundle.json").read_text(encoding="utf-8"))
+
+
+def test_an_adapted_bundle_takes_the_detector_of_another(place: Path, tmp_path: Path) -> None:
+    other = make_tiny_bundle(tmp_path / "other")
+    words = ["adapt", str(place / "tiny"), str(place / "shop"), "--detector", str(other)]
+    assert main([*words, "-o", str(tmp_path / "new")]) == 1  # before anything is encoded
+    info = put_tiny_detector(other)
+    assert main([*words, "-o", str(tmp_path / "new"), "--photos", "20"]) == 0
+    new = hemline.Bundle.open(tmp_path / "new")
+    assert new.info.detector == info.detector
+    assert new.session("detector", 1)
+    assert "of another bundle" in (tmp_path / "new/README.md").read_text(encoding="utf-8")
 
 
 def test_the_encoder_applies_the_maps(place: Path, report: dict[str, Any]) -> None:
@@ -184,13 +198,16 @@ def test_feedback_without_photos_is_counted_and_left_out(place: Path, tmp_path: 
             lines += [triplet, triplet]  # of two negatives
     lines.append(triplet | {"search_id": "a", "anchor": {"photo": None}})
     lines.append(triplet | {"search_id": "b", "positive": {"item_id": "gone"}})
+    # A right first hit, and a wrong one without a right one.
+    lines.append(lines[0] | {"negative": None, "negative_is": "none"})
+    lines.append(lines[0] | {"positive": None, "negative": {"item_id": "i29", "image_id": "y"}})
     file = tmp_path / "feedback.jsonl"
     file.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     goods = shop.select(np.asarray(shop.column("domain")) == "shop")
     found = hemline.adapt(place / "tiny", goods, tmp_path / "new", feedback=file)
     counts = found["counts"]
     assert (counts["feedback"], counts["feedback_without_photo"]) == (62, 1)
-    assert counts["feedback_of_unknown_items"] == 1
+    assert (counts["feedback_of_unknown_items"], counts["feedback_negatives"]) == (1, 1)
     assert found["queries"] == 60
     assert found["written"]
     file.write_text('{"search_id": 1}\n', encoding="utf-8")
@@ -238,6 +255,17 @@ def test_the_command_ends_with_1_where_nothing_is_gained(
     assert main(["adapt", str(place / "plain"), "-o", str(tmp_path / "new")]) == 2
 
 
+def test_products_that_were_wrong_stay_in_the_gallery() -> None:
+    shop = [Sample(Path(f"{n}.jpg"), f"item{n}", f"{n}.jpg") for n in range(50)]
+    sources = Sources(street=[Sample(b"", "item0", "photo")], shop=shop)
+    said = {"search_id": "s", "anchor": {"photo": None}, "positive": None}
+    add_feedback(sources, [said | {"negative": {"item_id": f"item{n}"}} for n in (7, 33, 99)])
+    sources.limited(photos=20, gallery=5, seed=0)
+    kept = {sample.item for sample in sources.shop}
+    assert len(kept) == 5
+    assert kept > {"item0", "item7", "item33"}
+
+
 def test_a_catalogue_gives_its_images_and_its_service_the_feedback(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -253,7 +281,7 @@ def test_a_catalogue_gives_its_images_and_its_service_the_feedback(
     for row, record in enumerate(shop):
         if record.domain == "street":
             photo = shop.file(row).read_bytes() if row % 3 == 1 else None  # every second one
-            hits = (("i29", "i29_0.png", 0.9), (record.item_id, "x", 0.8))
+            hits = (("i29", "i29_0.png", 0.9), (record.item_id, "x", 0.8), ("i28", "y", 0.7))
             journal.note(Search(record.path, {"like": None, "box": None}, hits, {}, photo))
             journal.judge(record.path, record.item_id, True)
     journal.close()
@@ -262,6 +290,7 @@ def test_a_catalogue_gives_its_images_and_its_service_the_feedback(
     found = json.loads(capsys.readouterr().out)
     # Also i29's, which were first: they have no negative, and so no triplet.
     assert (found["counts"]["feedback"], found["counts"]["feedback_without_photo"]) == (60, 30)
+    assert found["counts"]["feedback_negatives"] == 1  # i29, which was passed over
     assert found["counts"]["shop_images"] == 30
     assert (found["queries"], found["gallery"]) == (30, 30)
     assert main(["catalog", "rebuild", str(catalog), "--bundle", str(tmp_path / "new")]) == 0

@@ -315,6 +315,23 @@ def test_feedback_becomes_triplets(client: TestClient, photo: bytes) -> None:
     assert line["anchor"]["item_id"] == "item0"
 
 
+def test_a_right_first_hit_and_a_wrong_one_alone_are_exported(
+    client: TestClient, photo: bytes
+) -> None:
+    found = []
+    for rank, right in ((0, True), (1, False)):
+        got = client.post("/v1/search", files={"photo": photo}, data={"k": 4}).json()
+        item = got["hits"][rank]["item_id"]
+        body = {"search_id": got["search_id"], "item_id": item, "right": right}
+        assert client.post("/v1/feedback", json=body).status_code == 200
+        found.append(item)
+    lines = [json.loads(t) for t in client.get("/v1/feedback/export").text.splitlines()]
+    first, wrong = sorted(lines, key=lambda line: line["negative_is"])
+    assert (first["positive"]["item_id"], first["negative"]) == (found[0], None)
+    assert (wrong["positive"], wrong["negative"]["item_id"]) == (None, found[1])
+    assert [line["negative_is"] for line in (first, wrong)] == ["none", "wrong"]
+
+
 def test_photos_are_kept_only_where_it_was_asked(open_client: Any, photo: bytes) -> None:
     client = open_client(keep_photos=3)
     got = client.post("/v1/search", files={"photo": photo}, data={"k": 2}).json()

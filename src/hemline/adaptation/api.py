@@ -16,7 +16,7 @@ from hemline.catalog.catalog import Catalog
 from hemline.data.manifest import Manifest
 from hemline.data.seen import Seen, read_seen
 from hemline.progress import ProgressOf, no_progress
-from hemline.runtime.bundle import Bundle
+from hemline.runtime.bundle import Bundle, detector_bundle
 from hemline.runtime.encoder import BundleEncoder
 
 
@@ -31,6 +31,7 @@ def adapt(
     photos: int = 2000,
     gallery: int = 5000,
     name: str | None = None,
+    detector: str | os.PathLike[str] | None = None,
     force: bool = False,
     seed: int = 0,
     threads: int | None = None,
@@ -55,6 +56,8 @@ def adapt(
             but ``test``; ``all`` for every row.
         photos, gallery: most photos and shop images that are encoded; a seeded choice.
         name: of the new bundle.
+        detector: a bundle's folder or the name of one that ships, whose detector the new one gets;
+            by default it keeps the given bundle's.
         force: also write one that isn't measurably better.
         seed: of the folds, the choice of images and the bootstrap.
         threads, workers: of one run of a graph, and threads that decode images.
@@ -68,9 +71,10 @@ def adapt(
     Raises:
         UsageError: ``folder`` exists, or no such crop.
         DataError: too few items to measure on, or images that can't be read.
-        BundleError: no such bundle.
+        BundleError: no such bundle, or ``detector`` has none.
     """
     check_target(target := Path(folder))
+    given = None if detector is None else detector_bundle(detector)
     base = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
     sources = collect(images, feedback, crop, split)
     sources.limited(photos, gallery, seed)
@@ -78,7 +82,8 @@ def adapt(
         encoded = encode(BundleEncoder(towers, threads), blocks, sources, workers, progress)
         fit = adapted(base, encoded, sources, seed, force, threads, progress)
         if fit.report["better"] or force:
-            fit.report |= write(base, towers, target, fit, name, _seen(base, sources))
+            seen = _seen(base, sources)
+            fit.report |= write(base, towers, target, fit, name, seen, given)
     return fit.report
 
 

@@ -48,12 +48,15 @@ class Sources:
     Attributes:
         street: photos; where there is none, shop images of items that have several.
         shop: shop images, the gallery.
+        negatives: items that were wrong or passed over in feedback; their shop images are never
+            left out, so that methods are chosen and measured against them.
         alone: whether there were no street photos, so that shop images stand in for them.
         counts: what was used and left out.
     """
 
     street: list[Sample] = field(default_factory=list)
     shop: list[Sample] = field(default_factory=list)
+    negatives: set[str] = field(default_factory=set)
     alone: bool = False
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -70,7 +73,7 @@ class Sources:
             self.street = _some([s for s in self.shop if s.item in several], photos, seed)
             if not several:
                 self.street = _some(self.shop, photos, seed)
-        asked = {sample.item for sample in self.street}
+        asked = {sample.item for sample in self.street} | self.negatives
         mine = [sample for sample in self.shop if sample.item in asked]
         others = [sample for sample in self.shop if sample.item not in asked]
         kept = mine + _some(others, max(0, gallery - len(mine)), seed)
@@ -162,7 +165,8 @@ def from_catalog(catalog: Catalog) -> Sources:
 
 
 def add_feedback(sources: Sources, triplets: Iterable[Mapping[str, Any]]) -> None:
-    """Adds each search's kept photo as a photo of the item that was right.
+    """Adds each search's kept photo as a photo of the item that was right, and the items that were
+    wrong or passed over as `Sources.negatives`.
 
     A search that was exported as several triplets counts once. Those without a kept photo, and
     those of an item that has no shop image here, are counted and left out.
@@ -170,8 +174,11 @@ def add_feedback(sources: Sources, triplets: Iterable[Mapping[str, Any]]) -> Non
     items = {sample.item for sample in sources.shop}
     pairs: dict[tuple[str, str], str | None] = {}
     for triplet in triplets:
-        anchor, positive = triplet["anchor"], triplet["positive"]
-        pairs[str(triplet["search_id"]), str(positive["item_id"])] = anchor.get("photo")
+        anchor, positive, negative = triplet["anchor"], triplet["positive"], triplet.get("negative")
+        if positive is not None:
+            pairs[str(triplet["search_id"]), str(positive["item_id"])] = anchor.get("photo")
+        if negative is not None and str(negative["item_id"]) in items:
+            sources.negatives.add(str(negative["item_id"]))
     without = unknown = 0
     for (search, item), photo in pairs.items():
         if photo is None:
@@ -185,6 +192,7 @@ def add_feedback(sources: Sources, triplets: Iterable[Mapping[str, Any]]) -> Non
         "feedback": len(pairs),
         "feedback_without_photo": without,
         "feedback_of_unknown_items": unknown,
+        "feedback_negatives": len(sources.negatives),
     }
 
 
@@ -207,7 +215,8 @@ def read_feedback(path: Path) -> list[dict[str, Any]]:
             photo = triplet["anchor"].get("photo")
             if photo is not None:
                 base64.b64decode(photo, validate=True)
-            _ = triplet["search_id"], triplet["positive"]["item_id"]
+            sides = [triplet["positive"], triplet.get("negative")]
+            _ = triplet["search_id"], [side["item_id"] for side in sides if side is not None]
         except (ValueError, TypeError, KeyError, AttributeError, binascii.Error):
             raise DataError(
                 f"{path}, line {number}: no triplet of feedback/export (search_id, anchor with its "

@@ -12,7 +12,7 @@ import numpy as np
 from hemline import __version__
 from hemline.adaptation.report import thresholds
 from hemline.adaptation.run import Adapted
-from hemline.bundle import INFO_FILE, MAPS_FILE, BundleInfo, write_info
+from hemline.bundle import INFO_FILE, MAPS_FILE, BundleInfo, take_detector, write_info
 from hemline.data.seen import SEEN_FILE, Seen
 from hemline.errors import UsageError
 from hemline.files import durable_folder
@@ -29,7 +29,13 @@ def check_target(folder: Path) -> None:
 
 
 def write(
-    base: Bundle, towers: Bundle, folder: Path, fit: Adapted, name: str | None, seen: Seen
+    base: Bundle,
+    towers: Bundle,
+    folder: Path,
+    fit: Adapted,
+    name: str | None,
+    seen: Seen,
+    detector: Path | None = None,
 ) -> dict[str, Any]:
     """Writes the adapted bundle, which appears as a whole or not at all; returns what the report
     says of it.
@@ -38,7 +44,7 @@ def write(
     ``base``.
 
     The adapted bundle doesn't re-rank: its re-ranker compares vectors before the maps. The detector
-    stays.
+    stays, or is that of the bundle ``detector``.
     """
     check_target(folder)
     maps = _same(fit.blocks[-1]) if fit.maps is None else fit.maps
@@ -54,6 +60,8 @@ def write(
         (temporary / MAPS_FILE).write_bytes(maps.to_bytes())
         seen.write(temporary)
         info = _info(base, maps, name, fit, seen)
+        if detector is not None:
+            info = take_detector(temporary, info, detector)
         (temporary / _CARD).write_text(_card(base, info, fit.report), encoding="utf-8")
         info = write_info(temporary, info)
     return {
@@ -124,7 +132,7 @@ def _card(base: Bundle, info: BundleInfo, result: Mapping[str, Any]) -> str:
         "",
         f"`{base.info.name}` (fingerprint `{base.fingerprint}`) with a linear map for each domain, "
         f"fitted by `hemline adapt` on a shop's own images. Embeddings of {info.embedding_dim} "
-        "numbers. It doesn't re-rank.",
+        f"numbers. It doesn't re-rank.{_detector(base, info)}",
         "",
     ]
     if result.get("measured"):
@@ -145,6 +153,12 @@ def _card(base: Bundle, info: BundleInfo, result: Mapping[str, Any]) -> str:
     if old.is_file():
         lines += ["", "## The bundle it was made from", "", old.read_text(encoding="utf-8")]
     return "\n".join([*lines, ""])
+
+
+def _detector(base: Bundle, info: BundleInfo) -> str:
+    if info.detector is None or info.detector == base.info.detector:
+        return ""
+    return f" Its detector is `{info.detector.name}`, of another bundle."
 
 
 def _cell(figure: Mapping[str, float]) -> str:

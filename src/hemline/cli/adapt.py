@@ -43,6 +43,14 @@ Split = Annotated[
 Most = Annotated[int, typer.Option(min=20, help="Most photos to encode; a seeded choice.")]
 Gallery = Annotated[int, typer.Option(min=20, help="Most shop images to encode.")]
 Name = Annotated[str | None, typer.Option(help="Name of the new bundle; default: NAME-adapted.")]
+Detector = Annotated[
+    str | None,
+    typer.Option(
+        metavar="BUNDLE",
+        help="Take the detector of this bundle (a folder, or a shipped one's name) instead of the "
+        "given bundle's.",
+    ),
+]
 Force = Annotated[
     bool, typer.Option("--force", help="Also write a bundle that isn't measurably better.")
 ]
@@ -63,6 +71,7 @@ def adapt(
     photos: Most = 2000,
     gallery: Gallery = 5000,
     name: Name = None,
+    detector: Detector = None,
     force: Force = False,
     seed: Seed = 0,
     threads: Threads = None,
@@ -88,7 +97,8 @@ def adapt(
         raise UsageError("name either a manifest or --catalog")
     options: dict[str, Any] = {
         "crop": crop, "split": split, "photos": photos, "gallery": gallery, "name": name,
-        "force": force, "seed": seed, "threads": threads, "progress": progress,
+        "detector": detector, "force": force, "seed": seed, "threads": threads,
+        "progress": progress,
     }  # fmt: skip
     with natives_hushed():
         if catalog is None:
@@ -121,7 +131,7 @@ def _of_catalog(
 
 
 def _stored_feedback(place: Path) -> list[dict[str, Any]] | None:
-    """The right hits of the catalogue's service, or None where it has none."""
+    """The feedback on hits of the catalogue's service, or None where it has none."""
     state = place / "service"
     if not (state / "journal.sqlite").is_file():
         return None
@@ -130,7 +140,7 @@ def _stored_feedback(place: Path) -> list[dict[str, Any]] | None:
 
     journal = Journal(state)
     try:
-        return list(journal.pairs())
+        return list(journal.triplets())
     except Problem as problem:
         raise DataError(f"the feedback of {place} can't be read: {problem}") from None
     finally:
@@ -144,7 +154,9 @@ def _words(result: Mapping[str, Any]) -> None:
     if "feedback" in counts:
         out(
             f"feedback: {counts['feedback']} right hits, {counts['feedback_without_photo']} "
-            f"without a kept photo, {counts['feedback_of_unknown_items']} of unknown products"
+            f"without a kept photo, {counts['feedback_of_unknown_items']} of unknown products; "
+            f"{counts['feedback_negatives']} products that were wrong or passed over stay in the "
+            "gallery"
         )
     for key, what in (
         ("photos_without_shop_image", "photos of products without a shop image were left out"),

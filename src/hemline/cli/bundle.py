@@ -23,11 +23,29 @@ def bundle(
     weights: Annotated[
         Path | None, typer.Option(help="A .safetensors or .pth file instead of the hub's weights.")
     ] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option(help="Of --weights: the mean of R, G, B in 0-1 that they were trained with."),
+    ] = None,
+    std: Annotated[
+        str | None, typer.Option(help="Of --weights: the standard deviation, likewise.")
+    ] = None,
+    padding: Annotated[
+        str | None,
+        typer.Option(help="Of --weights: same (as TensorFlow pads) or symmetric (PyTorch)."),
+    ] = None,
     precision: Annotated[
         str, typer.Option(help="Precision of the stored weights: float32, float16 or int8.")
     ] = "float32",
     name: Annotated[
         str | None, typer.Option(help="Name of the bundle; the source's by default.")
+    ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BUNDLE",
+            help="Take the detector of this bundle: a folder, or a shipped one's name.",
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
     as_json: JsonOption = False,
@@ -35,15 +53,21 @@ def bundle(
     """Make a bundle of a pre-trained embedding, with its own preprocessing.
 
     Nothing is trained: street and shop images go through the same network. The weights come from
-    the model's hub, or from --weights.
+    the model's hub, or from --weights. How the images of --weights were prepared is read from the
+    file's metadata, a config.json beside it, or timm's configuration of a named tag
+    (timm:NAME.TAG); otherwise it has to be said.
 
     Example: hemline bundle timm:convnext_tiny.fb_in22k -o bundles/convnext --precision float16
     """
     from hemline.learn.export.pretrained import bundle_pretrained
+    from hemline.learn.export.said import parse
     from hemline.learn.export.writer import ExportOptions
+    from hemline.runtime.bundle import detector_bundle
 
+    said = parse(mean, std, padding)
+    given = None if detector is None else detector_bundle(detector)
     options = ExportOptions(precision, name=name, force=force, say=say)
-    info = bundle_pretrained(source, folder, options, weights=weights)
+    info = bundle_pretrained(source, folder, options, weights=weights, said=said, detector=given)
     own = ("name", "fingerprint", "embedding_dim", "precision", "precision_loss")
     result = {
         "bundle": str(folder),

@@ -32,7 +32,12 @@ def export(
         ),
     ] = None,
     detector: Annotated[
-        Path | None, typer.Option(help="Run of a detector to put into the new bundle.")
+        str | None,
+        typer.Option(
+            metavar="RUN|BUNDLE",
+            help="Put a detector into the new bundle: that of a run, or of another bundle (a "
+            "folder, or a shipped one's name).",
+        ),
     ] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Least score (0-1) of a garment that the detector reports.")
@@ -57,17 +62,24 @@ def export(
     from hemline.learn.export.detector import add_detector
     from hemline.learn.export.run import export as write_bundle
     from hemline.learn.export.writer import ExportOptions
+    from hemline.runtime.bundle import detector_bundle
 
     of_detector = is_detector_run(run)
     if threshold is not None and not of_detector:
         raise UsageError(f"--threshold is of a detector, and {run} is no run of one")
+    if detector is not None and of_detector:
+        raise UsageError(f"{run} is the run of a detector; --detector is of a model's")
+    given = None
+    if detector is not None:
+        own = Path(detector)
+        given = own if is_detector_run(own) else detector_bundle(detector)
     precision = precision or ("float16" if of_detector else "float32")
     options = ExportOptions(precision, _some(pictures), name, force, say=say)
     if of_detector:
         info = add_detector(run, bundle, options, threshold=threshold)
         emit(_of_detector(bundle, info), as_json, _detector_words)
     else:
-        info = write_bundle(run, bundle, options, detector=detector)
+        info = write_bundle(run, bundle, options, detector=given)
         emit(_of_bundle(bundle, info), as_json, _words)
 
 

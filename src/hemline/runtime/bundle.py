@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hemline.bundle import DETECTOR, INFO_FILE, BundleInfo, onnx_runtime, read_info, verify
-from hemline.errors import BundleError, UsageError
+from hemline.errors import BundleError, NoDetectorError, UsageError
 from hemline.files import absolute, durable_folder, open_regular
 from hemline.registry import current_name
 from hemline.runtime.maps import DomainMaps, read_maps
@@ -223,6 +223,22 @@ def _copy_file(folder: Path, name: str, target: Path) -> None:
         raise BundleError(f"{folder / name} can't be copied: {error.strerror}") from None
     with source, target.open("xb") as copy:
         shutil.copyfileobj(source, copy, 1 << 20)
+
+
+def detector_bundle(bundle: str | os.PathLike[str]) -> Path:
+    """The folder of a bundle that has a detector, by its folder or the name of one that ships.
+
+    Raises:
+        NoDetectorError: it has none.
+        BundleError: no such bundle.
+    """
+    found = Bundle.open(bundle, check=False)
+    if found.info.detector is None:
+        raise NoDetectorError(
+            f"the bundle {bundle} has no detector; take one that does, such as "
+            f"{', '.join(shipped())}"
+        )
+    return found.folder
 
 
 def check_threads(threads: int | None) -> None:

@@ -23,7 +23,7 @@ from hemline.files import disk_full, file_lock
 from hemline.service import kept_photos
 from hemline.service.logs import bounded, log
 from hemline.service.problems import Problem, unavailable
-from hemline.service.triplets import pairs_of, triplets_of
+from hemline.service.triplets import triplets_of
 
 T = TypeVar("T")
 
@@ -174,21 +174,14 @@ class Journal:
         """Anchor, positive, negative: each right hit of a search with each wrong one.
 
         Without wrong hits, the hits before the right one are the negatives (``negative_is``:
-        ``passed over``): they were seen and not chosen.
+        ``passed over``): they were seen and not chosen. A right first hit has none (``negative``
+        is None, ``negative_is`` ``none``), a wrong hit of a search without a right one no
+        ``positive``.
 
         Raises:
             Problem: 503 or 507, the journal can't be read.
         """
-        return self._triplets(self._feedback(), triplets_of)
-
-    def pairs(self) -> Iterator[dict[str, Any]]:
-        """Anchor and positive as in `triplets`, of every right hit: also of a first one, which has
-        no negative.
-
-        Raises:
-            Problem: 503 or 507, the journal can't be read.
-        """
-        return self._triplets(self._feedback(), pairs_of)
+        return self._triplets(self._feedback())
 
     def _feedback(self) -> list[tuple[str, str]]:
         """Each search with feedback, and the feedback on its hits as JSON."""
@@ -197,15 +190,13 @@ class Journal:
         sql = "SELECT search, json_group_object(item, right) FROM feedback GROUP BY search"
         return self._run(lambda db: db.execute(sql).fetchall())
 
-    def _triplets(
-        self, judged: list[tuple[str, str]], of: Callable[..., Iterator[dict[str, Any]]]
-    ) -> Iterator[dict[str, Any]]:
+    def _triplets(self, judged: list[tuple[str, str]]) -> Iterator[dict[str, Any]]:
         sql = "SELECT request, hits, photo, time FROM searches WHERE id = ?"
         for search_id, feedback in judged:
             row = self._run(lambda db, id_=search_id: db.execute(sql, (id_,)).fetchone())  # type: ignore[misc]
             values: list[Any] = [_value(text) for text in (feedback, *row[:2])] if row else [None]
             if None not in values:
-                yield from of(search_id, *values, *row[2:])
+                yield from triplets_of(search_id, *values, *row[2:])
 
     def flush(self) -> None:
         """Writes the queued searches.

@@ -17,14 +17,19 @@ from PIL import Image as Pillow
 from safetensors.torch import save_file
 from torch import nn
 
+from helpers.tiny_bundle import make_tiny_bundle
+from helpers.tiny_detector import put_tiny_detector
 from hemline.bundle import read_info, verify
 from hemline.catalog.catalog import Catalog
+from hemline.cli import main
 from hemline.data.manifest import Manifest
 from hemline.errors import UsageError
 from hemline.learn.backbones.nin import nin_units
 from hemline.learn.export.pretrained import Pretrained, bundle_pretrained, load_source
+from hemline.learn.export.said import Said
 from hemline.learn.export.writer import ExportOptions
 from hemline.runtime.bundle import Bundle
+from hemline.runtime.detector import BundleDetector
 from hemline.runtime.encoder import BundleEncoder
 from hemline.types import Image, Record
 
@@ -194,11 +199,95 @@ def test_weights_that_cannot_be_had_say_what_to_do(tmp_path: Path) -> None:
     assert not (tmp_path / "b").exists()
 
 
+def said_values(said: Said) -> tuple[object, object]:
+    return said.mean, said.std
+
+
+def efficientnet(folder: Path, **metadata: str) -> Path:
+    """Weights of a timm network in a file of their own."""
+    folder.mkdir(exist_ok=True)
+    state = timm.create_model("test_efficientnet").state_dict()
+    file = folder / "weights.safetensors"
+    save_file({k: v.contiguous() for k, v in state.items()}, file, metadata or None)
+    return file
+
+
+def test_weights_that_say_nothing_of_their_images_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = efficientnet(tmp_path / "bare")
+    words = ["bundle", "timm:test_efficientnet", "--weights", str(file), "-o", str(tmp_path / "b")]
+    assert main(words) == 2
+    assert "give --mean, --std, --padding" in capsys.readouterr().err
+    half = ["--mean", "0.5,0.5,0.5", "--padding", "same"]
+    assert main([*words, *half]) == 2
+    assert "give --std" in capsys.readouterr().err
+    assert main([*words, *half, "--std", "0.5,0.5"]) == 2
+    assert main([*words, *half, "--std", "0.5,0.5,0.5"]) == 0
+    assert read_info(tmp_path / "b").preprocessing.shop_mean == (0.5, 0.5, 0.5)
+    with pytest.raises(UsageError, match="give --mean, --std"):
+        load_source("open_clip:ViT-B-32", file)
+    with pytest.raises(UsageError, match="are of --weights"):
+        load_source("timm:test_efficientnet", None, Said(padding="same"))
+
+
+def test_what_a_file_says_of_its_images_is_read(tmp_path: Path) -> None:
+    config = {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}
+    wanted = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
+    images = torch.randn(1, 3, 160, 160)
+
+    def loaded(file: Path, source: str = "timm:test_efficientnet") -> tuple[object, torch.Tensor]:
+        found = load_source(source, file)
+        how = found.preprocessing
+        with torch.inference_mode():
+            return (how.shop_mean, how.shop_std), found.network.eval()(images)
+
+    torch.manual_seed(0)
+    words = {name: json.dumps(value) for name, value in config.items()}
+    file = efficientnet(tmp_path / "header", **words, pad_type="same")
+    said, same = loaded(file)
+    assert said == wanted
+    torch.manual_seed(0)
+    said, symmetric = loaded(efficientnet(tmp_path / "config", pretrained_cfg=json.dumps(config)))
+    assert said == wanted
+    assert not torch.equal(same, symmetric)  # the same weights, padded otherwise
+    torch.manual_seed(0)
+    file = efficientnet(tmp_path / "beside")
+    hub = {"architecture": "test_efficientnet", "pretrained_cfg": config}
+    file.with_name("config.json").write_text(json.dumps(hub))
+    said, again = loaded(file)
+    assert said == wanted
+    assert torch.equal(again, symmetric)
+    file.with_name("config.json").write_text(json.dumps(hub | {"architecture": "resnet18"}))
+    with pytest.raises(UsageError, match="doesn't say"):
+        loaded(file)
+    said, _ = loaded(file, "timm:test_efficientnet.r160_in1k")  # a tag of timm's own
+    assert said == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def test_the_detector_of_another_bundle_is_taken(tmp_path: Path) -> None:
+    timm_folder(tmp_path / "hub")
+    other = make_tiny_bundle(tmp_path / "other")
+    words = ["bundle", f"local-dir:{tmp_path / 'hub'}", "--detector", str(other), "-o"]
+    assert main([*words, str(tmp_path / "none")]) == 1
+    put_tiny_detector(other)
+    assert main([*words, str(tmp_path / "bundle")]) == 0
+    made, given = Bundle.open(tmp_path / "bundle"), Bundle.open(other)
+    assert made.info.detector == given.info.detector
+    assert "## Detector" in (tmp_path / "bundle/README.md").read_text(encoding="utf-8")
+    red = np.full((64, 64, 3), (255, 0, 0), np.uint8)
+    found = [BundleDetector(bundle, 1).detect([red]) for bundle in (made, given)]
+    assert found[0] == found[1]
+    assert found[0][0]
+
+
 def test_weights_from_a_file(tmp_path: Path) -> None:
     model = timm.create_model("test_efficientnet")
     state = {k: v.contiguous() for k, v in model.state_dict().items()}
     save_file(state, tmp_path / "weights.safetensors")
-    found = load_source("timm:test_efficientnet", tmp_path / "weights.safetensors")
+    said = Said((0.5, 0.4, 0.3), (0.2, 0.2, 0.3), "symmetric")
+    found = load_source("timm:test_efficientnet", tmp_path / "weights.safetensors", said)
+    assert (found.preprocessing.shop_mean, found.preprocessing.street_std) == said_values(said)
     own = dict(found.network.state_dict())
     assert all(torch.equal(own[key], state[key]) for key in own)
 

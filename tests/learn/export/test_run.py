@@ -11,7 +11,10 @@ import onnx
 import pytest
 
 from helpers.drawn_pairs import make
+from helpers.tiny_bundle import make_tiny_bundle
+from helpers.tiny_detector import put_tiny_detector
 from hemline.bundle import read_info, verify
+from hemline.cli import main
 from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
 from hemline.errors import TrainingError, UsageError
@@ -149,6 +152,17 @@ def test_smaller_precisions_tell_their_loss(
     cosine = (found.embedding * right.embedding).sum(axis=1).min()
     assert 0.9 < info.precision_loss["min_cosine"] <= cosine + 1e-5
     assert 1e-7 < info.precision_loss["max_abs_error"] < 0.5
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_detector_of_another_bundle_is_taken(run: Path, tmp_path: Path) -> None:
+    info = put_tiny_detector(make_tiny_bundle(tmp_path / "other"))
+    words = ["export", str(run), "-o", str(tmp_path / "new"), "--detector"]
+    assert main([*words, str(tmp_path / "nothing")]) == 1
+    assert main([*words, str(tmp_path / "other")]) == 0
+    new = Bundle.open(tmp_path / "new")
+    assert new.info.detector == info.detector
+    assert new.session("detector", 1)
 
 
 def test_int8_is_the_nearest_of_255_levels_for_each_channel() -> None:

@@ -28,12 +28,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hemline.bundle import BundleInfo
+from hemline.bundle import BundleInfo, take_detector
 from hemline.data.preprocess import Preprocessing
 from hemline.errors import UsageError, nearest
 from hemline.learn.backbones import BackboneConfig, build_backbone
 from hemline.learn.backbones.timm_backbone import classifier_prefixes, load_weights
 from hemline.learn.export.card import fill_card
+from hemline.learn.export.detector import detector_card
+from hemline.learn.export.said import Said, check, of_config, said_by
 from hemline.learn.export.writer import ExportOptions, check_target, write_bundle
 from hemline.learn.model import Batch, RetrievalModel, ShopOutput, Stage, StreetOutput
 
@@ -81,25 +83,32 @@ class Pretrained(RetrievalModel):
         raise TypeError("a pre-trained embedding has nothing to learn")
 
 
-def load_source(source: str, weights: Path | None = None) -> LoadedNetwork:
+def load_source(
+    source: str, weights: Path | None = None, said: Said | None = None
+) -> LoadedNetwork:
     """The network that a source names.
 
     Args:
         source: see the module.
         weights: a .safetensors or .pth file instead of the hub's.
+        said: of ``weights``, in place of what the file and the source say.
 
     Raises:
-        UsageError: an unknown source, a library that isn't installed, or weights that can't be had.
+        UsageError: an unknown source, a library that isn't installed, weights that can't be had, or
+            weights of which nothing says how their images were prepared.
     """
+    if said is not None and said != Said() and (weights is None or source in _BASELINES):
+        raise UsageError("--mean, --std and --padding are of --weights of timm or open_clip")
+    said = said or Said()
     library, colon, name = source.partition(":")
     if source in _BASELINES:
         return _baseline(source, weights)
     if library == "open_clip" and name:
-        return _open_clip(name, weights)
+        return _open_clip(name, weights, said)
     if library == "timm" and name:
-        return _timm(name, weights)
+        return _timm(name, weights, said)
     if library in ("hf-hub", "local-dir") and name:
-        return _timm(source, weights)
+        return _timm(source, weights, said)
     if library == "timm" or not colon:
         raise UsageError(
             f"{source!r} names no pre-trained model. {nearest(source, _BASELINES)} Or: timm:NAME, "
@@ -111,23 +120,31 @@ def load_source(source: str, weights: Path | None = None) -> LoadedNetwork:
 
 
 def bundle_pretrained(
-    source: str, bundle: Path, options: ExportOptions | None = None, *, weights: Path | None = None
+    source: str,
+    bundle: Path,
+    options: ExportOptions | None = None,
+    *,
+    weights: Path | None = None,
+    said: Said | None = None,
+    detector: Path | None = None,
 ) -> BundleInfo:
     """Makes a bundle of a pre-trained embedding.
 
     Args:
-        source, weights: see `load_source`.
+        source, weights, said: see `load_source`.
         bundle: the new folder.
         options: how it is written; the bundle's name is the source's by default.
+        detector: a bundle's folder, whose detector is copied.
 
     Raises:
         UsageError: see `load_source`, or the folder exists.
+        BundleError: the bundle of ``detector`` has none, or is damaged.
         TrainingError: a graph that doesn't give torch's numbers.
     """
     options = options or ExportOptions()
     check_target(bundle, options)
     options.say(f"loading {source}")
-    loaded = load_source(source, weights)
+    loaded = load_source(source, weights, said)
     model = Pretrained(loaded).eval()
 
     def describe(
@@ -148,25 +165,37 @@ def bundle_pretrained(
                 "machine": {"system": platform.system(), "processor": platform.machine()},
             },
         )
-        return info, fill_card("pretrained", info=info, source=source)
+        if detector is not None:
+            info = take_detector(folder, info, detector)
+        return info, fill_card("pretrained", info=info, source=source) + detector_card(info)
 
     return write_bundle(model, bundle, describe, options)
 
 
-def _timm(name: str, weights: Path | None) -> LoadedNetwork:
+def _timm(name: str, weights: Path | None, said: Said) -> LoadedNetwork:
     import timm
     from timm.data.config import resolve_model_data_config
 
-    plain = name.split(":")[-1].split(".")[0]
+    plain, _, tag = name.split(":")[-1].partition(".")
     if ":" not in name and plain not in timm.list_models():
         raise UsageError(f"timm has no model {name!r}. {nearest(plain, timm.list_models())}")
     try:
         network = timm.create_model(name, pretrained=weights is None, num_classes=0)
     except Exception as error:  # every hub has its own
         raise _unreachable(name, error) from None
-    if weights is not None:
-        load_weights(network, weights, classifier_prefixes(network))
     data: dict[str, Any] = resolve_model_data_config(network)  # type: ignore[no-untyped-call]
+    if weights is not None:
+        same = _padded_same(name)
+        said |= said_by(weights, plain)
+        if tag or ":" in name:  # the hub's configuration is that of these weights
+            said |= of_config(data, complete=True)
+        check(said, weights, f"timm:{name}", padded=same is not None)
+        if said.padding == "same":
+            if same is None:
+                raise UsageError(f"the layers of {name} pad in one way; leave out --padding same")
+            network = same
+        load_weights(network, weights, classifier_prefixes(network))
+        data |= {"mean": said.mean, "std": said.std}
     preprocessing = _preprocessing(
         int(data["input_size"][1]),
         data,
@@ -176,7 +205,17 @@ def _timm(name: str, weights: Path | None) -> LoadedNetwork:
     return LoadedNetwork(network, preprocessing, _versions("timm", "torch"))
 
 
-def _open_clip(name: str, weights: Path | None) -> LoadedNetwork:
+def _padded_same(name: str) -> Any:
+    """The network of timm with TensorFlow's padding; None for one that has no such choice."""
+    import timm
+
+    try:
+        return timm.create_model(name, pretrained=False, num_classes=0, pad_type="same")
+    except TypeError:
+        return None
+
+
+def _open_clip(name: str, weights: Path | None, said: Said) -> LoadedNetwork:
     try:
         import open_clip
     except ModuleNotFoundError:
@@ -197,12 +236,18 @@ def _open_clip(name: str, weights: Path | None) -> LoadedNetwork:
                 f"name the weights too, as in open_clip:{model_name}/openai, or give --weights"
             )
     if weights is not None:
+        said |= said_by(weights, model_name)
+        if pretrained is not None:  # the tag's configuration
+            said |= of_config(open_clip.get_pretrained_cfg(model_name, pretrained) or {})
+        if model_name == name.partition("/")[0]:  # not a hub's folder, which has its own
+            check(said, weights, f"open_clip:{model_name}", padded=False)
         pretrained = str(weights)
     try:
         model, _, _ = open_clip.create_model_and_transforms(model_name, pretrained=pretrained)
     except Exception as error:  # every hub has its own
         raise _unreachable(f"open_clip:{name}", error) from None
     data = dict(model.visual.preprocess_cfg)
+    data |= {name: value for name in ("mean", "std") if (value := getattr(said, name))}
     size = data["size"]
     side = int(size if isinstance(size, int) else size[0])
     preprocessing = _preprocessing(side, data, squash=data.get("resize_mode") == "squash")

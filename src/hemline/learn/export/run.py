@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hemline.bundle import DETECTOR, BundleInfo
+from hemline.bundle import DETECTOR, INFO_FILE, BundleInfo, take_detector
 from hemline.learn.checkpoint import Run, load_run
 from hemline.learn.export.card import fill_card, quality_rows
 from hemline.learn.export.detector import DETECTOR_FILE, detector_card, export_detector
@@ -25,10 +25,12 @@ def export(
         run: a run's folder, or a run already read.
         bundle: the new folder.
         options: how it is written.
-        detector: the run of a detector, to go into the bundle; its weights are stored as float16.
+        detector: the run of a detector, whose weights are stored as float16, or a bundle's folder,
+            whose detector is copied.
 
     Raises:
         UsageError: an unknown precision, or the folder exists.
+        BundleError: the bundle of ``detector`` has none, or is damaged.
         TrainingError: no run, or a graph that doesn't give torch's numbers.
     """
     options = options or ExportOptions()
@@ -41,7 +43,9 @@ def export(
         info = _info(source, options, files, loss)
         if source.seen is not None:
             source.seen.write(folder)
-        if detector is not None:
+        if detector is not None and (detector / INFO_FILE).is_file():
+            info = take_detector(folder, info, detector)
+        elif detector is not None:
             own = ExportOptions("float16", images=options.images, say=options.say)
             graph, described = export_detector(detector, own)
             (folder / DETECTOR_FILE).write_bytes(graph)
