@@ -29,8 +29,9 @@ from hemline.data.manifest import Manifest
 from hemline.datasets import build
 from hemline.evaluation import vectors
 from hemline.evaluation.embed import BLOCK, Block
+from hemline.evaluation.machine import machine
 from hemline.evaluation.ranker import Ranker
-from hemline.evaluation.report import machine, report
+from hemline.evaluation.report import report
 from hemline.evaluation.vectors import GalleryVectors
 from hemline.types import Record
 
@@ -106,7 +107,7 @@ def main() -> None:
     (part,) = build("default", made_manifest(options.queries, options.gallery))
     dim, encoder = options.dim, Drawn(options.dim)
     gallery = GalleryVectors(drawn(options.gallery, dim, 0.0), options.gallery, dim)
-    ranker = Ranker(encoder, part, gallery)  # type: ignore[arg-type]
+    ranker = Ranker(encoder, part, gallery, np.zeros(options.gallery, bool))  # type: ignore[arg-type]
     for block in drawn(options.queries, dim, 1.5):
         ranker.add(block)
     result = report([ranker.result])

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from hemline.evaluation.run import EvaluationResult
 
 Model = Annotated[
-    str, typer.Argument(help="A run's folder, a bundle's folder, or the name of a shipped bundle.")
+    str,
+    typer.Argument(
+        help="A run's or a bundle's folder, the name of a shipped bundle, or a live catalogue's "
+        "folder, whose answers are measured."
+    ),
 ]
 Rows = Annotated[Path, typer.Argument(help="A manifest with the queries and the gallery.")]
 Name = Annotated[

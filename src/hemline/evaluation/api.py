@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from hemline.catalog import folders
+from hemline.catalog.catalog import Catalog
 from hemline.data.manifest import Manifest
 from hemline.data.protocol import Choices, Protocol
 from hemline.datasets import build
@@ -15,10 +17,11 @@ from hemline.evaluation.model import open_encoder
 from hemline.evaluation.report import by_column, compare, report
 from hemline.evaluation.run import EvaluationResult
 from hemline.evaluation.run import evaluate as evaluate_protocol
+from hemline.evaluation.served import evaluate_catalog
 from hemline.progress import ProgressOf, no_progress
 from hemline.ranking.metrics import KS
 
-#: A model: a run's or a bundle's folder, the name of a shipped bundle, or an encoder.
+#: A model: the folder of a run, a bundle or a catalogue, a shipped bundle's name, or an encoder.
 Model = str | os.PathLike[str] | Encoder
 
 
@@ -41,8 +44,8 @@ def evaluate(
     """Measures how often a model ranks the right item first.
 
     Args:
-        model: a run's folder, a bundle's folder, the name of a shipped bundle, or an encoder such
-            as `hemline.load` returns.
+        model: a run's folder, a bundle's folder, the name of a shipped bundle, an encoder such as
+            `hemline.load` returns, or a catalogue's folder, whose answers are measured.
         manifest: the queries and the gallery, or their file.
         protocol: which rows are queries and gallery, and what counts as a match.
         choices: what differs from the protocol: crop, fold, and so on.
@@ -104,6 +107,11 @@ def measure(
     allow_leak: bool = False,
 ) -> list[EvaluationResult]:
     """The ranks of every query, for each part of a protocol."""
+    if isinstance(model, str | os.PathLike) and folders.find(Path(model)) is not None:
+        with Catalog.open(model) as catalog:
+            return [
+                _answered(catalog, part, rerank, threads, progress, allow_leak) for part in parts
+            ]
     if isinstance(model, str | os.PathLike):
         encoder: Encoder = open_encoder(os.fspath(model), threads)
     else:
@@ -122,6 +130,20 @@ def measure(
                 )
             )
     return results
+
+
+def _answered(
+    catalog: Catalog,
+    part: Protocol,
+    rerank: bool,
+    threads: int | None,
+    progress: ProgressOf,
+    allow_leak: bool,
+) -> EvaluationResult:
+    with progress(f"{catalog.bundle.info.name}, {part.name}") as advance:
+        return evaluate_catalog(
+            catalog, part, rerank=rerank, threads=threads, advance=advance, allow_leak=allow_leak
+        )
 
 
 def full_report(

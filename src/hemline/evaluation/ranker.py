@@ -133,10 +133,12 @@ class Ranker:
         result = self.result
         relevant = np.zeros(len(far), bool)
         relevant[self._by_item.members(right)] = True
+        assert result.image_ranks is not None
+        assert result.average_precision is not None
+        assert result.right_total is not None
         result.image_ranks[place] = image_ranks(far[None], relevant[None])[0]
         result.average_precision[place] = average_precision(far, relevant)
         result.right_ranks[place] = ranks_of_right(far, relevant, DEPTH)
-        assert result.right_total is not None
         result.right_total[place] = np.count_nonzero(relevant)
         order = nearest_images(far, DEPTH)
         best = order[first_of_each(self.items[order])[:SHOWN]]

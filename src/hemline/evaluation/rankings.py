@@ -35,11 +35,12 @@ class Rankings:
 
     Attributes:
         arrays: ``queries`` (Q,) manifest rows, ``items`` (Q,) item numbers, ``parts`` (Q,) numbers
-            of the folds or categories; ``ranks``, ``image_ranks`` and, where the model re-ranks,
-            ``first_ranks`` (Q,), 0 for a miss; ``average_precision`` (Q,); ``right_counts``,
-            ``right_total`` (Q,) and ``right_ranks`` (Σ counts,); ``top`` (Q, 10) manifest rows,
-            -1 behind the last; ``sizes`` (S,) of smaller galleries with ``ranks_by_size`` (S, Q);
-            where there are tags ``tags_wanted`` (Q,), ``tags_found`` and ``tags_best`` (Q, K).
+            of the folds or categories; ``ranks`` and, where the model re-ranks, ``first_ranks``
+            (Q,), 0 for a miss; where pictures were ranked ``image_ranks``, ``average_precision``,
+            ``right_counts``, ``right_total`` (Q,) and ``right_ranks`` (Σ counts,); ``top`` (Q, 10)
+            manifest rows, -1 behind the last; ``sizes`` (S,) of smaller galleries with
+            ``ranks_by_size`` (S, Q); where there are tags ``tags_wanted`` (Q,), ``tags_found`` and
+            ``tags_best`` (Q, K).
         digest: of queries, relevance and gallery: results of one digest asked the same.
     """
 
@@ -70,10 +71,12 @@ class Rankings:
             "items": np.unique(names, return_inverse=True)[1].astype(np.int32),
             "parts": parts.astype(np.int16),
             "ranks": joined(lambda r: _found(r.ranks), np.int32),
-            "image_ranks": joined(lambda r: _found(r.image_ranks), np.int32),
-            "average_precision": joined(lambda r: r.average_precision, np.float32),
             "top": joined(lambda r: r.top, np.int32),
         }
+        if all(result.image_ranks is not None for result in results):
+            arrays["image_ranks"] = joined(lambda r: _found(r.image_ranks), np.int32)
+        if all(result.average_precision is not None for result in results):
+            arrays["average_precision"] = joined(lambda r: r.average_precision, np.float32)
         if all(result.first_ranks is not None for result in results):
             arrays["first_ranks"] = joined(lambda r: _found(r.first_ranks), np.int32)
         if all(result.right_total is not None for result in results):
@@ -132,15 +135,20 @@ class Rankings:
         if name == "mrr":
             return reciprocal_ranks(_ranks(self.arrays["ranks"]))
         if name == "map":
-            return self.arrays["average_precision"].astype(np.float64)
+            return self._array(name, "average_precision").astype(np.float64)
         if kind not in _MEASURES or not re.fullmatch("[1-9][0-9]{0,8}", number):
             raise UsageError(f"no measure {name!r}; there are {MEASURES}, with K from 1")
         function, needed, bounded = _MEASURES[kind]
         if bounded and int(number) > DEPTH:
             raise UsageError(f"{name}: ranks are kept up to {DEPTH:,}")
-        if needed not in self.arrays:
-            raise UsageError(f"{name}: the result has no {needed.partition('_')[0]} to count")
+        self._array(name, needed)
         return function(self, int(number))
+
+    def _array(self, name: str, needed: str) -> Array:
+        if needed not in self.arrays:
+            what = "tags" if needed.startswith("tags") else "ranks of pictures"
+            raise UsageError(f"{name} can't be computed: the result has no {what}")
+        return self.arrays[needed]
 
     def _precision(self, k: int) -> Doubles:
         return np.array([precision_at_k(self.right(q), k) for q in range(len(self))])

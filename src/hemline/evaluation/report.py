@@ -92,6 +92,8 @@ def _where_they_apply(results: Sequence[EvaluationResult], ks: Sequence[int]) ->
             side: float(np.mean([result.detected[side] for result in results]))
             for side in one.detected
         }
+    if one.catalog:
+        found["catalog"] = one.catalog
     first = [result.first_ranks for result in results if result.first_ranks is not None]
     if len(first) == len(results):
         found["first_search"] = recalls_at(np.concatenate(first), ks)
@@ -134,8 +136,9 @@ def _with_shown(ks: Sequence[int]) -> tuple[int, ...]:
 def in_papers_terms(results: Sequence[EvaluationResult], ks: Sequence[int] = KS) -> dict[str, Any]:
     """Figures to compare with papers: ``pictures`` has recall among the first k images, not items;
     ``ladder`` recall by the size of the gallery; ``published`` figures not measured here."""
-    images = np.concatenate([result.image_ranks for result in results])
-    found: dict[str, Any] = {"pictures": recalls_at(images, ks)}
+    images = [result.image_ranks for result in results if result.image_ranks is not None]
+    counted = len(images) == len(results)
+    found: dict[str, Any] = {"pictures": recalls_at(np.concatenate(images), ks)} if counted else {}
     one = results[0]
     if one.ranks_by_size:
         sizes = {**one.ranks_by_size, len(one.protocol.gallery): one.ranks}
@@ -155,7 +158,9 @@ def per_query(
     ranks = np.concatenate([result.ranks for result in results])
     figures = {f"recall@{k}": hits_at_k(ranks, k) for k in ks}
     figures["mrr"] = reciprocal_ranks(ranks)
-    figures["map"] = np.concatenate([result.average_precision for result in results])
+    each = [r.average_precision for r in results if r.average_precision is not None]
+    if len(each) == len(results):
+        figures["map"] = np.concatenate(each)
     ndcg = [result.ndcg for result in results if result.ndcg is not None]
     if len(ndcg) == len(results):
         figures[f"ndcg@{NDCG_K}"] = np.concatenate(ndcg)

@@ -41,13 +41,15 @@ class EvaluationResult:
         protocol, model, fingerprint: what was measured.
         ranks: (Q,) item rank as served, from 1; `MISS` where the item isn't found.
         first_ranks: (Q,) the same before re-ranking, or None where the model doesn't re-rank.
-        average_precision: (Q,) over images.
+        average_precision: (Q,) over images, or None where only items were ranked.
         ndcg: (Q,) NDCG@20 of matched tags, or None where the manifest has no tags.
         top: (Q, 10) manifest rows of the first items' best images, -1 where there are fewer.
-        image_ranks: (Q,) rank of the first right image among images, as papers count.
+        image_ranks: (Q,) rank of the first right image among images, as papers count, or None.
         ranks_by_size: size of a smaller gallery → (Q,) item rank in it (`Protocol.gallery_sizes`).
         skipped: (path, reason) of images that couldn't be read.
         seconds: of each step.
+        catalog: of a live catalogue that answered, its ``pictures``, those of the gallery that it
+            is ``lacking``, and how many products of an answer count (``answered``).
         right_ranks: Q times the ranks (R,) of the right images among images, up to `DEPTH`.
         right_total: (Q,) number of right images in the gallery.
         tag_matches: what NDCG at any k up to `DEPTH` needs, where the manifest has tags.
@@ -63,14 +65,15 @@ class EvaluationResult:
     fingerprint: str
     ranks: Ints
     first_ranks: Ints | None
-    average_precision: Doubles
+    average_precision: Doubles | None
     ndcg: Doubles | None
     top: Ints
-    image_ranks: Ints
+    image_ranks: Ints | None
     ranks_by_size: dict[int, Ints] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     detected: dict[str, float] = field(default_factory=dict)
+    catalog: dict[str, int] = field(default_factory=dict)
     right_ranks: list[Ints] = field(default_factory=list)
     right_total: Ints | None = None
     tag_matches: TagMatches | None = None

@@ -20,6 +20,12 @@ def table(result: Mapping[str, Any], line: Line) -> None:
     if "started_from" in result:
         line(f"its training started from {result['started_from']}")
     _overlap(result["model"], result.get("training_overlap"), line)
+    if "catalog" in result:
+        held = result["catalog"]
+        line(
+            f"answers of the live catalogue with {held['pictures']:,} pictures; it lacks "
+            f"{held['lacking']:,} of the gallery, and ranks behind {held['answered']:,} are misses"
+        )
     others = result.get("against", [])
     head = f"{'':12}{'':>8}  {'95 % interval':>15}"
     line(head)
