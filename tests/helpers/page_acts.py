@@ -80,7 +80,9 @@ def tab_to(page: Any, name: str) -> None:
             shown = page.evaluate(
                 "() => { const s = getComputedStyle(document.activeElement);"
                 " const b = getComputedStyle(document.activeElement, '::before');"
-                " return s.outlineStyle !== 'none' || b.boxShadow.includes('6px'); }"
+                " const a = getComputedStyle(document.activeElement, '::after');"
+                " return s.outlineStyle !== 'none' || a.outlineStyle !== 'none'"
+                " || b.boxShadow.includes('6px'); }"
             )
             assert shown, f"the focus on {name} isn't seen"
             return

@@ -91,12 +91,20 @@ class Stub:
         self.alike = "same"
         self.keeps = 0
         self.language = "en"
+        self.page: dict[str, Any] = {}
+        self.shared: dict[str, bytes] = {}
+        self.wide: set[str] = set()
+        self.written: dict[str, dict[str, Any]] = {}
         self.asked: list[tuple[str, str, dict[str, Any]]] = []
         self.removed: set[str] = set()
         self.release = threading.Event()
 
     def fail(self, mode: str, times: int = 10**9) -> None:
         self.mode, self.times = mode, times
+
+    def write(self, number: int, **columns: Any) -> None:
+        """Other columns of a product."""
+        self.written[f"p/{number}"] = columns
 
     def close(self) -> None:
         self.release.set()
@@ -133,7 +141,11 @@ class Stub:
         return found
 
     def products(self, where: str | None) -> list[dict[str, Any]]:
-        here = [one for one in PRODUCTS if one["item_id"] not in self.removed]
+        here = [
+            {**one, "columns": one["columns"] | self.written.get(one["item_id"], {})}
+            for one in PRODUCTS
+            if one["item_id"] not in self.removed
+        ]
         if not where:
             return here
         met = Where.parse(where, {name for one in PRODUCTS for name in one["columns"]} - {"tags"})
@@ -277,10 +289,19 @@ class _Handler(BaseHTTPRequestHandler):
             bundle = {"name": "stub"}
             return self._json(
                 {"bundle": bundle, "catalog": catalog, "detector": True, "samples": samples,
-                 "limits": {"max_k": 200}, "keeps_photos": shop.keeps}
+                 "limits": {"max_k": 200}, "keeps_photos": shop.keeps,
+                 "page": shop.page}
             )  # fmt: skip
         if path == "/v1/facets":
             return self._json({"facets": shop.facets([fields["columns"]], fields.get("where"))})
+        if path == "/v1/photos":
+            shop.shared["f" * 32] = fields["photo"]
+            return self._json({"id": "f" * 32, "seconds": 86400})
+        if path.startswith("/v1/photos/"):
+            data = shop.shared.get(path[11:])
+            if data is None:
+                return self._problem(404, "its day is over")
+            return self._send(200, "image/jpeg", data)
         if path == "/v1/feedback":
             return self._json({"kept": True})
         if path == "/v1/items":
@@ -317,7 +338,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._json(value, status, "application/problem+json")
 
     def _picture(self, number: int) -> None:
-        image = np.full((100, 80, 3), 255, np.uint8)
+        width = 160 if f"p/{number}" in self.shop.wide else 80
+        image = np.full((100, width, 3), 255, np.uint8)
         colour = list(_COLOURS.values())[number // 4 % 4]
         image[15:85, 15:65] = colour[::-1]
         self._send(200, "image/jpeg", cv2.imencode(".jpg", image)[1].tobytes())

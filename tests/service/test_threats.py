@@ -33,6 +33,7 @@ MEANING = {
 BODIES: Mapping[str, Mapping[str, Any]] = {
     "POST /v1/search": {"files": {"photo": b"no photo"}},
     "POST /v1/detect": {"files": {"photo": b"no photo"}},
+    "POST /v1/photos": {"files": {"photo": b"no photo"}},
     "POST /v1/feedback": {"json": {"search_id": "a", "item_id": "b", "right": True}},
     "PUT /v1/items/NEW": {"json": {"pictures": ["no photo"]}},
     "POST /v1/items:bulk": {"content": b"", "headers": {"Content-Type": "application/jsonl"}},

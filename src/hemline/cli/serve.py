@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hemline.cli._common import natives_hushed, say
 from hemline.limits import MAX_SENT_PIXELS
 
+if TYPE_CHECKING:
+    from hemline.service.settings import Settings
+
 _MEGA = 1 << 20
+#: Options that may be repeated, and their settings.
+_LISTS = {
+    "name": "names",
+    "cors": "cors",
+    "trusted_proxy": "proxies",
+    "frame_ancestors": "frame_ancestors",
+}
 
 _Catalog = Annotated[Path, typer.Argument(metavar="CATALOG", help="The catalogue's folder.")]
 _Host = Annotated[
@@ -85,6 +95,17 @@ _KeepPhotos = Annotated[
         "page says so, and keeps none without consent.",
     ),
 ]
+_Judging = Annotated[
+    bool, typer.Option("--judging/--no-judging", help="Whether the page asks what is right.")
+]
+_PhotoLinks = Annotated[
+    bool,
+    typer.Option(
+        "--photo-links",
+        help="Let shoppers share a photo by a link: a small copy of its searched part is kept for "
+        "a day.",
+    ),
+]
 _Samples = Annotated[
     Path | None, typer.Option(help="A folder of sample photos; the page's own by default.")
 ]
@@ -112,6 +133,8 @@ def serve(
     memory: _Memory = None,
     keep_photos: _KeepPhotos = 0,
     samples: _Samples = None,
+    judging: _Judging = True,
+    photo_links: _PhotoLinks = False,
 ) -> None:
     """Serve a catalogue: the HTTP API under /v1 and the search page at /.
 
@@ -123,33 +146,21 @@ def serve(
 
     Example: hemline serve shop --public --name shop.example --trusted-proxy 127.0.0.1
     """
+    given = dict(locals())
     from hemline.service.run import serve as run
+
+    run(_settings(given), lambda url: say(f"{catalog} is served at {url}"), natives_hushed)
+
+
+def _settings(given: dict[str, Any]) -> Settings:
+    """The options as settings."""
     from hemline.service.settings import Settings
 
-    settings = Settings(
-        catalog=catalog,
-        host=host,
-        port=port,
-        names=tuple(name or ()),
-        cors=tuple(cors or ()),
-        public=public,
-        proxies=tuple(trusted_proxy or ()),
-        root_path=root_path,
-        frame_ancestors=tuple(frame_ancestors or ()),
-        workers=workers,
-        threads=threads,
-        max_body=max_body * _MEGA,
-        max_upload=max_upload * _MEGA,
-        max_pixels=max_pixels,
-        memory=(memory or 0) * _MEGA,
-        queue=queue,
-        timeout=timeout,
-        rate=rate,
-        public_rate=public_rate,
-        keep_photos=keep_photos,
-        samples=samples,
-    )
-    run(settings, lambda url: say(f"{catalog} is served at {url}"), natives_hushed)
+    for option, setting in _LISTS.items():
+        given[setting] = tuple(given.pop(option) or ())
+    for name in ("max_body", "max_upload", "memory"):
+        given[name] = (given[name] or 0) * _MEGA
+    return Settings(**given)
 
 
 COMMANDS = {"serve": serve}

@@ -22,7 +22,17 @@ from hemline.service.front import Head, RootPath
 from hemline.service.guard import Guard
 from hemline.service.logs import log
 from hemline.service.problems import Problem, ProblemBody, of_error
-from hemline.service.routes import admin, bulk, feedback, health, items, pages, pictures, search
+from hemline.service.routes import (
+    admin,
+    bulk,
+    feedback,
+    health,
+    items,
+    pages,
+    photos,
+    pictures,
+    search,
+)
 from hemline.service.serving import Service
 from hemline.service.settings import Settings
 from hemline.service.sizes import Sizes
@@ -74,7 +84,7 @@ def create_app(
     app.state.sizes = Sizes(service.catalog)
     for kind in (Problem, HemlineError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _answer_error)
-    for module in (search, bulk, items, pictures, feedback, admin, health, pages):
+    for module in (search, bulk, items, pictures, photos, feedback, admin, health, pages):
         app.include_router(module.router)
     _document(app)
     _wrap(app, service, handover, writes)

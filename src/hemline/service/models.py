@@ -135,8 +135,15 @@ class JobsModel(BaseModel):
     jobs: list[JobModel]
 
 
+class PhotoModel(BaseModel):
+    """A shared photo: its id, and for how many seconds it is kept."""
+
+    id: str
+    seconds: int
+
+
 class InfoModel(BaseModel):
-    """Bundle, catalogue, limits, sample photos."""
+    """Bundle, catalogue, limits, sample photos, and what the shop has chosen for its page."""
 
     version: str
     bundle: dict[str, Any]
@@ -145,6 +152,7 @@ class InfoModel(BaseModel):
     keeps_photos: int = Field(description="Days for which photos are kept, with consent; or 0.")
     limits: dict[str, float]
     samples: list[dict[str, str]]
+    page: dict[str, bool]
 
 
 class StatsModel(BaseModel):

@@ -24,6 +24,7 @@ from hemline.service.jobs import Jobs
 from hemline.service.journal import Journal
 from hemline.service.keys import KeyRing, KeyStore, RateLimit
 from hemline.service.metrics import Metrics
+from hemline.service.photo_links import PhotoLinks
 from hemline.service.problems import busy
 from hemline.service.settings import Settings
 from hemline.service.thumbnails import Thumbnails
@@ -74,6 +75,7 @@ class Service:
         rates, readers, failures, thumbnail_rate: limits of the requests of each key, and from each
             address of those without a key, of wrong keys, and of images made smaller.
         thumbnails: images made smaller.
+        photo_links, photo_rate: photos shared by links, and a limit of them for each address.
         ready: whether it is warm and not shutting down.
     """
 
@@ -100,6 +102,8 @@ class Service:
         self.failures = RateLimit(1.0, 10.0)
         self.thumbnail_rate = RateLimit(_THUMBNAILS, 20 * _THUMBNAILS)
         self.thumbnails = Thumbnails()
+        self.photo_links = PhotoLinks(settings.state / "photos", settings.photo_links)
+        self.photo_rate = RateLimit(1 / 30, 20.0)
         self.ready = False
         self._pool = ThreadPoolExecutor(
             min((os.cpu_count() or 1) // settings.workers + _MORE, settings.queue),
@@ -183,6 +187,7 @@ class Service:
         self.jobs.close()
         self.writer.close()
         self.journal.close()
+        self.photo_links.close()
         self.catalog.close()
 
 

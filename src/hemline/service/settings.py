@@ -58,6 +58,9 @@ class Settings:
         public_rate: the same of each client address without a key.
         keep_photos: days for which query photos are stored, for the export of triplets; 0: none.
         samples: folder of sample photos for the page.
+        judging: whether the page asks which hits are right and wrong.
+        photo_links: whether shoppers may share a photo by a link, which keeps a small copy of its
+            searched part for a day.
     """
 
     catalog: Path
@@ -82,6 +85,8 @@ class Settings:
     public_rate: float = 10.0
     keep_photos: int = 0
     samples: Path | None = None
+    judging: bool = True
+    photo_links: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:

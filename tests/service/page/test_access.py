@@ -19,6 +19,8 @@ from helpers.page_acts import (
     upload,
     violations,
 )
+from helpers.page_menu import menu
+from helpers.page_menu import why as choose_why
 from helpers.page_stub import Stub
 
 
@@ -35,7 +37,7 @@ def wrong(page: Any, shop: Stub) -> None:
 
 def why(page: Any, shop: Stub) -> None:
     begin(page, shop)
-    page.get_by_role("button", name=f"Why? {titles(page)[0]}").click()
+    choose_why(page)
     until(page, lambda: page.locator(".why canvas").count() == 2)
 
 
@@ -52,7 +54,7 @@ def similar(page: Any, shop: Stub) -> None:
 
 def judged(page: Any, shop: Stub) -> None:
     begin(page, shop)
-    page.get_by_role("button", name="Right: ").first.click()
+    menu(page).get_by_role("button", name="Right: ").click()
     page.get_by_role("button", name="Undo").wait_for()
 
 
@@ -123,6 +125,13 @@ def test_by_keyboard_alone(page: Any, shop: Stub) -> None:
     assert inside == "category hoodie", "also when the filters were drawn anew"
     page.keyboard.press("Escape")
     title = titles(page)[0]
+    tab_to(page, title)
+    page.keyboard.press("Tab")
+    assert focused(page) == f"More about {title}"
+    page.keyboard.press("Tab")
+    assert focused(page) == titles(page)[1], "two tab stops a product"
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
     tab_to(page, f"Why? {title}")
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog")
@@ -136,7 +145,8 @@ def test_by_keyboard_alone(page: Any, shop: Stub) -> None:
         page.keyboard.press("Tab")
         assert page.evaluate(inside_only)
     page.keyboard.press("Escape")
-    assert focused(page) == f"Why? {title}"
+    assert focused(page) == f"More about {title}"
+    page.keyboard.press("Enter")
     tab_to(page, f"More like this: {title}")
     page.keyboard.press("Enter")
     page.wait_for_url("**/?item=*")
@@ -147,27 +157,38 @@ def test_on_a_phone(phone: Any, shop: Stub) -> None:
     assert phone.get_by_role("button", name="Take a photo").is_visible()
     upload(phone)
     found(phone)
+    first = phone.locator(".product").first.bounding_box()
+    assert first["y"] < 300
+    assert first["y"] + first["height"] < 844, "the whole of the first product is above the fold"
+    rows = phone.locator("#photo .stage, #photo .chip, #filters-button").evaluate_all(
+        "all => all.map(e => e.getBoundingClientRect()).map(r => r.y + r.height / 2)"
+    )
+    assert max(rows) - min(rows) < 2, "photo, chips and filters are one row"
     wide = "document.documentElement.scrollWidth"
     assert phone.evaluate(wide) == 390, "nothing sticks out"
     left = phone.locator(".product").evaluate_all(
         "all => all.map(e => e.getBoundingClientRect().x)"
     )
     assert len(set(left)) == 2, "two products side by side"
-    small = """all => all.filter(e => e.offsetParent && !e.closest('.stage'))
+    small = """all => all.filter(e => e.offsetParent && !e.closest('.handles, .title'))
       .map(e => [e.getBoundingClientRect(), e.textContent || e.ariaLabel])
       .filter(([r]) => r.height < 44 || r.width < 24)
       .map(([r, t]) => `${t} ${r.width}x${r.height}`)"""
     assert phone.locator("#search button, #search summary").evaluate_all(small) == []
+    phone.get_by_role("button", name="Show your photo large").tap()
     stage = phone.locator(".stage").bounding_box()
     phone.touchscreen.tap(stage["x"] + 0.45 * stage["width"], stage["y"] + 0.75 * stage["height"])
     assert "box" in searches(phone, shop, 2)[1]
     found(phone)
+    phone.get_by_role("button", name="Back to the products").tap()
+    assert focused(phone).startswith("Show your photo large")
+    phone.get_by_role("button", name="Filters", exact=True).tap()
     phone.locator("details[data-facet='category'] summary").tap()
     fits = phone.locator("details[open] fieldset").bounding_box()
     assert fits["x"] >= 0
     assert fits["x"] + fits["width"] <= 390
     phone.keyboard.press("Escape")
-    phone.get_by_role("button", name=f"Why? {titles(phone)[0]}").tap()
+    choose_why(phone)
     until(phone, lambda: phone.locator(".why canvas").count() == 2)
     assert phone.evaluate(wide) == 390
     assert violations(phone) == []

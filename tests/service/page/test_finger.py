@@ -46,6 +46,7 @@ class Fingers:
 @pytest.fixture
 def fingers(phone: Any, shop: Stub) -> Fingers:
     begin(phone, shop)
+    phone.get_by_role("button", name="Show your photo large").tap()
     phone.evaluate("scrollTo(0, 40)")  # so that it could scroll either way
     until(phone, lambda: scrolled(phone) == 40)
     return Fingers(phone)

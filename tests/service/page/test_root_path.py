@@ -13,6 +13,7 @@ import httpx2 as httpx
 import pytest
 
 from helpers.page_acts import found, until
+from helpers.page_menu import like
 from helpers.page_shop import drawn_catalog
 from helpers.service_thread import listening
 from hemline.service.keys import KeyRing
@@ -53,7 +54,7 @@ def test_a_shopper_without_a_key(browser: Any, url: str, screen: str) -> None:
     pictures = [answer for answer in answers if "/v1/pictures/" in answer.url]
     assert {answer.headers["content-type"] for answer in pictures} == {"image/webp"}
     assert all("?size=320" in answer.url for answer in pictures)
-    page.get_by_role("button", name="More like this: ").first.click()
+    like(page)
     page.wait_for_url(f"{url}/?item=*")
     found(page)
     page.go_back()

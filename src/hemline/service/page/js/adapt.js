@@ -18,7 +18,7 @@ export function facetsOf(raw) {
 const OWN = ["red-hoodie", "pink-coat", "orange-skirt", "green-cardigan", "yellow-trousers", "lilac-dress"];
 const SAMPLES = OWN.map((name) => ({ name, photo: `${base}static/samples/${name}.jpg` }));
 
-export function infoOf({ catalog = {}, detector, limits = {}, samples = [], keeps_photos: keeps = 0 }) {
+export function infoOf({ catalog = {}, detector, limits = {}, samples = [], page = {}, keeps_photos: keeps = 0 }) {
   return {
     items: catalog.items,
     columns: [...(catalog.columns ?? []), ...(catalog.tags ?? []).map((name) => `tags.${name}`)],
@@ -26,6 +26,8 @@ export function infoOf({ catalog = {}, detector, limits = {}, samples = [], keep
     samples: (samples.length ? samples : SAMPLES).map(({ name, photo }) => ({ name: words(name), url: photo })),
     keeps,
     most: limits.max_k ?? 200,
+    judging: page.judging ?? true,
+    links: page.photo_links ?? false,
   };
 }
 

@@ -25,7 +25,7 @@ export async function searchPhoto(state, photo, info, signal) {
   const detect = info.detects && !state.box;
   const answer = await api.search(photo, {
     k: Math.min(info.most, PAGE * state.pages), box: Array.isArray(state.box) ? state.box.join(",") : null,
-    detect, where: where(state.filters), facets: columns.join(","), why: true, keep: consent(),
+    detect, where: where(state.filters), facets: columns.join(","), why: true, keep: consent() && !photo.shared,
   }, signal);
   return { ...(await counted(fitted(named(answer), photo), state.filters, columns, signal)), detected: detect };
 }
@@ -43,7 +43,7 @@ export async function nextPage(state, photo, answer, signal) {
   const page = { k: PAGE, offset: answer.hits.length, where: where(state.filters) };
   if (!photo) return named(await api.similar(state.item, page, signal));
   const box = answer.box ? answer.box.join(",") : null;
-  return fitted(named(await api.search(photo, { ...page, box, detect: false, why: true, keep: consent() }, signal)), photo);
+  return fitted(named(await api.search(photo, { ...page, box, detect: false, why: true, keep: consent() && !photo.shared }, signal)), photo);
 }
 
 export async function detectPhoto(photo, signal) {

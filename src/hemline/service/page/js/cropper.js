@@ -9,7 +9,8 @@ const A_DRAG = 5;
 
 export class Cropper {
   // onCrop(box | "whole", how): a person changed the crop, by "drag", "key" or "choice".
-  constructor(root, onCrop) {
+  // onOpen(): on a phone, where the photo is small beside what was found, a person wants it large.
+  constructor(root, onCrop, onOpen) {
     this.onCrop = onCrop;
     this.garments = [];
     this.box = null;
@@ -17,8 +18,11 @@ export class Cropper {
     this.tap = null;
     this.img = h("img", { alt: texts.photoAlt, draggable: "false" });
     this.outlines = h("div", { class: "outlines" });
-    this.crop = h("div", { class: "crop", hidden: true }, CORNERS.map((at) => this.#handle(at)), this.#handle("move"));
-    this.stage = h("div", { class: "stage" }, this.img, this.outlines, this.crop);
+    this.crop = h("div", { class: "crop", hidden: true });
+    // Beside the clipped photo, or a handle at its edge would be cut in half.
+    this.handles = h("div", { class: "handles", hidden: true }, CORNERS.map((at) => this.#handle(at)), this.#handle("move"));
+    this.open = h("button", { type: "button", class: "enlarge", "aria-label": texts.enlarge, onclick: onOpen, onpointerdown: (event) => event.stopPropagation() });
+    this.stage = h("div", { class: "stage" }, h("div", { class: "window" }, this.img, this.outlines, this.crop), this.handles, this.open);
     this.list = h("div", { class: "chips", role: "group", "aria-label": texts.garmentsLabel });
     this.help = h("span", {}, texts.cropHelp);
     const help = h("p", { class: "hint", id: "crop-help" }, this.help, h("span", { class: "keys" }, ` ${texts.cropKeys}`));
@@ -51,10 +55,21 @@ export class Cropper {
   setCrop(box) {
     this.box = box ? rounded(box) : null;
     const { width, height } = this.photo;
-    place(this.crop, this.#whole(), width, height);
-    this.crop.hidden = false;
-    this.crop.classList.toggle("is-whole", this.box === null);
+    for (const part of [this.crop, this.handles]) {
+      place(part, this.#whole(), width, height);
+      part.hidden = false;
+      part.classList.toggle("is-whole", this.box === null);
+    }
+    this.#show(this.#whole());
     this.#mark();
+  }
+
+  // What the small photo shows: the crop, in a square.
+  #show([x1, y1, x2, y2]) {
+    const { width, height } = this.photo;
+    const side = Math.max(x2 - x1, y2 - y1);
+    const parts = { w: width / side, h: height / side, x: ((x2 - x1 - side) / 2 + x1) / side, y: ((y2 - y1 - side) / 2 + y1) / side };
+    for (const [name, value] of Object.entries(parts)) this.stage.style.setProperty(`--${name}`, value.toFixed(4));
   }
 
   #whole() {

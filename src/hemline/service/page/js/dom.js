@@ -39,6 +39,7 @@ export function showPicture(img, url, side = 0) {
 const SHAPES = {
   check: "M5 12.5l4.5 4.5L19 7.5",
   cross: "M6.5 6.5l11 11M17.5 6.5l-11 11",
+  dots: "M5 12h.01M12 12h.01M19 12h.01",
   move: "M12 4v16M4 12h16M12 4l-2.5 2.5M12 4l2.5 2.5M12 20l-2.5-2.5M12 20l2.5-2.5M4 12l2.5-2.5M4 12l2.5 2.5M20 12l-2.5-2.5M20 12l-2.5 2.5",
 };
 

@@ -1,7 +1,7 @@
 // Filters with counts, one drop-down for each column; several values of a column mean "or".
 import { h } from "./dom.js";
 import { stockName } from "./product.js";
-import { money, texts, words } from "./texts.js";
+import { money, texts } from "./texts.js";
 import { range } from "./where.js";
 
 const COUNTED = ["color", "colour", "pattern", "brand", "size", "material", "gender", "availability", "price", "sale_price"];
@@ -25,7 +25,7 @@ function rangeName(text) {
   return high === null ? texts.atLeast({ low: money(low) }) : texts.between({ low: money(low), high: money(high) });
 }
 
-const valueName = (name, value) => (AMOUNTS.includes(name) ? rangeName(value) : name === "availability" ? stockName(value) : words(value));
+const valueName = (name, value) => (AMOUNTS.includes(name) ? rangeName(value) : name === "availability" ? stockName(value) : String(value));
 
 export class Filters {
   // onChange(filters): a person changed them.

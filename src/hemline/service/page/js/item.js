@@ -7,8 +7,8 @@ export function words(value) {
 }
 
 export function money(price, currency, language) {
+  if (!isAmount(price)) return "";
   const value = Number(price);
-  if (price === null || price === undefined || price === "" || !Number.isFinite(value)) return "";
   if (/^[A-Za-z]{3}$/.test(currency ?? "")) {
     return new Intl.NumberFormat(language, { style: "currency", currency: currency.toUpperCase() }).format(value);
   }
@@ -40,11 +40,22 @@ export const soldOut = (hit) => /^(out.?of.?stock|sold.?out)$/i.test(String(hit.
 
 // { now, before }: what it costs, and what it did before the sale.
 export function priceOf(hit, language) {
-  const { price, sale_price: sale, currency, sale_price_effective_date: dates } = hit.columns ?? {};
+  const { price, sale_price: sale, currency } = hit.columns ?? {};
   const now = money(price, currency, language);
-  const lower = money(sale, currency, language);
-  if (!lower || !isOn(dates) || (now && Number(sale) >= Number(price))) return { now, before: "" };
-  return { now: lower, before: now };
+  return isReduced(hit) ? { now: money(sale, currency, language), before: now } : { now, before: "" };
+}
+
+function isReduced({ columns = {} }) {
+  const { price, sale_price: sale, sale_price_effective_date: dates } = columns;
+  return isAmount(sale) && isOn(dates) && !(isAmount(price) && Number(sale) >= Number(price));
+}
+
+const isAmount = (value) => value !== null && value !== undefined && value !== "" && Number.isFinite(Number(value));
+
+// What it costs as a number, or null.
+export function amountOf(hit) {
+  const value = isReduced(hit) ? hit.columns.sale_price : hit.columns?.price;
+  return isAmount(value) ? Number(value) : null;
 }
 
 // Whether a sale is on, by Google's "2026-11-27T08:00+0100/2026-11-30T23:59+0100".

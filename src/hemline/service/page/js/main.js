@@ -3,7 +3,7 @@
 import { infoOf } from "./adapt.js";
 import * as api from "./api.js";
 import { detectPhoto, nextPage, searchItem, searchPhoto } from "./ask.js";
-import { card, markVerdict, waiting } from "./cards.js";
+import { card, closeMenus, markVerdict, waiting } from "./cards.js";
 import { askConsent } from "./consent.js";
 import { Cropper } from "./cropper.js";
 import { $, fillTexts, h, settled, show, showPicture } from "./dom.js";
@@ -11,21 +11,26 @@ import { Filters } from "./filters.js";
 import { banner, keyForm, notice, say, tellSearch, toast, wordsOf } from "./notices.js";
 import { Picker } from "./picker.js";
 import { base } from "./place.js";
-import { priceOf, titleOf } from "./product.js";
+import { amountOf, priceOf, titleOf } from "./product.js";
 import { Seeker } from "./seek.js";
+import { askToShare, shareLink } from "./share.js";
+import { sorted } from "./sort.js";
 import { Lost, Sources } from "./source.js";
-import { asks, empty, read, write } from "./state.js";
+import { asks, empty, read, SORTS, write } from "./state.js";
 import { loadTexts, texts } from "./texts.js";
 import { Verdicts } from "./verdicts.js";
 import { openWhy } from "./why.js";
 
 const ANSWERS = 30;
 const QUIET = 300;
-const LOST = { photo: "lostPhoto", sample: "lostSample", item: "lostItem" };
+const LOST = { photo: "lostPhoto", sample: "lostSample", shared: "lostShared", item: "lostItem" };
 
 function foundSaid({ hits, more }) {
   return texts[more ? "foundMoreSaid" : "foundSaid"]({ n: hits.length, best: titleOf(hits[0]) });
 }
+
+// What the service is asked; the order is the page's own.
+const question = (state) => write({ ...state, sort: "" });
 
 class Page {
   constructor() {
@@ -44,6 +49,7 @@ class Page {
       verdictOf: (hit) => this.verdicts.of(hit),
     };
     this.filters = new Filters($("filters"), (filters) => this.go({ ...this.state, filters, pages: 1 }));
+    closeMenus($("products"));
     this.picker = new Picker(
       async (photo) => this.go({ ...empty(), photo: (await this.sources.add(photo)).hash }, { fresh: true }),
       (sample) => this.go({ ...empty(), sample }, { fresh: true }),
@@ -61,6 +67,11 @@ class Page {
     });
     $("another").addEventListener("click", () => this.home());
     $("more").addEventListener("click", () => this.more());
+    $("done").addEventListener("click", () => this.enlarge(false));
+    $("filters-button").addEventListener("click", () => this.unfold($("filters-button").getAttribute("aria-expanded") !== "true"));
+    $("share").addEventListener("click", () => this.share());
+    $("sort").append(...["", ...SORTS].map((name) => h("option", { value: name }, texts.sorts[name || "best"])));
+    $("sort").addEventListener("change", () => this.go({ ...this.state, sort: $("sort").value }));
     addEventListener("popstate", () => this.open(read(location.search), {}));
     this.ready = this.load();
     await this.open(read(location.search), {});
@@ -113,12 +124,17 @@ class Page {
       notice();
       return;
     }
-    if (fresh) scrollTo({ top: 0 });
+    if (fresh) {
+      scrollTo({ top: 0 });
+      this.enlarge(false);
+      this.unfold(false);
+    }
+    $("sort").value = state.sort;
     await this.search(state, fresh);
   }
 
   async search(state, fresh) {
-    const at = write(state);
+    const at = question(state);
     const known = this.answers.get(at);
     if (!known) this.wait(fresh);
     try {
@@ -129,7 +145,7 @@ class Page {
         const answer = state.item ? await searchItem(state, this.info, signal) : await searchPhoto(state, from.photo, this.info, signal);
         return { from, answer };
       });
-      if (!found || write(this.state) !== at) return;
+      if (!found || question(this.state) !== at) return;
       this.remember(at, found.answer);
       this.show(state, found.from, found.answer);
       if (fresh) $("found-title").focus({ preventScroll: true });
@@ -165,6 +181,20 @@ class Page {
     return { photo };
   }
 
+  // On a phone the photo, its garments and the filters take one row beside what was found, until a
+  // person wants one of them large.
+  enlarge(large) {
+    const had = $("done").contains(document.activeElement);
+    $("search").classList.toggle("is-large", large);
+    if (large) $("done").focus({ preventScroll: true });
+    else if (had) $("photo").querySelector(".enlarge")?.focus();
+  }
+
+  unfold(open) {
+    $("filters-button").setAttribute("aria-expanded", String(open));
+    $("filters").classList.toggle("is-unfolded", open);
+  }
+
   showItem(item) {
     const img = h("img", { alt: titleOf(item), class: "item-picture" });
     showPicture(img, item.picture);
@@ -176,8 +206,8 @@ class Page {
   showPhoto(photo) {
     if (this.shown === photo) return;
     this.shown = photo;
-    $("asked-title").textContent = photo.sample ? texts.askedSample : texts.askedPhoto;
-    this.cropper = new Cropper($("photo"), (box, how) => (how === "key" ? this.cropKeys(box) : this.crop(box, how)));
+    $("asked-title").textContent = photo.sample ? texts.askedSample : photo.shared ? texts.askedShared : texts.askedPhoto;
+    this.cropper = new Cropper($("photo"), (box, how) => (how === "key" ? this.cropKeys(box) : this.crop(box, how)), () => this.enlarge(true));
     this.cropper.show(photo);
     if (this.garments.has(photo)) this.cropper.setGarments(this.garments.get(photo), true);
   }
@@ -198,6 +228,9 @@ class Page {
       this.cropper.setCrop(state.box === "whole" ? null : (state.box ?? answer.box));
     }
     this.filters.show(state.filters, answer.facets ?? {});
+    const chosen = Object.values(state.filters).flat().length;
+    $("filters-button").textContent = chosen ? texts.filtersOf({ n: chosen }) : texts.filtersLabel;
+    show($("filters-button"), $("filters").querySelector(".filter") !== null);
     this.showProducts(answer);
     const best = answer.hits[0];
     say(best ? foundSaid(answer) : $("notice").textContent);
@@ -221,7 +254,10 @@ class Page {
     $("found-title").textContent = this.state.item ? texts.similarTitle : texts.foundTitle;
     $("count").textContent = hits.length ? texts[more ? "best" : "found"]({ n: hits.length }) : "";
     $("products").classList.remove("is-old");
-    $("products").replaceChildren(...hits.map((hit) => card(hit, this.act, this.judge())));
+    const ordered = sorted(hits, this.state.sort);
+    $("products").replaceChildren(...ordered.map((hit, at) => card(hit, at, this.act, this.judge())));
+    show($("share"), hits.length > 0 && (!this.state.photo || this.info.links));
+    show($("sort-label"), hits.some((hit) => amountOf(hit) !== null));
     show($("more"), Boolean(more));
     if (!hits.length) notice(h("p", {}, Object.keys(this.state.filters).length ? texts.noneFiltered : texts.none));
     else if (hits[0].alike === "different" && !this.state.item) notice(h("p", {}, texts.notHere));
@@ -244,10 +280,20 @@ class Page {
     this.state = { ...state, pages: state.pages + 1 };
     this.answer = { ...answer, hits, more: next.more && next.hits.length > 0 };
     history.replaceState(null, "", write(this.state));
-    this.remember(write(this.state), this.answer);
+    this.remember(question(this.state), this.answer);
     this.showProducts(this.answer);
-    $("products").children[first]?.querySelector("button").focus();
+    $("products").children[first]?.querySelector(".tile").focus();
     say(foundSaid(this.answer));
+  }
+
+  // An address that opens elsewhere. That of an own photo needs the shop to keep it, and says so first.
+  share() {
+    if (!this.state.photo) return shareLink(location.href);
+    const { photo, box } = this.origin;
+    return askToShare(async () => {
+      const { id } = await api.share(photo, box?.join(","));
+      return new URL(write({ ...this.state, photo: "", shared: id, box: "whole" }), location.href).href;
+    });
   }
 
   why(hit) {
@@ -260,7 +306,9 @@ class Page {
     this.go({ ...empty(), item: hit.item_id }, { fresh: true });
   }
 
+  // The words of the buttons for right and wrong; null where the shop wants none.
   judge() {
+    if (!this.info.judging) return null;
     return texts.judge[this.state.item ? "item" : "photo"];
   }
 

@@ -2,7 +2,7 @@
 import * as item from "./item.js";
 import { language, texts } from "./texts.js";
 
-export { linkOf, tagsOf } from "./item.js";
+export { amountOf, linkOf, tagsOf } from "./item.js";
 
 export const titleOf = (hit) => item.titleOf(hit, texts.untitled);
 

@@ -3,8 +3,8 @@ import { Problem } from "./api.js";
 import { wait } from "./dom.js";
 import { joined } from "./request.js";
 
-export const SLOW = 2000;
-export const VERY_SLOW = 15000;
+export const SLOW = 6000;
+export const VERY_SLOW = 20_000;
 const BUSY_TRIES = 4;
 const LONGEST_WAIT = 30_000;
 const FOREVER = 2 ** 31 - 1;

@@ -3,6 +3,7 @@ import { productOf } from "./adapt.js";
 import { item as askItem, Problem } from "./api.js";
 import { keep, kept } from "./keep.js";
 import { ready } from "./photo.js";
+import { base } from "./place.js";
 
 export class Lost extends Error {
   constructor(kind) {
@@ -34,6 +35,7 @@ export class Sources {
       this.photos.set(photo.hash, photo);
       return photo;
     }
+    if (state.shared) return this.#shared(state.shared, signal);
     const at = `sample ${state.sample}`;
     if (this.photos.has(at)) return this.photos.get(at);
     const sample = this.samples.find((one) => slug(one.name) === state.sample);
@@ -41,6 +43,16 @@ export class Sources {
     const photo = { ...(await readable(await fetched(sample.url, signal), "sample")), sample: sample.name };
     this.photos.set(at, photo);
     return photo;
+  }
+
+  // Somebody's photo, which the service keeps for a day.
+  async #shared(id, signal) {
+    const at = `shared ${id}`;
+    if (!this.photos.has(at)) {
+      const blob = await fetched(`${base}v1/photos/${encodeURIComponent(id)}`, signal, "shared");
+      this.photos.set(at, { ...(await readable(blob, "shared")), shared: true });
+    }
+    return this.photos.get(at);
   }
 
   async item(id, signal) {
@@ -61,10 +73,10 @@ async function readable(blob, kind) {
   }
 }
 
-async function fetched(url, signal) {
+async function fetched(url, signal, kind = "sample") {
   try {
     const response = await fetch(url, { signal });
-    if (!response.ok) throw new Lost("sample");
+    if (!response.ok) throw new Lost(kind);
     return await response.blob();
   } catch (error) {
     throw error instanceof Lost || signal?.aborted ? error : new Problem("offline");

@@ -1,12 +1,14 @@
 // What is searched, as an address: a link or the back button restores it.
-//   ?sample=NAME | ?photo=HASH | ?item=ID   &box=x1,y1,x2,y2 | whole   &f.COLUMN=VALUE…   &pages=N
+//   ?sample=NAME | ?photo=HASH | ?shared=ID | ?item=ID   &box=x1,y1,x2,y2 | whole   &f.COLUMN=VALUE…   &sort=price | -price   &pages=N
 
 import { base } from "./place.js";
 
 export const PAGE = 24;
 const MOST_PAGES = 8;
+const SUBJECTS = ["sample", "photo", "shared", "item"];
 
-export const empty = () => ({ sample: "", photo: "", item: "", box: null, filters: {}, pages: 1 });
+export const empty = () => ({ sample: "", photo: "", shared: "", item: "", box: null, filters: {}, sort: "", pages: 1 });
+export const SORTS = ["price", "-price"];
 
 function boxOf(text) {
   if (text === "whole") return "whole";
@@ -18,11 +20,12 @@ function boxOf(text) {
 export function read(address) {
   const query = new URLSearchParams(address);
   const state = empty();
-  for (const name of ["sample", "photo", "item"]) state[name] = query.get(name) ?? "";
+  for (const name of SUBJECTS) state[name] = query.get(name) ?? "";
   state.box = boxOf(query.get("box"));
   for (const [name, value] of query) {
     if (name.startsWith("f.") && name.length > 2 && value) (state.filters[name.slice(2)] ??= []).push(value);
   }
+  state.sort = SORTS.includes(query.get("sort")) ? query.get("sort") : "";
   const pages = Number(query.get("pages"));
   state.pages = Number.isInteger(pages) ? Math.min(MOST_PAGES, Math.max(1, pages)) : 1;
   return state;
@@ -30,14 +33,15 @@ export function read(address) {
 
 export function write(state) {
   const query = new URLSearchParams();
-  for (const name of ["sample", "photo", "item"]) if (state[name]) query.set(name, state[name]);
+  for (const name of SUBJECTS) if (state[name]) query.set(name, state[name]);
   if (state.box) query.set("box", state.box === "whole" ? "whole" : state.box.join(","));
   for (const [name, values] of Object.entries(state.filters)) {
     for (const value of values) query.append(`f.${name}`, value);
   }
+  if (state.sort) query.set("sort", state.sort);
   if (state.pages > 1) query.set("pages", state.pages);
   const text = query.toString();
   return text ? `${base}?${text}` : base;
 }
 
-export const asks = (state) => Boolean(state.sample || state.photo || state.item);
+export const asks = (state) => SUBJECTS.some((name) => state[name]);

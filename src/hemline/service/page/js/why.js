@@ -4,7 +4,7 @@ import { item as askItem } from "./api.js";
 import { h, showPicture } from "./dom.js";
 import { drawHeat, placeOf, readable } from "./heat.js";
 import { descriptionOf, linkOf, priceOf, saidOf, sharedTags, stockOf, titleOf } from "./product.js";
-import { texts, words } from "./texts.js";
+import { texts } from "./texts.js";
 
 function loaded(img) {
   return img.complete && img.naturalWidth
@@ -67,11 +67,11 @@ function tagList(hit, others, both) {
   const common = tags.some((tag) => tag.times);
   const also = (times) => h("span", { class: "also" }, both ? ` ${texts.bothHave}` : ` ${texts.alsoHave({ times, all: others.length })}`);
   const row = (name, value, times) => h("div", {},
-    h("dt", {}, texts.facet[name] ?? words(name)),
+    h("dt", {}, texts.facet[name] ?? name),
     h("dd", { class: times ? "is-shared" : "" }, value, times ? also(times) : null));
   const tagged = new Set(tags.map(({ name }) => name));
   const columns = saidOf(hit).filter(([name]) => !tagged.has(name));
-  const rows = [...tags.map(({ name, value, times }) => row(name, words(value), times)), ...columns.map(([name, value]) => row(name, value, 0))];
+  const rows = [...tags.map(({ name, value, times }) => row(name, value, times)), ...columns.map(([name, value]) => row(name, value, 0))];
   const description = descriptionOf(hit);
   return [
     h("h3", {}, common ? texts.sharedTitle : texts.saidTitle),

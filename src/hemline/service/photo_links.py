@@ -1,0 +1,124 @@
+"""Photos that shoppers share by links: small crops, each kept for a day.
+
+A crop is a file in ``CATALOG/service/photos``, named by 128 random bits; the processes of a service
+share the folder. Its search is made anew from the crop, so a rebuild with another bundle ends no
+link.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from hemline.files import file_lock, write_atomic
+from hemline.service.problems import Problem, busy, unavailable
+
+#: Seconds that a photo is kept.
+DAY = 86_400
+#: Most photos, and their bytes, of a catalogue. More are refused, as others' links are theirs.
+MOST = 2_000
+MOST_BYTES = 200 << 20
+_EVERY = 600
+_ID = re.compile(r"[0-9a-f]{32}")
+_SUFFIX = ".jpg"
+
+
+class PhotoLinks:
+    """The shared photos of a catalogue."""
+
+    def __init__(
+        self,
+        folder: Path,
+        allowed: bool,
+        *,
+        seconds: float = DAY,
+        most: int = MOST,
+        most_bytes: int = MOST_BYTES,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """
+        Args:
+            folder: of the photos.
+            allowed: whether the shop wants them; else those of earlier are deleted.
+            seconds, most, most_bytes: how long each is kept, and how many.
+            clock: seconds since 1970.
+        """
+        self.allowed = allowed
+        self._folder, self._seconds, self._clock = folder, seconds, clock
+        self._most, self._most_bytes = most, most_bytes
+        self._stop = threading.Event()
+        if not allowed:
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        self.sweep()
+        threading.Thread(target=self._keep, name="hemline-photos", daemon=True).start()
+
+    def put(self, data: bytes) -> str:
+        """Stores a JPEG; its id.
+
+        Raises:
+            Problem: 404, links aren't allowed; 503, there are too many; 507, the disk is full.
+        """
+        self.check_allowed()
+        name = secrets.token_hex(16)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with file_lock(self._folder / "lock", _too_many(), timeout=5):
+                self.sweep()
+                sizes = [path.stat().st_size for path in self._paths()]
+                if len(sizes) >= self._most or sum(sizes) + len(data) > self._most_bytes:
+                    raise _too_many()
+                write_atomic(self._folder / f"{name}{_SUFFIX}", data)
+        except OSError as error:
+            raise unavailable(error, "the photo can't be kept") from None
+        return name
+
+    def get(self, name: str) -> bytes:
+        """A photo by its id.
+
+        Raises:
+            Problem: 404, it isn't there, or no longer.
+        """
+        self.check_allowed()
+        path = self._folder / f"{name}{_SUFFIX}"
+        try:
+            if _ID.fullmatch(name) and not self._is_old(path):
+                return path.read_bytes()
+        except OSError:
+            pass
+        raise Problem(404, "no-photo", "there is no such photo, or its day is over")
+
+    def sweep(self) -> None:
+        """Deletes the photos whose day is over."""
+        for path in self._paths():
+            with contextlib.suppress(OSError):
+                if self._is_old(path):
+                    path.unlink()
+
+    def close(self) -> None:
+        """Ends the sweeping."""
+        self._stop.set()
+
+    def _paths(self) -> list[Path]:
+        return list(self._folder.glob(f"*{_SUFFIX}"))
+
+    def _is_old(self, path: Path) -> bool:
+        return self._clock() - path.stat().st_mtime >= self._seconds
+
+    def check_allowed(self) -> None:
+        if not self.allowed:
+            raise Problem(404, "no-links", "this shop keeps no photos for links")
+
+    def _keep(self) -> None:
+        while not self._stop.wait(_EVERY):
+            self.sweep()
+
+
+def _too_many() -> Problem:
+    return busy("too many photos are shared right now; try again later", 60)

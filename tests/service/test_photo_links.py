@@ -1,0 +1,114 @@
+"""A photo shared by a link: kept for a day where the shop allows it, small, and for whoever has
+its id."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from hemline.service.photo_links import DAY, PhotoLinks
+from hemline.service.problems import Problem
+
+
+def share(client: Any, photo: bytes, **fields: str) -> Any:
+    return client.post("/v1/photos", files={"photo": photo}, data=fields)
+
+
+def stored(shop: Path) -> list[Path]:
+    return sorted((shop / "service/photos").glob("*.jpg"))
+
+
+def test_a_shop_that_does_not_allow_it_keeps_nothing(client: Any, photo: bytes, shop: Path) -> None:
+    assert client.get("/v1/info").json()["page"]["photo_links"] is False
+    assert share(client, photo).status_code == 404
+    assert not (shop / "service/photos").exists()
+
+
+def test_the_searched_part_alone_is_kept(open_client: Any, shop: Path) -> None:
+    client = open_client(photo_links=True)
+    assert client.get("/v1/info").json()["page"]["photo_links"] is True
+    large = BytesIO()
+    picture = Image.new("RGB", (2000, 1000), (255, 0, 0))
+    picture.paste((0, 0, 255), (1000, 0, 2000, 1000))
+    picture.save(large, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0SECRETPLACE")
+    made = share(client, large.getvalue(), box="1000,0,2000,1000").json()
+    assert re.fullmatch("[0-9a-f]{32}", made["id"]), "128 random bits"
+    assert made["seconds"] == DAY
+    answer = client.get(f"/v1/photos/{made['id']}")
+    assert answer.headers["content-type"] == "image/jpeg"
+    assert answer.headers["cache-control"] == "private, no-store"
+    shown = Image.open(BytesIO(answer.content))
+    assert shown.size == (480, 480)
+    assert shown.resize((1, 1)).getpixel((0, 0))[2] > 240
+    assert b"SECRETPLACE" not in answer.content
+    assert [path.read_bytes() for path in stored(shop)] == [answer.content]
+    assert share(client, large.getvalue()).json()["id"] != made["id"]
+
+
+def test_what_is_no_photo_is_refused(open_client: Any, photo: bytes, shop: Path) -> None:
+    client = open_client(photo_links=True)
+    assert share(client, b"no photo").status_code == 422
+    files = [("photo", photo), ("photo", photo)]
+    assert client.post("/v1/photos", files=files).status_code == 422
+    for name in ("0" * 32, "..%2f..%2fkeys", "x", "0" * 200):
+        assert client.get(f"/v1/photos/{name}").status_code in (404, 422)
+    assert stored(shop) == []
+
+
+def test_a_photo_is_gone_after_a_day(tmp_path: Path) -> None:
+    now = time.time()
+    links = PhotoLinks(tmp_path / "photos", True, clock=lambda: now)
+    name = links.put(b"a photo")
+    (kept,) = (tmp_path / "photos").glob("*.jpg")
+    os.utime(kept, (now, now))
+    now += DAY - 1
+    links.sweep()
+    assert links.get(name) == b"a photo"
+    now += 1
+    with pytest.raises(Problem, match="day is over"):
+        links.get(name)
+    assert kept.exists()
+    links.sweep()
+    assert not kept.exists()
+    links.close()
+
+
+def test_a_start_deletes_what_is_old_or_no_longer_allowed(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    first = PhotoLinks(folder, True)
+    old, new = first.put(b"old"), first.put(b"new")
+    first.close()
+    before = time.time() - DAY - 1
+    os.utime(folder / f"{old}.jpg", (before, before))
+    second = PhotoLinks(folder, True)
+    assert [path.stem for path in folder.glob("*.jpg")] == [new]
+    second.close()
+    PhotoLinks(folder, False)
+    assert not folder.exists()
+
+
+def test_photos_are_bounded_in_number_and_bytes(tmp_path: Path) -> None:
+    links = PhotoLinks(tmp_path / "photos", True, most=2, most_bytes=100)
+    names = [links.put(b"a"), links.put(b"b")]
+    with pytest.raises(Problem, match="too many"):
+        links.put(b"c")
+    assert [links.get(name) for name in names] == [b"a", b"b"], "nobody's link is taken away"
+    links.close()
+    fat = PhotoLinks(tmp_path / "fat", True, most=9, most_bytes=100)
+    with pytest.raises(Problem, match="too many"):
+        fat.put(b"x" * 101)
+    fat.close()
+
+
+def test_an_address_shares_a_few_photos(open_client: Any, photo: bytes) -> None:
+    client = open_client(photo_links=True)
+    statuses = [share(client, photo).status_code for _ in range(22)]
+    assert statuses[:20] == [200] * 20
+    assert 429 in statuses
