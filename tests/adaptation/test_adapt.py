@@ -277,7 +277,7 @@ def test_a_catalogue_gives_its_images_and_its_service_the_feedback(
     catalog = tmp_path / "catalog"
     with hemline.Catalog.create(catalog, hemline.Bundle.open(place / "tiny")) as made:
         made.add(goods)
-    journal = Journal(catalog / "service")
+    journal = Journal(catalog / "service", days=30)
     for row, record in enumerate(shop):
         if record.domain == "street":
             photo = shop.file(row).read_bytes() if row % 3 == 1 else None  # every second one
