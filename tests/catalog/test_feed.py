@@ -18,8 +18,8 @@ from hemline.catalog.intake.feed_map import (
     read_mapping,
     save,
 )
-from hemline.catalog.intake.feed_values import pieces
 from hemline.data.amounts import Price, is_price, parse_price
+from hemline.data.column_names import pieces
 from hemline.errors import DataError, UsageError
 
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hemline.catalog.intake.feed_values import pieces
 from hemline.data import amounts
 from hemline.data.amounts import parse_price
+from hemline.data.column_names import pieces
 
 #: As it was, with backtracking.
 SLOW = re.compile(

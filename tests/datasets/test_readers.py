@@ -246,6 +246,38 @@ def test_csv_takes_a_manifest_as_it_is(listing: Path, tmp_path: Path) -> None:
         assert manifest.fingerprint() == made.fingerprint()
 
 
+def test_csv_knows_the_names_of_feeds(tmp_path: Path) -> None:
+    """Failed before: `sku`, `image` and Google's names were unknown, and the hints absurd."""
+    plant(tmp_path, "pics/a.jpg", "pics/b, c.jpg", "pics/deep/d.jpg")
+    (tmp_path / "feed.csv").write_text(
+        "id,item_group_id,title,g:image link,additional_image_link,product_type,price,sale_price\n"
+        '1,g,Coat,"https://shop.example/x/a.jpg?v=2",pics/deep/d.jpg,Women > Coats,"1.299,00 €",\n'
+        '2,,Hat,"b, c.jpg",,Hats,12.34 EUR,cheap\n'
+    )
+    (tmp_path / "pics/pics/deep").mkdir(parents=True)
+    (tmp_path / "pics/pics/deep/d.jpg").write_bytes((tmp_path / "pics/deep/d.jpg").read_bytes())
+    manifest, report = READERS["csv"].read(tmp_path / "feed.csv", images="pics")
+    assert manifest.column("path").tolist() == ["a.jpg", "pics/deep/d.jpg", "b, c.jpg"]
+    assert manifest.column("item_id").tolist() == ["g", "g", "2"]
+    assert manifest.column("variant_id").tolist() == ["1", "1", "2"]
+    assert manifest.column("category").tolist() == ["Coats", "Coats", "Hats"]
+    assert set(manifest.column("domain")) == {"shop"}
+    assert manifest.column("price").tolist() == [1299.0, 1299.0, 12.34]
+    assert manifest.column("sale_price").tolist() == ["", "", "cheap"]
+    assert manifest.column("currency").tolist() == ["EUR"] * 3
+    assert "item_id=item_group_id, else id" in report.notes[0]
+    assert "all are shop images" in report.notes[1]
+    (tmp_path / "own.csv").write_text("sku,image,title\n7,pics/a.jpg,Coat\n")
+    manifest, _ = READERS["csv"].read(tmp_path / "own.csv")
+    assert (manifest[0].item_id, manifest[0].path) == ("7", "pics/a.jpg")
+    with pytest.raises(DataError, match="'image' for 'path', 'sku' for 'item_id'"):
+        Manifest.read(tmp_path / "own.csv")
+    (tmp_path / "none.csv").write_text("title,domain\na,shop\n")
+    with pytest.raises(DataError) as error:
+        Manifest.read(tmp_path / "none.csv")
+    assert "did you mean" not in str(error.value), "'title' is no item_id"
+
+
 # --- open-metric-learning ------------------------------------------------------------------------
 
 FRAME = """\

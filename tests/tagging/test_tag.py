@@ -74,6 +74,34 @@ def test_what_a_title_is_about(title: str, category: str) -> None:
     assert got == ({f"category={category}"} if category else set())
 
 
+@pytest.mark.parametrize(
+    ("title", "category"),
+    [
+        ("White leather sneakers", "shoes"),
+        ("Black dress shoes", "shoes"),
+        ("Suede Chelsea boots with zip", "boots"),
+        ("Cork sandals", "sandals"),
+        ("Ribbed beanie hat", "hat"),
+        ("Cotton baseball cap", "hat"),
+        ("Canvas tote bag", "bag"),
+        ("Silk scarf in navy", "scarf"),
+        ("Leather gloves", "gloves"),
+        ("Pack of ankle socks", "socks"),
+        ("Padded outerwear", "outerwear"),
+        ("Lace bra", "underwear"),
+        ("Cap-sleeve dress", "dress"),
+    ],
+)
+def test_what_is_worn_beside_garments_is_known(title: str, category: str) -> None:
+    """Failed before: shoes, hats, bags and outerwear had no words."""
+    found = {tag for tag in one({"title": title}) if tag.startswith("category=")}
+    assert found == {f"category={category}"}
+
+
+def test_jackets_are_outerwear() -> None:
+    assert "category=jacket" in one({"title": "Jacket", "breadcrumbs": "Outerwear > Jackets"})
+
+
 def test_breadcrumbs_that_name_two_garments_leave_it_to_the_title() -> None:
     row = {"breadcrumbs": "Men > Jackets & Coats", "title": "Wool coat"}
     assert "category=coat" in one(row)

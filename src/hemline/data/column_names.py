@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 
 #: Field → the names of columns that are taken for it, best first.
 KNOWN: Mapping[str, tuple[str, ...]] = {
@@ -19,6 +22,7 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
     "tags": ("tags",),
 }  # fmt: skip
 _MORE_IMAGES = re.compile(r"(additional_)?(image|picture|photo)(_(link|url|path))?s?_?\d*")
+_JOINED = re.compile(r"[,;|\n]")
 _CODE = re.compile(r"[^\w]+")
 
 
@@ -51,3 +55,20 @@ def known_columns(
 def _by_number(name: str) -> tuple[int, str]:
     digits = re.sub(r"\D", "", name)
     return int(digits or 0), name
+
+
+def pieces(value: Any) -> list[str]:
+    """Splits a cell that may hold several texts: a list, or text joined by ``, ; |``."""
+    if value is None:
+        return []
+    if isinstance(value, list | tuple | np.ndarray):
+        return [piece for part in value for piece in _text_of(part)]
+    return [piece.strip() for piece in _JOINED.split(str(value)) if piece.strip()]
+
+
+def _text_of(value: Any) -> list[str]:
+    """The text of a list's element, or the address in an object."""
+    if isinstance(value, Mapping):
+        value = next((value[k] for k in ("path", "src", "url", "link") if value.get(k)), None)
+    text = "" if value is None else str(value).strip()
+    return [text] if text else []

@@ -3,7 +3,12 @@
 Each option names a column of the manifest: ``item_id=sku`` takes it from the table's ``sku``,
 ``domain=@shop`` sets it to ``shop`` in all rows. ``tags=colour,collar`` makes a tag of each cell
 of these columns (``colour=red``), ``images=FOLDER`` is the folder that relative paths start from
-(default: the table's). Other columns keep their name.
+(default: the table's). Other columns keep their name; prices become numbers.
+
+Columns that no option names are known by the names of `hemline.data.column_names`, as in
+`hemline catalog sync`: so Google's feed needs no option. A row has a row of the manifest for each
+of its images; an address stands for the file of its name in the folder of images. Without a column
+for the domain all rows are shop images.
 """
 
 from __future__ import annotations
@@ -16,9 +21,10 @@ import pyarrow as pa
 
 from hemline.data.manifest import Manifest
 from hemline.data.manifest.files import locate, read_table
-from hemline.data.manifest.text import infer, to_text
+from hemline.data.manifest.text import to_text
 from hemline.data.manifest.validate import SCHEMA, canonical, whole
 from hemline.datasets._base import Options, ReaderSpec, ReadReport, keep_present
+from hemline.datasets._shop_columns import known, typed
 from hemline.errors import UsageError, nearest
 from hemline.files import absolute
 
@@ -39,23 +45,28 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
             taken[name] = _tags({part: _column(columns, part, file) for part in parts})
         else:
             taken[name] = _column(columns, source, file)
-    used = {source for name, source in options.items() if name not in ("images", "tags")}
-    kept = {n: _typed(c) for n, c in columns.items() if n not in used and n not in taken}
-    checked = canonical(pa.table({**kept, **taken}), str(file), problems)
-    return keep_present(Manifest(checked, absolute(folder)))
+    used = {column for n, o in options.items() if n != "images" for column in _named(n, o)}
+    own = known(columns, taken, used, folder)
+    left = {n: c for n, c in columns.items() if n not in used and n not in {*taken, *own.used}}
+    if own.rows is not None:
+        taken, left = (
+            {n: whole(c).take(own.rows) for n, c in some.items()} for some in (taken, left)
+        )
+    kept = typed({n: c for n, c in left.items() if n not in SCHEMA})
+    plain = {n: c for n, c in left.items() if n in SCHEMA}
+    checked = canonical(pa.table({**kept, **plain, **taken, **own.columns}), str(file), problems)
+    return keep_present(Manifest(checked, absolute(folder)), tuple(own.notes))
+
+
+def _named(name: str, source: str) -> list[str]:
+    """The columns that an option takes out of the table."""
+    return [] if name == "tags" or source.startswith("@") else [source]
 
 
 def _column(columns: Mapping[str, Any], name: str, file: Path) -> Any:
     if name not in columns:
         raise UsageError(f"{file} has no column {name!r}. {nearest(name, columns)}")
     return columns[name]
-
-
-def _typed(column: Any) -> Any:
-    """Types a text column as when a manifest is read."""
-    if not pa.types.is_string(column.type):
-        return column
-    return infer(whole(column))
 
 
 def _tags(columns: Mapping[str, Any]) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from hemline.catalog.intake.feed_values import pieces
+from hemline.data.column_names import pieces
 from hemline.files import absolute
 
 #: A feed may come from others, who are not to choose among this machine's files.

@@ -18,10 +18,10 @@ import pyarrow as pa
 from hemline.catalog.intake.feed import BadRow, Feed
 from hemline.catalog.intake.feed_images import ImageFile, ImageFiles
 from hemline.catalog.intake.feed_map import Columns
-from hemline.catalog.intake.feed_values import pieces, plain
+from hemline.catalog.intake.feed_values import plain
 from hemline.catalog.intake.update import Attributes, ImageUpdate, ItemUpdate
 from hemline.data.amounts import is_price, parse_price
-from hemline.data.column_names import normalized
+from hemline.data.column_names import normalized, pieces
 from hemline.data.manifest.text import infer, split_tags
 
 VARIANT = "variant_id"

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute
 
+from hemline.data.column_names import known_columns, normalized
 from hemline.data.manifest.image_ids import image_ids
 from hemline.data.manifest.problems import Problems, Rows
 from hemline.data.manifest.storable import unstorable
@@ -35,6 +36,8 @@ SCHEMA: dict[str, Any] = {
     "landmarks": pa.list_(pa.float32()),
 }
 ROLES = ("query", "gallery")
+#: Column → the field under whose names shops keep it.
+_FIELDS = {"item_id": "id", "path": "images"}
 #: More pixels than a side of any image that is opened.
 _FAR = 10_000_000
 
@@ -101,7 +104,11 @@ def _check_names(names: Sequence[str], problems: Problems) -> None:
     if not missing:
         return
     others = [name for name in names if name not in SCHEMA]
-    close = {name: get_close_matches(name, others, n=1, cutoff=0.5) for name in missing}
+    usual = known_columns({normalized(name): name for name in others}, {})
+    close = {name: get_close_matches(name, others, n=1, cutoff=0.75) for name in missing}
+    close |= {
+        name: usual[field] for name, field in _FIELDS.items() if name in missing and usual[field]
+    }
     guess = ", ".join(f"{found[0]!r} for {name!r}" for name, found in close.items() if found)
     problems.general.append(
         f"lacks the columns {', '.join(missing)} (found: {', '.join(names) or 'none'})"
