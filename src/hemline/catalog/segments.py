@@ -101,12 +101,11 @@ class Segments:
 
     def _sums(self, ids: Ids, records: Records) -> npt.NDArray[np.uint32]:
         size, body = self.record_bytes, self.record_bytes - 4
-        data = memoryview(records.tobytes())
-        sums = (
-            zlib.crc32(data[i * size : i * size + body], id_ & 0xFFFFFFFF)
-            for i, id_ in enumerate(ids.tolist())
-        )
-        return np.fromiter(sums, np.uint32, len(ids))
+        data, crc32 = memoryview(np.ascontiguousarray(records).view(np.uint8)), zlib.crc32
+        seeds = (ids & 0xFFFFFFFF).tolist()
+        starts = range(0, size * len(ids), size)
+        sums = [crc32(data[i : i + body], id_) for i, id_ in zip(starts, seeds, strict=True)]
+        return np.array(sums, np.uint32)
 
     def drop(self, number: int) -> int:
         """Deletes a file and returns its bytes; readers that have mapped it keep it."""
@@ -176,8 +175,8 @@ class Segments:
             SegmentError: a file is missing or too short.
         """
         out = np.empty(len(ids), self._type)
-        for number, places, offsets in self._groups(ids):
-            out[places] = self.mapped(number, int(offsets.max()) + 1)[offsets]
+        for number, places, offsets in self._groups(ids):  # `take` is faster than an index
+            out[places] = self.mapped(number, int(offsets.max()) + 1).take(offsets)
         return out
 
     def halves(self, ids: Ids) -> Halves:
@@ -216,26 +215,37 @@ class Segments:
             places = order[start:stop]
             yield int(ordered[start]), places, ids[places] % self.rows
 
-    def verify(self, ids: Ids, fresh: bool = False) -> None:
+    def verified(self, ids: Ids) -> Records:
+        """The records (n,) of ``ids`` (n,), copied, with right checksums.
+
+        Raises:
+            SegmentError: a file is missing or too short, or a checksum is wrong.
+        """
+        records = self.records(ids)
+        self._check(ids, self._sums(ids, records) == records["crc"])
+        return records
+
+    def verify(self, ids: Ids) -> None:
         """Verifies the checksums of records, as `intact` does.
 
         Raises:
             SegmentError: that of one of ``ids`` (n,) is wrong.
         """
-        good = self.intact(ids, fresh)
+        self._check(ids, self.intact(ids))
+
+    def _check(self, ids: Ids, good: npt.NDArray[np.bool_]) -> None:
         if not good.all():
             number = int(ids[int(np.argmin(good))]) // self.rows
             raise SegmentError(self.damage_message(number, "has damaged vectors"))
 
-    def intact(self, ids: Ids, fresh: bool = True) -> npt.NDArray[np.bool_]:
+    def intact(self, ids: Ids) -> npt.NDArray[np.bool_]:
         """Whether the record of each of ``ids`` (n,) exists and its checksum is right.
 
-        ``fresh`` maps the files again first.
+        The files are mapped again first.
         """
         good = np.zeros(len(ids), bool)
         for number, places, offsets in self._groups(ids):
-            if fresh:
-                self._maps.pop(number, None)
+            self._maps.pop(number, None)
             with contextlib.suppress(SegmentError):
                 mapped = self.mapped(number, 0)
                 there = np.flatnonzero(offsets < len(mapped))

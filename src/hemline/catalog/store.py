@@ -73,10 +73,14 @@ class RowKey(NamedTuple):
 
 
 class Neighbours(NamedTuple):
-    """ids (n,) of rows by descending similarity (n,), the dot product with the query."""
+    """ids (n,) of rows by descending similarity (n,), the dot product with the query.
+
+    A store that has read their vectors anyway gives them, too: embedding (n, D) may be float16.
+    """
 
     ids: Ids
     similarity: FloatArray
+    vectors: Vectors | None = None
 
 
 class Counts(NamedTuple):

@@ -143,8 +143,8 @@ class Ranking:
         """Scores (n,) of new images; the first of all are re-ranked."""
         if not len(self._seen) and self._top and len(near.ids):
             assert self._query.local is not None
-            vectors = self._store.vectors(near.ids[: self._top])
-            contexts = vectors.embedding * vectors.norm[:, None]
+            vectors = near.vectors or self._store.vectors(near.ids[: self._top])
+            contexts = vectors.embedding[: self._top] * vectors.norm[: self._top, None]
             scores = rescore(
                 self._encoder, self._query.local, contexts, near.similarity, self._fusion
             )

@@ -20,7 +20,7 @@ from hemline.catalog.index.columns import Columns
 from hemline.catalog.index.scan import Flat, scan
 from hemline.catalog.segments import Halves, Segments
 from hemline.catalog.settings import StoreSettings
-from hemline.catalog.store import NO_NEIGHBOURS, Ids, Neighbours
+from hemline.catalog.store import NO_NEIGHBOURS, Ids, Neighbours, Vectors
 from hemline.catalog.where.expression import Where
 from hemline.types import FloatArray
 
@@ -232,10 +232,7 @@ class Index:
         Raises:
             SegmentError: a segment is missing or damaged.
         """
-        found = self._search(queries, k, where)
-        for neighbours in found:
-            self.segments.verify(neighbours.ids)
-        return found
+        return [self._verified(found) for found in self._search(queries, k, where)]
 
     def _search(self, queries: FloatArray, k: int, where: Where | None) -> list[Neighbours]:
         subset = self._subset(where)
@@ -264,7 +261,8 @@ class Index:
         if subset is not None:
             among = faiss.IDSelectorBitmap(len(subset.bits), faiss.swig_ptr(subset.bits))
         ids = self.ids.data
-        return self.flat.exact(query, k, lambda found: self.segments.halves(ids[found]), ids, among)
+        records = self.segments.records
+        return self.flat.exact(query, k, lambda found: records(ids[found])["half"], ids, among)
 
     def exact(self, query: FloatArray, k: int, where: Where | None) -> Neighbours:
         """See `Store.search_exact`.
@@ -272,9 +270,16 @@ class Index:
         Raises:
             SegmentError: a segment is missing or damaged.
         """
-        answer = NO_NEIGHBOURS if k < 1 else self._scan(query, k, where)
-        self.segments.verify(answer.ids)
-        return answer
+        return self._verified(NO_NEIGHBOURS if k < 1 else self._scan(query, k, where))
+
+    def _verified(self, found: Neighbours) -> Neighbours:
+        """With their vectors, whose checksums are right.
+
+        Raises:
+            SegmentError: a segment is missing or damaged.
+        """
+        records = self.segments.verified(found.ids)
+        return found._replace(vectors=Vectors(records["half"], records["norm"]))
 
     def _scan(self, query: FloatArray, k: int, where: Where | None) -> Neighbours:
         ids = self.ids.data[self.mask(where)]

@@ -32,7 +32,7 @@ def compact(
     before = _pages(db)
     sparse = _sparse(db, segments)
     ids = _ids_in(db, segments, sparse)
-    segments.verify(ids, fresh=True)
+    segments.verify(ids)
     removals = db.execute("SELECT COUNT(*) FROM removed").fetchone()[0]
     _drop_columns(db, commit)
     if not sparse and not removals:

@@ -21,6 +21,7 @@ from hemline.types import FloatArray
 _STEP = 0x9E3779B1  # odd, so that every bit of an id counts
 _MASK = 0xFFFFFFFF
 _READ = 4096  # rows read at a time
+_decode = json.JSONDecoder().raw_decode
 _TEXTS = "image_id, item_id, domain, category, tags, columns, source, picture"
 
 
@@ -108,12 +109,23 @@ def row_values(values: Sequence[Any], summed: bool) -> dict[str, Any]:
 def _parsed(values: Sequence[Any]) -> tuple[list[str], dict[str, Any]]:
     """Tags and columns of a row of `select`."""
     try:
-        tags, columns = json.loads(values[5]), json.loads(values[6])
+        tags, columns = _json(values[5]), _json(values[6])
         if not isinstance(tags, list) or not isinstance(columns, dict):
             raise ValueError("tags are a list, columns an object")
     except (TypeError, ValueError, RecursionError) as error:
         raise Damaged(_words(values, f"its tags or columns can't be read ({error})")) from None
     return tags, columns
+
+
+def _json(text: str) -> Any:
+    """`json.loads`, in half of its time for a text as `texts` writes it."""
+    if text in ("[]", "{}"):
+        return [] if text == "[]" else {}
+    with contextlib.suppress(TypeError, ValueError):
+        value, end = _decode(text)
+        if end == len(text):
+            return value
+    return json.loads(text)
 
 
 def read(
