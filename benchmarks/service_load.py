@@ -10,6 +10,11 @@ number of clients asks for ``--seconds`` after two seconds of warming up; every 
 question when it has its answer. The bare steps are the engine's own in this process, one photo
 after another on one thread; the bare tower encodes opened photos on a thread for each core. Then
 hostile requests of many kinds follow, and the server's memory before and after is read.
+
+The processor's time of a search is that of the server's processes; its profile has the engine's
+steps, by the thread's own clock, and ``rest``: HTTP, JSON, and waking threads. It says where the
+time goes also on a machine that others use. ``--before OLD/src`` serves another version beside this
+one, in turns, ``--rounds`` times for each number of clients.
 """
 
 from __future__ import annotations
@@ -19,13 +24,16 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import cv2
 import httpx2 as httpx
@@ -67,22 +75,31 @@ def bare(folder: Path, shots: list[bytes]) -> dict[str, Any]:
         for shot in shots[:8]:
             engine.search(shot)
         steps = [engine.search(shot).timings_ms for shot in shots * 2]
+        with patch("hemline.search.clock.time", SimpleNamespace(perf_counter=time.thread_time)):
+            work = [engine.search(shot).timings_ms for shot in shots * 2]
         encoder = BundleEncoder(catalog.bundle, threads=1)
         images = [open_image(shot) for shot in shots] * 2
+        start = time.process_time()
+        rate = _rate(encoder, images, 1, cores)
         rates = {
-            "encoder_photos_per_s": _rate(encoder, images, 1, cores),
+            "encoder_cpu_ms": round((time.process_time() - start) * 1000 / (len(images) + 8), 2),
+            "encoder_photos_per_s": rate,
             "encoder_photos_per_s_in_batches_of_16": _rate(encoder, images, 16, cores),
             "encoder_photos_per_s_each_on_all_cores": _rate(
                 BundleEncoder(catalog.bundle, threads=cores), images, 1, 1
             ),
         }
-    names = steps[0].keys()
-    median = {name: round(float(np.median([s[name] for s in steps])), 2) for name in names}
+    median = _median(steps)
     return {
         "steps_ms_p50": median,
+        "steps_cpu_ms_p50": _median(work),
         "steps_per_s": round(1000 * cores / median["total"], 1),
         **rates,
     }
+
+
+def _median(timings: list[Any]) -> dict[str, float]:
+    return {name: round(float(np.median([one[name] for one in timings])), 2) for name in timings[0]}
 
 
 def _rate(encoder: BundleEncoder, images: list[Any], batch: int, threads: int) -> float:
@@ -98,10 +115,15 @@ def _rate(encoder: BundleEncoder, images: list[Any], batch: int, threads: int) -
 class Server:
     """`hemline serve` in a process of its own."""
 
-    def __init__(self, folder: Path, workers: int) -> None:
+    def __init__(self, folder: Path, workers: int, source: Path | None = None) -> None:
+        """``source`` is the ``src`` of another version."""
+        more = {} if source is None else {"PYTHONPATH": str(source.resolve())}
         command = [sys.executable, "-m", "hemline", "serve", str(folder), "--port", "0"]
         self.process = subprocess.Popen(
-            [*command, "--workers", str(workers)], stderr=subprocess.PIPE, text=True
+            [*command, "--workers", str(workers)],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | more,
         )
         assert self.process.stderr is not None
         found = None
@@ -123,10 +145,19 @@ class Server:
 
     def memory(self) -> float:
         """Megabytes of the server and its workers."""
-        pids = [self.process.pid]
-        children = Path(f"/proc/{pids[0]}/task/{pids[0]}/children").read_text().split()
-        text = [Path(f"/proc/{pid}/status").read_text() for pid in [*pids, *children]]
+        text = [Path(f"/proc/{pid}/status").read_text() for pid in self._pids()]
         return sum(int(re.search(r"VmRSS:\s+(\d+)", t)[1]) for t in text) / 1024  # type: ignore[index]
+
+    def cpu_ms(self) -> float:
+        """Processor's time of the server and its workers since their start, in milliseconds."""
+        tick = os.sysconf("SC_CLK_TCK")
+        stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2] for pid in self._pids()]
+        return sum(sum(map(int, stat.split()[11:13])) * 1000 / tick for stat in stats)
+
+    def _pids(self) -> list[int]:
+        own = self.process.pid
+        children = Path(f"/proc/{own}/task/{own}/children").read_text().split()
+        return [own, *map(int, children)]
 
     def close(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -145,13 +176,15 @@ def request_of(shot: bytes) -> bytes:
     return head.encode() + body
 
 
-async def ask(url: str, asked: list[bytes], clients: int, seconds: float) -> dict[str, Any]:
+async def ask(server: Server, asked: list[bytes], clients: int, seconds: float) -> dict[str, Any]:
     taken: list[float] = []
     codes: dict[str, int] = {}
-    begun = time.perf_counter() + 2.0
-    host, port = url.removeprefix("http://").split(":")
+    begun, answered = time.perf_counter() + 2.0, 0
+    cpu = server.cpu_ms(), time.process_time()
+    host, port = server.url.removeprefix("http://").split(":")
 
     async def one(number: int) -> None:
+        nonlocal answered
         reader, writer = await asyncio.open_connection(host, int(port))
         turn = number
         while time.perf_counter() < begun + seconds:
@@ -161,6 +194,7 @@ async def ask(url: str, asked: list[bytes], clients: int, seconds: float) -> dic
             length = re.search(rb"content-length: (\d+)", head)
             assert length is not None, head
             await reader.readexactly(int(length[1]))
+            answered += 1
             if start >= begun:
                 taken.append((time.perf_counter() - start) * 1000)
                 codes[head[9:12].decode()] = codes.get(head[9:12].decode(), 0) + 1
@@ -169,12 +203,15 @@ async def ask(url: str, asked: list[bytes], clients: int, seconds: float) -> dic
 
     await asyncio.gather(*(one(number) for number in range(clients)))
     p50, p95, p99 = np.quantile(taken, [0.5, 0.95, 0.99])
+    own = (time.process_time() - cpu[1]) * 1000
     return {
         "clients": clients,
         "per_s": round(len(taken) / (time.perf_counter() - begun), 1),
         "p50_ms": round(float(p50), 1),
         "p95_ms": round(float(p95), 1),
         "p99_ms": round(float(p99), 1),
+        "cpu_ms": round((server.cpu_ms() - cpu[0]) / answered, 2),
+        "client_cpu_ms": round(own / answered, 2),
         "codes": codes,
     }
 
@@ -216,45 +253,127 @@ async def hostile(url: str, shot: bytes, count: int) -> dict[str, int]:
     return {str(code): codes[code] for code in sorted(codes)}
 
 
-def main() -> None:
+def turns(
+    servers: dict[str, Server], asked: list[bytes], clients: int, seconds: float, rounds: int
+) -> list[dict[str, Any]]:
+    """The median of each number over ``rounds``, in which the versions take turns."""
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in servers}
+    for number in range(rounds):
+        for name in list(servers)[:: 1 if number % 2 else -1]:
+            found[name].append(asyncio.run(ask(servers[name], asked, clients, seconds)))
+    rows = []
+    for name, runs in found.items():
+        codes = {code: sum(run["codes"].get(code, 0) for run in runs) for code in runs[0]["codes"]}
+        numbers = [{k: v for k, v in run.items() if k != "codes"} for run in runs]
+        row = {"version": name} | _median(numbers) | {"clients": clients}
+        for key in ("per_s", "cpu_ms") if name == "before" else ():
+            ratios = [a[key] / b[key] for a, b in zip(found["after"], runs, strict=True)]
+            row[f"{key}_after_over_before"] = [
+                round(float(value), 3) for value in np.quantile(ratios, [0.5, 0.1, 0.9])
+            ]
+        rows.append(row | {"codes": codes})
+    return rows
+
+
+def profile(bare: dict[str, Any], cpu_ms: float) -> dict[str, float]:
+    """The processor's time of a search by its steps, and its ratio to that of the bare tower."""
+    steps = dict(bare["steps_cpu_ms_p50"])
+    rest = round(cpu_ms - steps.pop("total"), 2)
+    ratio = round(bare["encoder_cpu_ms"] / cpu_ms, 3)
+    return steps | {"rest": rest, "all": cpu_ms, "encoder_share": ratio}
+
+
+def bare_of(source: Path, folder: Path, work: Path) -> dict[str, Any]:
+    """`bare` of the version whose ``src`` is ``source``."""
+    output = work / "bare.json"
+    command = [sys.executable, __file__, "--work", str(work), "--bare", str(folder)]
+    more = {"PYTHONPATH": str(source.resolve())}
+    subprocess.run([*command, "-o", str(output)], check=True, env=os.environ | more)
+    found: dict[str, Any] = json.loads(output.read_text("utf-8"))
+    return found
+
+
+def hostility(server: Server, shot: bytes, count: int) -> dict[str, Any]:
+    """What became of hostile requests, and of the server's memory."""
+    asyncio.run(hostile(server.url, shot, 1000))
+    start = server.memory()
+    codes = asyncio.run(hostile(server.url, shot, count))
+    return {
+        "requests": count,
+        "codes": codes,
+        "memory_mb": [round(start, 1), round(server.memory(), 1)],
+        "answers_after": httpx.get(f"{server.url}/readyz").status_code == 200,
+    }
+
+
+def serve(given: argparse.Namespace, folder: Path, shots: list[bytes]) -> dict[str, Any]:
+    """What the server answers under each load, also that of ``--before``."""
+    asked, result = [request_of(shot) for shot in shots], {"served": []}
+    for workers in given.workers:
+        servers = {"after": Server(folder, workers)}
+        if given.before:
+            other = folder.with_name(f"{folder.name}-before")
+            if not other.is_dir():
+                shutil.copytree(folder, other)
+            servers["before"] = Server(other, workers, given.before)
+        try:
+            for clients in given.clients:
+                rows = turns(servers, asked, clients, given.seconds, given.rounds)
+                result["served"] += [{"workers": workers} | row for row in rows]
+            if given.hostile and workers == given.workers[0]:
+                result["hostile"] = hostility(servers["after"], shots[0], given.hostile)
+        finally:
+            for server in servers.values():
+                server.close()
+    return result
+
+
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--pictures", type=int, default=200_000)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--clients", type=int, nargs="+", default=CLIENTS)
+    parser.add_argument("--before", type=Path, help="the src of another version")
+    parser.add_argument("--rounds", type=int, default=1, help="of each load")
     parser.add_argument("--bundle", help="a bundle's folder; by default the shipped one")
     parser.add_argument("--hostile", type=int, default=10_000)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--bare", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("-o", "--output", type=Path, default=RESULTS / "service_load.json")
-    given = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = arguments()
+    shots = photos()
+    if given.bare:
+        given.output.write_text(json.dumps(bare(given.bare, shots)) + "\n", encoding="utf-8")
+        return
     bundle = Bundle.open(given.bundle) if given.bundle else Bundle.default()
     folder = given.work / f"served-{given.pictures}-{bundle.fingerprint[:8]}"
     filled(folder, bundle, given.pictures)
-    shots = photos()
-    asked = [request_of(shot) for shot in shots]
     before = load()
     result: dict[str, Any] = {"pictures": given.pictures, "seconds": given.seconds}
-    result |= {"bundle": bundle.info.name, "bare": bare(folder, shots), "served": []}
-    for workers in given.workers:
-        server = Server(folder, workers)
-        try:
-            for clients in CLIENTS:
-                found = asyncio.run(ask(server.url, asked, clients, given.seconds))
-                result["served"].append({"workers": workers, **found})
-            if given.hostile and workers == given.workers[0]:
-                asyncio.run(hostile(server.url, shots[0], 1000))
-                start = server.memory()
-                codes = asyncio.run(hostile(server.url, shots[0], given.hostile))
-                result["hostile"] = {
-                    "requests": given.hostile,
-                    "codes": codes,
-                    "memory_mb": [round(start, 1), round(server.memory(), 1)],
-                    "answers_after": httpx.get(f"{server.url}/readyz").status_code == 200,
-                }
-        finally:
-            server.close()
-    best = max(one["per_s"] for one in result["served"])
-    result["share_of_bare_steps"] = round(best / result["bare"]["steps_per_s"], 3)
-    result["share_of_bare_encoder"] = round(best / result["bare"]["encoder_photos_per_s"], 3)
+    result |= {"bundle": bundle.info.name, "rounds": given.rounds, "bare": bare(folder, shots)}
+    result |= serve(given, folder, shots)
+    ours = [row for row in result["served"] if row["version"] == "after"]
+    best = max(ours, key=lambda row: row["per_s"])
+    result["share_of_bare_steps"] = round(best["per_s"] / result["bare"]["steps_per_s"], 3)
+    result["share_of_bare_encoder"] = round(
+        best["per_s"] / result["bare"]["encoder_photos_per_s"], 3
+    )
+    result["cpu_ms_of_a_search"] = {"after": profile(result["bare"], best["cpu_ms"])}
+    if given.before:
+        result["bare_before"] = bare_of(given.before, folder, given.work)
+        load_ = best["workers"], best["clients"]
+        row = next(
+            row
+            for row in result["served"]
+            if row["version"] == "before" and (row["workers"], row["clients"]) == load_
+        )
+        old = profile(result["bare_before"], row["cpu_ms"])
+        result["cpu_ms_of_a_search"]["before"] = old
     result |= {"machine": machine(), "versions": versions(), "load": [before, load()]}
     given.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=1))

@@ -101,6 +101,29 @@ def test_text_that_cannot_be_read_is_named(
     store.close()
 
 
+@pytest.mark.parametrize("text", [' {"a": 1}', '{"a": 1} \n'])
+def test_columns_with_blanks_around_them_are_read(tmp_path: Path, text: str) -> None:
+    filled(tmp_path, 20).close()
+    older(tmp_path)
+    with sqlite3.connect(tmp_path / "catalog.sqlite") as db:
+        db.execute("UPDATE pictures SET columns = ? WHERE image_id = 'image6'", (text,))
+    store = SqliteStore(tmp_path)
+    assert store.get(["image6"])["image6"].columns == {"a": 1}
+    store.close()
+
+
+@pytest.mark.parametrize("text", ['{"a": 1} {}', '{"a": 1', "", "{} x"])
+def test_columns_that_are_no_json_are_damage(tmp_path: Path, text: str) -> None:
+    filled(tmp_path, 20).close()
+    older(tmp_path)
+    with sqlite3.connect(tmp_path / "catalog.sqlite") as db:
+        db.execute("UPDATE pictures SET columns = ? WHERE image_id = 'image6'", (text,))
+    store = SqliteStore(tmp_path)
+    with pytest.raises(DamageError, match=NAMED):
+        store.get(["image6"])
+    store.close()
+
+
 def test_deeply_nested_columns_are_damage(tmp_path: Path) -> None:
     filled(tmp_path, 20).close()
     older(tmp_path)

@@ -64,6 +64,12 @@ def assert_agree(store: Store, exact: Store, rng: np.random.Generator) -> None:
         k = int(rng.integers(1, 40))
         got, want = store.search(query, k, where), exact.search(query, k, where)
         np.testing.assert_allclose(got.similarity, want.similarity, atol=1e-5)
+        if got.vectors is not None:  # what a search read is what the store has
+            embedding, norm = store.vectors(got.ids)
+            np.testing.assert_array_equal(got.vectors.embedding.astype(np.float32), embedding)
+            np.testing.assert_array_equal(got.vectors.norm, norm)
+            contexts = got.vectors.embedding * got.vectors.norm[:, None]
+            np.testing.assert_array_equal(contexts, embedding * norm[:, None])
         assert store.tag_names() == exact.tag_names()
         facets = [*FACETS, *exact.columns(), *(f"tags.{name}" for name in exact.tag_names())]
         assert store.facets(facets, where, 4) == exact.facets(facets, where, 4)

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from hemline.data import resize as resize_module
 from hemline.data.resize import resize
 
 
@@ -57,6 +58,12 @@ def test_flat_images_stay_flat() -> None:
         image = np.full((301, 77, 3), value, np.uint8)
         for size in ((128, 128), (600, 500), (224, 30)):
             assert (resize(image, *size) == value).all()
+
+
+def test_weights_of_very_wide_images_are_not_kept() -> None:
+    before = resize_module._spread.cache_info().currsize
+    assert resize(np.full((2, 9000, 3), 77, np.uint8), 1, 64).tolist() == [[[77] * 3] * 64]
+    assert resize_module._spread.cache_info().currsize == before
 
 
 def test_the_same_size_is_the_same_image() -> None:

@@ -101,7 +101,8 @@ class Segments:
 
     def _sums(self, ids: Ids, records: Records) -> npt.NDArray[np.uint32]:
         size, body = self.record_bytes, self.record_bytes - 4
-        data, crc32 = memoryview(np.ascontiguousarray(records).view(np.uint8)), zlib.crc32
+        flat: Any = np.ascontiguousarray(records).view(np.uint8)
+        data, crc32 = memoryview(flat), zlib.crc32
         seeds = (ids & 0xFFFFFFFF).tolist()
         starts = range(0, size * len(ids), size)
         sums = [crc32(data[i : i + body], id_) for i, id_ in zip(starts, seeds, strict=True)]

@@ -8,7 +8,6 @@ by their centres.)
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,8 @@ from hemline.types import FloatArray, Image
 _LINES = 32
 #: Rows of the result that are made at a time, so that a large image needs little memory.
 _STRIPE = 128
+#: Most columns of an image whose weights across are kept.
+_WIDE = 8192
 
 #: (first target line, first and end of the source lines, weights of the one over the other).
 _Band = tuple[int, int, int, FloatArray]
@@ -40,7 +41,7 @@ def _area(image: Image, height: int, width: int) -> Image:
     """Area averaging: each target pixel is the mean of what it covers."""
     rows, columns, channels = image.shape
     flat = image.reshape(rows, columns * channels)
-    down, across = _bands(rows, height), _spread(columns, width, channels)
+    down, across = _bands(rows, height), _across(columns, width, channels)
     halves = (rows, columns) == (2 * height, 2 * width)
     out = np.empty((height, width, channels), np.uint8)
     for top in range(0, height, _STRIPE):
@@ -67,7 +68,12 @@ def _apply(lines: Image, bands: list[_Band]) -> FloatArray:
     return out
 
 
-@lru_cache(64)
+def _across(source: int, target: int, channels: int) -> list[_Band]:
+    """`_spread`, kept for the next image but where it is large."""
+    return (_spread if source <= _WIDE else _spread.__wrapped__)(source, target, channels)
+
+
+@lru_cache(16)
 def _spread(source: int, target: int, channels: int) -> list[_Band]:
     """`_bands` from the right, over lines of interleaved channels.
 

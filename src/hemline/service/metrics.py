@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -47,6 +48,7 @@ class Metrics:
         self.feedback = counter("feedback", "Feedback on hits.", "right")
         self.seconds = histogram("request_seconds", "From request head to answer end.", "route")
         self.steps = histogram("step_seconds", "Steps of searches and detections.", "step")
+        self._step = functools.cache(self.steps.labels)
         self.waits = histogram("queue_seconds", "Waiting for the street tower.")
         self.batch = histogram(
             "batch_photos", "Photos per run of the street tower.", buckets=_PHOTOS
@@ -63,7 +65,7 @@ class Metrics:
     def timed(self, timings_ms: Mapping[str, float]) -> None:
         """Counts the steps of an answer."""
         for step, milliseconds in timings_ms.items():
-            self.steps.labels(step).observe(milliseconds / 1000)
+            self._step(step).observe(milliseconds / 1000)
 
     def text(self) -> bytes:
         """The metrics of all processes of the service, in Prometheus's format."""

@@ -300,10 +300,10 @@ class SqliteStore:
     def item_codes(self, ids: Ids) -> Ids:
         with self._reader.index() as index:
             slots = index.slots(np.asarray(ids, np.int64))
-            there = (slots >= 0) & index.alive.data[slots] if len(index) else slots >= 0
-            codes = np.full(len(slots), -1, np.int64)
-            codes[there] = index.items.data[slots[there]]
-            return codes
+            if not len(index):
+                return slots
+            there = (slots >= 0) & index.alive.data[slots]
+            return np.where(there, index.items.data[slots], -1)
 
     def facets(
         self, columns: Sequence[str], where: Where | None = None, limit: int = 50
