@@ -23,13 +23,13 @@ def test_a_full_service_says_when_to_come_again(open_client: Any, photo: bytes) 
     client = open_client(queue=2, timeout=2.0)
     service = client.app.state.service
     held = threading.Event()
-    running = [service._pool.submit(held.wait) for _ in range(2)]
-    service._inside = 2
+    running = [service.shared.threads.submit(held.wait) for _ in range(2)]
+    service.shared.inside = 2
     full = client.post("/v1/search", files={"photo": photo})
     assert (full.status_code, full.headers["retry-after"]) == (503, "1")
     assert full.json()["type"] == "urn:hemline:problem:busy"
     assert client.get("/healthz").status_code == 200
-    service._inside = 0
+    service.shared.inside = 0
     late = client.post("/v1/search", files={"photo": photo})  # no thread is free for two seconds
     assert late.status_code == 503
     assert "too long" in late.json()["detail"]

@@ -125,9 +125,9 @@ def test_an_answer_that_takes_too_long_is_stopped(open_client: Any) -> None:
     service.images.take(service.images.total)  # each photo waits
     late = client.post("/v1/search", files={"photo": png(50)})
     assert late.status_code == 503
-    service._pool.submit(lambda: None).result()
+    service.shared.threads.submit(lambda: None).result()
     service.images.give(service.images.total)
-    service._pool.shutdown(wait=True)  # its thread has ended
+    service.shared.threads.shutdown(wait=True)  # its thread has ended
     assert (service.images.used, service.data.used) == (0, 0)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from hemline.service import run
 from hemline.service.app import create_app
 from hemline.service.keys import KeyRing
 from hemline.service.settings import PUBLIC_LIMITS, Settings
+from hemline.service.shops import Shops
 
 DOC = (Path(__file__).parents[2] / "docs/deploy.md").read_text(encoding="utf-8")
 WRONG = "hemline_00000000_" + "a" * 43
@@ -133,7 +134,7 @@ def ask(
     verb, path = call.split()
     path = path.replace("pictures/ID", f"pictures/{ids['PICTURE']}")
     path = re.sub(r"\b(ID|NEW)\b", lambda found: ids[found[1]], path)
-    body = dict(BODIES.get(call, {}))
+    body = dict(BODIES.get(call.replace("/SHOP/", "/"), {}))
     if origin:
         body["headers"] = {**body.get("headers", {}), "Origin": origin}
     return client.request(method or verb, path, **body)
@@ -198,6 +199,50 @@ def test_a_page_of_another_site(named: Served, call: str, origin: str, meant: st
         else:
             assert answer.status_code == 403
             assert answer.json()["type"] == "urn:hemline:problem:origin"
+
+
+SEVERAL = [
+    pytest.param(call, row[1:], id=call)
+    for row in table("call | without a key")[1:]
+    for call in spans(row[0])
+]
+
+
+@pytest.fixture(scope="module")
+def several(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[TestClient]]:
+    """Clients of a service of two shops: without a key, with the first one's, with the other's."""
+    root = tmp_path_factory.mktemp("several")
+    shops = [Path(shutil.copytree(made / "shop", root / name)) for name in ("SHOP", "other")]
+    rings = [KeyRing(shop / "service") for shop in shops]
+    keys = [
+        "",
+        rings[0].create("read")[0],
+        rings[0].create("write")[0],
+        rings[1].create("write")[0],
+    ]
+    command = "hemline serve shops/* --public --host 0.0.0.0"
+    assert command in DOC
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        given = settings_of(command.replace("shops/*", "shop"), shops[0], patch)
+        settings = replace(given, shops=tuple(shops))
+        run.check_access(settings)
+        app = Shops(settings)
+        patch.setattr(app.shared.failures, "wait", lambda name: 0.0)
+        patch.setattr(app.shared.readers, "wait", lambda name: 0.0)
+        yield [client_of(settings, app, key, stack) for key in keys]
+
+
+@pytest.mark.parametrize(("call", "cells"), SEVERAL)
+def test_a_key_of_another_shop(
+    several: Sequence[TestClient], call: str, cells: Sequence[str]
+) -> None:
+    for client, meant in zip(several, cells, strict=True):
+        status = ask(client, call, {"ID": "item0", "NEW": "new", "PICTURE": ""}).status_code
+        assert (
+            (status < 500 and status not in (401, 403))
+            if meant == "allowed"
+            else (status == int(meant))
+        )
 
 
 def test_every_call_stands_in_the_table(services: Mapping[str, Served]) -> None:

@@ -22,7 +22,19 @@ _LISTS = {
     "frame_ancestors": "frame_ancestors",
 }
 
-_Catalog = Annotated[Path, typer.Argument(metavar="CATALOG", help="The catalogue's folder.")]
+_Catalogs = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="CATALOG...",
+        help="The catalogue's folder. Of several each is served at /NAME/, the name of its folder.",
+    ),
+]
+_ByName = Annotated[
+    bool, typer.Option("--by-name", help="Serve a single catalogue at /NAME/, too.")
+]
+_List = Annotated[
+    bool, typer.Option("--list-shops", help="List several catalogues at /; nothing is there else.")
+]
 _Host = Annotated[
     str, typer.Option(help="Address to listen at; any but a loopback address needs an API key.")
 ]
@@ -112,7 +124,7 @@ _Samples = Annotated[
 
 
 def serve(
-    catalog: _Catalog,
+    catalog: _Catalogs,
     host: _Host = "127.0.0.1",
     port: _Port = 8000,
     workers: _Workers = 1,
@@ -135,8 +147,10 @@ def serve(
     samples: _Samples = None,
     judging: _Judging = True,
     photo_links: _PhotoLinks = False,
+    by_name: _ByName = False,
+    list_shops: _List = False,
 ) -> None:
-    """Serve a catalogue: the HTTP API under /v1 and the search page at /.
+    """Serve a catalogue, or several: the HTTP API under /v1 and the search page at /.
 
     Runs until it is interrupted; logs are JSON lines on standard error.
 
@@ -144,18 +158,24 @@ def serve(
 
     Example: hemline serve shop --host 0.0.0.0 --workers 2 --name search.shop.example
 
+    Example: hemline serve shops/* --public --name find.example --list-shops
+
     Example: hemline serve shop --public --name shop.example --trusted-proxy 127.0.0.1
     """
     given = dict(locals())
     from hemline.service.run import serve as run
 
-    run(_settings(given), lambda url: say(f"{catalog} is served at {url}"), natives_hushed)
+    served = ", ".join(str(folder) for folder in catalog)
+    run(_settings(given), lambda url: say(f"{served} is served at {url}"), natives_hushed)
 
 
 def _settings(given: dict[str, Any]) -> Settings:
     """The options as settings."""
     from hemline.service.settings import Settings
 
+    folders = tuple(given["catalog"])
+    several = given.pop("by_name") or len(folders) > 1
+    given |= {"catalog": folders[0], "shops": folders if several else ()}
     for option, setting in _LISTS.items():
         given[setting] = tuple(given.pop(option) or ())
     for name in ("max_body", "max_upload", "memory"):

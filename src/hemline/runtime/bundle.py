@@ -116,6 +116,11 @@ class Bundle:
             self._maps = read_maps(self.folder / self.info.maps, self.info.embedding_dim)
         return self._maps
 
+    def share_sessions(self, other: Bundle) -> None:
+        """Runs the loaded graphs of another copy of this bundle, and loads further ones with it."""
+        assert self.fingerprint == other.fingerprint
+        self._sessions, self._lock = other._sessions, other._lock
+
     def session(self, role: str, threads: int | None = None) -> ort.InferenceSession:
         """The session of a graph, loaded on first use and kept.
 

@@ -6,6 +6,7 @@ The table in docs/deploy.md says who may do what; a test holds each of its cells
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -118,6 +119,19 @@ def check_admin_page(service: Service) -> None:
         raise _unknown("this page needs a key of the scope write, and there is none yet")
 
 
+def check_watchable(services: Iterable[Service]) -> None:
+    """Metrics of several catalogues together need no key, or there is none that opens them: each
+    key is of one catalogue.
+
+    Raises:
+        Problem: 401, one of them needs a key.
+        DamageError: the keys can't be read.
+    """
+    for service in services:
+        if not _WATCHER.open(service.settings, service.keys.required):
+            raise _unknown("each shop's metrics are at /NAME/metrics, with one of its keys")
+
+
 def network_of(client: str) -> str:
     """An address as requests are counted: of IPv6 the network, as one client has all of it."""
     try:
@@ -153,7 +167,8 @@ READ = _needing(Need("read", public=True, named=True))
 #: The list of all products, which would give the whole catalogue away.
 LIST = _needing(Need("read", named=True))
 #: Metrics.
-WATCH = _needing(Need("read"))
+_WATCHER = Need("read")
+WATCH = _needing(_WATCHER)
 #: Changes, the feedback's export, administration.
 WRITER = Need("write")
 WRITE = _needing(WRITER)

@@ -19,7 +19,7 @@ from hemline import __version__
 from hemline.errors import HemlineError
 from hemline.service.access import admit_writer
 from hemline.service.front import Head, RootPath
-from hemline.service.guard import Guard
+from hemline.service.guard import Guard, shop_field
 from hemline.service.logs import log
 from hemline.service.problems import Problem, ProblemBody, of_error
 from hemline.service.routes import (
@@ -35,6 +35,7 @@ from hemline.service.routes import (
 )
 from hemline.service.serving import Service
 from hemline.service.settings import Settings
+from hemline.service.shared import Shared
 from hemline.service.sizes import Sizes
 from hemline.service.writer_proxy import Handover, WriterProxy
 
@@ -43,30 +44,35 @@ _DETAILS = {404: "there is nothing here", 405: "this address doesn't take that m
 
 
 def create_app(
-    settings: Settings, *, handover: Handover | None = None, writes: bool = True
+    settings: Settings,
+    *,
+    handover: Handover | None = None,
+    writes: bool = True,
+    shared: Shared | None = None,
 ) -> FastAPI:
-    """The service as an ASGI application, which is warmed up and closed with its lifespan.
+    """A catalogue as an ASGI application, which is warmed up and closed with its lifespan.
 
     Args:
-        settings: of the service.
+        settings: of the catalogue.
         handover: how several processes of one service reach their writer.
         writes: whether this process is the writer.
+        shared: what it shares with the other catalogues of the process; its maker closes that.
 
     Raises:
         CatalogError, BundleError: the catalogue can't be opened.
     """
-    service = Service(settings)
+    service = Service(settings, shared)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        start = time.perf_counter()
-        await asyncio.to_thread(service.warm)
-        log("ready", seconds=round(time.perf_counter() - start, 3))
+        start, shop = time.perf_counter(), shop_field(settings)
         try:
+            await asyncio.to_thread(service.warm)
+            log("ready", seconds=round(time.perf_counter() - start, 3), **shop)
             yield
         finally:
             await asyncio.to_thread(service.close)
-            log("ended")
+            log("ended", **shop)
 
     app = FastAPI(
         title="hemline",
@@ -78,12 +84,11 @@ def create_app(
         redirect_slashes=False,
         lifespan=lifespan,
         separate_input_output_schemas=False,
-        servers=[{"url": settings.root_path}] if settings.root_path else None,
+        servers=[{"url": settings.path}] if settings.path else None,
     )
     app.state.service = service
     app.state.sizes = Sizes(service.catalog)
-    for kind in (Problem, HemlineError, RequestValidationError, HTTPException):
-        app.add_exception_handler(kind, _answer_error)
+    answer_errors(app)
     for module in (search, bulk, items, pictures, photos, feedback, admin, health, pages):
         app.include_router(module.router)
     _document(app)
@@ -105,14 +110,24 @@ def _wrap(app: FastAPI, service: Service, handover: Handover | None, writes: boo
         )
     if handover is not None and not writes:
         app.add_middleware(
-            WriterProxy, handover=handover, timeout=settings.timeout, admit=admit_writer
+            WriterProxy,
+            handover=handover,
+            timeout=settings.timeout,
+            admit=admit_writer,
+            root=settings.path,
         )
     app.add_middleware(Head)
     app.add_middleware(Guard, service=service, handover=handover)
-    if settings.root_path:
-        app.add_middleware(RootPath, root=settings.root_path)
+    if settings.path:
+        app.add_middleware(RootPath, root=settings.path)
     if settings.proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.proxies))
+
+
+def answer_errors(app: FastAPI) -> None:
+    """Makes each error an answer with problem details."""
+    for kind in (Problem, HemlineError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, _answer_error)
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:

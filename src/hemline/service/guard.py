@@ -10,7 +10,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -20,12 +20,12 @@ from hemline.errors import HemlineError, UsageError
 from hemline.files import disk_full
 from hemline.service.front import is_foreign
 from hemline.service.logs import log
+from hemline.service.metrics import Metrics
 from hemline.service.problems import Problem, disk_is_full, of_error
-from hemline.service.serving import Service
-from hemline.service.settings import is_loopback
+from hemline.service.settings import Settings, is_loopback
 from hemline.service.writer_proxy import Handover
 from hemline.text import check_text
-from hemline.work import bound
+from hemline.work import Work, bound
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -50,13 +50,25 @@ _COPIES, _JSON_COPIES = 2, 3
 _PATIENCE, _RATE = 6, 4096
 
 
+class Guarded(Protocol):
+    """What a `Guard` needs of a service."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def metrics(self) -> Metrics: ...
+
+    def new_work(self) -> Work: ...
+
+
 class Guard:
     """The outermost middleware of the service."""
 
     def __init__(
         self,
         app: ASGIApp,
-        service: Service,
+        service: Guarded,
         handover: Handover | None = None,
     ) -> None:
         self._app, self._service, self._handover = app, service, handover
@@ -89,6 +101,7 @@ class Guard:
             bytes_in=request.taken,
             client=client[0] if client else None,
             key=scope["state"].get("key"),
+            **shop_field(self._service.settings),
         )
 
 
@@ -98,7 +111,7 @@ class _Request:
     def __init__(
         self,
         app: ASGIApp,
-        service: Service,
+        service: Guarded,
         scope: Scope,
         receive: Receive,
         send: Send,
@@ -137,7 +150,8 @@ class _Request:
         except Problem as problem:
             await self._problem(problem)
         except Exception as error:
-            log("crash", exc=error, request_id=self.id, path=self._scope["path"][:200])
+            shop = shop_field(self._settings)
+            log("crash", exc=error, request_id=self.id, path=self._scope["path"][:200], **shop)
             crash = Problem(500, "crash", "this is the server's fault; its log has more")
             await self._problem(disk_is_full() if disk_full(error) else crash)
         if self.status == 0:
@@ -273,6 +287,11 @@ class _Request:
             kind = self._scope.get("state", {}).get("problem")
             self.refused = self.refused or kind or ""
         await self._send(message)
+
+
+def shop_field(settings: Settings) -> dict[str, Any]:
+    """The shop as a field of the log, where there are several."""
+    return {"shop": settings.shop} if settings.shop else {}
 
 
 def _hostname(host: str) -> str:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 
 from hemline.catalog.catalog import Catalog
-from hemline.errors import UsageError
+from hemline.errors import DamageError, UsageError
 from hemline.service.keys import KeyRing
-from hemline.service.logs import set_up
+from hemline.service.logs import log, set_up
 from hemline.service.server import make_server
 from hemline.service.settings import Settings, is_loopback
 from hemline.service.workers import Around, watch
@@ -25,6 +25,16 @@ def check_access(settings: Settings) -> None:
         UsageError: other machines can reach the service, and the catalogue has no valid key.
         DamageError: the keys can't be read.
     """
+    for own in settings.each:
+        try:
+            _check_keys(own)
+        except DamageError as error:
+            if not settings.shops:
+                raise
+            log("keys damaged", shop=own.shop, reason=str(error))  # it lets nobody in
+
+
+def _check_keys(settings: Settings) -> None:
     keys = KeyRing(settings.state).list()
     if settings.public or settings.local:
         return
@@ -82,7 +92,8 @@ def serve(
     with suppress(KeyboardInterrupt):
         if settings.workers > 1:
             set_up()
-            Catalog.open(settings.catalog).close()  # reports a wrong one here, once
+            if not settings.shops:
+                Catalog.open(settings.catalog).close()  # reports a wrong one here, once
             watch(settings, bound, around, lambda: ready(url))
         else:
             with around():

@@ -13,6 +13,7 @@ import uvicorn
 from hemline.service import protocol
 from hemline.service.app import create_app
 from hemline.service.settings import Settings
+from hemline.service.shops import Shops
 from hemline.service.writer_proxy import Handover
 
 #: On this signal a process takes no more connections but those of the service's other processes.
@@ -55,9 +56,10 @@ def make_server(
     settings: Settings, handover: Handover | None = None, writes: bool = True
 ) -> Server:
     """The server; a process that isn't the writer passes writes on by ``handover``."""
+    make = Shops if settings.shops else create_app
     return Server(
         uvicorn.Config(
-            create_app(settings, handover=handover, writes=writes),
+            make(settings, handover=handover, writes=writes),
             http=protocol.protocol_for(settings.proxies),
             ws="none",
             lifespan="on",

@@ -8,7 +8,6 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from hemline.budget import check_time, limited, limits
@@ -27,25 +26,20 @@ from hemline.service.metrics import Metrics
 from hemline.service.photo_links import PhotoLinks
 from hemline.service.problems import busy
 from hemline.service.settings import Settings
+from hemline.service.shared import Shared
+from hemline.service.thumbnails import CACHE as THUMBNAIL_BYTES
 from hemline.service.thumbnails import Thumbnails
 from hemline.service.writing import Writer
-from hemline.work import Memory, Work, bound, present
+from hemline.work import Work, bound, present
 
 T = TypeVar("T")
-#: Answering threads beyond the number of cores; more were no faster
-#: (`benchmarks/service_load.py`). Other requests wait in order.
-_MORE = 2
-#: Requests of a reader without a key at once, in seconds of its rate: a page asks for several.
-_BURST = 10
-#: Images a second that are made smaller for one address; a page has 24 of them, once.
-_THUMBNAILS = 20.0
 
 
 class ServedEngine(Engine):
     """An engine whose threads share the street tower, also after a rebuild with another bundle."""
 
-    def __init__(self, catalog: Catalog, settings: Settings, on_run: OnRun) -> None:
-        self._settings, self._on_run = settings, on_run
+    def __init__(self, catalog: Catalog, settings: Settings, on_run: OnRun, shared: Shared) -> None:
+        self._settings, self._on_run, self._shared = settings, on_run, shared
         self._pool: tuple[Bundle, EncoderPool] | None = None
         self._swapping = threading.Lock()
         self._cores = settings.threads or max(1, (os.cpu_count() or 1) // settings.workers)
@@ -55,6 +49,7 @@ class ServedEngine(Engine):
         with self._swapping:
             now, own = self._pool, self._settings
             if now is None or now[0] is not live.bundle:
+                self._shared.share_graphs(live.bundle)
                 encoder = live.encoder(1)  # a run on several cores costs each photo more
                 pool = EncoderPool(encoder, self._cores, own.queue, own.timeout, self._on_run)
                 now = self._pool = live.bundle, pool
@@ -67,48 +62,45 @@ class ServedEngine(Engine):
 
 
 class Service:
-    """One process of the service.
+    """One catalogue in one process of the service.
 
     Attributes:
         settings, catalog, engine, journal, keys, metrics, writer, jobs: its parts.
-        data, images: memory of all requests for what they send, and for images being decoded.
-        rates, readers, failures, thumbnail_rate: limits of the requests of each key, and from each
-            address of those without a key, of wrong keys, and of images made smaller.
+        shared: what the process's catalogues share; data, images, readers, failures,
+            thumbnail_rate: of it.
+        rates: limits of the requests of each key.
         thumbnails: images made smaller.
         photo_links, photo_rate: photos shared by links, and a limit of them for each address.
         ready: whether it is warm and not shutting down.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, shared: Shared | None = None) -> None:
         """Opens the catalogue.
+
+        Args:
+            shared: with other catalogues of the process; None makes one, which `close` closes.
 
         Raises:
             CatalogError, BundleError: as `Catalog.open`.
         """
         self.settings = settings
         self.catalog = Catalog.open(settings.catalog)
-        self.metrics = Metrics()
+        self.shared, self._alone = shared or Shared(settings), shared is None
+        self.metrics = Metrics(self.shared.families, settings.shop)
         self.keys: KeyStore = KeyRing(settings.state)
         self.journal = Journal(settings.state, days=settings.keep_photos)
         sweep(settings.state / "uploads", UPLOAD)
-        self.engine = ServedEngine(self.catalog, settings, self.metrics.on_run)
-        share = settings.memory_share
-        self.data, self.images = Memory(share // 3), Memory(share - share // 3)
+        self.engine = ServedEngine(self.catalog, settings, self.metrics.on_run, self.shared)
+        self.data, self.images = self.shared.data, self.shared.images
         self.writer = Writer(self.catalog, settings, self.metrics, self.new_work())
         self.jobs = Jobs()
         self.rates = RateLimit(settings.rate / settings.workers)
-        own = settings.public_rate / settings.workers
-        self.readers = RateLimit(own, max(1.0, _BURST * own))
-        self.failures = RateLimit(1.0, 10.0)
-        self.thumbnail_rate = RateLimit(_THUMBNAILS, 20 * _THUMBNAILS)
-        self.thumbnails = Thumbnails()
+        self.readers, self.failures = self.shared.readers, self.shared.failures
+        self.thumbnail_rate = self.shared.thumbnail_rate
+        self.thumbnails = Thumbnails(THUMBNAIL_BYTES // max(1, len(self.shared.settings.shops)))
         self.photo_links = PhotoLinks(settings.state / "photos", settings.photo_links)
         self.photo_rate = RateLimit(1 / 30, 20.0)
         self.ready = False
-        self._pool = ThreadPoolExecutor(
-            min((os.cpu_count() or 1) // settings.workers + _MORE, settings.queue),
-            thread_name_prefix="hemline-answer",
-        )
         self._inside = 0
 
     @property
@@ -134,7 +126,7 @@ class Service:
 
     def new_work(self) -> Work:
         """The work of one request, within the memory of the process."""
-        return Work(self.data, self.images)
+        return self.shared.new_work()
 
     async def work(self, job: Callable[[], T]) -> T:
         """Runs ``job`` on a thread, until its time is over or nobody waits for it any more.
@@ -143,7 +135,7 @@ class Service:
             Problem: 503, too many requests wait, or it takes too long.
             TimeLimitError: it takes too long.
         """
-        if self._inside >= self.settings.queue:
+        if self.shared.inside >= self.settings.queue:
             raise busy("too many requests at once; try again in a second")
         work, own, loop = present(), limits(), asyncio.get_running_loop()
         end = time.monotonic() + own.seconds
@@ -154,7 +146,7 @@ class Service:
                 return job()
 
         try:
-            running = self._pool.submit(within_limits)
+            running = self.shared.threads.submit(within_limits)
         except RuntimeError:
             raise busy("the server is shutting down; try again in a while", 5) from None
         self._enter(1)
@@ -177,13 +169,15 @@ class Service:
                 answered.add_done_callback(_ignore)
 
     def _enter(self, one: int) -> None:
+        self.shared.inside += one
         self._inside += one
         self.metrics.inside.set(self._inside)
 
     def close(self) -> None:
         """Finishes the requests in progress, then closes the catalogue."""
         self.ready = False
-        self._pool.shutdown(wait=True)
+        if self._alone:
+            self.shared.close()
         self.jobs.close()
         self.writer.close()
         self.journal.close()

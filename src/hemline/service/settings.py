@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hemline.errors import UsageError
@@ -26,7 +27,9 @@ PUBLIC_LIMITS = {
     "seconds": 10,
 }
 _ROOT = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
-_OWN = ("v1", "static", "admin", "healthz", "readyz", "metrics")  # first parts of own addresses
+#: First parts of own addresses.
+_OWN = ("v1", "static", "admin", "healthz", "readyz", "metrics", "widget.js")
+_SHOP = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._~-]{0,63}")
 _EMBEDDER = re.compile(r"https?://(\*\.)?[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 
 
@@ -61,6 +64,9 @@ class Settings:
         judging: whether the page asks which hits are right and wrong.
         photo_links: whether shoppers may share a photo by a link, which keeps a small copy of its
             searched part for a day.
+        shops: folders of several catalogues, each served at ``/NAME/``; `each` has their settings.
+        list_shops: whether ``/`` lists them.
+        shop: the name of this one of several.
     """
 
     catalog: Path
@@ -87,6 +93,9 @@ class Settings:
     samples: Path | None = None
     judging: bool = True
     photo_links: bool = False
+    shops: tuple[Path, ...] = ()
+    list_shops: bool = False
+    shop: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
@@ -108,6 +117,24 @@ class Settings:
                 )
 
         self._check_front()
+        self._check_shops()
+
+    def _check_shops(self) -> None:
+        """
+        Raises:
+            UsageError: a catalogue's name can't be a part of an address, or two have the same.
+        """
+        names = [name_of(folder) for folder in self.shops]
+        for name in names:
+            if not _SHOP.fullmatch(name) or name in _OWN:
+                raise UsageError(
+                    f"each catalogue is served at /NAME/, the name of its folder: at most 64 "
+                    f"letters, digits and ._~-, and none of {', '.join(_OWN)}, not {name!r}"
+                )
+            if names.count(name) > 1:
+                raise UsageError(f"two catalogues have the name {name}; rename one's folder")
+        if self.list_shops and not self.shops:
+            raise UsageError("there is nothing to list: name several catalogues, or --by-name")
 
     def _check_front(self) -> None:
         """
@@ -126,6 +153,21 @@ class Settings:
                 raise UsageError(
                     f"an origin that embeds is like https://shop.example, not {origin!r}"
                 )
+
+    @property
+    def each(self) -> tuple[Settings, ...]:
+        """The settings of each catalogue."""
+        if not self.shops:
+            return (self,)
+        return tuple(
+            replace(self, catalog=folder, shop=name_of(folder), shops=(), list_shops=False)
+            for folder in self.shops
+        )
+
+    @property
+    def path(self) -> str:
+        """The sub-path of the catalogue, without a slash at its end."""
+        return f"{self.root_path}/{self.shop}" if self.shop else self.root_path
 
     @property
     def limits(self) -> QueryLimits:
@@ -155,7 +197,12 @@ class Settings:
     @property
     def pictures(self) -> str:
         """The address of the stored images, before their ids."""
-        return f"{self.root_path}/v1/pictures/"
+        return f"{self.path}/v1/pictures/"
+
+
+def name_of(folder: Path) -> str:
+    """The name of a catalogue among several."""
+    return Path(os.path.abspath(folder)).name  # a link's own name
 
 
 def is_loopback(host: str) -> bool:

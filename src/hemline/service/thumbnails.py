@@ -16,7 +16,7 @@ from hemline.data.images import shrink
 #: Longest sides in pixels; stored images have at most 640.
 SIZES = (160, 320, 480, 640)
 #: Bytes of the images that one process keeps.
-_CACHE = 32 << 20
+CACHE = 32 << 20
 #: `benchmarks/page_weight.py` measures what a page weighs.
 _QUALITY = {"WEBP": 70, "JPEG": 78}
 
@@ -32,7 +32,7 @@ def media_type(accept: str) -> str:
 class Thumbnails:
     """Makes them and keeps the last ones that were asked for."""
 
-    def __init__(self, limit: int = _CACHE) -> None:
+    def __init__(self, limit: int = CACHE) -> None:
         self._limit, self._bytes = limit, 0
         self._kept: OrderedDict[tuple[str, int, str], bytes] = OrderedDict()
         self._lock = threading.Lock()

@@ -63,6 +63,7 @@ class WriterProxy:
         timeout: seconds for sending each part of a request.
         wait: seconds that a request waits for a writer that doesn't listen yet: at the start, or
             when another takes the place of one that died.
+        root: the sub-path, by which the writer knows the catalogue.
     """
 
     def __init__(
@@ -72,8 +73,10 @@ class WriterProxy:
         timeout: float,
         wait: float = _WAIT,
         admit: Callable[[Request], None] = lambda request: None,
+        root: str = "",
     ) -> None:
         self._app, self._handover, self._wait, self._admit = app, handover, wait, admit
+        self._root = root
         self._http = httpx.AsyncClient(
             transport=httpx.AsyncHTTPTransport(uds=str(handover.socket)),
             base_url="http://writer",
@@ -100,7 +103,7 @@ class WriterProxy:
     async def _forward(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._http.stream(
             scope["method"],
-            _target(scope),
+            self._root + _target(scope),
             headers=self._headers(scope),
             content=_body(Request(scope, receive)),
         ) as got:

@@ -110,7 +110,7 @@ async def manifest(request: Request, service: Served) -> Response:
 
 
 def _location(service: Service, job: Job) -> dict[str, str]:
-    return {"Location": f"{service.settings.root_path}/v1/admin/jobs/{job.id}"}
+    return {"Location": f"{service.settings.path}/v1/admin/jobs/{job.id}"}
 
 
 def _take(upload: Upload, files: list[UploadFile]) -> None:

@@ -91,7 +91,7 @@ def _info(service: Service) -> dict[str, Any]:
             **asdict(limits()),
         },
         "samples": [
-            {"photo": f"{settings.root_path}/v1/samples/{number}", "name": path.stem}
+            {"photo": f"{settings.path}/v1/samples/{number}", "name": path.stem}
             for number, path in enumerate(samples(settings.samples))
         ],
         "page": {"judging": settings.judging, "photo_links": settings.photo_links},
