@@ -2,6 +2,7 @@
 
     python benchmarks/real_photos.py --split val --model runs/a             to choose by
     python benchmarks/real_photos.py --split test --folds 'folds/{fold}'    once, at the end
+    python benchmarks/real_photos.py --sheets FOLDER --model runs/a --only  also 40 queries of each
 
 Rows, each beside the ImageNet start (its domain means taken from the same pictures, so that it is
 at its best) and the bundle that ships:
@@ -19,8 +20,9 @@ The start computes in bfloat16, for speed.
 - **drawn**: 1,024 unseen drawn products, whole photos and framed garments.
 
 Splits: clothing by photographer, street by photo (`hemline data read`), drawn by seed. Needs
-``hemline[learn]``, and data and weights under HEMLINE_SHARED. Writes
-``benchmarks/results/real_photos.json`` (test) or prints (val).
+``hemline[learn]``, and data and weights under HEMLINE_SHARED. ``--sheets`` writes
+FOLDER/MODEL/ROW.jpg: 40 random queries of each row with their first five hits, the right ones
+framed. Writes ``benchmarks/results/real_photos.json`` (test) or prints (val).
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import tempfile
 import time
 from collections.abc import Sequence
@@ -40,6 +43,7 @@ import numpy.typing as npt
 from _shared import IMAGENET, SHARED
 from grocery import Start
 
+from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
 from hemline.data.protocol import Choices, Protocol
 from hemline.data.relevance import match_items
@@ -49,6 +53,7 @@ from hemline.evaluation.bootstrap import cluster_interval, paired_difference
 from hemline.evaluation.embed import embed
 from hemline.evaluation.machine import machine
 from hemline.evaluation.model import open_encoder
+from hemline.evaluation.result import EvaluationResult
 from hemline.evaluation.run import evaluate
 from hemline.files import write_atomic
 from hemline.ranking.metrics import hits_at_k
@@ -57,6 +62,9 @@ from hemline.synthetic.make import make_dataset
 from hemline.synthetic.pairs import PairSettings, make_pairs
 from hemline.synthetic.seeds import mix
 from hemline.types import Domain, FloatArray
+from hemline.views.failures import random_queries
+from hemline.views.sheet import Row as SheetRow
+from hemline.views.sheet import Tile, write_sheet
 
 ROOT = Path(__file__).resolve().parents[1]
 OUTPUT = ROOT / "benchmarks/results/real_photos.json"
@@ -64,6 +72,8 @@ OUTPUT = ROOT / "benchmarks/results/real_photos.json"
 DRAWN = {"val": 715_518, "test": 715_519}
 PRODUCTS = {"val": 400, "test": 1024}
 OTHERS = {"val": 250, "test": 500}
+#: Queries of a sheet.
+SHEET = 40
 START = "ImageNet MobileNetV2, domain means removed"
 
 
@@ -170,8 +180,10 @@ class Measured:
     hits: dict[str, tuple[list[float], list[str]]]
 
 
-def measure(sets: Sets, model: str, threads: int, folds: str, work: Path) -> Measured:
-    """Every row of a model; what was measured before in ``work`` is read."""
+def measure(
+    sets: Sets, model: str, threads: int, folds: str, work: Path, sheets: Path | None = None
+) -> Measured:
+    """Every row of a model; what was measured before in ``work`` is read, but for ``sheets``."""
     start = Start(IMAGENET, threads, half=True) if model == START else None
     one: Encoder = start or open_encoder(model, threads)
     marks = [one.fingerprint, sets.pairs.fingerprint(), sets.drawn.fingerprint()]
@@ -179,12 +191,13 @@ def measure(sets: Sets, model: str, threads: int, folds: str, work: Path) -> Mea
         marks += [open_encoder(folds.format(fold=fold), threads).fingerprint for fold in range(5)]
     name = hashlib.sha256(" ".join(marks).encode()).hexdigest()[:16]
     file = work / f"measured-{sets.split}-{name}.json"
-    if file.exists():
+    if file.exists() and sheets is None:
         return Measured(one.fingerprint, json.loads(file.read_text("utf-8")))
     hits: dict[str, tuple[list[float], list[str]]] = {}
     for row in sets.rows():
         found: list[float] = []
         items: list[str] = []
+        results: list[EvaluationResult] = []
         for number, protocol in enumerate(row.protocols):
             encoder = one
             if start is not None:
@@ -192,14 +205,26 @@ def measure(sets: Sets, model: str, threads: int, folds: str, work: Path) -> Mea
             elif row.folds and folds:
                 encoder = open_encoder(folds.format(fold=number), threads)
             result = evaluate(encoder, protocol)
+            results.append(result)
             found += hits_at_k(result.ranks, 1).astype(float).tolist()
             items += result.items
         hits[row.name] = (found, items)
+        if sheets is not None:
+            sheet_of(sheets, row.name, model, random_queries(results, SHEET))
         print(f"{row.name}: {np.mean(found):.3f} of {len(found)}", flush=True)
-    hits["kinds"] = kinds(start or one, sets.clothing, sets.split)
+    hits["kinds"], rows = kinds(start or one, sets.clothing, sets.split)
+    if sheets is not None:
+        sheet_of(sheets, "kinds", model, rows)
     print(f"kinds: {np.mean(hits['kinds'][0]):.3f}", flush=True)
     write_atomic(file, json.dumps(hits))
     return Measured(one.fingerprint, hits)
+
+
+def sheet_of(folder: Path, name: str, model: str, rows: list[SheetRow]) -> None:
+    """Writes ``folder``/MODEL/NAME.jpg, four queries abreast."""
+    file = folder / re.sub(r"\W+", "-", Path(model).name) / f"{name.replace(', ', '-')}.jpg"
+    note = f"{len(rows)} random queries and their first hits; the right ones are framed"
+    write_sheet(file, rows, f"{name}: {model}", note, abreast=4)
 
 
 def centre(start: Start, protocol: Protocol, grocery: Manifest) -> None:
@@ -227,8 +252,11 @@ def vectors(
     return np.concatenate([block.arrays["embedding"] for block in blocks])
 
 
-def kinds(encoder: Encoder, clothing: Manifest, split: str) -> tuple[list[float], list[str]]:
-    """Whether each photo, as a query, is nearest to one of its label by another photographer."""
+def kinds(
+    encoder: Encoder, clothing: Manifest, split: str
+) -> tuple[tuple[list[float], list[str]], list[SheetRow]]:
+    """Whether each photo, as a query, is nearest to one of its label by another photographer; and
+    some of them for a sheet."""
     rows = np.flatnonzero(np.asarray(clothing.column("split"), dtype=np.str_) == split)
     if isinstance(encoder, Start):
         encoder.means = {"street": np.zeros(1280, np.float32), "shop": np.zeros(1280, np.float32)}
@@ -240,7 +268,16 @@ def kinds(encoder: Encoder, clothing: Manifest, split: str) -> tuple[list[float]
     label = np.asarray(clothing.column("category"), dtype=np.str_)[rows]
     near = queries @ gallery.T
     near[by[:, None] == by[None]] = -np.inf
-    return (label[near.argmax(1)] == label).astype(float).tolist(), by.tolist()
+    shown = []
+    for at in np.random.default_rng(0).permutation(len(rows))[:SHEET].tolist():
+        first = np.argsort(-near[at], kind="stable")[:5].tolist()
+        tiles = [tile_of(clothing, rows[hit], label[hit], label[hit] == label[at]) for hit in first]
+        shown.append(SheetRow(tile_of(clothing, rows[at], label[at]), tiles))
+    return ((label[near.argmax(1)] == label).astype(float).tolist(), by.tolist()), shown
+
+
+def tile_of(manifest: Manifest, row: int, title: str, right: bool = False) -> Tile:
+    return Tile(open_image(manifest.file(int(row))), str(title), right=bool(right))
 
 
 def summary(measured: Measured, start: Measured | None) -> dict[str, Any]:
@@ -266,6 +303,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="folder for the pictures; kept for the next run")
     parser.add_argument("--only", action="store_true", help="leave start and shipped bundle out")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--sheets", type=Path, help="folder for sheets of random queries")
     parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()
     models: Sequence[str] = args.model if args.only else [START, "hemline-small", *args.model]
@@ -284,7 +322,7 @@ def main() -> None:
         for model in models:
             print(f"\n== {model}")
             of_folds = args.folds if model == models[-1] else ""
-            measured = measure(sets, model, args.threads, of_folds, work)
+            measured = measure(sets, model, args.threads, of_folds, work, args.sheets)
             start = measured if model == START else start
             result["models"][model] = summary(measured, start)
             for name, row in result["models"][model].items():

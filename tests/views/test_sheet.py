@@ -10,7 +10,7 @@ from helpers.toy_encoder import ToyEncoder
 from hemline.data.images import open_image
 from hemline.datasets import build
 from hemline.evaluation.run import evaluate
-from hemline.views.failures import failures
+from hemline.views.failures import failures, random_queries
 from hemline.views.sheet import Row, Tile, write_page, write_sheet
 
 
@@ -63,3 +63,30 @@ def test_failures_show_the_right_product_first_and_stay_few(tmp_path: Path) -> N
         assert row.hits[0].right
         assert row.hits[0].note == "the right one"
         assert row.verdict.startswith("came as")
+
+
+def test_random_queries_are_the_same_each_time_and_mark_the_right_hits(tmp_path: Path) -> None:
+    data = make_colour_shop(tmp_path)
+    outcome = evaluate(ToyEncoder(), build("default", data)[0])
+    found, again = (random_queries([outcome], count=7, hits=3) for _ in range(2))
+    assert [row.photo.title for row in found] == [row.photo.title for row in again]
+    assert len(found) == 7
+    items = dict(zip(outcome.items, outcome.protocol.relevant, strict=True))
+    for row in found:
+        assert len(row.hits) == 3
+        for tile in row.hits:
+            assert tile.right == (tile.title in items[row.photo.title])
+        assert (row.verdict == "came as 1") == row.hits[0].right
+    assert len(random_queries([outcome], count=1000)) == len(outcome.ranks)
+
+
+def test_blocks_of_rows_stand_side_by_side(tmp_path: Path, rows: list[Row]) -> None:
+    sheets = []
+    for abreast in (1, 2):
+        write_sheet(tmp_path / f"{abreast}.png", rows, "Hits", abreast=abreast)
+        sheets.append(open_image(tmp_path / f"{abreast}.png"))
+    tall, wide = sheets
+    assert wide.shape[1] == 2 * tall.shape[1]
+    assert wide.shape[0] < tall.shape[0]
+    at = np.argwhere((wide == 40).all(-1))  # the second row's photo
+    assert at[:, 1].min() >= tall.shape[1]

@@ -1,4 +1,4 @@
-"""A sample of the failed queries, from near misses to lost items, as rows of a sheet."""
+"""Queries of an evaluation as rows of a sheet: the failed ones, or a random sample of all."""
 
 from __future__ import annotations
 
@@ -31,13 +31,32 @@ def failures(results: Sequence[EvaluationResult], count: int = 24, hits: int = 5
         failed = [failed[pick] for pick in picks]
     rows = []
     for rank, number, place in failed:
-        row = _row(results[number], place, rank, hits)
+        row = _row(results[number], place, rank, hits, answer_first=True)
         if row is not None:
             rows.append(row)
     return rows
 
 
-def _row(result: EvaluationResult, place: int, rank: int, hits: int) -> Row | None:
+def random_queries(
+    results: Sequence[EvaluationResult], count: int = 40, hits: int = 5, seed: int = 0
+) -> list[Row]:
+    """Rows for a sheet: ``count`` queries at random, each with its first ``hits`` hits."""
+    places = [(result, place) for result in results for place in range(len(result.ranks))]
+    chosen = np.random.default_rng(seed).permutation(len(places))
+    rows: list[Row] = []
+    for number in chosen.tolist():
+        if len(rows) == count:
+            break
+        result, place = places[number]
+        row = _row(result, place, int(result.ranks[place]), hits, answer_first=False)
+        if row is not None:
+            rows.append(row)
+    return rows
+
+
+def _row(
+    result: EvaluationResult, place: int, rank: int, hits: int, answer_first: bool
+) -> Row | None:
     manifest = result.protocol.manifest
     query = manifest[int(result.protocol.queries[place])]
     photo = _image(result, int(result.protocol.queries[place]))
@@ -49,13 +68,15 @@ def _row(result: EvaluationResult, place: int, rank: int, hits: int) -> Row | No
     tiles = []
     answers = result.protocol.relevant[place]
     right = next((int(r) for r in result.protocol.gallery if items[r] in answers), None)
-    shown = [] if right is None else [(right, "the right one")]
+    shown = [(right, "the right one")] if answer_first and right is not None else []
     shown += [(int(r), f"{n}") for n, r in enumerate(result.top[place][:hits], 1) if r >= 0]
     for row, note in shown:
         image = _image(result, row)
         if image is not None:
             right_one = bool(items[row] in answers)
-            tiles.append(Tile(image, str(items[row]), note, right_one, lost=row == right))
+            tiles.append(
+                Tile(image, str(items[row]), note, right_one, lost=answer_first and row == right)
+            )
     verdict = "not in the gallery" if rank == MISS else f"came as {rank}"
     return Row(Tile(photo, query.item_id), tiles, verdict)
 

@@ -53,23 +53,29 @@ class Row:
     judged: bool = True
 
 
-def write_sheet(path: Path, rows: Sequence[Row], title: str, note: str = "") -> None:
+def write_sheet(
+    path: Path, rows: Sequence[Row], title: str, note: str = "", abreast: int = 1
+) -> None:
     """Writes a .png or .jpg: photo left, hits right, the right answer framed in green.
+
+    Args:
+        abreast: blocks of rows that stand side by side.
 
     Raises:
         ImageError: another suffix.
         OSError: it can't be written.
     """
     columns = 1 + max((len(row.hits) for row in rows), default=0)
-    width = GAP + columns * (SIDE + GAP) + GAP
-    sheet = canvas(TITLE + max(1, len(rows)) * (SIDE + CAPTION + GAP), width)
+    block, high = GAP + columns * (SIDE + GAP) + GAP, max(1, -(-len(rows) // abreast))
+    width = abreast * block
+    sheet = canvas(TITLE + high * (SIDE + CAPTION + GAP), width)
     write(sheet, clipped(title, width - 2 * GAP, 18), (GAP, 26), 18, INK)
     write(sheet, clipped(note, width - 2 * GAP, 12), (GAP, 46), 12, _FAINT)
     for number, row in enumerate(rows):
-        top = TITLE + number * (SIDE + CAPTION + GAP)
-        _draw(sheet, row.photo, row.verdict, GAP, top)
+        top, aside = TITLE + number % high * (SIDE + CAPTION + GAP), number // high * block
+        _draw(sheet, row.photo, row.verdict, aside + GAP, top)
         for place, tile in enumerate(row.hits, 1):
-            left = 2 * GAP + place * (SIDE + GAP)  # a wider gap sets the photo apart
+            left = aside + 2 * GAP + place * (SIDE + GAP)  # a wider gap sets the photo apart
             edge, thick = (_RIGHT, 4) if tile.right else (_WRONG, 1)
             corner = left - thick, top - thick
             opposite = left + SIDE + thick - 1, top + SIDE + thick - 1
