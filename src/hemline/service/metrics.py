@@ -56,7 +56,6 @@ class Families:
         self.feedback = counter("feedback", "Feedback on hits.", "right")
         self.seconds = histogram("request_seconds", "From request head to answer end.", "route")
         self.steps = histogram("step_seconds", "Steps of searches and detections.", "step")
-        self._step = functools.cache(self.steps.labels)
         self.waits = histogram("queue_seconds", "Waiting for the street tower.")
         self.batch = histogram(
             "batch_photos", "Photos per run of the street tower.", buckets=_PHOTOS
@@ -119,6 +118,7 @@ class Metrics:
         self.feedback = _Labelled(own.feedback, *first)
         self.seconds = _Labelled(own.seconds, *first)
         self.steps = _Labelled(own.steps, *first)
+        self._step = functools.cache(self.steps.labels)
         self.waits = own.waits.labels(shop) if own.shops else own.waits
         self.batch = own.batch.labels(shop) if own.shops else own.batch
         self.inside = own.inside.labels(shop) if own.shops else own.inside

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from functools import partial
 from importlib.resources import files
@@ -96,7 +97,9 @@ def focused(page: Any) -> str:
 @pytest.mark.parametrize("policy", [POLICY, NONCE], ids=["hosts", "nonce"])
 def test_a_shopper_finds_a_product(tab: Any, site: Site, service: str, policy: str) -> None:
     asked: list[str] = []
+    sent: list[bytes] = []
     tab.on("request", lambda one: asked.append(one.url))
+    tab.on("request", lambda one: sent.append(one.post_data_buffer or b""))
     more = 'data-target="#place" data-color="#0a6" data-columns="brand" data-limit="6"'
     tab.goto(site.show(service, more, "de-AT", policy))
     button = tab.locator("#place hemline-widget .open")
@@ -125,6 +128,9 @@ def test_a_shopper_finds_a_product(tab: Any, site: Site, service: str, policy: s
         site.url.split("/")[2],
         service.split("/")[2],
     }
+    searched = [body for body in sent if body]
+    assert len(searched) == 2  # and nothing is kept of the photo: nobody was asked
+    assert all(re.search(rb'name="keep"\s+false', body) for body in searched)
     assert tab.evaluate("() => [document.cookie, localStorage.length, sessionStorage.length]") == [
         "",
         0,
