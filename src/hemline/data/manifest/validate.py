@@ -106,9 +106,8 @@ def _check_names(names: Sequence[str], problems: Problems) -> None:
     others = [name for name in names if name not in SCHEMA]
     usual = known_columns({normalized(name): name for name in others}, {})
     close = {name: get_close_matches(name, others, n=1, cutoff=0.75) for name in missing}
-    close |= {
-        name: usual[field] for name, field in _FIELDS.items() if name in missing and usual[field]
-    }
+    by_name = {name: usual[_FIELDS[name]] for name in missing if name in _FIELDS}
+    close |= {name: list(found) for name, found in by_name.items() if found}
     guess = ", ".join(f"{found[0]!r} for {name!r}" for name, found in close.items() if found)
     problems.general.append(
         f"lacks the columns {', '.join(missing)} (found: {', '.join(names) or 'none'})"
