@@ -26,14 +26,13 @@ from hemline.service.guard import Guard
 from hemline.service.logs import log
 from hemline.service.metrics import CONTENT_TYPE_LATEST
 from hemline.service.problems import Problem
-from hemline.service.routes.pages import static
+from hemline.service.routes.pages import served
 from hemline.service.serving import Service
 from hemline.service.settings import Settings
 from hemline.service.shared import Shared
 from hemline.service.writer_proxy import Handover
 
 router = APIRouter(include_in_schema=False)
-router.add_api_route("/static/{name:path}", static)
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Shops</title>
@@ -138,6 +137,12 @@ async def start(request: Request) -> Response:
         raise Problem(404, "not-found", "there is nothing here")
     links = [f'<li><a href="{escape(name)}/">{escape(name)}</a></li>' for name in shops.apps]
     return HTMLResponse(_PAGE.format("\n".join(links)))
+
+
+@router.get("/static/{name:path}")
+async def static(request: Request, name: str) -> Response:
+    """The style of the list, whatever the shops' pages look like."""
+    return served(request, name)
 
 
 @router.get("/healthz")

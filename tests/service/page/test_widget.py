@@ -46,10 +46,12 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def service(site: Site, catalog: Path) -> Iterator[str]:
-    """The address of a public service under a sub-path, which names the site."""
-    settings = Settings(catalog, port=0, public=True, cors=(site.url,), root_path="/finder")
+    """The address of a public shop, one of several under a sub-path, which names the site."""
+    settings = Settings(
+        catalog, port=0, public=True, cors=(site.url,), root_path="/finder", shops=(catalog,)
+    )
     with listening(settings) as url:
-        yield url
+        yield f"{url}/{catalog.name}"
 
 
 @pytest.fixture(params=SCREENS)
