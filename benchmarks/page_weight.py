@@ -50,7 +50,10 @@ def weigh(browser: Browser, url: str, screen: str, stored: bool) -> Counter[str]
 
     def count(answer: Any) -> None:
         kind = answer.headers.get("content-type", "").partition(";")[0]
+        if answer.url.startswith("blob:"):
+            return
         size = int(answer.headers.get("content-length", 0))
+        counted["requests"] += 1
         picture = "/v1/pictures/" in answer.url
         counted["images" if picture else "page"] += size
         if picture:
@@ -59,10 +62,12 @@ def weigh(browser: Browser, url: str, screen: str, stored: bool) -> Counter[str]
     page.on("response", count)
     page.goto(url)
     page.wait_for_selector(".product:not(.is-waiting)")
+    before, weight = counted["requests"], counted["page"]
     for product in page.locator(".product").all():
         product.scroll_into_view_if_needed()
     page.wait_for_load_state("networkidle")
     context.close()
+    counted["before"], counted["weight"] = before, weight
     return counted
 
 
@@ -92,7 +97,9 @@ def main() -> None:
                     name = "stored" if stored else "smaller"
                     print(
                         f"{screen:9} {name:8} images {told['images'] / 1000:7.0f} kB ({kinds}), "
-                        f"everything else {told['page'] / 1000:5.0f} kB"
+                        f"everything else {told['page'] / 1000:5.0f} kB, "
+                        f"{told['before']} requests and {told['weight'] / 1000:.0f} kB until the "
+                        f"first products"
                     )
             browser.close()
     finally:

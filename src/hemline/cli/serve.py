@@ -107,13 +107,21 @@ _KeepPhotos = Annotated[
         "page says so, and keeps none without consent.",
     ),
 ]
+_SettingsFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Title, logo, colours, language and samples of the page; CATALOG/hemline.toml by "
+        "default, if it is there. Options given here win.",
+    ),
+]
 _Judging = Annotated[
-    bool, typer.Option("--judging/--no-judging", help="Whether the page asks what is right.")
+    bool | None, typer.Option("--judging/--no-judging", help="Whether the page asks what is right.")
 ]
 _PhotoLinks = Annotated[
-    bool,
+    bool | None,
     typer.Option(
-        "--photo-links",
+        "--photo-links/--no-photo-links",
         help="Let shoppers share a photo by a link: a small copy of its searched part is kept for "
         "a day.",
     ),
@@ -145,8 +153,9 @@ def serve(
     memory: _Memory = None,
     keep_photos: _KeepPhotos = 0,
     samples: _Samples = None,
-    judging: _Judging = True,
-    photo_links: _PhotoLinks = False,
+    judging: _Judging = None,
+    photo_links: _PhotoLinks = None,
+    settings: _SettingsFile = None,
     by_name: _ByName = False,
     list_shops: _List = False,
 ) -> None:
@@ -180,7 +189,10 @@ def _settings(given: dict[str, Any]) -> Settings:
         given[setting] = tuple(given.pop(option) or ())
     for name in ("max_body", "max_upload", "memory"):
         given[name] = (given[name] or 0) * _MEGA
-    return Settings(**given)
+    given["settings_file"] = given.pop("settings")
+    made = Settings(**given)
+    each = made.each  # read here, as what is wrong ends the command
+    return made if made.shops else each[0]
 
 
 COMMANDS = {"serve": serve}

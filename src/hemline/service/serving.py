@@ -27,6 +27,7 @@ from hemline.service.photo_links import PhotoLinks
 from hemline.service.problems import busy
 from hemline.service.settings import Settings
 from hemline.service.shared import Shared
+from hemline.service.shop_page import ShopFiles
 from hemline.service.thumbnails import CACHE as THUMBNAIL_BYTES
 from hemline.service.thumbnails import Thumbnails
 from hemline.service.writing import Writer
@@ -70,6 +71,7 @@ class Service:
             thumbnail_rate: of it.
         rates: limits of the requests of each key.
         thumbnails: images made smaller.
+        shop_files: files of the page as the shop wants them.
         photo_links, photo_rate: photos shared by links, and a limit of them for each address.
         ready: whether it is warm and not shutting down.
     """
@@ -98,7 +100,8 @@ class Service:
         self.readers, self.failures = self.shared.readers, self.shared.failures
         self.thumbnail_rate = self.shared.thumbnail_rate
         self.thumbnails = Thumbnails(THUMBNAIL_BYTES // max(1, len(self.shared.settings.shops)))
-        self.photo_links = PhotoLinks(settings.state / "photos", settings.photo_links)
+        self.photo_links = PhotoLinks(settings.state / "photos", bool(settings.photo_links))
+        self.shop_files = ShopFiles(settings.page)
         self.photo_rate = RateLimit(1 / 30, 20.0)
         self.ready = False
         self._inside = 0

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hemline.errors import UsageError
 from hemline.limits import MAX_SENT_PIXELS, QueryLimits
+from hemline.service.shop_file import ShopPage, shop_page
 
 #: The folder within a catalogue for the service's keys and journal.
 STATE = "service"
@@ -61,12 +62,15 @@ class Settings:
         public_rate: the same of each client address without a key.
         keep_photos: days for which query photos are stored, for the export of triplets; 0: none.
         samples: folder of sample photos for the page.
-        judging: whether the page asks which hits are right and wrong.
+        judging: whether the page asks which hits are right and wrong; None: as the shop's file
+            says, else yes.
         photo_links: whether shoppers may share a photo by a link, which keeps a small copy of its
             searched part for a day.
         shops: folders of several catalogues, each served at ``/NAME/``; `each` has their settings.
         list_shops: whether ``/`` lists them.
         shop: the name of this one of several.
+        settings_file: of the shop; by default that in the catalogue's folder.
+        page: what it says of the page; `each` has read it.
     """
 
     catalog: Path
@@ -91,11 +95,13 @@ class Settings:
     public_rate: float = 10.0
     keep_photos: int = 0
     samples: Path | None = None
-    judging: bool = True
-    photo_links: bool = False
+    judging: bool | None = None
+    photo_links: bool | None = None
     shops: tuple[Path, ...] = ()
     list_shops: bool = False
     shop: str = ""
+    settings_file: Path | None = None
+    page: ShopPage = field(default_factory=ShopPage)
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
@@ -156,13 +162,26 @@ class Settings:
 
     @property
     def each(self) -> tuple[Settings, ...]:
-        """The settings of each catalogue."""
+        """The settings of each catalogue, with those of its file.
+
+        Raises:
+            UsageError: a settings file can't be read.
+        """
         if not self.shops:
-            return (self,)
+            return (self._with_page(),)
         return tuple(
-            replace(self, catalog=folder, shop=name_of(folder), shops=(), list_shops=False)
+            replace(
+                self, catalog=folder, shop=name_of(folder), shops=(), list_shops=False
+            )._with_page()
             for folder in self.shops
         )
+
+    def _with_page(self) -> Settings:
+        """What is given here wins over the file."""
+        page = shop_page(self.catalog, self.settings_file)
+        names = ("samples", "judging", "photo_links")
+        filled = {name: getattr(page, name) for name in names if getattr(self, name) is None}
+        return replace(self, page=page, **filled)
 
     @property
     def path(self) -> str:

@@ -94,5 +94,8 @@ def _info(service: Service) -> dict[str, Any]:
             {"photo": f"{settings.path}/v1/samples/{number}", "name": path.stem}
             for number, path in enumerate(samples(settings.samples))
         ],
-        "page": {"judging": settings.judging, "photo_links": settings.photo_links},
+        "page": {
+            "judging": settings.judging is not False,
+            "photo_links": bool(settings.photo_links),
+        },
     }

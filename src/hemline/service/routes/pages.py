@@ -18,11 +18,10 @@ from hemline.service.problems import Problem
 
 router = APIRouter(include_in_schema=False)
 _ROOT = Path(str(files("hemline.service"))) / "page"
-_PAGES = {"/": "index.html", "/admin": "admin.html"}
 #: The shop's page loads it with every view; a new version is there after ten minutes.
 _WIDGET_CACHE = "public, max-age=600, stale-while-revalidate=86400"
-#: Files that gzip makes smaller.
-_TEXTS = {".css", ".html", ".js", ".json", ".svg"}
+#: What gzip makes smaller.
+_TEXTS = {"text/css", "text/html", "text/javascript", "application/json", "image/svg+xml"}
 #: Also for pages of other sites that take nothing without it (``Cross-Origin-Embedder-Policy``).
 ANYWHERE = {"Cross-Origin-Resource-Policy": "cross-origin"}
 _KINDS = {".js": "text/javascript", ".mjs": "text/javascript", ".svg": "image/svg+xml"}
@@ -34,7 +33,10 @@ async def page(request: Request, service: Served) -> Response:
     """The search page and the admin page."""
     if request.scope["path"] == "/admin":
         check_admin_page(service)
-    return served(request, _PAGES[request.scope["path"]])
+        return served(request, "admin.html")
+    accepted = request.headers.get("accept-language", "")
+    html = service.shop_files.html((_ROOT / "index.html").read_bytes(), accepted)
+    return _answer(request, html, "text/html", {"Vary": "Accept-Language, Accept-Encoding"})
 
 
 @router.get("/widget.js")
@@ -44,8 +46,11 @@ async def widget(request: Request) -> Response:
 
 
 @router.get("/static/{name:path}")
-async def static(request: Request, name: str) -> Response:
-    """Scripts, styles and images of the pages."""
+async def static(request: Request, name: str, service: Served) -> Response:
+    """Scripts, styles and images of the pages; some are as the shop wants them."""
+    own = service.shop_files.get(name)
+    if own is not None:
+        return _answer(request, *own, ANYWHERE)
     return served(request, name, ANYWHERE)
 
 
@@ -56,8 +61,8 @@ def _files() -> dict[str, Path]:
 
 
 @lru_cache(1024)
-def _packed(path: Path, data: bytes) -> bytes:
-    """Compressed once, whatever the request; ``data`` are the file's bytes now."""
+def _packed(data: bytes) -> bytes:
+    """Compressed once, whatever the request."""
     return gzip.compress(data, 9, mtime=0)
 
 
@@ -66,15 +71,20 @@ def served(request: Request, name: str, more: Mapping[str, str] | None = None) -
     path = _files().get(name)
     if path is None:
         raise Problem(404, "not-found", "there is nothing here")
-    data = path.read_bytes()
+    kind = _KINDS.get(path.suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+    return _answer(request, path.read_bytes(), kind, more)
+
+
+def _answer(
+    request: Request, data: bytes, kind: str, more: Mapping[str, str] | None = None
+) -> Response:
     headers = {"Cache-Control": "no-cache", **(more or {})}
-    if path.suffix in _TEXTS:
-        headers["Vary"] = "Accept-Encoding"
+    if kind in _TEXTS:
+        headers.setdefault("Vary", "Accept-Encoding")
         if "gzip" in request.headers.get("accept-encoding", ""):
-            headers["Content-Encoding"], data = "gzip", _packed(path, data)
+            headers["Content-Encoding"], data = "gzip", _packed(data)
     headers["ETag"] = tag = f'"{hashlib.sha256(data).hexdigest()[:20]}"'
     if tag in request.headers.get("if-none-match", ""):
         headers.pop("Content-Encoding", None)
         return Response(status_code=304, headers=headers)
-    kind = _KINDS.get(path.suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
     return Response(data, headers=headers, media_type=kind)

@@ -197,7 +197,7 @@ class Page {
 
   showItem(item) {
     const img = h("img", { alt: titleOf(item), class: "item-picture" });
-    showPicture(img, item.picture);
+    showPicture(img, item.picture, 320);
     $("asked-title").textContent = texts.askedItem;
     $("photo").replaceChildren(img, h("p", { class: "title" }, titleOf(item)), h("p", { class: "price" }, priceOf(item).now));
     this.shown = null;
