@@ -13,6 +13,8 @@ import pytest
 from helpers import needs
 from helpers.page_stub import Stub
 
+#: ``shop.example`` is here, for the tests behind a proxy.
+ARGS = ["--no-sandbox", "--host-resolver-rules=MAP shop.example 127.0.0.1"]
 CHROMIUM = os.environ.get("HEMLINE_CHROMIUM") or shutil.which("chromium") or ""
 
 
@@ -29,7 +31,7 @@ def browser() -> Iterator[Any]:
             if os.environ.get("CI"):
                 pytest.fail(needs.reason("browser"))
             needs.skip("browser")
-        own = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        own = playwright.chromium.launch(executable_path=program, args=ARGS)
         yield own
         own.close()
 
