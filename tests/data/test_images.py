@@ -22,7 +22,14 @@ from PIL import Image as Pillow
 from PIL import ImageOps
 
 from hemline.data import images
-from hemline.data.images import crop, encode_jpeg, open_image, open_many, picture_size
+from hemline.data.images import (
+    crop,
+    encode_jpeg,
+    open_image,
+    open_many,
+    open_reduced,
+    picture_size,
+)
 from hemline.errors import ImageError, UsageError
 from hemline.types import Box
 
@@ -276,6 +283,39 @@ def test_jpegs_have_the_same_pixels_by_either_decoder(
     assert np.array_equal(image, before)
     monkeypatch.setattr(images, "simplejpeg", None)
     assert np.array_equal(open_image(data), image)
+
+
+@pytest.mark.parametrize("decoder", ["simplejpeg", "Pillow"])
+@pytest.mark.parametrize("turn", [1, 6])
+@pytest.mark.parametrize(("most", "factor"), [(1.9, 1), (2.0, 2), (3.9, 2), (7.0, 4), (50.0, 8)])
+def test_a_large_jpeg_is_decoded_smaller(
+    decoder: str, turn: int, most: float, factor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if decoder == "Pillow":
+        monkeypatch.setattr(images, "simplejpeg", None)
+    monkeypatch.setattr(images, "LARGE_PIXELS", 10_000)
+    noise = np.random.default_rng(0).integers(0, 255, (181, 251, 3), np.uint8)
+    smooth = Pillow.fromarray(cv2.GaussianBlur(noise, (0, 0), 6))
+    exif = Pillow.Exif()
+    exif[0x112] = turn
+    data = encode(smooth, "JPEG", quality=95, subsampling=0, exif=exif)
+    whole = open_image(data)
+    found = open_reduced(data, reduction=lambda width, height: most)
+    assert (found.height, found.width) == whole.shape[:2]
+    assert found.image.shape[:2] == tuple(-(-side // factor) for side in whole.shape[:2])
+    again = cv2.resize(found.image, (found.width, found.height), interpolation=cv2.INTER_LINEAR)
+    assert np.abs(again.astype(int) - whole).mean() < 6
+    part = found.crop(Box(40, 60, 120, 140))
+    assert abs(part.shape[0] - 80 / factor) <= 2
+    assert np.abs(part.mean((0, 1)) - whole[60:140, 40:120].mean((0, 1))).max() < 3
+
+
+def test_a_small_jpeg_or_another_format_is_decoded_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in ("JPEG", "PNG"):
+        data = encode(PICTURE, kind)
+        found = open_reduced(data, reduction=lambda width, height: 8.0)
+        assert np.array_equal(found.image, open_image(data))
+        monkeypatch.setattr(images, "LARGE_PIXELS", 100 if kind == "JPEG" else 1)
 
 
 def test_many_in_order_with_bad_ones(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ import pytest
 from helpers.tiny_bundle import make_tiny_bundle
 from hemline.catalog.catalog import Catalog
 from hemline.catalog.store import Row
+from hemline.data import images
 from hemline.data.images import encode_jpeg
+from hemline.data.preprocess import PreparedImage, Preprocessing
 from hemline.errors import CatalogError, ImageError, UsageError
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.encoder import BundleEncoder
@@ -194,3 +196,30 @@ def test_draws_photo_and_hits(catalog: Catalog, tmp_path: Path) -> None:
     assert drawn.shape[0] > 2 * (SIDE + CAPTION)
     assert drawn.std() > 10
     assert [p.name for p in path.parent.iterdir()] == ["hits.png"]
+
+
+@pytest.mark.parametrize("box", [None, Box(200, 100, 1400, 1100)])
+def test_a_large_photo_is_decoded_smaller_and_found_alike(
+    bundle: Bundle, box: Box | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sizes and boxes stay those of the whole photo; the numbers are the same but for rounding."""
+    noise = np.random.default_rng(3).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    large = cv2.resize(noise, (1600, 1200), interpolation=cv2.INTER_CUBIC)
+    photo = encode_jpeg(np.asarray(large, np.uint8), 92)
+    opened: list[tuple[int, ...]] = []
+    square = PreparedImage.of.__func__
+
+    def seen(cls: type[PreparedImage], image: np.ndarray, spec: Preprocessing) -> PreparedImage:
+        opened.append(image.shape)
+        return square(cls, image, spec)
+
+    monkeypatch.setattr(PreparedImage, "of", classmethod(seen))
+    with filled(bundle) as catalog:
+        engine = Engine(catalog, threads=1)
+        whole = engine.search(photo, box=box)
+        monkeypatch.setattr(images, "LARGE_PIXELS", 1_000_000)
+        reduced = engine.search(photo, box=box)
+    assert opened[1][0] < opened[0][0] / 7
+    assert (reduced.size, reduced.box) == (whole.size, whole.box) == ((1600, 1200), box)
+    gap = [a.score - b.score for a, b in zip(reduced.hits, whole.hits, strict=True)]
+    assert np.abs(gap).max() < 0.01

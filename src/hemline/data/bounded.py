@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from hemline.data.images import Source, open_image
+from hemline.data.images import Reduced, Source, open_reduced
 from hemline.limits import MAX_PIXELS
 from hemline.types import Image
 from hemline.work import present
@@ -17,7 +17,19 @@ PIXEL_BYTES = 20
 
 @contextmanager
 def opened(source: Source, max_pixels: int = MAX_PIXELS, name: str = "") -> Iterator[Image]:
-    """The image that `open_image` opens, within the memory of the present `Work`.
+    """The image that `open_image` opens, within the memory of the present `Work`; see `reduced`."""
+    with reduced(source, max_pixels, name) as photo:
+        yield photo.image
+
+
+@contextmanager
+def reduced(
+    source: Source,
+    max_pixels: int = MAX_PIXELS,
+    name: str = "",
+    reduction: Callable[[int, int], float] = lambda width, height: 1.0,
+) -> Iterator[Reduced]:
+    """The image that `open_reduced` opens, within the memory of the present `Work`.
 
     The memory is asked for before a pixel is decoded, and given back at the end of the block: keep
     only smaller copies of the image.
@@ -33,4 +45,4 @@ def opened(source: Source, max_pixels: int = MAX_PIXELS, name: str = "") -> Iter
         def admit(width: int, height: int) -> None:
             held.enter_context(work.decoding(width * height * PIXEL_BYTES))
 
-        yield open_image(source, max_pixels, name=name, admit=admit)
+        yield open_reduced(source, max_pixels, name=name, admit=admit, reduction=reduction)

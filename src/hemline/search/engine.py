@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +16,9 @@ from hemline.catalog.catalog import Catalog
 from hemline.catalog.pointer import Live
 from hemline.catalog.where.explain import explain
 from hemline.catalog.where.expression import Where
-from hemline.data.bounded import opened
-from hemline.data.images import crop
-from hemline.data.preprocess import PreparedImage, Preprocessing
+from hemline.data.bounded import reduced
+from hemline.data.images import Reduced
+from hemline.data.preprocess import PreparedImage
 from hemline.encoding import Encoder
 from hemline.errors import CatalogError, UnknownItemError, UsageError
 from hemline.limits import DEFAULT_K, MAX_PHOTOS, MAX_PIXELS
@@ -25,6 +26,7 @@ from hemline.ranking.fusion import FUSIONS
 from hemline.runtime.detector import BundleDetector, best_garment, clothes, margined
 from hemline.search.clock import Clock
 from hemline.search.hits import hits_of, thresholds_of
+from hemline.search.photo import SearchedPhoto, prepare, reduction
 from hemline.search.ranking import Query, Ranking
 from hemline.types import (
     Box,
@@ -40,15 +42,6 @@ from hemline.work import present
 #: Default fusion of several photos into one query (`benchmarks/several_photos.py` compares them).
 FUSION = "mean"
 _TRIES = 3
-
-
-class _Photo(NamedTuple):
-    """The first photo of a request: its searched box, garments, size, and the size of the part."""
-
-    box: Box | None
-    detections: tuple[Detection, ...]
-    size: tuple[int, int]
-    searched: tuple[int, int]
 
 
 class Engine:
@@ -194,17 +187,17 @@ class Engine:
             raise UsageError("an answer for each garment needs one photo, without a box")
         clock, live = Clock(), self.catalog.live()
         spec = live.bundle.info.preprocessing
-        searched: list[tuple[PreparedImage, _Photo]] = []
-        with self._opened(request.photos[0], 0, clock) as image:
+        searched: list[tuple[PreparedImage, SearchedPhoto]] = []
+        with self._opened(request.photos[0], 0, clock) as photo:
             with clock.step("detect"):
-                found = self._detected(live, image)
-            boxes: list[Box | None] = [margined(garment, image) for garment in clothes(found)]
+                found = self._detected(live, photo.image)
+            boxes: list[Box | None] = [margined(garment, photo.image) for garment in clothes(found)]
             for box in boxes or [None]:
                 with clock.step("decode"):
-                    searched.append(_prepare(image, box, found, spec))
+                    searched.append(prepare(photo, box, found, spec))
         answers = []
-        for prepared, photo in searched:
-            answers.append(self._answer_prepared(live, clock, request, [prepared], photo))
+        for prepared, own in searched:
+            answers.append(self._answer_prepared(live, clock, request, [prepared], own))
             clock = Clock()
         return answers
 
@@ -222,19 +215,26 @@ class Engine:
         self.search(np.zeros((side, side, 3), np.uint8), k=1)
 
     @contextmanager
-    def _opened(self, photo: Photo, number: int, clock: Clock) -> Iterator[Image]:
+    def _opened(
+        self,
+        photo: Photo,
+        number: int,
+        clock: Clock,
+        reduction: Callable[[int, int], float] = lambda width, height: 1.0,
+    ) -> Iterator[Reduced]:
         """A photo, in memory until the end of the block."""
         if isinstance(photo, np.ndarray):
-            yield photo
+            yield Reduced.whole(photo)
             return
+        name = _name(photo, number)
         with ExitStack() as stack:
             with clock.step("decode"):
-                image = stack.enter_context(opened(photo, self._max_pixels, _name(photo, number)))
-            yield image
+                read = stack.enter_context(reduced(photo, self._max_pixels, name, reduction))
+            yield read
 
     def _prepared(
         self, live: Live, clock: Clock, request: SearchRequest
-    ) -> tuple[list[PreparedImage], _Photo]:
+    ) -> tuple[list[PreparedImage], SearchedPhoto]:
         """The photos, one after the other decoded, cropped and reduced to the tower's input.
 
         Whole photos are large: never are two of one request in memory.
@@ -242,19 +242,22 @@ class Engine:
         spec, many = live.bundle.info.preprocessing, len(request.photos) > 1
         present().hold(len(request.photos) * 3 * spec.size**2)
         prepared: list[PreparedImage] = []
-        photos: list[_Photo] = []
+        photos: list[SearchedPhoto] = []
         for number, given in enumerate(request.photos, 1):
             box = request.boxes[number - 1] if request.boxes else None
             found: tuple[Detection, ...] = ()
-            with self._opened(given, number if many else 0, clock) as image:
-                if request.detect and box is None:
+            detect = request.detect and box is None
+            most = partial(reduction, spec, box, detect)
+            with self._opened(given, number if many else 0, clock, most) as opened:
+                if detect:
+                    image = opened.image
                     with clock.step("detect"):
                         found = self._detected(live, image)
                         best = best_garment(found, image.shape[1], image.shape[0])
                         box = None if best is None else margined(best, image)
                 with clock.step("decode"):
-                    reduced, photo = _prepare(image, box, found, spec)
-            prepared.append(reduced)
+                    ready, photo = prepare(opened, box, found, spec)
+            prepared.append(ready)
             photos.append(photo)
         first = photos[0]
         return prepared, first._replace(box=None, detections=()) if many else first
@@ -283,7 +286,7 @@ class Engine:
         clock: Clock,
         request: SearchRequest,
         images: Sequence[PreparedImage],
-        photo: _Photo,
+        photo: SearchedPhoto,
     ) -> SearchResult:
         present().check()
         with clock.step("encode"):
@@ -297,7 +300,7 @@ class Engine:
         clock: Clock,
         request: SearchRequest,
         query: Query,
-        photo: _Photo | None = None,
+        photo: SearchedPhoto | None = None,
     ) -> SearchResult:
         store, offset = live.store, request.offset
         end, left_out = offset + request.k, int(request.item_id is not None)
@@ -347,24 +350,6 @@ def _name(photo: Photo, number: int) -> str:
     if not isinstance(photo, bytes):
         return ""
     return f"photo {number}" if number else "the photo"
-
-
-def _prepare(
-    image: Image, box: Box | None, found: tuple[Detection, ...], spec: Preprocessing
-) -> tuple[PreparedImage, _Photo]:
-    """The searched part of an image (H, W, 3), reduced to the tower's input.
-
-    Raises:
-        UsageError: nothing of the box lies inside.
-    """
-    used = None if box is None else box.clip(image.shape[1], image.shape[0])
-    part = crop(image, used)
-    return PreparedImage.of(part, spec), _Photo(used, found, _size(image), _size(part))
-
-
-def _size(image: Image) -> tuple[int, int]:
-    """(width, height)."""
-    return image.shape[1], image.shape[0]
 
 
 def _normalised(embeddings: FloatArray, dim: int) -> FloatArray:
