@@ -11,6 +11,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
+from glob import glob
 from pathlib import Path
 from typing import NamedTuple
 
@@ -122,7 +123,8 @@ def manifest(folder: Path, name: str, domains: tuple[str, ...]) -> None:
 def served(settings: Settings, *_: object) -> None:
     """In place of a service, which wouldn't end: whether it could begin."""
     check_access(settings)
-    Catalog.open(settings.catalog).close()
+    for own in settings.each:
+        Catalog.open(own.catalog).close()
 
 
 @pytest.fixture
@@ -160,6 +162,13 @@ def shop(folder: Path) -> None:
             catalog.add(Manifest.read(folder / "products.csv"))
 
 
+def _shops(folder: Path) -> None:
+    """Several catalogues, ``shops/dresses`` and ``shops/shoes``."""
+    shop(folder)
+    for name in ("dresses", "shoes"):
+        shutil.copytree(folder / "shop", folder / "shops" / name, dirs_exist_ok=True)
+
+
 def _better(folder: Path) -> None:
     make_tiny_bundle(folder / "better")
 
@@ -183,6 +192,8 @@ BEFORE: dict[tuple[str, str], Callable[[Path], None]] = {
     ("detection.md", "hemline evaluate hemline-small manifest.parquet --crop detected"): lambda f: (
         manifest_parquet(f, "manifest.parquet")
     ),
+    ("service.md", "hemline serve shops/*"): _shops,
+    ("deploy.md", "hemline serve shops/* --public --host 0.0.0.0"): _shops,
     ("tags.md", "hemline data tags shop.parquet"): lambda f: manifest_parquet(f, "shop.parquet"),
 }
 
@@ -198,5 +209,6 @@ def test_each_block_runs_as_it_stands(page: str, folder: Path) -> None:
             command = shlex.join(words).replace("'", "")
             named = f"{command} (evening)" if breaks_off else command
             BEFORE.get((page, named), shop if words[1] == "serve" else lambda _: None)(folder)
+            words = [name for word in words for name in sorted(glob(word)) or [word]]
             assert main(words[1:]) == int(breaks_off), f"{page}, line {block.line}: {text}"
         os.chdir(folder)
