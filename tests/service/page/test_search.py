@@ -95,6 +95,26 @@ def test_choosing_another_garment_searches_with_its_box(page: Any, shop: Stub) -
     assert "box=whole" in page.url
 
 
+def test_the_kind_of_a_chosen_garment_is_a_filter(page: Any, shop: Stub) -> None:
+    """Failed before: "Skirt" was chosen, and trousers were found."""
+    begin(page, shop)
+    assert "where" not in shop.of("/v1/search")[0], "what the page chose itself filters nothing"
+    page.get_by_role("button", name="Skirt", exact=True).click()
+    assert searches(page, shop, 2)[1]["where"] == "category = 'skirt'"
+    page.get_by_role("button", name="Hoodie", exact=True).click()
+    assert searches(page, shop, 3)[2]["where"] == "category = 'hoodie'"
+    found(page)
+    page.get_by_role("button", name="Remove the filter Hoodie").click()
+    assert "where" not in searches(page, shop, 4)[3], "it can be taken off"
+    assert "box" in shop.of("/v1/search")[3]
+    page.goto(f"{shop.url}/?sample=a-hoodie&f.category=dress")
+    found(page)
+    page.get_by_role("button", name="Skirt", exact=True).click()
+    assert searches(page, shop, 6)[5]["where"] == "category = 'dress'", (
+        "a person's own choice stays"
+    )
+
+
 def test_a_tap_on_the_photo_takes_the_garment_there(page: Any, shop: Stub) -> None:
     begin(page, shop)
     stage = page.locator(".stage").bounding_box()

@@ -8,7 +8,8 @@ const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowD
 const A_DRAG = 5;
 
 export class Cropper {
-  // onCrop(box | "whole", how): a person changed the crop, by "drag", "key" or "choice".
+  // onCrop(box | "whole", how, kind): a person changed the crop, by "drag", "key" or "choice" of a
+  // garment, whose kind is told.
   // onOpen(): on a phone, where the photo is small beside what was found, a person wants it large.
   constructor(root, onCrop, onOpen) {
     this.onCrop = onCrop;
@@ -114,12 +115,12 @@ export class Cropper {
 
   #choose(at) {
     const { width, height } = this.photo;
-    this.#take(grown(this.garments[at].box, width, height), "choice");
+    this.#take(grown(this.garments[at].box, width, height), "choice", this.garments[at].category);
   }
 
-  #take(box, how) {
+  #take(box, how, kind = "") {
     this.setCrop(box);
-    this.onCrop(this.box ?? "whole", how);
+    this.onCrop(this.box ?? "whole", how, kind);
   }
 
   #handle(at) {

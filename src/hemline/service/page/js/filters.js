@@ -51,16 +51,28 @@ export class Filters {
 
   // facets: column → { values: [{ value, count }], low, high }.
   show(filters, facets) {
-    // A new crop changes no count: menus and half-typed prices stay as they are.
+    // A new crop changes no count: menus stay as they are.
     const told = JSON.stringify([filters, facets]);
     if (told === this.told) return;
     this.told = told;
     const open = new Set([...this.root.querySelectorAll("details[open]")].map((one) => one.dataset.facet));
     const focus = this.root.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
-    Object.assign(this, { filters, facets });
+    const typed = this.#typed(filters);
+    Object.assign(this, { filters, facets, drawn: filters });
     const menus = Object.keys(facets).filter((name) => this.#worth(name)).map((name) => this.#menu(name, open.has(name)));
     this.root.replaceChildren(h("div", { class: "menus" }, menus), this.#chosen());
+    for (const [name, value] of typed) {
+      const field = this.root.querySelector(`[data-focus="${CSS.escape(name)}"]`);
+      if (field) field.value = value;
+    }
     if (focus) (this.root.querySelector(`[data-focus="${CSS.escape(focus)}"]`) ?? this.root.querySelector("summary"))?.focus();
+  }
+
+  // Half-typed prices, of filters that stay as they are: field → text.
+  #typed(filters) {
+    const stays = (name) => String(filters[name] ?? "") === String(this.drawn?.[name] ?? "");
+    const fields = [...this.root.querySelectorAll(".price-range input")].filter((one) => stays(one.closest("[data-facet]").dataset.facet));
+    return fields.map((one) => [one.dataset.focus, one.value]);
   }
 
   #worth(name) {

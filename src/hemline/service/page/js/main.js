@@ -8,6 +8,7 @@ import { askConsent } from "./consent.js";
 import { Cropper } from "./cropper.js";
 import { $, fillTexts, h, settled, show, showPicture } from "./dom.js";
 import { Filters } from "./filters.js";
+import { Kinds } from "./kinds.js";
 import { banner, keyForm, notice, say, tellSearch, toast, wordsOf } from "./notices.js";
 import { Picker } from "./picker.js";
 import { base } from "./place.js";
@@ -39,6 +40,7 @@ class Page {
     this.answers = new Map();
     this.garments = new Map();
     this.items = new Map();
+    this.kinds = new Kinds();
     this.verdicts = new Verdicts((hit, right) => markVerdict($("products"), hit.item_id, right), () => toast(texts.feedbackFailed));
     this.sources = new Sources();
     this.seeker = new Seeker((what, more) => tellSearch(what, { ...more, plainly: this.plainly() }));
@@ -207,7 +209,7 @@ class Page {
     if (this.shown === photo) return;
     this.shown = photo;
     $("asked-title").textContent = photo.sample ? texts.askedSample : photo.shared ? texts.askedShared : texts.askedPhoto;
-    this.cropper = new Cropper($("photo"), (box, how) => (how === "key" ? this.cropKeys(box) : this.crop(box, how)), () => this.enlarge(true));
+    this.cropper = new Cropper($("photo"), (box, how, kind) => (how === "key" ? this.cropKeys(box) : this.crop(box, how, kind)), () => this.enlarge(true));
     this.cropper.show(photo);
     if (this.garments.has(photo)) this.cropper.setGarments(this.garments.get(photo), true);
   }
@@ -264,9 +266,11 @@ class Page {
     else notice();
   }
 
-  crop(box, how) {
+  crop(box, how, kind) {
     const replace = how === "key" && this.lastAct === "key";
-    this.go({ ...this.state, box, pages: 1 }, { replace });
+    const { filters } = this.state;
+    const kinds = how === "choice" ? this.kinds.chosen(filters, kind, this.answer?.facets?.category?.values) : filters;
+    this.go({ ...this.state, box, filters: kinds, pages: 1 }, { replace });
     this.lastAct = how;
     if (how !== "choice" && box !== "whole") say(texts.cropSaid({ width: box[2] - box[0], height: box[3] - box[1] }));
   }
