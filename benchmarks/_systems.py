@@ -18,6 +18,7 @@ TRUNK = f"model.config.backbone={{{_PLAIN}, output_stride: 16, cut: blocks.4, en
 #: Its parameters in each recipe's model, and the stages of it that stay as they are (``fast``).
 PLACES = {
     "ynet": "shared", "tagynet": "shared", "ctxynet": "shared", "fashionnet": "lower",
+    "ynet_infonce": "shared", "tagynet_infonce": "shared", "ctxynet_infonce": "shared",
     "siamese": "features.0", "ahbn": "appearance.0", "seam": "trunk.network",
 }  # fmt: skip
 STILL = ("conv_stem", "bn1", "blocks.0", "blocks.1", "blocks.2")
@@ -122,6 +123,15 @@ SYSTEMS: tuple[System, ...] = (
     ),
     System(
         "CtxYNet", "YNet", "ctxynet", (TRUNK,),
+        {"YNet": 0.5, "TagYNet": 0.25, "CtxYNet": 0.25}, main=True, attributes=True,
+    ),
+    System("YNet, InfoNCE", "ours", "ynet_infonce", (TRUNK,), {"YNet": 1.0}, main=True),
+    System(
+        "TagYNet, InfoNCE", "ours", "tagynet_infonce", (TRUNK,), {"YNet": 0.5, "TagYNet": 0.5},
+        main=True, attributes=True,
+    ),
+    System(
+        "CtxYNet, InfoNCE", "ours", "ctxynet_infonce", (TRUNK,),
         {"YNet": 0.5, "TagYNet": 0.25, "CtxYNet": 0.25}, main=True, attributes=True,
     ),
     System("FashionNet", "DeepFashion", "fashionnet", (TRUNK,), {"joint": 1.0}, main=True,

@@ -19,7 +19,11 @@ from hemline.adaptation.sources import Sample, Sources, add_feedback
 from hemline.bundle import read_info, write_info
 from hemline.cli import main
 from hemline.data.images import open_image
+from hemline.data.manifest import Manifest
+from hemline.data.seen import Seen
 from hemline.errors import BundleError, DataError, UsageError
+from hemline.runtime.bundle import Bundle
+from hemline.runtime.encoder import BundleEncoder
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +77,17 @@ def test_an_adapted_bundle_takes_the_detector_of_another(place: Path, tmp_path: 
     assert new.info.detector == info.detector
     assert new.session("detector", 1)
     assert "of another bundle" in (tmp_path / "new/README.md").read_text(encoding="utf-8")
+
+
+def test_the_new_bundle_carries_what_it_was_fitted_to(place: Path, report: dict[str, Any]) -> None:
+    rows = Manifest.read(place / "shop")
+    seen = BundleEncoder(Bundle.open(place / "new")).seen
+    assert seen is not None
+    fitted = rows.select(rows.column("split") != "test")
+    wanted = Seen.of(fitted, np.arange(len(fitted)), np.zeros(0, np.int64))
+    assert set(seen.images.tolist()) == set(wanted.images.tolist())
+    assert set(seen.items.tolist()) == set(wanted.items.tolist())
+    assert seen.unrecorded == ("tiny",)  # whose own training nobody recorded
 
 
 def test_the_encoder_applies_the_maps(place: Path, report: dict[str, Any]) -> None:

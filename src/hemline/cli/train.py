@@ -31,6 +31,10 @@ def train(
     scale: Annotated[
         str | None, typer.Option(help="paper (default), bench or smoke, as the recipe has them.")
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="File that the backbone starts from, or `random`; default the recipe's."),
+    ] = None,
     show: Annotated[bool, typer.Option("--list", help="List the recipes that ship.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -55,6 +59,7 @@ def train(
         run,
         scale=scale,
         overrides=settings or [],
+        weights=weights,
         say=say,
         progress=progress,
         bar=err.is_terminal,

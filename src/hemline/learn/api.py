@@ -15,6 +15,7 @@ from hemline.learn.detection.task import DetectionTask
 from hemline.learn.recipe import Recipe
 from hemline.learn.training import engine
 from hemline.learn.training.retrieval import RetrievalTask
+from hemline.learn.training.starts import with_weights
 from hemline.learn.training.task import Say, Task, silent
 from hemline.progress import ProgressOf, no_progress
 
@@ -26,6 +27,7 @@ def train(
     *,
     scale: str | None = None,
     overrides: Sequence[str] | Mapping[str, Any] = (),
+    weights: str | None = None,
     say: Say = silent,
     progress: ProgressOf = no_progress,
     bar: bool = False,
@@ -40,6 +42,8 @@ def train(
         scale: ``paper`` (default), ``bench`` or ``smoke``, as the recipe has them.
         overrides: changes of the recipe: ``["stages.YNet.epochs=3"]`` or
             ``{"stages.YNet.epochs": 3}``.
+        weights: the file that the model's backbone starts from, or ``random``; by default what the
+            recipe says.
         say: called with lines for people.
         progress: a title → a context manager that yields ``advance(done, total)``.
         bar: show a progress bar of the steps on standard error.
@@ -57,6 +61,10 @@ def train(
         recipe = _read(recipe, scale, overrides)
     elif scale is not None or overrides:
         raise UsageError("scale and overrides change a recipe's file or values, not a parsed one")
+    if weights is not None:
+        if isinstance(recipe, DetectorRecipe):
+            raise UsageError("a detector's recipe names its own weights; leave --weights out")
+        recipe = with_weights(recipe, weights)
     table = manifest if isinstance(manifest, Manifest) else Manifest.read(Path(manifest))
     resolved = recipe
 

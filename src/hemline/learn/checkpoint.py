@@ -152,7 +152,11 @@ def load_run(folder: Path) -> Run:
             f"the run {folder} has no checkpoint yet; run its 'hemline train' command again"
         )
     tensors, state = load(best[-1])
-    model = build(recipe, info["vocabulary"], weights=False)
+    config = info.get("model_config")
+    if config is None:  # of an earlier version
+        config = {**MODELS[recipe.model.name].earlier, **recipe.model.config}
+    whole = recipe.model_copy(update={"model": recipe.model.model_copy(update={"config": config})})
+    model = build(whole, info["vocabulary"], weights=False)
     restore(model, tensors)
     model.preprocessing = Preprocessing.model_validate(info["preprocessing"])
     return Run(folder, recipe, info, state, model.eval())

@@ -141,6 +141,8 @@ class Batch:
         shop_items: (M,) integer item numbers.
         street_tags: (B, T) multi-hot labels (for attribute losses), or None.
         landmarks: (B + M, 8, 3) x, y in pixels of the square image and visibility, or None.
+        known: (B + M, T) of 0 and 1, the tags that a row is labelled for, or None where the data
+            doesn't say.
     """
 
     street: Tensor
@@ -150,6 +152,7 @@ class Batch:
     shop_items: Tensor
     street_tags: Tensor | None = None
     landmarks: Tensor | None = None
+    known: Tensor | None = None
 
     def images(self) -> Tensor:
         """(B + M, 3, H, W) street rows, then shop rows."""
@@ -355,6 +358,8 @@ class ModelSpec:
         needs: labels it trains from (``items``, ``tags``, ``landmarks``).
         summary: one line.
         tiny: settings for tests that run in a second.
+        earlier: values of settings that runs had before their defaults were changed; of a run that
+            doesn't say what it was trained with.
     """
 
     name: str
@@ -366,6 +371,7 @@ class ModelSpec:
     needs: tuple[str, ...]
     summary: str
     tiny: dict[str, Any] = field(default_factory=dict)
+    earlier: dict[str, Any] = field(default_factory=dict)
 
     def configure(self, values: Mapping[str, Any]) -> Any:
         """The model's checked configuration, an instance of ``config``.

@@ -110,6 +110,12 @@ def test_the_description_says_what_it_is(run: Path, bundle: Path, manifest: Mani
     assert info.training["data"]["fingerprint"] == manifest.fingerprint()
     assert info.training["recipe"]["seed"] == 0
     assert 0 <= info.quality[0]["recall@1"] <= 1
+    assert info.training["started_from"] == "random weights"
+    served, trained = BundleEncoder(Bundle.open(bundle)), CheckpointEncoder(run)
+    assert served.seen is not None
+    assert trained.seen is not None
+    assert served.seen.digest == trained.seen.digest == info.training["seen"]["digest"]
+    assert len(served.seen.items) == len(set(manifest.column("item_id"))) - 2  # of train
     assert info.grid is not None
     assert info.precision_loss["max_abs_error"] <= 1e-4
     card = (bundle / "README.md").read_text()

@@ -43,6 +43,23 @@ def test_only_visible_landmarks_count() -> None:
     assert float(heatmap_loss(heatmaps, hidden, 64)) == 0.0
 
 
+def test_equation_2_divides_by_the_annotated_landmarks_of_each_image() -> None:
+    draw = torch.Generator().manual_seed(0)
+    landmarks = torch.cat([LANDMARKS, LANDMARKS, torch.zeros(1, 4, 3)])
+    landmarks[1, 0, 2] = 1  # occluded: annotated, in no sum
+    heatmaps = torch.rand(2, 3, 4, 16, 16, generator=draw)
+    each = []
+    for image, seen in ((0, (0, 1)), (1, (1,))):
+        total = 0.0
+        for point in seen:
+            x, y, _ = landmarks[image, point].tolist()
+            wanted = torch.tensor(slow_map(x, y, 64, 16, 1.0))
+            total += float(((heatmaps[:, image, point] - wanted) ** 2).sum()) / 2
+        each.append(total / 3)  # two visible and one occluded, or one and two
+    loss = heatmap_loss(heatmaps, landmarks, 64, over="annotated")
+    assert math.isclose(float(loss), sum(each) / 2, rel_tol=1e-5)  # the third has none
+
+
 def test_points_come_back_from_their_maps() -> None:
     found = points_of(target_maps(LANDMARKS, 64, 16), 64)
     gap = (found[0, :3] - LANDMARKS[0, :3, :2]).abs()

@@ -95,6 +95,25 @@ def test_each_row_has_the_losses_it_is_named_for(options: dict[str, Any]) -> Non
     }
 
 
+def test_an_unknown_type_is_masked_and_an_absent_value_of_a_known_one_counts() -> None:
+    model, batch = build({"branches": "appearance"}), make_batch()
+    stage = model.stages()[0]
+    model.begin_stage(stage)
+    model.eval()
+    tags = batch.labels()
+    with torch.no_grad():
+        scores = model.tagger(model.appearance(batch.images()).mean(dim=(2, 3)))
+    each = torch.nn.functional.binary_cross_entropy_with_logits(scores, tags, reduction="none")
+    known = torch.zeros_like(tags)
+    known[0] = 1  # every value of both names is known, though it has none of some
+    known[1, 0] = 1
+    batch.known = known
+    wanted = (each[0].sum() + each[1, 0]) / (known.shape[1] + 1)
+    torch.testing.assert_close(model.loss(batch, stage)["attributes"], wanted)
+    batch.known = None
+    assert model.loss(batch, stage)["attributes"] != wanted
+
+
 def test_the_joined_vector_is_the_papers_chain() -> None:
     """Weigh, resample, sketch, average, signed root, L2, linear: section III-D step by step."""
     model = build({}).double().eval()

@@ -11,7 +11,9 @@ from safetensors.torch import save_file
 
 from helpers.learning import SEED, THREADS, learned
 from hemline.errors import UsageError
-from hemline.learn.model import MODELS, Batch, Fitting
+from hemline.learn.loss import RankingInputs
+from hemline.learn.losses.triplet import mined_triplet_loss
+from hemline.learn.model import MODELS, Batch, Fitting, ShopOutput, StreetOutput
 from hemline.learn.models.darn import Darn, SubNetwork
 
 TAGS = ("a=1", "a=2", "a=3", "b=1", "b=2")
@@ -109,11 +111,36 @@ def test_the_vector_is_fc1_and_the_windows_each_of_unit_length() -> None:
     torch.testing.assert_close(model.encode_street(batch.street).embedding, wanted)
 
 
-def test_the_pca_is_fitted_to_both_domains_and_applied() -> None:
-    model, batch = build().eval(), make_batch()
+def test_eq_1_compares_the_concatenated_parts_undivided() -> None:
+    batch = make_batch()
+    losses = []
+    for unit_length in (False, True):
+        model = build(unit_length=unit_length).eval()
+        stage = model.stages()[0]
+        model.set_stage(stage.name)
+        parts = []
+        for domain, images in (("street", batch.street), ("shop", batch.shop)):
+            found = model.responses(images, domain)
+            flat = [part.flatten(1) for part in (found.fc1, found.conv4, found.conv5)]
+            parts.append(torch.cat([f / f.norm(dim=1, keepdim=True) for f in flat], dim=1))
+        far = torch.cdist(*parts) / (3**0.5 if unit_length else 1)
+        outputs = StreetOutput.of(parts[0]), ShopOutput.of(parts[1])
+        inputs = RankingInputs.of(far, *outputs, batch, stage)
+        torch.manual_seed(0)
+        wanted = mined_triplet_loss(inputs, "random", model.config.negatives_count)
+        torch.manual_seed(0)
+        losses.append(model.loss(batch, stage)["triplet"])
+        torch.testing.assert_close(losses[-1], wanted.detach(), atol=1e-4, rtol=1e-3)
+    assert losses[0] != losses[1]
+
+
+@pytest.mark.parametrize("unit_length", [False, True])
+def test_the_pca_is_fitted_to_both_domains_and_applied(unit_length: bool) -> None:
+    model, batch = build(unit_length=unit_length).eval(), make_batch()
     model.set_stage("Network")
-    street = model.encode_street(batch.street).embedding
-    shop = model.encode_shop(batch.shop, batch.tags).embedding
+    length = 1 if unit_length else 3**0.5  # of three parts, each of length 1
+    street = model.encode_street(batch.street).embedding * length
+    shop = model.encode_shop(batch.shop, batch.tags).embedding * length
     model.set_stage("PCA")
     fit(model, batch)
     both = torch.cat([street, shop])

@@ -55,6 +55,8 @@ def test_the_published_stages() -> None:
     assert {(s.lr, s.lr_step, s.lr_decay, s.momentum) for s in model.stages()} == {
         (0.01, 30, 0.1, 0.9)
     }
+    # The rate is divided by 10 within a stage; the paper doesn't say how often.
+    assert all(stage.epochs > 2 * stage.lr_step for stage in model.stages())
     assert list(prefixes(build("tagynet"))) == ["YNet", "TagYNet"]
     assert list(prefixes(build("ynet"))) == ["YNet"]
 

@@ -53,8 +53,16 @@ def timm_units(
         raise UsageError(f"no backbone {name!r}. {nearest(name, [*known, 'nin', 'vgg_cnn_s'])}")
     try:
         model = timm.create_model(name, pretrained=pretrained, **extra)
-    except (TypeError, RuntimeError) as error:
-        raise UsageError(f"timm can't build {name!r}: {error}") from None
+    except Exception as error:  # the hub raises anything where it isn't reached
+        if pretrained and not isinstance(error, TypeError):
+            line = " ".join(str(error).split())[:200]
+            raise UsageError(
+                f"timm's weights of {name} can't be had: {line}. Give a file of them by --weights "
+                "FILE, or start from nothing by --weights random, and the results say so"
+            ) from None
+        if isinstance(error, TypeError | RuntimeError):
+            raise UsageError(f"timm can't build {name!r}: {error}") from None
+        raise
     if weights is not None:
         load_weights(model, weights, (*classifier_prefixes(model), *(f"{end}." for end in ENDS)))
     units = _units(model)

@@ -32,7 +32,14 @@ from hemline.bundle import BundleInfo, take_detector
 from hemline.data.preprocess import Preprocessing
 from hemline.errors import UsageError, nearest
 from hemline.learn.backbones import BackboneConfig, build_backbone
-from hemline.learn.backbones.timm_backbone import classifier_prefixes, load_weights
+from hemline.learn.backbones.alexnet import caffe_alexnet
+from hemline.learn.backbones.caffe import MEAN, STD
+from hemline.learn.backbones.converted import normalisation_of
+from hemline.learn.backbones.timm_backbone import (
+    classifier_prefixes,
+    load_weights,
+    read_weights,
+)
 from hemline.learn.export.card import fill_card
 from hemline.learn.export.detector import detector_card
 from hemline.learn.export.said import Said, check, of_config, said_by
@@ -258,20 +265,24 @@ def _baseline(name: str, weights: Path | None) -> LoadedNetwork:
     """The papers' networks: the mean of the last maps (NIN, VGG-CNN-S) or fc7 (AlexNet)."""
     if weights is None:
         raise UsageError(f"{name} has no weights of its own here; give them: --weights FILE")
-    if name == "alexnet":
+    if name == "alexnet" and "conv1.weight" in read_weights(weights):
+        network: nn.Module = caffe_alexnet()
+        load_weights(network, weights)
+        mean, std = MEAN, STD
+    elif name == "alexnet":
         import torchvision
 
         whole = torchvision.models.alexnet()
         load_weights(whole, weights, ("classifier.6.",))
         head = nn.Sequential(*list(whole.classifier)[:-1])
-        network: nn.Module = nn.Sequential(whole.features, whole.avgpool, nn.Flatten(), head)
+        network = nn.Sequential(whole.features, whole.avgpool, nn.Flatten(), head)
         mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     else:
         backbone = build_backbone(BackboneConfig(name=name, weights=str(weights)), 224)
         network = nn.Sequential(
             backbone.shared, backbone.upper, nn.AdaptiveAvgPool2d(1), nn.Flatten()
         )
-        mean, std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+        mean, std = normalisation_of(weights) or ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     data = {"mean": mean, "std": std, "interpolation": "bilinear"}
     preprocessing = _preprocessing(224, data, crop_share=0.875)
     return LoadedNetwork(network, preprocessing, _versions("torch"))

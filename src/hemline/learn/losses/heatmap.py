@@ -6,6 +6,8 @@ landmarks, v_j their visibility. The maps are Gaussians as in Newell et al., ECC
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -37,18 +39,27 @@ def visible(landmarks: Tensor) -> Tensor:
     return landmarks[..., 2].ge(2).to(landmarks.dtype)
 
 
-def heatmap_loss(heatmaps: Tensor, landmarks: Tensor, side: int, sigma: float = 1.0) -> Tensor:
-    """Mean squared error of the maps of visible landmarks, over every hourglass. Eq. 2.
+def heatmap_loss(
+    heatmaps: Tensor,
+    landmarks: Tensor,
+    side: int,
+    sigma: float = 1.0,
+    over: Literal["visible", "annotated"] = "visible",
+) -> Tensor:
+    """Squared error of the maps of visible landmarks, the mean over every hourglass. Eq. 2.
 
     Args:
         heatmaps: (N, B, K, H, H) of N hourglasses.
         landmarks: (B, K, 3) x, y in pixels of the square image and visibility (2 is visible).
         side: of the square, in pixels.
         sigma: of the target Gaussians, in cells.
+        over: the sum of the visible landmarks' errors is divided by the number of ``visible`` ones
+            of the batch, or, as in Eq. 2, by that of the ``annotated`` ones of each image (visible
+            or occluded), and averaged over the images that have any.
 
     Returns:
-        () the mean over visible landmarks and hourglasses of the map's summed squared error; 0
-        where no landmark is visible.
+        () the mean over landmarks and hourglasses of the map's summed squared error; 0 where no
+        landmark is visible.
 
     Raises:
         RuntimeError: the numbers of landmarks and maps differ.
@@ -62,7 +73,11 @@ def heatmap_loss(heatmaps: Tensor, landmarks: Tensor, side: int, sigma: float = 
     target = target_maps(landmarks, side, heatmaps.shape[-1], sigma)
     error = (heatmaps - target).square().sum(dim=(3, 4)).mean(dim=0)  # (B, K)
     seen = visible(landmarks)
-    return (error * seen).sum() / seen.sum().clamp(min=1)
+    if over == "visible":
+        return (error * seen).sum() / seen.sum().clamp(min=1)
+    annotated = landmarks[..., 2].ge(1).to(error.dtype).sum(dim=1)  # (B,), N of Eq. 2
+    each = (error * seen).sum(dim=1) / annotated.clamp(min=1)
+    return each.sum() / annotated.gt(0).sum().clamp(min=1)
 
 
 def points_of(heatmaps: Tensor, side: int) -> Tensor:

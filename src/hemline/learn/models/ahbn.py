@@ -280,13 +280,18 @@ class AHBN(RetrievalModel):
             if hasattr(self, "tagger"):
                 scores = self.tagger(first.mean(dim=(2, 3)))
                 tags = batch.labels()
-                known = known_values(tags, self.names)
+                # Unknown types are masked; of a known one a value that isn't there is absent.
+                known = known_values(tags, self.names) if batch.known is None else batch.known
                 losses["attributes"] = multilabel_loss(scores.float(), tags, known)
         if config.branches != "appearance" and stage.name != "attributes":
             second, heatmaps = self._located(images)
             if config.landmarks and batch.landmarks is not None:
                 losses["landmarks"] = heatmap_loss(
-                    heatmaps.float(), batch.landmarks, config.size, config.location.sigma
+                    heatmaps.float(),
+                    batch.landmarks,
+                    config.size,
+                    config.location.sigma,
+                    over="annotated",  # Eq. 2
                 )
         if stage.name == "joint":
             vector = self._representation(first, second).float()

@@ -20,10 +20,12 @@ Differs from the paper:
 
 - Embeddings have unit length after the PCA too, as every embedding here has; the paper compares
   the reduced vectors without normalising them.
-- Both networks start from the same random weights, or from ``weights``; not from ImageNet's.
+- Both networks start from the same weights: random ones, or those of ``weights``. The paper's
+  start, an ImageNet network of this form, isn't public.
 - Where the paper is silent: the widths of Conv4 and Conv5 (512 and 1,024), the layer between Conv5
   and FC1 (3×3 windows), FC2 and the branches' hidden layer, dropout, learning rate and epochs. The
-  margin is of distances between the vectors that are searched, whose parts have unit length.
+  margin is of distances between the concatenated features, whose parts have unit length each.
+  ``unit_length`` divides them by √n, as versions before did.
 - "The scale of gradients … as 1": both losses have weight 1, the cross-entropy of an image as much
   as a triplet.
 - The negative of a triplet is drawn from the batch, whose items are redrawn each epoch.
@@ -68,6 +70,8 @@ from hemline.learn.models._darn_weights import load_network
 from hemline.types import Domain
 
 NETWORK, PCA = "Network", "PCA"
+#: Of stage Network: the paper gives no number; ours has two steps of the learning rate.
+EPOCHS = 90
 #: Windows per side of the local features.
 GRID = 3
 
@@ -89,6 +93,8 @@ class DarnConfig(DomainImageConfig):
         fc1, fc2, branch: widths of the fully connected layers and of each branch's hidden one.
         dropout: after FC1 and FC2, while training.
         margin: of the ranking loss.
+        unit_length: ours: the concatenated parts, each of length 1, are divided by √n, so that the
+            margin means the same with any number of parts; the paper concatenates them.
         negatives, negatives_count: see `hemline.learn.mining`; the paper draws one.
         attribute_weight, ranking_weight: of the two losses.
         dimensions: of the PCA, at most those of the features.
@@ -108,6 +114,7 @@ class DarnConfig(DomainImageConfig):
     branch: int = Field(default=512, ge=1)
     dropout: float = Field(default=0.5, ge=0, lt=1)
     margin: float = Field(default=0.3, gt=0)
+    unit_length: bool = False
     negatives: Negatives = "random"
     negatives_count: int = Field(default=1, ge=1)
     attribute_weight: float = Field(default=1.0, ge=0)
@@ -158,6 +165,7 @@ class SubNetwork(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.tree = AttributeTree(config.fc2, config.branch, groups)
         self.local = config.local
+        self.unit_length = config.unit_length
         self.width = config.fc1 + GRID * GRID * sum(
             config.widths[3 if name == "conv4" else 4] for name in self.local
         )
@@ -175,11 +183,12 @@ class SubNetwork(nn.Module):
         return Responses(adaptive_max_pool(conv4, GRID), conv5, fc1, self.tree(self.dropout(fc2)))
 
     def joined(self, responses: Responses) -> Tensor:
-        """Section 4.3: each part L2-normalised, then concatenated: (B, C) of unit length."""
+        """Section 4.3: each of n parts L2-normalised, then concatenated: (B, C) of length √n, or 1
+        with ``unit_length``."""
         parts = [responses.fc1, *(getattr(responses, name).flatten(1) for name in self.local)]
         unit = [functional.normalize(part.float(), dim=1) for part in parts]
-        vector: Tensor = torch.cat(unit, dim=1) * len(unit) ** -0.5
-        return vector
+        joined = torch.cat(unit, dim=1)
+        return joined * len(unit) ** -0.5 if self.unit_length else joined
 
 
 class Darn(StagedModel):
@@ -218,7 +227,7 @@ class Darn(StagedModel):
         """Section 4.3: the network learns; then the PCA is fitted to its features."""
         margin = self.config.margin
         return (
-            Stage(NETWORK, ("networks",), margin=margin, weight_decay=5e-4),
+            Stage(NETWORK, ("networks",), epochs=EPOCHS, margin=margin, weight_decay=5e-4),
             Stage(PCA, ("reduction",), epochs=0, margin=margin, fits=True),
         )
 
@@ -246,6 +255,10 @@ class Darn(StagedModel):
         joined = self._joined(responses)
         reduced: Tensor = self.reduction(joined) if self.stage == PCA else joined
         return reduced
+
+    def _ranked(self, street: Tensor, shop: Tensor) -> Tensor:
+        """(B, B) dist of Eq. 1, between the concatenated features (B, C) as they are."""
+        return torch.cdist(street, shop, compute_mode="donot_use_mm_for_euclid_dist")
 
     def _joined(self, responses: Responses) -> Tensor:
         return self.network("street").joined(responses)
@@ -280,8 +293,10 @@ class Darn(StagedModel):
                 of_shop = attribute_loss(shop.attributes, self._values(batch.tags))
                 losses["attributes"] = of_street + of_shop
             if self.stage == PCA or config.ladder != "an":  # Eq. 1
-                outputs = StreetOutput.of(self._vectors(street)), ShopOutput.of(self._vectors(shop))
-                inputs = RankingInputs.of(self.distances(*outputs), *outputs, batch, stage)
+                vectors = self._vectors(street), self._vectors(shop)
+                outputs = StreetOutput.of(vectors[0]), ShopOutput.of(vectors[1])
+                far = self._ranked(*vectors) if self.stage == NETWORK else self.distances(*outputs)
+                inputs = RankingInputs.of(far, *outputs, batch, stage)
                 count = config.negatives_count
                 losses["triplet"] = mined_triplet_loss(inputs, config.negatives, count)
             weights = {"attributes": config.attribute_weight, "triplet": config.ranking_weight}
@@ -327,5 +342,6 @@ MODELS = {
             "negatives_count": 4,
             "dimensions": 16,
         },
+        earlier={"unit_length": True},
     )
 }

@@ -64,6 +64,9 @@ from hemline.learn.model import (
 from hemline.learn.model_config import SharedImageConfig
 from hemline.types import LANDMARKS, VISIBLE
 
+#: Of stage joint: the YNet paper gives no number; ours lets its rate be divided by 10 twice.
+EPOCHS = 90
+
 
 class FashionNetConfig(SharedImageConfig):
     """Settings of FashionNet; the defaults are the YNet paper's.
@@ -174,7 +177,7 @@ class FashionNet(RetrievalModel):
         """The original trains the landmarks first; without them there is one stage."""
         margin = self.config.margin
         everything = tuple(name for name, _ in self.named_children())
-        joint = Stage("joint", everything, margin=margin)
+        joint = Stage("joint", everything, EPOCHS, margin=margin)
         if not self.config.gate:
             return (joint,)
         parts = ("lower", "upper", "landmarks")
@@ -206,9 +209,10 @@ class FashionNet(RetrievalModel):
             losses["category"] = attribute_loss([scores], [tags[:, self.categories]])
         if hasattr(self, "tagger"):
             own = tags[:, self.others]
-            losses["attributes"] = multilabel_loss(
-                self.tagger(hidden), own, known_values(own, self.names)
-            )
+            known = known_values(own, self.names)
+            if batch.known is not None:
+                known = batch.known[:, self.others]
+            losses["attributes"] = multilabel_loss(self.tagger(hidden), own, known)
         return losses
 
     def _ranking(self, vectors: Tensor, batch: Batch, stage: Stage) -> Tensor:

@@ -70,9 +70,13 @@ class SiameseConfig(SharedImageConfig):
     @model_validator(mode="before")
     @classmethod
     def _as_the_authors(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.get("authors_code") is True:
-            return {"backbone": "vgg19_bn", "distance": "squared"} | value
-        return value
+        if not isinstance(value, dict):
+            return value
+        code = value.get("authors_code") is True
+        given = value.get("backbone", {})
+        if isinstance(given, dict) and "name" not in given:  # weights, of the default network
+            value = value | {"backbone": {"name": "vgg19_bn" if code else "vgg19", **given}}
+        return {"distance": "squared"} | value if code else value
 
 
 class Siamese(RetrievalModel):

@@ -32,6 +32,7 @@ class RawBatch:
     items: Tensor
     street_tags: Tensor | None
     landmarks: Tensor | None
+    known: Tensor | None = None
 
 
 class PairDataset(Dataset[RawBatch | None]):
@@ -40,6 +41,7 @@ class PairDataset(Dataset[RawBatch | None]):
     Args:
         items: (N,) item number of every row.
         tags: (N, T) multi-hot of every row.
+        known: (N, T) whether each row is labelled for each tag, or None.
         uncropped: the same images without cropping; one of the two is picked at random each time.
     """
 
@@ -53,10 +55,11 @@ class PairDataset(Dataset[RawBatch | None]):
         augmentation: Augmentation = NONE,
         with_landmarks: bool = False,
         uncropped: ImageCache | None = None,
+        known: npt.NDArray[np.uint8] | None = None,
     ) -> None:
         self.batches, self.images, self.items, self.tags = batches, images, items, tags
         self.spec, self.augmentation, self.with_landmarks = spec, augmentation, with_landmarks
-        self.uncropped = uncropped
+        self.uncropped, self.known = uncropped, known
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -102,6 +105,7 @@ class PairDataset(Dataset[RawBatch | None]):
             torch.tensor(items),
             photo_tags if bool(photo_tags.any()) else None,
             landmarks,
+            None if self.known is None else torch.from_numpy(self.known[_both(kept)]),
         )
 
     def _source(self, rng: np.random.Generator) -> ImageCache:
@@ -124,6 +128,11 @@ class PairDataset(Dataset[RawBatch | None]):
         return augment(square, points, spec, self.spec.size, rng, change)
 
 
+def _both(pairs: Sequence[Pair]) -> list[int]:
+    """Street rows, then shop rows."""
+    return [pair.street for pair in pairs] + [pair.shop for pair in pairs]
+
+
 def to_batch(
     raw: RawBatch, spec: Preprocessing, device: torch.device, channels_last: bool = False
 ) -> Batch:
@@ -137,6 +146,7 @@ def to_batch(
         shop_items=items,
         street_tags=None if raw.street_tags is None else raw.street_tags.to(device).float(),
         landmarks=None if raw.landmarks is None else raw.landmarks.to(device),
+        known=None if raw.known is None else raw.known.to(device).float(),
     )
 
 

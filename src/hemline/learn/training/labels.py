@@ -28,13 +28,23 @@ class Labels:
         self.names, self.side = names, side
         self._scores: list[Tensor] = []
         self._tags: list[Tensor] = []
+        self._known: list[Tensor] = []
         self._errors: list[Tensor] = []
 
-    def add(self, predicted: Prediction, tags: Tensor, landmarks: Tensor) -> None:
-        """tags (B, T) multi-hot, landmarks (B, 8, 3) in the square's pixels."""
+    def add(
+        self,
+        predicted: Prediction,
+        tags: Tensor,
+        landmarks: Tensor,
+        known: Tensor | None = None,
+    ) -> None:
+        """tags (B, T) multi-hot, landmarks (B, 8, 3) in the square's pixels; known (B, T) the tags
+        that a row is labelled for, by default all values of the names it has a value of."""
         if predicted.attributes is not None:
             self._scores.append(predicted.attributes.float().cpu())
             self._tags.append(tags.float())
+            own = known_values(tags.float(), self.names) if known is None else known.float()
+            self._known.append(own)
         if predicted.landmarks is not None:
             gap = (predicted.landmarks.float().cpu() - landmarks[..., :2]).norm(dim=2) / self.side
             self._errors.append(gap[visible(landmarks) > 0])
@@ -51,7 +61,7 @@ class Labels:
         found: dict[str, float] = {}
         if self._scores:
             scores, tags = torch.cat(self._scores), torch.cat(self._tags)
-            known = known_values(tags, self.names)
+            known = torch.cat(self._known)
             each = [
                 average_precision(-scores[rows, tag].numpy(), tags[rows, tag].numpy() > 0)
                 for tag in range(tags.shape[1])
@@ -60,17 +70,17 @@ class Labels:
             ]
             if each:
                 found["attribute_map"] = float(np.mean(each))
-                found["attribute_accuracy"] = self._accuracy(scores, tags, known)
+                found["attribute_accuracy"] = self._accuracy(scores, tags)
         errors = torch.cat(self._errors) if self._errors else torch.empty(0)
         if len(errors):
             found["landmark_error"] = float(errors.mean())
         return found
 
-    def _accuracy(self, scores: Tensor, tags: Tensor, known: Tensor) -> float:
+    def _accuracy(self, scores: Tensor, tags: Tensor) -> float:
         right = total = 0
         for name in range(int(self.names.max()) + 1):
             columns = self.names == name
-            rows = known[:, columns].any(dim=1)
+            rows = tags[:, columns].any(dim=1)
             best = scores[rows][:, columns].argmax(dim=1, keepdim=True)
             right += int(tags[rows][:, columns].gather(1, best).sum())
             total += int(rows.sum())

@@ -21,6 +21,7 @@ from hemline.learn.recipe import DataRecipe, Recipe
 from hemline.learn.training.batches import PairDataset, RawBatch, to_batch
 from hemline.learn.training.fitting import fit
 from hemline.learn.training.images import ImageCache, channel_statistics
+from hemline.learn.training.known import known_tags
 from hemline.learn.training.rows import Rows, choose_rows
 from hemline.learn.training.sampler import Pair, PairSampler
 from hemline.learn.training.stages import ResolvedStage, begin_stage, resolve_stages
@@ -121,6 +122,7 @@ class RetrievalTask(Task):
         self.items = np.unique(names, return_inverse=True)[1].astype(np.int64)
         self.groups = _groups(manifest, recipe.data.batch_by)
         self.tags = multi_hot(manifest.column("tags"), vocabulary)
+        self.known = known_tags(manifest, vocabulary, self.tags)
         self.model.expect_items(torch.from_numpy(self.items[train]))
         self.validation = Validation(
             self.images.plain,
@@ -129,6 +131,7 @@ class RetrievalTask(Task):
             self.tags,
             self.model.preprocessing,
             vocabulary,
+            known=self.known,
         )
         if not len(self.validation.queries):
             raise DataError("no image of the validation split can be read")
@@ -183,10 +186,17 @@ class RetrievalTask(Task):
             values = chosen.model_dump()
         self.model.preprocessing = self.model.preprocessing.model_copy(update=values)
 
+    def _config(self) -> dict[str, Any]:
+        """All settings of the model, so that a later version's defaults don't change it."""
+        config = MODELS[self.recipe.model.name].configure(self.recipe.model.config)
+        values: dict[str, Any] = config.model_dump(mode="json")
+        return values
+
     def _info(self, manifest: Manifest, vocabulary: Sequence[str]) -> dict[str, Any]:
         items, rows = manifest.column("item_id"), self.rows
         return {
             "model": self.recipe.model.name,
+            "model_config": self._config(),
             "vocabulary": list(vocabulary),
             "preprocessing": self.model.preprocessing.model_dump(mode="json"),
             "data": {
@@ -240,6 +250,7 @@ class RetrievalTask(Task):
             self.recipe.data.augment,
             "landmarks" in MODELS[self.recipe.model.name].needs,
             self.images.uncropped,
+            self.known,
         )
 
     def to_device(self, raw: RawBatch, device: torch.device) -> Batch:

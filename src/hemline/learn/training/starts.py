@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from hemline.bundle import read_info
 from hemline.data.seen import Seen, read_seen
-from hemline.errors import BundleError
+from hemline.errors import BundleError, UsageError
 from hemline.learn import checkpoint
+from hemline.learn.model import MODELS
 from hemline.learn.recipe import Recipe
 
 #: In results, of a run that starts from nothing.
@@ -42,8 +43,34 @@ class Start:
 def starts_of(recipe: Recipe) -> list[Start]:
     """Everything that a recipe's run starts from; empty for random weights."""
     found = [] if recipe.start is None else [Start("run", recipe.start)]
-    found += _of_config(recipe.model.config)
+    whole = MODELS[recipe.model.name].configure(recipe.model.config).model_dump()
+    found += _of_config(whole)
     return list(dict.fromkeys(found))
+
+
+def with_weights(recipe: Recipe, weights: str) -> Recipe:
+    """The recipe with another start of its model.
+
+    Args:
+        weights: a file, or ``random``.
+
+    Raises:
+        UsageError: the model has no such setting.
+    """
+    file = None if weights == "random" else weights
+    fields = MODELS[recipe.model.name].config.model_fields
+    config = dict(recipe.model.config)
+    if "weights" in fields:
+        config["weights"] = file
+    elif "backbone" in fields:
+        own = config.get("backbone", {})
+        own = {"name": own} if isinstance(own, str) else dict(own)
+        config["backbone"] = {**own, "weights": file, "pretrained": False}
+        if file is None:
+            config["backbone"]["bundle"] = None
+    else:
+        raise UsageError(f"{recipe.model.name} has no weights to start from; leave --weights out")
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"config": config})})
 
 
 def described(starts: list[Start]) -> dict[str, Any]:

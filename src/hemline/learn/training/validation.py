@@ -31,6 +31,7 @@ class Validation:
         items: (N,) item number of every manifest row.
         tags: (N, T) multi-hot of every row.
         vocabulary: the T tags, for models that predict them.
+        known: (N, T) whether each row is labelled for each tag, or None.
     """
 
     def __init__(
@@ -42,7 +43,9 @@ class Validation:
         spec: Preprocessing,
         vocabulary: Sequence[str] = (),
         batch_size: int = 64,
+        known: npt.NDArray[np.uint8] | None = None,
     ) -> None:
+        self.known = known
         self.images, self.items, self.tags = images, items, tags
         self.names = name_numbers(vocabulary)
         self.spec, self.batch_size = spec, batch_size
@@ -102,7 +105,8 @@ class Validation:
                 predicted = model.predict(images, domain == "street")
                 points = np.stack([self.images.landmarks(row) for row in part])
                 tags = torch.from_numpy(self.tags[part])
-                found.add(predicted, tags, torch.from_numpy(points))
+                known = None if self.known is None else torch.from_numpy(self.known[part])
+                found.add(predicted, tags, torch.from_numpy(points), known)
         return found.figures()
 
     def _street(self, model: RetrievalModel, device: torch.device) -> tuple[Tensor, list[Tensor]]:
