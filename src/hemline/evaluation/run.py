@@ -39,9 +39,8 @@ def evaluate(
 ) -> EvaluationResult:
     """Embeds both sides and ranks every query; never holds a queries × gallery matrix.
 
-    The embeddings of a large gallery lie in a mapped file (`hemline.evaluation.vectors`), in the
-    cache's folder or the system's temporary one. An image that can't be read is left out of the
-    gallery, or counted as a miss.
+    The embeddings of a large gallery lie in a mapped file (`hemline.evaluation.vectors`). An image
+    that can't be read is left out of the gallery, or counted as a miss.
 
     Args:
         encoder: a checkpoint or a bundle.

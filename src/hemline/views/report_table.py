@@ -41,15 +41,12 @@ def table(result: Mapping[str, Any], line: Line) -> None:
             )
     pictures = result.get("pictures", {})
     if any(abs(value - result[name]) > 1e-9 for name, value in pictures.items()):
-        recalls = ", ".join(f"{name} {value:.3f}" for name, value in pictures.items())
-        line(f"among the first k pictures, as papers count: {recalls}")
+        line(f"among the first k pictures, as papers count: {_recalls(pictures)}")
     if "without_trained_distractors" in result:
-        fewer = result["without_trained_distractors"]
-        recalls = ", ".join(f"{name} {v:.3f}" for name, v in fewer.items())
-        line(f"without the distractors that were trained on: {recalls}")
+        fewer = _recalls(result["without_trained_distractors"])
+        line(f"without the distractors that were trained on: {fewer}")
     if "first_search" in result:
-        before = ", ".join(f"{name} {v:.3f}" for name, v in result["first_search"].items())
-        line(f"before re-ranking: {before}")
+        line(f"before re-ranking: {_recalls(result['first_search'])}")
     for title, groups in {"category": result["categories"], **result.get("slices", {})}.items():
         if len(groups) > 1:
             line(f"{title:26}{'queries':>8}{'recall@1':>10}{'recall@20':>10}")
@@ -71,6 +68,10 @@ def table(result: Mapping[str, Any], line: Line) -> None:
     line("choices")
     for name, choice in protocol.items():
         line(f"  {name}: {choice}")
+
+
+def _recalls(figures: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
 
 
 def _overlap(model: str, overlap: Mapping[str, Any] | None, line: Line) -> None:
