@@ -22,6 +22,7 @@ from hemline.catalog.stores import _counter
 from hemline.cli import main
 from hemline.service.doctor import machine, mode, stored
 from hemline.service.doctor.finding import Finding
+from hemline.service.doctor.run import examine
 from hemline.service.journal import Journal, Search
 from hemline.service.keys import KeyRing
 from hemline.service.settings import Settings
@@ -68,7 +69,8 @@ def test_a_sound_shop(report: Report, shop: Path, tmp_path: Path) -> None:
     before = tree(shop)
     result = report("--public", "--name", "shop.example", "--trusted-proxy", "127.0.0.1")
     assert (result["ok"], result["failures"]) == (True, 0)
-    checks = "versions permissions disk database index bundle search keys options photos backup"
+    checks = "versions permissions disk database index bundle search keys options "
+    checks += "settings photos backup"
     assert list(result["by"]) == checks.split()
     assert {name for name in result["by"] if statuses(result, name) != ["ok"]} <= {"disk"}
     assert "6 products, 12 images" in result["by"]["database"][0]["found"]
@@ -251,6 +253,19 @@ def test_files_of_another_user(shop: Path) -> None:
 def test_options_that_do_not_fit(shop: Path, options: dict[str, Any], words: str) -> None:
     found = list(mode.options(Settings(shop, **options)))
     assert any(words in one.found and one.status == "warning" for one in found)
+
+
+def test_the_settings_file(shop: Path) -> None:
+    assert of_check(shop, "settings") == [("ok", "no file; the page is plain")]
+    (shop / "hemline.toml").write_text("[service]\njudging = 'no'")
+    ((status, found),) = of_check(shop, "settings")
+    assert status == "failure"
+    assert "line 2: judging" in found
+
+
+def of_check(shop: Path, check: str) -> list[tuple[str, str]]:
+    found = examine(Settings(shop))
+    return [(one.status, one.found) for one in found if one.check == check]
 
 
 def test_little_room(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:

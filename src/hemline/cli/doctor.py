@@ -23,20 +23,24 @@ def doctor(
     ] = None,
     root_path: Annotated[str, typer.Option(help="As of 'hemline serve'.")] = "",
     memory: Annotated[int | None, typer.Option(help="As of 'hemline serve'.")] = None,
+    settings: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="As of 'hemline serve'.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check whether a catalogue can be served from this machine; changes nothing.
 
     Looks at versions, permissions, disk space, database, index, bundle, one timed search, keys,
-    the given options of 'hemline serve', kept photos and the last backup. Run it as the service's
-    user. Each line says what to do. Exits with 1 if something fails; warnings don't count.
+    the given options of 'hemline serve', the shop's settings file, kept photos and the last
+    backup. Run it as the service's user. Each line says what to do. Exits with 1 if something
+    fails; warnings don't count.
 
     Example: hemline doctor shop --public --name shop.example --trusted-proxy 127.0.0.1
     """
     from hemline.service.doctor.run import examine
     from hemline.service.settings import Settings
 
-    settings = Settings(
+    given = Settings(
         catalog,
         host,
         names=tuple(name or ()),
@@ -45,9 +49,10 @@ def doctor(
         root_path=root_path,
         workers=workers,
         memory=(memory or 0) << 20,
+        settings_file=settings,
     )
     with natives_hushed():
-        findings = [asdict(finding) for finding in examine(settings)]
+        findings = [asdict(finding) for finding in examine(given)]
     counts = [finding["status"] for finding in findings]
     result = {
         "catalog": str(catalog),

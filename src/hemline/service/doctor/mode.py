@@ -15,6 +15,8 @@ from hemline.errors import DamageError
 from hemline.service.doctor.finding import Finding, failure, fine, warning
 from hemline.service.keys import FILE, REQUIRED, Key, read_keys
 from hemline.service.settings import Settings, is_loopback
+from hemline.service.shop_file import FILE as SHOP_FILE
+from hemline.service.shop_file import shop_page
 
 _DAY = 86_400.0
 JOURNAL = "journal.sqlite"
@@ -87,6 +89,17 @@ def options(settings: Settings) -> Iterator[Finding]:
     if not found:
         mode = "public" if settings.public else "local" if settings.local else "with keys"
         yield fine("options", mode + (", behind a proxy" if before else ""))
+
+
+def page(settings: Settings) -> Iterator[Finding]:
+    """Whether the shop's settings file can be read.
+
+    Raises:
+        UsageError: it can't.
+    """
+    path = settings.settings_file or settings.catalog / SHOP_FILE
+    shop_page(settings.catalog, settings.settings_file)
+    yield fine("settings", f"{path} is read" if path.is_file() else "no file; the page is plain")
 
 
 def _memory(settings: Settings) -> Iterator[Finding]:

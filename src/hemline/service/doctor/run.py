@@ -30,6 +30,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield from _of_catalog(settings)
     yield from _guarded("keys", lambda: mode.keys(settings))
     yield from _guarded("options", lambda: mode.options(settings))
+    yield from _guarded("settings", lambda: mode.page(settings))
     yield from _guarded("photos", lambda: mode.photos(settings))
     yield from _guarded("backup", lambda: stored.backups(folder))
 
