@@ -38,9 +38,10 @@ class Rankings:
             of the folds or categories; ``ranks`` and, where the model re-ranks, ``first_ranks``
             (Q,), 0 for a miss; where pictures were ranked ``image_ranks``, ``average_precision``,
             ``right_counts``, ``right_total`` (Q,) and ``right_ranks`` (Σ counts,); ``top`` (Q, 10)
-            manifest rows, -1 behind the last; ``sizes`` (S,) of smaller galleries with
-            ``ranks_by_size`` (S, Q); where there are tags ``tags_wanted`` (Q,), ``tags_found`` and
-            ``tags_best`` (Q, K).
+            manifest rows, -1 behind the last, and ``top_right`` (Q, 10) which are right;
+            ``right_rows`` (Q,) a right row of the gallery or -1; ``sizes`` (S,) of smaller
+            galleries with ``ranks_by_size`` (S, Q); where there are tags ``tags_wanted`` (Q,),
+            ``tags_found`` and ``tags_best`` (Q, K).
         digest: of queries, relevance and gallery: results of one digest asked the same.
     """
 
@@ -73,6 +74,9 @@ class Rankings:
             "ranks": joined(lambda r: _found(r.ranks), np.int32),
             "top": joined(lambda r: r.top, np.int32),
         }
+        judged = [_judged(result) for result in results]
+        arrays["top_right"] = np.concatenate([shown for shown, _ in judged])
+        arrays["right_rows"] = np.concatenate([rows for _, rows in judged])
         if all(result.image_ranks is not None for result in results):
             arrays["image_ranks"] = joined(lambda r: _found(r.image_ranks), np.int32)
         if all(result.average_precision is not None for result in results):
@@ -173,6 +177,21 @@ _MEASURES: Mapping[str, tuple[Callable[[Rankings, int], Doubles], str, bool]] = 
     "map": (Rankings._map, "right_ranks", True),
     "ndcg": (Rankings._ndcg, "tags_found", True),
 }
+
+
+def _judged(result: EvaluationResult) -> tuple[Array, Array]:
+    """(Q, 10) whether each shown row is right, and (Q,) a right row of the gallery or -1."""
+    protocol = result.protocol
+    items = protocol.manifest.column("item_id")
+    first: dict[str, int] = {}
+    for row in protocol.gallery.tolist():
+        first.setdefault(str(items[row]), row)
+    shown = np.zeros(result.top.shape, bool)
+    rows = np.full(len(result.top), -1, np.int32)
+    for place, answers in enumerate(protocol.relevant):
+        shown[place] = [row >= 0 and items[row] in answers for row in result.top[place].tolist()]
+        rows[place] = next((first[item] for item in sorted(answers) if item in first), -1)
+    return shown, rows
 
 
 def _found(ranks: Any) -> Array:

@@ -93,10 +93,11 @@ def _draw(sheet: Image, tile: Tile, note: str, left: int, top: int) -> None:
 
 def write_page(path: Path, rows: Sequence[Row], title: str, note: str = "") -> None:
     """Writes one HTML file with every image in it (`hemline.views.page`)."""
-    write_html(path, "hits", title, note, "\n".join(map(_row_html, rows)))
+    write_html(path, "hits", title, note, "\n".join(map(row_html, rows)))
 
 
-def _row_html(row: Row) -> str:
+def row_html(row: Row) -> str:
+    """One query of a page: its photo, the outcome and its hits."""
     hits = "".join(_hit_html(place, tile) for place, tile in enumerate(row.hits, 1))
     attends = any(tile.attention is not None for tile in row.hits)
     hint = '<span class="hint">point at a hit to see where it looked</span>' if attends else ""
@@ -116,7 +117,7 @@ def _hit_html(place: int, tile: Tile) -> str:
     number = "–" if tile.lost else str(tile.rank or place)
     badge = '<span class="badge">the product</span>' if tile.right else ""
     return (
-        f'<li{right}{heat} tabindex="0"><div class="frame"><img loading="lazy" '
+        f'<li{right}{heat} tabindex="0"><div class="frame"><img decoding="async" '
         f'src="{_jpeg(tile.image)}" alt="{html.escape(tile.title)}">'
         f"<i>{number}</i>{badge}</div>"
         f"<p>{html.escape(tile.title)}</p><small>{html.escape(tile.note)}</small></li>"

@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from helpers import needs
+from helpers.chromium import chromium
 from helpers.page_stub import Stub
 
 #: ``shop.example`` is here, for the tests behind a proxy.
-ARGS = ["--no-sandbox", "--host-resolver-rules=MAP shop.example 127.0.0.1"]
-CHROMIUM = os.environ.get("HEMLINE_CHROMIUM") or shutil.which("chromium") or ""
+RULES = "--host-resolver-rules=MAP shop.example 127.0.0.1"
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """The system's Chromium, or the one that Playwright installed for itself."""
-    try:
-        from playwright.sync_api import sync_playwright
-    except ModuleNotFoundError:  # the light install
-        needs.skip("browser")
-    with sync_playwright() as playwright:
-        program = CHROMIUM or playwright.chromium.executable_path
-        if not Path(program).is_file():
-            if os.environ.get("CI"):
-                pytest.fail(needs.reason("browser"))
-            needs.skip("browser")
-        own = playwright.chromium.launch(executable_path=program, args=ARGS)
+    with chromium(RULES) as own:
         yield own
-        own.close()
 
 
 @pytest.fixture(scope="session")
