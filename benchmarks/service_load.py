@@ -29,23 +29,18 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 
 import cv2
 import httpx2 as httpx
 import numpy as np
+from _service_steps import bare, median
 from _system import load, machine, versions
 
-from hemline.catalog.catalog import Catalog
-from hemline.data.images import encode_jpeg, open_image
+from hemline.data.images import encode_jpeg
 from hemline.evaluation.speed.made import fill
 from hemline.runtime.bundle import Bundle
-from hemline.runtime.encoder import BundleEncoder
-from hemline.search.engine import Engine
 from hemline.synthetic import SyntheticSettings, draw_product, draw_street
 
 RESULTS = Path(__file__).with_name("results")
@@ -60,56 +55,17 @@ def filled(folder: Path, bundle: Bundle, pictures: int) -> None:
         folder.with_suffix(".part").rename(folder)
 
 
-def photos() -> list[bytes]:
+def photos(folder: Path) -> list[bytes]:
+    """Drawn street photos, once."""
+    paths = [folder / f"{number:02d}.jpg" for number in range(PHOTOS)]
+    folder.mkdir(parents=True, exist_ok=True)
     settings = SyntheticSettings(size=600)
-    drawn = [draw_street(draw_product(5, n), settings, 5).image for n in range(PHOTOS)]
-    wide = [cv2.resize(image, (800, 600), interpolation=cv2.INTER_AREA) for image in drawn]
-    return [encode_jpeg(np.asarray(image, np.uint8), 88) for image in wide]
-
-
-def bare(folder: Path, shots: list[bytes]) -> dict[str, Any]:
-    """The engine's own steps, and the tower alone."""
-    cores = os.cpu_count() or 1
-    with Catalog.open(folder) as catalog:
-        engine = Engine(catalog, threads=1)
-        for shot in shots[:8]:
-            engine.search(shot)
-        steps = [engine.search(shot).timings_ms for shot in shots * 2]
-        with patch("hemline.search.clock.time", SimpleNamespace(perf_counter=time.thread_time)):
-            work = [engine.search(shot).timings_ms for shot in shots * 2]
-        encoder = BundleEncoder(catalog.bundle, threads=1)
-        images = [open_image(shot) for shot in shots] * 2
-        start = time.process_time()
-        rate = _rate(encoder, images, 1, cores)
-        rates = {
-            "encoder_cpu_ms": round((time.process_time() - start) * 1000 / (len(images) + 8), 2),
-            "encoder_photos_per_s": rate,
-            "encoder_photos_per_s_in_batches_of_16": _rate(encoder, images, 16, cores),
-            "encoder_photos_per_s_each_on_all_cores": _rate(
-                BundleEncoder(catalog.bundle, threads=cores), images, 1, 1
-            ),
-        }
-    median = _median(steps)
-    return {
-        "steps_ms_p50": median,
-        "steps_cpu_ms_p50": _median(work),
-        "steps_per_s": round(1000 * cores / median["total"], 1),
-        **rates,
-    }
-
-
-def _median(timings: list[Any]) -> dict[str, float]:
-    return {name: round(float(np.median([one[name] for one in timings])), 2) for name in timings[0]}
-
-
-def _rate(encoder: BundleEncoder, images: list[Any], batch: int, threads: int) -> float:
-    """Opened photos a second, ``batch`` in a run, ``threads`` runs at a time."""
-    runs = [images[at : at + batch] for at in range(0, len(images), batch)]
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(encoder.encode_street, runs[:8]))
-        begun = time.perf_counter()
-        list(pool.map(encoder.encode_street, runs))
-        return round(len(images) / (time.perf_counter() - begun), 1)
+    for number, path in enumerate(paths):
+        if not path.is_file():
+            drawn = draw_street(draw_product(5, number), settings, 5).image
+            wide = cv2.resize(drawn, (800, 600), interpolation=cv2.INTER_AREA)
+            path.write_bytes(encode_jpeg(np.asarray(wide, np.uint8), 88))
+    return [path.read_bytes() for path in paths]
 
 
 class Server:
@@ -265,7 +221,7 @@ def turns(
     for name, runs in found.items():
         codes = {code: sum(run["codes"].get(code, 0) for run in runs) for code in runs[0]["codes"]}
         numbers = [{k: v for k, v in run.items() if k != "codes"} for run in runs]
-        row = {"version": name} | _median(numbers) | {"clients": clients}
+        row = {"version": name} | median(numbers) | {"clients": clients}
         for key in ("per_s", "cpu_ms") if name == "before" else ():
             ratios = [a[key] / b[key] for a, b in zip(found["after"], runs, strict=True)]
             row[f"{key}_after_over_before"] = [
@@ -283,13 +239,12 @@ def profile(bare: dict[str, Any], cpu_ms: float) -> dict[str, float]:
     return steps | {"rest": rest, "all": cpu_ms, "encoder_share": ratio}
 
 
-def bare_of(source: Path, folder: Path, work: Path) -> dict[str, Any]:
+def bare_of(source: Path, folder: Path, photos: Path) -> dict[str, Any]:
     """`bare` of the version whose ``src`` is ``source``."""
-    output = work / "bare.json"
-    command = [sys.executable, __file__, "--work", str(work), "--bare", str(folder)]
+    command = [sys.executable, Path(__file__).with_name("_service_steps.py"), folder, photos]
     more = {"PYTHONPATH": str(source.resolve())}
-    subprocess.run([*command, "-o", str(output)], check=True, env=os.environ | more)
-    found: dict[str, Any] = json.loads(output.read_text("utf-8"))
+    done = subprocess.run(command, check=True, env=os.environ | more, stdout=subprocess.PIPE)
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
@@ -339,17 +294,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--bundle", help="a bundle's folder; by default the shipped one")
     parser.add_argument("--hostile", type=int, default=10_000)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--bare", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("-o", "--output", type=Path, default=RESULTS / "service_load.json")
     return parser.parse_args()
 
 
 def main() -> None:
     given = arguments()
-    shots = photos()
-    if given.bare:
-        given.output.write_text(json.dumps(bare(given.bare, shots)) + "\n", encoding="utf-8")
-        return
+    shots = photos(given.work / "photos")
     bundle = Bundle.open(given.bundle) if given.bundle else Bundle.default()
     folder = given.work / f"served-{given.pictures}-{bundle.fingerprint[:8]}"
     filled(folder, bundle, given.pictures)
@@ -365,7 +316,7 @@ def main() -> None:
     )
     result["cpu_ms_of_a_search"] = {"after": profile(result["bare"], best["cpu_ms"])}
     if given.before:
-        result["bare_before"] = bare_of(given.before, folder, given.work)
+        result["bare_before"] = bare_of(given.before, folder, given.work / "photos")
         load_ = best["workers"], best["clients"]
         row = next(
             row
