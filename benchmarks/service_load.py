@@ -158,6 +158,7 @@ async def ask(server: Server, asked: list[bytes], clients: int, seconds: float) 
         writer.close()
 
     await asyncio.gather(*(one(number) for number in range(clients)))
+    assert taken, "nothing was asked and answered within --seconds; give it more"
     p50, p95, p99 = np.quantile(taken, [0.5, 0.95, 0.99])
     own = (time.process_time() - cpu[1]) * 1000
     return {
