@@ -12,7 +12,7 @@ from typing import Any
 POLICY = (
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'; require-trusted-types-for 'script'; "
-    "script-src {service}; connect-src {service}; img-src {service}"
+    "script-src {service}; connect-src 'self' {service}; img-src {service}"
 )
 NONCE = POLICY.replace("script-src {service}", "script-src 'nonce-r4nd0m' 'strict-dynamic'")
 #: Whatever a shop's styles may do to elements of these names.
@@ -27,6 +27,8 @@ dialog, .layer, .product, .price, img { visibility: hidden !important; border: 9
 h2, h3, p { text-transform: uppercase; margin: 3rem; }
 p.price { color: blue; }
 """
+#: Texts of the shop's own; the others stay English.
+FRENCH = '{"title": "Chercher par photo", "found": {"one": "{n} produit", "other": "{n} produits"}}'
 PAGE = """<!doctype html><html lang="{language}"><head><meta charset="utf-8"><title>A shop</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="stylesheet" href="/shop.css"></head><body>
@@ -67,7 +69,9 @@ def other_site(host: str = "127.0.0.1") -> Iterator[Site]:
             kind = "text/html"
             if self.path == "/shop.css":
                 kind, data = "text/css", STYLES.encode()
-            self.send_response(200 if self.path in ("/", "/shop.css") else 404)
+            if self.path == "/fr.json":
+                kind, data = "application/json", FRENCH.encode()
+            self.send_response(200 if self.path in ("/", "/shop.css", "/fr.json") else 404)
             headers = {"Content-Security-Policy": policy, "Content-Type": kind}
             # Such a page takes nothing from elsewhere that doesn't say it is meant for it.
             headers["Cross-Origin-Embedder-Policy"] = "require-corp"

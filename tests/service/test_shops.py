@@ -213,12 +213,16 @@ def test_metrics_are_of_each_shop(open_shops: Open, photo: bytes) -> None:
 
 
 @pytest.mark.parametrize("listed", [True, False])
-def test_the_list_is_there_where_it_is_wanted(open_shops: Open, listed: bool) -> None:
+def test_the_list_is_there_where_it_is_wanted(
+    open_shops: Open, folders: tuple[Path, Path], listed: bool
+) -> None:
+    (folders[0] / "hemline.toml").write_text('[service]\ntitle = "Robes & <b>"\n')
     _, client = open_shops(list_shops=listed, root_path="/finder", public=True)
     for path in ("/finder/", "/finder", "/"):
         page = client.get(path)
         assert page.status_code == (200 if listed else 404)
-        assert ('href="dresses/"' in page.text) == listed
+        assert ('href="dresses/">Robes &amp; &lt;b&gt;<' in page.text) == listed
+        assert ('href="shoes/">shoes<' in page.text) == listed
     assert client.get("/finder/static/css/base.css").status_code == 200
 
 

@@ -135,7 +135,10 @@ async def start(request: Request) -> Response:
     shops: Shops = request.app.state.shops
     if not shops.settings.list_shops:
         raise Problem(404, "not-found", "there is nothing here")
-    links = [f'<li><a href="{escape(name)}/">{escape(name)}</a></li>' for name in shops.apps]
+    links = [
+        f'<li><a href="{escape(name)}/">{escape(service.settings.page.title or name)}</a></li>'
+        for name, service in shops.services.items()
+    ]
     return HTMLResponse(_PAGE.format("\n".join(links)))
 
 

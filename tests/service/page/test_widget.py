@@ -232,6 +232,17 @@ def test_its_weight(tab: Any, site: Site, service: str) -> None:
     assert FIRST < sum(sent.values()) < WEIGHT
 
 
+def test_a_shop_brings_texts_in_its_language(page: Any, site: Site, service: str) -> None:
+    more = 'data-texts="/fr.json" data-label="Par photo" data-limit="4"'
+    page.goto(site.show(service, more, "fr"))
+    assert page.locator("hemline-widget .open").inner_text() == "Par photo"
+    look(page)
+    layer = page.get_by_role("dialog", name="Chercher par photo")
+    assert layer.get_by_role("status").inner_text() == "4 produits"
+    assert layer.locator(".price").first.inner_text().endswith("€")
+    assert layer.get_by_role("button", name="Show more").count() == 1
+
+
 def refuse(problem: dict[str, Any], route: Any) -> None:
     route.fulfill(**problem, body="{}")
 

@@ -15,10 +15,13 @@ const FILES = { bad: "badFile", none: "badFile", big: "tooBig", "too-big": "tooB
 const REQUESTS = ["offline", "busy", "limited", "refused"];
 
 // The texts of a language, or of English where the service has no such; "de-AT" has those of "de".
-async function textsOf(base, language) {
+// own: address of a file of the shop's, whose texts take the place of English ones.
+async function textsOf(base, language, own) {
   try {
-    const name = language.split("-")[0].toLowerCase();
-    return { language, texts: spoken(await request(`${base}static/texts/widget/${name}.json`), language) };
+    const name = own ? "en" : language.split("-")[0].toLowerCase();
+    const texts = await request(`${base}static/texts/widget/${name}.json`);
+    if (own) Object.assign(texts, await request(new URL(own, document.baseURI)));
+    return { language, texts: spoken(texts, language) };
   } catch (error) {
     if (error.kind !== "gone" || language === "en") throw error;
     return textsOf(base, "en");
@@ -34,7 +37,7 @@ function partsOf(detections, { width, height }, kinds) {
 
 // root: the shadow tree; options: base, lang, theme, columns, limit.
 export async function makeLayer(root, options) {
-  const said = await textsOf(options.base, options.lang);
+  const said = await textsOf(options.base, options.lang, options.texts);
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(STYLE);
   root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];
