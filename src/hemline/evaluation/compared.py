@@ -43,10 +43,9 @@ def compare_results(
     if len(results) < 2:
         raise UsageError("a comparison needs two results or more")
     check_same_questions(results)
-    names = list(measures) or _common(results)
-    base, protocol = results[0], dict(results[0].found["protocol"])
+    names, base = list(measures) or _common(results), results[0]
     return {
-        "protocol": protocol,
+        "protocol": dict(base.found["protocol"]),
         "queries": base.found["queries"],
         "gallery": base.found["gallery"],
         "measures": names,

@@ -47,18 +47,15 @@ def trace(
 ) -> dict[str, Any]:
     """Measures the same queries after each of `STEPS`.
 
-    A step that doesn't apply is left out and says why: no ``checkpoint``, a bundle that doesn't
-    re-rank or has no detector.
+    A step that doesn't apply is left out and says why.
 
     Args:
         catalog: filled with the protocol's gallery.
         protocol: what to ask.
         checkpoint: the run that the catalogue's bundle was exported from.
         skip: steps to leave out.
-        ks: of the recalls.
-        cache: folder that keeps the embeddings of checkpoint and graph.
-        seed: of the bootstrap.
-        threads: of one run of a graph.
+        ks, seed: of the recalls and the bootstrap.
+        cache, threads: as of `hemline.evaluation.api.evaluate`.
         progress: a title → a context manager that yields ``advance(done, total)``.
         allow_leak: also measure a model that was trained on queries; the result says so.
 
@@ -80,14 +77,13 @@ def trace(
     for name in STEPS:
         if name not in skipped:
             with progress(name) as advance:
-                again = name != "index" and "rerank" not in skip
                 step = _Step(catalog, asked, threads, advance, allow_leak)
+                again = name != "index" and "rerank" not in skip
                 results[name] = step.measure(name, checkpoint, cache, again)
-    bundle = catalog.bundle
     return {
         "protocol": dict(protocol.choices),
-        "model": bundle.info.name,
-        "fingerprint": bundle.fingerprint,
+        "model": catalog.bundle.info.name,
+        "fingerprint": catalog.bundle.fingerprint,
         "training_overlap": next(iter(results.values())).overlap.as_json() if results else {},
         "queries": len(protocol.queries),
         "gallery": len(protocol.gallery),
