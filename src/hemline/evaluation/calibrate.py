@@ -23,6 +23,7 @@ from hemline.errors import DataError, UsageError, nearest
 from hemline.progress import Advance, no_advance
 from hemline.runtime.bundle import Bundle
 from hemline.search.engine import Engine
+from hemline.types import Hit
 
 #: Hits of a photo that count.
 TOP = 20
@@ -92,8 +93,7 @@ def calibrate(
     if not len(street) or not len(shop):
         raise DataError(_missing_rows(split, manifest))
     street = street[np.unique(np.linspace(0, len(street) - 1, photos).round().astype(int))]
-    absent = set(items[street[::ABSENT]])
-    hits: list[_Found] = []
+    absent, hits = set(items[street[::ABSENT]]), list[_Found]()
     with Catalog.in_memory(bundle) as catalog:
         gallery = rows.select(shop[[items[row] not in absent for row in shop]])
         catalog.add(gallery, crop="box" if crop == "box" else "none")
@@ -101,14 +101,13 @@ def calibrate(
         for done, row in enumerate(street.tolist(), 1):
             box = rows[row].box if crop in ("query", "box") else None
             found = engine.search(rows.file(row), TOP, box, detect=crop == "detected-query").hits
-            pairs = [(hit.score, hit.item_id == items[row]) for hit in found]
-            hits.append(_Found(items[row] in absent, pairs))
+            hits.append(_Found.of(found, items[row], items[row] in absent))
             advance(done, len(street))
-        gallery_items = catalog.store.counts().items
+        counts = catalog.store.counts()
     data = {
         "photos": len(street),
         "absent": sum(item in absent for item in items[street]),
-        "gallery_products": gallery_items,
+        "gallery_products": counts.items,
         "hits": sum(len(one.hits) for one in hits),
         "top": TOP,
         "crop": crop,
@@ -124,6 +123,11 @@ class _Found(NamedTuple):
 
     absent: bool
     hits: list[tuple[float, bool]]
+
+    @classmethod
+    def of(cls, found: Sequence[Hit], item: str, absent: bool) -> _Found:
+        """From the hits of a photo of ``item``."""
+        return cls(absent, [(hit.score, bool(hit.item_id == item)) for hit in found])
 
 
 def _arrays(found: Sequence[_Found]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:

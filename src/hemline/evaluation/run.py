@@ -83,8 +83,12 @@ def evaluate(
         with clock.step("ranking"):
             ranker.add(block)
     ranker.result.overlap, ranker.result.seconds = overlap, _seconds(clock)
-    asked = replace(protocol, choices=cut.choices)
-    return replace(ranker.result, protocol=asked, detected=detected)
+    return replace(_told(ranker.result, protocol, cut), detected=detected)
+
+
+def _told(result: EvaluationResult, asked: Protocol, cut: Protocol) -> EvaluationResult:
+    """The result of the protocol that was asked for, which says how many images were cropped."""
+    return replace(result, protocol=replace(asked, choices=cut.choices))
 
 
 def _cut(
