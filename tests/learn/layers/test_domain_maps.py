@@ -51,9 +51,9 @@ def slow(
     return x @ root @ axes.T, y @ root @ axes.T
 
 
-@pytest.mark.parametrize("rank", [3, 8])
-def test_it_is_what_its_text_says(rank: int) -> None:
-    street, street_items, shop, shop_items = pairs(12, 5)
+@pytest.mark.parametrize(("items", "rank"), [(12, 3), (12, 8), (3, 4)])
+def test_it_is_what_its_text_says(items: int, rank: int) -> None:
+    street, street_items, shop, shop_items = pairs(items, 5)
     config = DomainMapConfig(rank=rank)
     maps = fit_maps(street, street_items, shop, shop_items, BLOCKS, config)
     photos = street @ maps.street_weight.T + maps.street_bias

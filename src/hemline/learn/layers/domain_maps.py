@@ -142,8 +142,13 @@ def _discriminant(spread: Tensor, centres: Tensor, shrinkage: float, rank: int) 
     spread.diagonal().add_(shrinkage * float(spread.trace()) / len(spread))
     lower = torch.linalg.cholesky(spread)
     white = torch.linalg.solve_triangular(lower, centres.T, upper=False).T  # (2I, C)
-    _, strength, directions = torch.linalg.svd(white - white.mean(dim=0), full_matrices=False)
-    kept = int((strength > strength[0] * 1e-9).sum())
+    white = white - white.mean(dim=0)
+    if len(white) > white.shape[1]:  # a tenth of the time, with thousands of items
+        strength, axes = torch.linalg.eigh(white.T @ white)
+        strength, directions = strength.flip(0).clamp(min=0).sqrt(), axes.T.flip(0)
+    else:
+        _, strength, directions = torch.linalg.svd(white, full_matrices=False)
+    kept = int((strength > strength[0] * 1e-7).sum())
     axes = directions[: min(rank, kept)]  # (D, C)
     rows: Tensor = torch.linalg.solve_triangular(lower.T, axes.T, upper=True).T  # (D, C)
     return rows
