@@ -90,6 +90,8 @@ class Stub:
         self.times = 10**9
         self.alike = "same"
         self.keeps = 0
+        self.detects = True
+        self.grid: list[int] | None = [7, 7]
         self.language = "en"
         self.page: dict[str, Any] = {}
         self.shared: dict[str, bytes] = {}
@@ -172,7 +174,7 @@ class Stub:
             box = found[0]["box"]
         answer = self.answer(fields, shift=0 if box is None else round(box[0]))
         weights = [0.01] * 48 + [0.9]
-        for hit in answer["hits"]:
+        for hit in answer["hits"] if self.grid else ():
             hit["attention"] = {"grid": [7, 7], "weights": weights}
         return {**answer, "box": box, "size": [width, height], "detections": found}
 
@@ -286,9 +288,9 @@ class _Handler(BaseHTTPRequestHandler):
             samples = [{"name": n, "photo": f"/static/samples/{f}.jpg"} for n, f in names]
             catalog = {"items": 60, "pictures": 60, "columns": list(COLUMNS)}
             catalog["tags"] = ["color", "pattern"]
-            bundle = {"name": "stub"}
+            bundle = {"name": "stub", "grid": shop.grid}
             return self._json(
-                {"bundle": bundle, "catalog": catalog, "detector": True, "samples": samples,
+                {"bundle": bundle, "catalog": catalog, "detector": shop.detects, "samples": samples,
                  "limits": {"max_k": 200}, "keeps_photos": shop.keeps,
                  "page": shop.page}
             )  # fmt: skip

@@ -14,6 +14,7 @@ from hemline.learn.detection.recipe import DetectorRecipe
 from hemline.learn.detection.task import DetectionTask
 from hemline.learn.recipe import Recipe
 from hemline.learn.training import engine
+from hemline.learn.training.needs import near_chance
 from hemline.learn.training.retrieval import RetrievalTask
 from hemline.learn.training.starts import with_weights
 from hemline.learn.training.task import Say, Task, silent
@@ -73,7 +74,10 @@ def train(
             return DetectionTask(resolved, table, report)
         return RetrievalTask(resolved, table, resumed, report, progress)
 
-    return engine.run(resolved, table, Path(folder), prepare, say=say, bar=bar)
+    result = engine.run(resolved, table, Path(folder), prepare, say=say, bar=bar)
+    if engine.is_first() and (told := near_chance(result)):
+        say(f"warning: {told}")
+    return result
 
 
 def _read(

@@ -126,8 +126,10 @@ def _with_weights(
         elif key == "weights" and value is not None:
             if keep and not Path(value).is_file():
                 raise UsageError(
-                    f"there is no file of weights {value}; name one by {where}weights=FILE, or "
-                    f"take timm's own by {where}weights=null {where}pretrained=true"
+                    f"there is no file of weights {value}; name one by {where}weights=FILE "
+                    "(model.safetensors of the network's page on the Hugging Face hub, timm/NAME), "
+                    f"or take timm's own by {where}weights=null {where}pretrained=true "
+                    f"{where}pad_type=null, which downloads them"
                 )
             value = value if keep else None
         values[key] = value

@@ -121,6 +121,17 @@ def test_no_product_meets_the_filters(page: Any, shop: Stub) -> None:
     found(page)
 
 
+def test_the_page_says_nothing_of_what_the_bundle_cannot_do(page: Any, shop: Stub) -> None:
+    shop.detects, shop.grid = False, None
+    begin(page, shop)
+    assert "Tap a garment" not in page.inner_text("#crop-help")
+    assert "No garment" not in page.inner_text("#crop-help")
+    assert page.inner_text("#crop-help").startswith("Drag the corners around what you are")
+    title = why(page)
+    dialog = page.get_by_role("dialog", name=f"Why {title}?")
+    assert "as a whole" not in dialog.inner_text()
+
+
 def test_why_shows_heat_maps_and_tags(page: Any, shop: Stub) -> None:
     begin(page, shop)
     title = why(page)

@@ -89,7 +89,11 @@ def load_weights(model: nn.Module, path: Path, ignore: tuple[str, ...] = ()) -> 
         UsageError: no such file, an unreadable one, or one of another network.
     """
     if not path.is_file():
-        raise UsageError(f"no weights at {path}; give the path of a .safetensors or .pth file")
+        raise UsageError(
+            f"no weights at {path}; give the path of a .safetensors or .pth file: weights=FILE of "
+            "the recipe's backbone, --weights FILE of 'hemline bundle'. Those of timm are on the "
+            "Hugging Face hub, timm/NAME"
+        )
     state = read_weights(path)
     own = model.state_dict()
 

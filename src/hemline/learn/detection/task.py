@@ -80,7 +80,8 @@ class DetectionTask(Task):
         elif recipe.detector.weights is not None and network.started_from is None:
             say(
                 f"there are no weights {recipe.detector.weights}: the detector starts from "
-                "random weights"
+                "random weights. Name a file by detector.weights=FILE (model.safetensors of the "
+                "network's page on the Hugging Face hub, timm/NAME)"
             )
         self.model = network
         self.stages = [_stage(recipe)]

@@ -22,6 +22,7 @@ from hemline.learn.training.batches import PairDataset, RawBatch, to_batch
 from hemline.learn.training.fitting import fit
 from hemline.learn.training.images import ImageCache, channel_statistics
 from hemline.learn.training.known import known_tags
+from hemline.learn.training.needs import check_needs
 from hemline.learn.training.rows import Rows, choose_rows
 from hemline.learn.training.sampler import Pair, PairSampler
 from hemline.learn.training.stages import ResolvedStage, begin_stage, resolve_stages
@@ -109,6 +110,7 @@ class RetrievalTask(Task):
             say(self.rows.validation_split)
         train = self.rows.train
         vocabulary = manifest.select(train).tag_vocabulary()
+        check_needs(recipe.model.name, manifest, train, vocabulary)
         self.model = checkpoint.build(recipe, vocabulary)
         if recipe.start is not None and not resumed:
             count = checkpoint.take_over(self.model, Path(recipe.start))

@@ -18,11 +18,12 @@ export function facetsOf(raw) {
 const OWN = ["red-hoodie", "pink-coat", "orange-skirt", "green-cardigan", "yellow-trousers", "lilac-dress"];
 const SAMPLES = OWN.map((name) => ({ name, photo: `${base}static/samples/${name}.jpg` }));
 
-export function infoOf({ catalog = {}, detector, limits = {}, samples = [], page = {}, keeps_photos: keeps = 0 }) {
+export function infoOf({ bundle = {}, catalog = {}, detector, limits = {}, samples = [], page = {}, keeps_photos: keeps = 0 }) {
   return {
     items: catalog.items,
     columns: [...(catalog.columns ?? []), ...(catalog.tags ?? []).map((name) => `tags.${name}`)],
     detects: Boolean(detector),
+    heats: Boolean(bundle.grid),
     samples: (samples.length ? samples : SAMPLES).map(({ name, photo }) => ({ name: words(name), url: photo })),
     keeps,
     most: limits.max_k ?? 200,

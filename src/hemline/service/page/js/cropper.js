@@ -11,7 +11,9 @@ export class Cropper {
   // onCrop(box | "whole", how, kind): a person changed the crop, by "drag", "key" or "choice" of a
   // garment, whose kind is told.
   // onOpen(): on a phone, where the photo is small beside what was found, a person wants it large.
-  constructor(root, onCrop, onOpen) {
+  // detects: whether the service's bundle finds garments.
+  constructor(root, onCrop, onOpen, detects) {
+    [this.hint, this.none] = detects ? [texts.cropHelp, texts.noGarments] : [texts.cropOwn, texts.cropOwn];
     this.onCrop = onCrop;
     this.garments = [];
     this.box = null;
@@ -25,7 +27,7 @@ export class Cropper {
     this.open = h("button", { type: "button", class: "enlarge", "aria-label": texts.enlarge, onclick: onOpen, onpointerdown: (event) => event.stopPropagation() });
     this.stage = h("div", { class: "stage" }, h("div", { class: "window" }, this.img, this.outlines, this.crop), this.handles, this.open);
     this.list = h("div", { class: "chips", role: "group", "aria-label": texts.garmentsLabel });
-    this.help = h("span", {}, texts.cropHelp);
+    this.help = h("span", {}, this.hint);
     const help = h("p", { class: "hint", id: "crop-help" }, this.help, h("span", { class: "keys" }, ` ${texts.cropKeys}`));
     root.replaceChildren(this.stage, this.list, help);
     this.stage.addEventListener("pointerdown", (event) => this.#onStage(event));
@@ -47,7 +49,7 @@ export class Cropper {
     // Drawn anew only for other garments: a button that has the focus keeps it.
     if (found === this.garments) return;
     this.garments = found;
-    this.help.textContent = answered && !found.length ? texts.noGarments : texts.cropHelp;
+    this.help.textContent = answered && !found.length ? this.none : this.hint;
     this.#listGarments();
     this.#mark();
   }

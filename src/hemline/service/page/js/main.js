@@ -209,7 +209,7 @@ class Page {
     if (this.shown === photo) return;
     this.shown = photo;
     $("asked-title").textContent = photo.sample ? texts.askedSample : photo.shared ? texts.askedShared : texts.askedPhoto;
-    this.cropper = new Cropper($("photo"), (box, how, kind) => (how === "key" ? this.cropKeys(box) : this.crop(box, how, kind)), () => this.enlarge(true));
+    this.cropper = new Cropper($("photo"), (box, how, kind) => (how === "key" ? this.cropKeys(box) : this.crop(box, how, kind)), () => this.enlarge(true), this.info.detects);
     this.cropper.show(photo);
     if (this.garments.has(photo)) this.cropper.setGarments(this.garments.get(photo), true);
   }
@@ -302,7 +302,7 @@ class Page {
 
   why(hit) {
     const others = this.answer.hits.slice(0, 10).filter((other) => other.item_id !== hit.item_id);
-    openWhy($("why"), hit, this.origin, others, this.act);
+    openWhy($("why"), hit, { ...this.origin, heats: this.info.heats }, others, this.act);
   }
 
   like(hit) {

@@ -26,7 +26,7 @@ async function heat(figure, img, attention, box, label) {
   img.replaceWith(canvas);
 }
 
-function asked({ photo, item, box }, hit) {
+function asked({ photo, item, box, heats }, hit) {
   const img = h("img", { alt: photo ? texts.photoAlt : titleOf(item) });
   const told = readable(hit.attention);
   const part = hit.attention?.box ?? box;
@@ -39,7 +39,7 @@ function asked({ photo, item, box }, hit) {
   } else {
     showPicture(img, item.picture);
   }
-  return { figure, note: photo ? (told ? texts.heatCaption({ place }) : texts.heatNone) : null, told: told && Boolean(photo) };
+  return { figure, note: photo && told ? texts.heatCaption({ place }) : photo && heats ? texts.heatNone : null, told: told && Boolean(photo) };
 }
 
 function inShop(hit, title) {
@@ -82,7 +82,7 @@ function tagList(hit, others, both) {
   ].filter(Boolean);
 }
 
-// from: { photo, box } or { item }; others: the best other finds.
+// from: { photo, box, heats } or { item }, heats: whether the bundle has heat maps; others: the best other finds.
 export function openWhy(dialog, hit, from, others, act) {
   const title = titleOf(hit);
   const { figure, note, told } = asked(from, hit);
