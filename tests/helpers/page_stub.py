@@ -93,7 +93,7 @@ class Stub:
         self.detects = True
         self.grid: list[int] | None = [7, 7]
         self.language = "en"
-        self.page: dict[str, Any] = {}
+        self.choices: dict[str, Any] = {}
         self.shared: dict[str, bytes] = {}
         self.wide: set[str] = set()
         self.written: dict[str, dict[str, Any]] = {}
@@ -292,7 +292,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._json(
                 {"bundle": bundle, "catalog": catalog, "detector": shop.detects, "samples": samples,
                  "limits": {"max_k": 200}, "keeps_photos": shop.keeps,
-                 "page": shop.page}
+                 "page": shop.choices}
             )  # fmt: skip
         if path == "/v1/facets":
             return self._json({"facets": shop.facets([fields["columns"]], fields.get("where"))})

@@ -45,19 +45,15 @@ def adapt(
 
     Args:
         bundle: an open bundle, its folder, or the name of one that ships.
-        images: a manifest or its file, with shop rows and street rows of the same items; or a
-            catalogue, with ``feedback``. Without photos, several shop images of an item find each
-            other.
+        images: a manifest or its file, with shop and street rows of the same items (without photos,
+            several shop images of an item find each other); or a catalogue, with ``feedback``.
         folder: the new bundle.
-        feedback: triplets as ``GET /v1/feedback/export`` gives them, or their file; those without a
-            kept photo are counted and left out.
+        feedback: triplets of ``GET /v1/feedback/export``, or their file; only with kept photos.
         crop: ``none``, ``query`` (a manifest's photos are cropped to their box) or ``box`` (both).
-        split: of the manifest, the rows that count besides those without a split; by default all
-            but ``test``; ``all`` for every row.
+        split: the rows that count besides those without one; by default all but ``test``; ``all``.
         photos, gallery: most photos and shop images that are encoded; a seeded choice.
         name: of the new bundle.
-        detector: a bundle's folder or the name of one that ships, whose detector the new one gets;
-            by default it keeps the given bundle's.
+        detector: a bundle whose detector the new one gets; by default the given bundle's.
         force: also write one that isn't measurably better.
         seed: of the folds, the choice of images and the bootstrap.
         threads, workers: of one run of a graph, and threads that decode images.
@@ -82,8 +78,7 @@ def adapt(
         encoded = encode(BundleEncoder(towers, threads), blocks, sources, workers, progress)
         fit = adapted(base, encoded, sources, seed, force, threads, progress)
         if fit.report["better"] or force:
-            seen = _seen(base, sources)
-            fit.report |= write(base, towers, target, fit, name, seen, given)
+            fit.report |= write(base, towers, target, fit, name, _seen(base, sources), given)
     return fit.report
 
 

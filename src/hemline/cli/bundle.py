@@ -10,6 +10,14 @@ import typer
 
 from hemline.cli._common import JsonOption, emit, out, say
 
+DetectorOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="BUNDLE",
+        help="Take the detector of this bundle: a folder, or a shipped one's name.",
+    ),
+]
+
 
 def bundle(
     source: Annotated[
@@ -40,13 +48,7 @@ def bundle(
     name: Annotated[
         str | None, typer.Option(help="Name of the bundle; the source's by default.")
     ] = None,
-    detector: Annotated[
-        str | None,
-        typer.Option(
-            metavar="BUNDLE",
-            help="Take the detector of this bundle: a folder, or a shipped one's name.",
-        ),
-    ] = None,
+    detector: DetectorOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from hemline.bundle import BundleInfo
 
 
+DetectorOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RUN|BUNDLE",
+        help="Put a detector into the new bundle: that of a run, or of another bundle (a "
+        "folder, or a shipped one's name).",
+    ),
+]
+
+
 def export(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
     bundle: Annotated[
@@ -31,14 +41,7 @@ def export(
             "detector) or int8 (not for a detector)."
         ),
     ] = None,
-    detector: Annotated[
-        str | None,
-        typer.Option(
-            metavar="RUN|BUNDLE",
-            help="Put a detector into the new bundle: that of a run, or of another bundle (a "
-            "folder, or a shipped one's name).",
-        ),
-    ] = None,
+    detector: DetectorOption = None,
     threshold: Annotated[
         float | None, typer.Option(help="Least score (0-1) of a garment that the detector reports.")
     ] = None,

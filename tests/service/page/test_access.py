@@ -182,7 +182,7 @@ def test_on_a_phone(phone: Any, shop: Stub) -> None:
     found(phone)
     phone.get_by_role("button", name="Back to the products").tap()
     assert focused(phone).startswith("Show your photo large")
-    phone.get_by_role("button", name="Filters", exact=True).tap()
+    phone.get_by_role("button", name="Filters (1)", exact=True).tap()  # the garment's kind
     phone.locator("details[data-facet='category'] summary").tap()
     fits = phone.locator("details[open] fieldset").bounding_box()
     assert fits["x"] >= 0

@@ -74,7 +74,7 @@ def test_a_phone_has_no_words_of_dropping(phone: Any, page: Any, shop: Stub) -> 
 
 
 def test_a_shop_without_judging(page: Any, shop: Stub) -> None:
-    shop.page = {"judging": False}
+    shop.choices = {"judging": False}
     begin(page, shop)
     names = menu(page).locator(".menu button").all_inner_texts()
     assert names == ["More like this", "Why?"]
@@ -134,7 +134,7 @@ def test_by_price_within_what_is_alike_and_sold_out_ones_last(page: Any, shop: S
 
 def test_a_link_to_an_own_photo_opens_elsewhere(page: Any, shop: Stub, browser: Any) -> None:
     """Where the shop allows it, and after a question. Failed before: it worked in one browser."""
-    shop.page = {"photo_links": True}
+    shop.choices = {"photo_links": True}
     page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=shop.url)
     begin(page, shop)
     page.get_by_role("button", name="Share").click()
