@@ -154,7 +154,7 @@ def test_columns_are_mapped_by_words_or_a_file(
     ("args", "code", "words"),
     [
         (["sync", "shop", "nothing.csv"], 1, "the feed nothing.csv isn't there"),
-        (["sync", "shop", "feed.xml"], 1, "neither CSV"),
+        (["sync", "shop", "feed.xml"], 1, "the feed feed.xml has no item; nothing was changed"),
         (["sync", "shop", "cut.csv"], 1, "breaks off: its last row (line 3) isn't whole"),
         (["sync", "shop", "cut.csv.gz"], 1, "breaks off"),
         (["sync", "shop", "feed.csv", "--images", "nowhere"], 2, "isn't there; name it (--images)"),

@@ -43,6 +43,7 @@ def test_train_then_export(
     assert set(result["files"]) == {  # type: ignore[call-overload]
         "README.md",
         "bundle.json",
+        "seen.npz",
         "shop.onnx",
         "street.onnx",
         "weights.bin",

@@ -70,6 +70,7 @@ FORMS: Mapping[str, Mapping[str, Form]] = {
         "DARN with Conv5": Form({"local": ("conv5",)}),
         "one attribute": Form({"ladder": "an", "attributes": ("category",)}, graph=False),
         "batch-normalised": Form({"batch_norm": True}, graph=False),
+        "local features of unit length": Form({"unit_length": True}, graph=False),
     },
     "fashionnet": {
         "as compared": Form({"gate": False}),

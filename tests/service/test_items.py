@@ -391,7 +391,7 @@ def test_a_photo_is_kept_with_consent_alone(open_client: Any, photo: bytes) -> N
         body = {"search_id": got["search_id"], "item_id": got["hits"][0]["item_id"], "right": True}
         client.post("/v1/feedback", json=body)
         journal = client.app.state.service.journal
-        pairs = {pair["search_id"]: pair["anchor"]["photo"] for pair in journal.pairs()}
+        pairs = {pair["search_id"]: pair["anchor"]["photo"] for pair in journal.triplets()}
         assert (pairs[got["search_id"]] is not None) is there
 
 

@@ -40,8 +40,8 @@ def test_the_photos_of_a_search_are_decoded_one_after_another(
     used: list[int] = []
     monkeypatch.setattr(
         bounded,
-        "open_image",
-        lambda *args, _open=bounded.open_image, **more: (
+        "open_reduced",
+        lambda *args, _open=bounded.open_reduced, **more: (
             _open(*args, **more),
             used.append(service.images.used),
         )[0],
@@ -107,13 +107,13 @@ def test_work_that_nobody_waits_for_ends(
     work = service.new_work()
     decoded: list[int] = []
 
-    def open_image(*args: Any, _open: Any = bounded.open_image, **more: Any) -> Any:
+    def open_reduced(*args: Any, _open: Any = bounded.open_reduced, **more: Any) -> Any:
         decoded.append(1)
         if len(decoded) == 3:
             work.stop()  # as the connection does when its client leaves
         return _open(*args, **more)
 
-    monkeypatch.setattr(bounded, "open_image", open_image)
+    monkeypatch.setattr(bounded, "open_reduced", open_reduced)
     with bound(work), pytest.raises(Exception, match="has ended"):
         service.engine.answer(SearchRequest(photos=(photo,) * 32))
     assert len(decoded) <= 4
