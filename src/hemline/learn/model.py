@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 import torch
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn import functional
 
 from hemline.data.preprocess import Preprocessing
 from hemline.errors import UsageError, nearest
-from hemline.learn.model_config import ModelConfig
+from hemline.learn.model_config import ModelConfig, first_wrong
 from hemline.registry import Registry
 
 
@@ -382,21 +382,7 @@ class ModelSpec:
         try:
             return self.config.model_validate(dict(values))
         except ValidationError as error:
-            raise UsageError(f"{self.name}: {_first_wrong(self.config, error)}") from None
-
-
-def _first_wrong(config: type[BaseModel], error: ValidationError) -> str:
-    first = error.errors()[0]
-    path = [str(part) for part in first["loc"]]
-    where = ".".join(path)
-    if first["type"] != "extra_forbidden":
-        message = first["msg"].removeprefix("Value error, ")
-        return f"{where}: {message}" if where else message
-    for part in path[:-1]:
-        inner = config.model_fields[part].annotation if part in config.model_fields else None
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            config = inner
-    return f"no setting {where!r}. {nearest(path[-1], config.model_fields)}"
+            raise UsageError(f"{self.name}: {first_wrong(self.config, error)}") from None
 
 
 MODELS: Registry[ModelSpec] = Registry(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hemline.data.preprocess import Preprocessing, Triple
+from hemline.errors import nearest
 
 
 class ModelConfig(BaseModel):
@@ -62,3 +63,18 @@ class DomainImageConfig(ImageConfig):
             shop_mean=self.shop_mean,
             shop_std=self.shop_std,
         )
+
+
+def first_wrong(config: type[BaseModel], error: ValidationError) -> str:
+    """The first mistake of a configuration in a line; of an unknown key, the nearest known one."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    where = ".".join(path)
+    if first["type"] != "extra_forbidden":
+        message = first["msg"].removeprefix("Value error, ")
+        return f"{where}: {message}" if where else message
+    for part in path[:-1]:
+        inner = config.model_fields[part].annotation if part in config.model_fields else None
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            config = inner
+    return f"no setting {where!r}. {nearest(path[-1], config.model_fields)}"
