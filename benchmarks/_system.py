@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +12,7 @@ from _truth import Condition
 from _vectors import Data, Floats, Ints
 
 from hemline.evaluation.machine import processor
+from hemline.evaluation.machine import versions as versions
 
 THREADS = 2
 
@@ -81,13 +81,3 @@ def machine() -> dict[str, Any]:
         "system": platform.platform(),
         "python": platform.python_version(),
     }
-
-
-def versions(*packages: str) -> dict[str, str]:
-    found = {}
-    for package in packages:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found

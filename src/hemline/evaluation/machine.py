@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import subprocess
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,17 @@ def processor() -> str:
     has = set(flags[1].split()) if flags else set()
     words = [name[1].strip() if name else platform.machine()]
     return ", ".join([*words, *(word for flag, word in _INSTRUCTIONS.items() if flag in has)])
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """The installed version of each package, or ``not installed``."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
 
 
 def _named() -> str:

@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
 from hemline.data.preprocess import PreparedImage
 from hemline.errors import UsageError
-from hemline.evaluation.machine import machine
+from hemline.evaluation.machine import machine, versions
 from hemline.evaluation.speed.made import fill, made_photo
 from hemline.evaluation.speed.public_parts import PublicParts
 from hemline.progress import ProgressOf, no_progress
@@ -122,7 +121,7 @@ def measure(
         },
         "embedding": embedding,
         "machine": machine(),
-        "versions": _versions(),
+        "versions": versions(*_PACKAGES),
         "load": [before, _load()],
     }
 
@@ -259,16 +258,6 @@ def _bundle(bundle: Bundle) -> dict[str, Any]:
         "precision": info.precision,
         "detector": None if info.detector is None else info.detector.name,
     }
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
 
 
 def _load() -> float | None:
