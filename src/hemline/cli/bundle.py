@@ -57,19 +57,21 @@ def bundle(
     Nothing is trained: street and shop images go through the same network. The weights come from
     the model's hub, or from --weights. How the images of --weights were prepared is read from the
     file's metadata, a config.json beside it, or timm's configuration of a named tag
-    (timm:NAME.TAG); otherwise it has to be said.
+    (timm:NAME.TAG); otherwise it has to be given.
 
     Example: hemline bundle timm:convnext_tiny.fb_in22k -o bundles/convnext --precision float16
     """
+    from hemline.learn.export.input_config import parse
     from hemline.learn.export.pretrained import bundle_pretrained
-    from hemline.learn.export.said import parse
     from hemline.learn.export.writer import ExportOptions
     from hemline.runtime.bundle import detector_bundle
 
-    said = parse(mean, std, padding)
+    inputs = parse(mean, std, padding)
     given = None if detector is None else detector_bundle(detector)
     options = ExportOptions(precision, name=name, force=force, say=say)
-    info = bundle_pretrained(source, folder, options, weights=weights, said=said, detector=given)
+    info = bundle_pretrained(
+        source, folder, options, weights=weights, inputs=inputs, detector=given
+    )
     own = ("name", "fingerprint", "embedding_dim", "precision", "precision_loss")
     result = {
         "bundle": str(folder),

@@ -25,8 +25,8 @@ from hemline.cli import main
 from hemline.data.manifest import Manifest
 from hemline.errors import UsageError
 from hemline.learn.backbones.nin import nin_units
+from hemline.learn.export.input_config import InputConfig
 from hemline.learn.export.pretrained import Pretrained, bundle_pretrained, load_source
-from hemline.learn.export.said import Said
 from hemline.learn.export.writer import ExportOptions
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.detector import BundleDetector
@@ -199,8 +199,8 @@ def test_weights_that_cannot_be_had_say_what_to_do(tmp_path: Path) -> None:
     assert not (tmp_path / "b").exists()
 
 
-def said_values(said: Said) -> tuple[object, object]:
-    return said.mean, said.std
+def input_values(inputs: InputConfig) -> tuple[object, object]:
+    return inputs.mean, inputs.std
 
 
 def efficientnet(folder: Path, **metadata: str) -> Path:
@@ -228,7 +228,7 @@ def test_weights_that_say_nothing_of_their_images_are_refused(
     with pytest.raises(UsageError, match="give --mean, --std"):
         load_source("open_clip:ViT-B-32", file)
     with pytest.raises(UsageError, match="are of --weights"):
-        load_source("timm:test_efficientnet", None, Said(padding="same"))
+        load_source("timm:test_efficientnet", None, InputConfig(padding="same"))
 
 
 def test_what_a_file_says_of_its_images_is_read(tmp_path: Path) -> None:
@@ -245,24 +245,24 @@ def test_what_a_file_says_of_its_images_is_read(tmp_path: Path) -> None:
     torch.manual_seed(0)
     words = {name: json.dumps(value) for name, value in config.items()}
     file = efficientnet(tmp_path / "header", **words, pad_type="same")
-    said, same = loaded(file)
-    assert said == wanted
+    inputs, same = loaded(file)
+    assert inputs == wanted
     torch.manual_seed(0)
-    said, symmetric = loaded(efficientnet(tmp_path / "config", pretrained_cfg=json.dumps(config)))
-    assert said == wanted
+    inputs, symmetric = loaded(efficientnet(tmp_path / "config", pretrained_cfg=json.dumps(config)))
+    assert inputs == wanted
     assert not torch.equal(same, symmetric)  # the same weights, padded otherwise
     torch.manual_seed(0)
     file = efficientnet(tmp_path / "beside")
     hub = {"architecture": "test_efficientnet", "pretrained_cfg": config}
     file.with_name("config.json").write_text(json.dumps(hub))
-    said, again = loaded(file)
-    assert said == wanted
+    inputs, again = loaded(file)
+    assert inputs == wanted
     assert torch.equal(again, symmetric)
     file.with_name("config.json").write_text(json.dumps(hub | {"architecture": "resnet18"}))
     with pytest.raises(UsageError, match="doesn't say"):
         loaded(file)
-    said, _ = loaded(file, "timm:test_efficientnet.r160_in1k")  # a tag of timm's own
-    assert said == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    inputs, _ = loaded(file, "timm:test_efficientnet.r160_in1k")  # a tag of timm's own
+    assert inputs == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def test_the_detector_of_another_bundle_is_taken(tmp_path: Path) -> None:
@@ -285,9 +285,9 @@ def test_weights_from_a_file(tmp_path: Path) -> None:
     model = timm.create_model("test_efficientnet")
     state = {k: v.contiguous() for k, v in model.state_dict().items()}
     save_file(state, tmp_path / "weights.safetensors")
-    said = Said((0.5, 0.4, 0.3), (0.2, 0.2, 0.3), "symmetric")
-    found = load_source("timm:test_efficientnet", tmp_path / "weights.safetensors", said)
-    assert (found.preprocessing.shop_mean, found.preprocessing.street_std) == said_values(said)
+    inputs = InputConfig((0.5, 0.4, 0.3), (0.2, 0.2, 0.3), "symmetric")
+    found = load_source("timm:test_efficientnet", tmp_path / "weights.safetensors", inputs)
+    assert (found.preprocessing.shop_mean, found.preprocessing.street_std) == input_values(inputs)
     own = dict(found.network.state_dict())
     assert all(torch.equal(own[key], state[key]) for key in own)
 
@@ -311,7 +311,7 @@ def test_the_papers_baselines_average_their_last_maps(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "inputs"),
     [
         ("timm:resnet5", "resnet50"),
         ("tim:resnet50", "timm"),
@@ -321,8 +321,8 @@ def test_the_papers_baselines_average_their_last_maps(tmp_path: Path) -> None:
         ("timm:", "timm:NAME"),
     ],
 )
-def test_a_wrong_source_is_told_the_right_one(source: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_a_wrong_source_is_told_the_right_one(source: str, inputs: str) -> None:
+    with pytest.raises(UsageError, match=inputs):
         load_source(source)
 
 

@@ -83,18 +83,18 @@ def _reason(store: Store, leaf: Leaf) -> str:
     if not constants:
         what = "true" if isinstance(leaf, IsTrue) else "without a value"
         return f"{column} is nowhere {what}"
-    said = " or ".join(_shown(constant) for constant in constants[:5])
+    wanted = " or ".join(_shown(constant) for constant in constants[:5])
     symbol = leaf.symbol if isinstance(leaf, Compare) else "="
     is_text = any(isinstance(constant, str) for constant in constants)
     if facet.low is not None:
         kind = f"; it holds numbers from {facet.low:g} to {facet.high:g}"
-        return f"no {column} is {symbol} {said}{kind}"
+        return f"no {column} is {symbol} {wanted}{kind}"
     texts = _texts(facet)
     if is_text:
-        return f"no {column} is {symbol} {said}{_near(str(constants[0]), texts)}"
+        return f"no {column} is {symbol} {wanted}{_near(str(constants[0]), texts)}"
     if not any(as_number(value) is not None for value, _ in facet.values):
-        return f"{column} holds texts such as {_shown(texts[0])}, and {said} is a number"
-    return f"no {column} is {symbol} {said}; its values: {', '.join(map(_shown, texts[:5]))}"
+        return f"{column} holds texts such as {_shown(texts[0])}, and {wanted} is a number"
+    return f"no {column} is {symbol} {wanted}; its values: {', '.join(map(_shown, texts[:5]))}"
 
 
 def _texts(facet: Facet) -> list[str]:

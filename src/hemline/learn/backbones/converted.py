@@ -37,7 +37,7 @@ def normalisation_of(weights: Path) -> tuple[Triple, Triple] | None:
         return None
     try:
         with safe_open(weights, "pt") as file:
-            said = json.loads((file.metadata() or {}).get("hemline", "null"))
+            stored = json.loads((file.metadata() or {}).get("hemline", "null"))
     except (OSError, SafetensorError, ValueError):
         return None
-    return None if said is None else (tuple(said["mean"]), tuple(said["std"]))
+    return None if stored is None else (tuple(stored["mean"]), tuple(stored["std"]))

@@ -42,7 +42,7 @@ from hemline.learn.backbones.timm_backbone import (
 )
 from hemline.learn.export.card import fill_card
 from hemline.learn.export.detector import detector_card
-from hemline.learn.export.said import Said, check, of_config, said_by
+from hemline.learn.export.input_config import InputConfig, check, of_config, read_input_config
 from hemline.learn.export.writer import ExportOptions, check_target, write_bundle
 from hemline.learn.model import Batch, RetrievalModel, ShopOutput, Stage, StreetOutput
 
@@ -91,31 +91,31 @@ class Pretrained(RetrievalModel):
 
 
 def load_source(
-    source: str, weights: Path | None = None, said: Said | None = None
+    source: str, weights: Path | None = None, inputs: InputConfig | None = None
 ) -> LoadedNetwork:
     """The network that a source names.
 
     Args:
         source: see the module.
         weights: a .safetensors or .pth file instead of the hub's.
-        said: of ``weights``, in place of what the file and the source say.
+        inputs: of ``weights``, in place of what the file and the source say.
 
     Raises:
         UsageError: an unknown source, a library that isn't installed, weights that can't be had, or
             weights of which nothing says how their images were prepared.
     """
-    if said is not None and said != Said() and (weights is None or source in _BASELINES):
+    if inputs is not None and inputs != InputConfig() and (weights is None or source in _BASELINES):
         raise UsageError("--mean, --std and --padding are of --weights of timm or open_clip")
-    said = said or Said()
+    inputs = inputs or InputConfig()
     library, colon, name = source.partition(":")
     if source in _BASELINES:
         return _baseline(source, weights)
     if library == "open_clip" and name:
-        return _open_clip(name, weights, said)
+        return _open_clip(name, weights, inputs)
     if library == "timm" and name:
-        return _timm(name, weights, said)
+        return _timm(name, weights, inputs)
     if library in ("hf-hub", "local-dir") and name:
-        return _timm(source, weights, said)
+        return _timm(source, weights, inputs)
     if library == "timm" or not colon:
         raise UsageError(
             f"{source!r} names no pre-trained model. {nearest(source, _BASELINES)} Or: timm:NAME, "
@@ -132,13 +132,13 @@ def bundle_pretrained(
     options: ExportOptions | None = None,
     *,
     weights: Path | None = None,
-    said: Said | None = None,
+    inputs: InputConfig | None = None,
     detector: Path | None = None,
 ) -> BundleInfo:
     """Makes a bundle of a pre-trained embedding.
 
     Args:
-        source, weights, said: see `load_source`.
+        source, weights, inputs: see `load_source`.
         bundle: the new folder.
         options: how it is written; the bundle's name is the source's by default.
         detector: a bundle's folder, whose detector is copied.
@@ -151,7 +151,7 @@ def bundle_pretrained(
     options = options or ExportOptions()
     check_target(bundle, options)
     options.say(f"loading {source}")
-    loaded = load_source(source, weights, said)
+    loaded = load_source(source, weights, inputs)
     model = Pretrained(loaded).eval()
 
     def describe(
@@ -179,7 +179,7 @@ def bundle_pretrained(
     return write_bundle(model, bundle, describe, options)
 
 
-def _timm(name: str, weights: Path | None, said: Said) -> LoadedNetwork:
+def _timm(name: str, weights: Path | None, inputs: InputConfig) -> LoadedNetwork:
     import timm
     from timm.data.config import resolve_model_data_config
 
@@ -193,16 +193,16 @@ def _timm(name: str, weights: Path | None, said: Said) -> LoadedNetwork:
     data: dict[str, Any] = resolve_model_data_config(network)  # type: ignore[no-untyped-call]
     if weights is not None:
         same = _padded_same(name)
-        said |= said_by(weights, plain)
+        inputs |= read_input_config(weights, plain)
         if tag or ":" in name:  # the hub's configuration is that of these weights
-            said |= of_config(data, complete=True)
-        check(said, weights, f"timm:{name}", padded=same is not None)
-        if said.padding == "same":
+            inputs |= of_config(data, complete=True)
+        check(inputs, weights, f"timm:{name}", padded=same is not None)
+        if inputs.padding == "same":
             if same is None:
                 raise UsageError(f"the layers of {name} pad in one way; leave out --padding same")
             network = same
         load_weights(network, weights, classifier_prefixes(network))
-        data |= {"mean": said.mean, "std": said.std}
+        data |= {"mean": inputs.mean, "std": inputs.std}
     preprocessing = _preprocessing(
         int(data["input_size"][1]),
         data,
@@ -222,7 +222,7 @@ def _padded_same(name: str) -> Any:
         return None
 
 
-def _open_clip(name: str, weights: Path | None, said: Said) -> LoadedNetwork:
+def _open_clip(name: str, weights: Path | None, inputs: InputConfig) -> LoadedNetwork:
     try:
         import open_clip
     except ModuleNotFoundError:
@@ -243,18 +243,18 @@ def _open_clip(name: str, weights: Path | None, said: Said) -> LoadedNetwork:
                 f"name the weights too, as in open_clip:{model_name}/openai, or give --weights"
             )
     if weights is not None:
-        said |= said_by(weights, model_name)
+        inputs |= read_input_config(weights, model_name)
         if pretrained is not None:  # the tag's configuration
-            said |= of_config(open_clip.get_pretrained_cfg(model_name, pretrained) or {})
+            inputs |= of_config(open_clip.get_pretrained_cfg(model_name, pretrained) or {})
         if model_name == name.partition("/")[0]:  # not a hub's folder, which has its own
-            check(said, weights, f"open_clip:{model_name}", padded=False)
+            check(inputs, weights, f"open_clip:{model_name}", padded=False)
         pretrained = str(weights)
     try:
         model, _, _ = open_clip.create_model_and_transforms(model_name, pretrained=pretrained)
     except Exception as error:  # every hub has its own
         raise _unreachable(f"open_clip:{name}", error) from None
     data = dict(model.visual.preprocess_cfg)
-    data |= {name: value for name in ("mean", "std") if (value := getattr(said, name))}
+    data |= {name: value for name in ("mean", "std") if (value := getattr(inputs, name))}
     size = data["size"]
     side = int(size if isinstance(size, int) else size[0])
     preprocessing = _preprocessing(side, data, squash=data.get("resize_mode") == "squash")

@@ -1,4 +1,4 @@
-"""What is said of a file of weights: how its images were normalised, and how its layers pad.
+"""How a file of weights wants its input: the normalisation of its images, and its layers' padding.
 
 A state dictionary has neither, and a network with other values gives other vectors without a word.
 """
@@ -19,7 +19,7 @@ PADDINGS: tuple[Padding, ...] = ("same", "symmetric")
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class InputConfig:
     """Values that a user, a file's metadata or a hub's configuration names; None: not named.
 
     Attributes:
@@ -31,9 +31,11 @@ class Said:
     std: Triple | None = None
     padding: Padding | None = None
 
-    def __or__(self, other: Said) -> Said:
+    def __or__(self, other: InputConfig) -> InputConfig:
         """What ``other`` says, where this says nothing."""
-        return Said(self.mean or other.mean, self.std or other.std, self.padding or other.padding)
+        return InputConfig(
+            self.mean or other.mean, self.std or other.std, self.padding or other.padding
+        )
 
     def lacking(self, *, padded: bool) -> list[str]:
         """The options that have to be given; ``padded``: whether the network's padding varies."""
@@ -43,7 +45,7 @@ class Said:
         return [option for option, value in values.items() if value is None]
 
 
-def said_by(file: Path, architecture: str) -> Said:
+def read_input_config(file: Path, architecture: str) -> InputConfig:
     """What a file says: its safetensors header, or a hub's ``config.json`` beside it.
 
     The header's metadata may have ``mean`` and ``std`` (JSON lists), ``pad_type``, or a timm
@@ -57,7 +59,7 @@ def said_by(file: Path, architecture: str) -> Said:
             with safe_open(file, "pt") as opened:
                 header = {name: _value(text) for name, text in (opened.metadata() or {}).items()}
         except (OSError, SafetensorError):  # told where the weights are read
-            return Said()
+            return InputConfig()
     found = of_config(header)
     config = header.get("pretrained_cfg")
     if isinstance(config, Mapping):
@@ -72,17 +74,17 @@ def said_by(file: Path, architecture: str) -> Said:
     return found
 
 
-def of_config(config: Mapping[str, Any], *, complete: bool = False) -> Said:
+def of_config(config: Mapping[str, Any], *, complete: bool = False) -> InputConfig:
     """What a configuration of timm says; a ``complete`` one without padding means PyTorch's."""
     pad = config.get("pad_type")
     padding: Padding | None = "same" if pad == "same" else "symmetric" if pad == "" else None
     mean, std = _triple(config.get("mean")), _triple(config.get("std"))
     if padding is None and complete and mean and std:
         padding = "symmetric"
-    return Said(mean, std, padding)
+    return InputConfig(mean, std, padding)
 
 
-def parse(mean: str | None, std: str | None, padding: str | None) -> Said:
+def parse(mean: str | None, std: str | None, padding: str | None) -> InputConfig:
     """What the options say.
 
     Raises:
@@ -91,7 +93,7 @@ def parse(mean: str | None, std: str | None, padding: str | None) -> Said:
     chosen = next((known for known in PADDINGS if known == padding), None)
     if padding is not None and chosen is None:
         raise UsageError(f"--padding is {' or '.join(PADDINGS)}, not {padding!r}")
-    return Said(_numbers("--mean", mean), _numbers("--std", std), chosen)
+    return InputConfig(_numbers("--mean", mean), _numbers("--std", std), chosen)
 
 
 def _numbers(option: str, text: str | None) -> Triple | None:
@@ -101,12 +103,16 @@ def _numbers(option: str, text: str | None) -> Triple | None:
     return found
 
 
-def check(said: Said, file: Path, source: str, *, padded: bool) -> None:
-    """
+def check(inputs: InputConfig, file: Path, source: str, *, padded: bool) -> None:
+    """Refuses weights whose normalisation or padding nothing names.
+
+    Args:
+        padded: whether the network's padding varies.
+
     Raises:
-        UsageError: something has to be said.
+        UsageError: a value is missing.
     """
-    lacking = said.lacking(padded=padded)
+    lacking = inputs.lacking(padded=padded)
     if lacking:
         raise UsageError(
             f"{file.name} doesn't say how its images were prepared: give {', '.join(lacking)} "
