@@ -18,6 +18,11 @@ DetectorOption = Annotated[
     ),
 ]
 
+PaddingOption = Annotated[
+    str | None,
+    typer.Option(help="Of --weights: same (as TensorFlow pads) or symmetric (PyTorch)."),
+]
+
 
 def bundle(
     source: Annotated[
@@ -38,10 +43,7 @@ def bundle(
     std: Annotated[
         str | None, typer.Option(help="Of --weights: the standard deviation, likewise.")
     ] = None,
-    padding: Annotated[
-        str | None,
-        typer.Option(help="Of --weights: same (as TensorFlow pads) or symmetric (PyTorch)."),
-    ] = None,
+    padding: PaddingOption = None,
     precision: Annotated[
         str, typer.Option(help="Precision of the stored weights: float32, float16 or int8.")
     ] = "float32",
