@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from helpers.colour_shop import make_colour_shop
+from helpers.made_up_sets import made_up_consumer2shop, made_up_darn
 from hemline.cli import main
 from hemline.cli._protocol import PROTOCOL_NAMES
 from hemline.data.manifest import Manifest
@@ -31,6 +32,31 @@ def test_it_tells_and_writes_what_training_may_see(
     assert len(left) == 27
     assert not set(left.column("item_id").tolist()) & set(part["held_out"])
     assert left.file(0).is_file()
+
+
+def test_it_writes_a_protocols_own_splits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for made, name in (
+        (made_up_darn(tmp_path / "darn"), "darn-ynet"),
+        (made_up_consumer2shop(tmp_path / "c2s"), "consumer2shop-upper"),
+    ):
+        out = made.parent / "splits.parquet"
+        options = ["--protocol", name, "--split-out", str(out)]
+        assert main(["data", "protocol", str(made), *options, "--json"]) == 0
+        (part,) = json.loads(capsys.readouterr().out)["protocols"]
+        rows = Manifest.read(out)
+        for split, counts in part["partition"].items():
+            inside = [record for record in rows if record.split == split]
+            assert counts["products"] == len({r.item_id for r in inside}) > 0
+            assert counts["photos"] == sum(r.domain == "street" for r in inside) > 0
+        assert set(rows.column("split").tolist()) == {"train", "val", "test"}
+        assert rows.file(0).is_file()
+        assert main(["data", "protocol", str(made), *options]) == 0
+        assert "  val: " in capsys.readouterr().out
+    options = ["--protocol", "holdout", "--split-out", str(out)]
+    assert main(["data", "protocol", str(made), *options]) == 2
+    assert "draws no train and validation splits" in capsys.readouterr().err
 
 
 def test_words_for_a_person(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,6 +30,17 @@ def slow(protocol: Protocol, asks: object, answers: object) -> None:
         assert right == {records[row].item_id}
 
 
+def splits_of(protocol: Protocol) -> dict[str, set[str]]:
+    """The items of each of the protocol's own splits, which share none."""
+    parts: dict[str, set[str]] = {"train": set(), "val": set(), "test": set()}
+    for record in protocol.partitioned():
+        parts[record.split].add(record.item_id)
+    assert not parts["train"] & parts["val"]
+    assert not parts["train"] & parts["test"]
+    assert not parts["val"] & parts["test"]
+    return parts
+
+
 @pytest.fixture
 def consumer(tmp_path: Path) -> Manifest:
     """40 items: kinds and splits in turn; two shop pictures and one or two photos each."""
@@ -113,12 +124,75 @@ def test_upper_takes_one_photo_of_a_seeded_share_of_the_upper_products(consumer:
         f"{len(uppers)} upper products in both domains here, 19,387 published"
         in (made.choices["published_counts"])
     )
+    parts = splits_of(made)
+    assert parts["test"] == made.held_out
+    assert len(parts["val"]) == round(len(uppers) * 1948 / 19387)
+    assert parts["train"] == uppers - parts["val"] - parts["test"]
+    rows = made.partitioned()
+    assert {r.extra["group"] for r in rows} == {"upper"}
+    validating = [r.item_id for r in rows if (r.split, r.domain) == ("val", "street")]
+    assert len(validating) == len(set(validating)) == len(parts["val"])
     backwards = consumer.select(np.arange(len(consumer))[::-1])
     again = build("consumer2shop-upper", backwards, Choices(seed=3))[0]
     assert sorted(ids(again, again.queries)) == sorted(ids(made, made.queries))
     without = Manifest(consumer.table.drop_columns(["group"]), consumer.root)
     with pytest.raises(DataError, match="needs the column 'group'"):
         build("consumer2shop-upper", without)
+
+
+def test_the_siamese_report_measures_on_validation(consumer: Manifest) -> None:
+    (made,) = build("siamese-val-1k", consumer)
+    slow(
+        made,
+        lambda r: r.domain == "street" and r.split == "val",
+        lambda r: r.domain == "shop" and r.split == "val",
+    )
+    assert {entry.value for entry in made.published} == {0.4, 0.553}
+    assert {entry.note for entry in made.published} == {
+        "measured on validation; its draw isn't known"
+    }
+    assert (
+        build("siamese-val-10k", consumer)[0]
+        .choices["queries"]
+        .startswith("all consumer photos of val")
+    )
+
+
+def test_darn_ynet_parts_the_products_and_asks_every_test_photo(tmp_path: Path) -> None:
+    rows = [
+        Record(f"{domain}{item}.{shot}", f"{domain}{item}.{shot}.jpg", f"i{item:03d}", domain)
+        for item in range(104)
+        for domain in ("street", "shop")
+        for shot in range(1 + item % 3)
+        if not (domain == "street" and item >= 100)
+    ]
+    data = Manifest.from_records(rows, tmp_path)
+    (made,) = build("darn-ynet", data, Choices(seed=4))
+    slow(
+        made,
+        lambda r: r.domain == "street" and r.item_id in made.held_out,
+        lambda r: r.domain == "shop" and r.item_id in made.held_out,
+    )
+    parts = splits_of(made)
+    assert [len(parts[name]) for name in ("train", "val", "test")] == [80, 10, 10]
+    assert parts["test"] == made.held_out
+    for record in made.partitioned():  # all rows of a product are in its split
+        assert record.item_id in parts[record.split]
+    photos = sum(r.domain == "street" for r in rows if r.item_id in parts["val"])
+    kept = [r for r in made.partitioned() if (r.split, r.domain) == ("val", "street")]
+    assert len(kept) == photos
+    assert "10 test products here, 1,309 published" in made.choices["published_counts"]
+    assert (
+        f"{len(made.queries)} test photos here, 5,966 published" in made.choices["published_counts"]
+    )
+    assert f"{len(made.gallery)} test shop images here, 23,773" in made.choices["published_counts"]
+    assert any(entry.model == "CtxYNIN" and entry.value == 0.242 for entry in made.published)
+    backwards = data.select(np.arange(len(data))[::-1])
+    assert build("darn-ynet", backwards, Choices(seed=4))[0].held_out == made.held_out
+    with pytest.raises(UsageError, match="'darn' draws no train"):
+        build("darn", data)[0].partitioned()
+    with pytest.raises(DataError, match="'darn-ynet' finds no garment in both domains"):
+        build("darn-ynet", data.select(data.column("domain") == "shop"))
 
 
 def test_siamese_fills_its_gallery_and_every_query_has_an_answer(

@@ -11,6 +11,7 @@ import typer
 from hemline.cli._choices import Crop, Several, Unmatched, WithinCategory, choices
 from hemline.cli._common import JsonOption, emit, out
 from hemline.errors import UsageError
+from hemline.types import SPLITS
 
 if TYPE_CHECKING:
     from hemline.data.protocol import Protocol
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 #: For the help, which must not import the registry; a test holds it to what is registered.
 PROTOCOL_NAMES = (
     "default, holdout, synthetic, grocery, grocery-coarse, grocery-folds, consumer2shop, "
-    "consumer2shop-test-shops, consumer2shop-upper, siamese-1k, siamese-10k, inshop, darn, "
-    "deepfashion2, street2shop/CATEGORY, street2shop/all or street2shop/ahbn"
+    "consumer2shop-test-shops, consumer2shop-upper, siamese-1k, siamese-10k, "
+    "siamese-val-1k, siamese-val-10k, inshop, darn, darn-ynet, deepfashion2, "
+    "street2shop/CATEGORY, street2shop/all or street2shop/ahbn"
 )
 
 
@@ -46,6 +48,13 @@ def protocol(
         Path | None,
         typer.Option(help="Write the training manifest: without queries and held-out products."),
     ] = None,
+    split_out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the rows of the protocol's own train, validation and test splits "
+            "(darn-ynet, consumer2shop-upper)."
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Show a protocol's queries, gallery and choices, or write its training manifest.
@@ -63,18 +72,19 @@ def protocol(
         return
     if manifest is None:
         raise UsageError("`hemline data protocol` needs MANIFEST; --list names the protocols")
-    rows = Manifest.read(manifest)
     chosen = choices(crop, within_category, several, unmatched, fold, share, seed)
-    parts = build(protocol, rows, chosen)
-    if train_out is not None and len(parts) > 1:
+    parts = build(protocol, Manifest.read(manifest), chosen)
+    if (train_out or split_out) is not None and len(parts) > 1:
         kind = "folds; say which one with --fold"
         if parts[0].group is not None and parts[0].group.kind != "folds":
             kind = "parts; name one of them, as " + parts[0].name
         raise UsageError(f"{protocol} has {len(parts)} {kind}")
-    result: dict[str, Any] = {"protocols": [_built(part) for part in parts]}
+    written = {}
     if train_out is not None:
-        result["train_out"] = str(parts[0].training().write(train_out))
-    emit(result, json, _print)
+        written["train_out"] = str(parts[0].training().write(train_out))
+    if split_out is not None:
+        written["split_out"] = str(parts[0].partitioned().write(split_out))
+    emit({"protocols": [_built(part) for part in parts], **written}, json, _print)
 
 
 def _built(part: Protocol) -> dict[str, Any]:
@@ -86,8 +96,27 @@ def _built(part: Protocol) -> dict[str, Any]:
         "unmatched": part.unmatched,
         "held_out": sorted(part.held_out),
         "training_rows": len(part.training()),
+        "partition": _parts(part),
         "published": [entry._asdict() for entry in part.published],
     }
+
+
+def _parts(part: Protocol) -> dict[str, dict[str, int]] | None:
+    """Products, photos and shop images of each of the protocol's own splits."""
+    from hemline.data.protocol import roles
+
+    if part.partition is None:
+        return None
+    query, items = roles(part.manifest) == "query", part.manifest.column("item_id")
+    counts = {}
+    for split in SPLITS:
+        inside = part.partition == split
+        counts[split] = {
+            "products": len(set(items[inside].tolist())),
+            "photos": int((inside & query).sum()),
+            "shop_images": int((inside & ~query).sum()),
+        }
+    return counts
 
 
 def _listed(name: str, spec: Any) -> dict[str, Any]:
@@ -115,7 +144,11 @@ def _print(result: Mapping[str, Any]) -> None:
         )
         if part["unmatched"]:
             out(f"  {part['unmatched']} queries have no match in the gallery")
+        for split, counts in (part["partition"] or {}).items():
+            told = ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in counts.items())
+            out(f"  {split}: {told}")
         for name, choice in part["protocol"].items():
             out(f"  {name}: {choice}")
-    if "train_out" in result:
-        out(f"written: {result['train_out']}")
+    for name in ("train_out", "split_out"):
+        if name in result:
+            out(f"written: {result[name]}")

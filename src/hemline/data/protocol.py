@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemline.data.manifest import Manifest
+from hemline.errors import UsageError
 
 Rows = npt.NDArray[np.int64]
 Crop = Literal["none", "query", "box", "detected-query", "detected"]
@@ -133,6 +134,8 @@ class Protocol:
         slices: columns by which figures are always broken down.
         published: published figures to print beside the measured ones.
         disjoint_gallery: whether training must not see the images of the gallery either.
+        partition: (N,) ``train``, ``val``, ``test`` or empty (in none of them) for each row, where
+            the protocol draws its own splits; else None.
     """
 
     name: str
@@ -150,6 +153,7 @@ class Protocol:
     slices: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
     disjoint_gallery: bool = False
+    partition: npt.NDArray[np.str_] | None = None
 
     def kept_out(self) -> npt.NDArray[np.bool_]:
         """(N,) the rows that training must not see: those of a query's image, of a held-out item
@@ -164,6 +168,17 @@ class Protocol:
     def training(self) -> Manifest:
         """The rows allowed for training, those not `kept_out`."""
         return self.manifest.select(~self.kept_out())
+
+    def partitioned(self) -> Manifest:
+        """The rows of the protocol's own splits, with the column ``split`` set to them.
+
+        Raises:
+            UsageError: the protocol draws no splits.
+        """
+        if self.partition is None:
+            raise UsageError(f"protocol {self.name!r} draws no train and validation splits")
+        marked = self.manifest.with_column("split", self.partition.tolist())
+        return marked.select(self.partition != "")
 
 
 Builder = Callable[[Manifest, Choices], tuple[Protocol, ...]]

@@ -15,13 +15,10 @@ where it has none. Further columns: ``group`` (upper, lower, full), ``variation`
 many lines of the partition name the picture), ``known_types`` (the attribute types of which every
 value is known of the item: a tag of one of these that is missing is a *no*, of another *unknown*).
 
-Protocols, as three papers measure it:
+Protocols (the YNet paper's is in `hemline.datasets.ynet`):
 
 - ``consumer2shop``: the official gallery, all shop images of val and test.
 - ``consumer2shop-test-shops``: the shop images of test only; easier, and often published.
-- ``consumer2shop-upper``: the YNet paper's (ACM MM 2017, section 5.1, Table 2): upper clothes,
-  split by item; one photo of each test item is a query. The paper's draw isn't known; ours is
-  seeded, in the paper's proportions.
 """
 
 from __future__ import annotations
@@ -45,7 +42,7 @@ from hemline.data.protocol import (
     figures,
     roles,
 )
-from hemline.data.relevance import compared, mask_of, match_items, one_row_per_item, text_column
+from hemline.data.relevance import mask_of, match_items, text_column
 from hemline.datasets._arrow import index_of, pa, pc, true, words
 from hemline.datasets._attributes import read_attributes
 from hemline.datasets._base import Options, ReaderSpec, ReadReport, beside, checked
@@ -65,7 +62,6 @@ from hemline.datasets._deepfashion import (
     words_of,
 )
 from hemline.datasets._lists import Lines
-from hemline.errors import DataError
 from hemline.types import SPLITS
 
 PUBLISHED = {"images": 239_557, "items": 33_881, "pairs": 195_540, "attributes": 303}
@@ -197,23 +193,6 @@ CONSUMER2SHOP_TEST_SHOPS = tuple(
     }.items()
     for metric, value in zip(("recall@1", "recall@20", "recall@50"), values, strict=True)
 )
-CONSUMER2SHOP_UPPER = figures(
-    "YNet, ACM MM 2017, Figure 4",
-    "recall@20",
-    {
-        "VGG-CNN-S": 0.123,
-        "DARN": 0.239,
-        "TripletVGG": 0.333,
-        "YVGG": 0.396,
-        "FashionNet": 0.430,
-        "TagYVGG": 0.450,
-        "CtxYVGG": 0.479,
-    },
-    "best epoch on the test set; whole pictures",
-)
-
-#: The YNet paper's Table 2, DeepFashion.
-UPPER_PRODUCTS, UPPER_TEST, UPPER_TEST_SHOPS = 19_387, 1_945, 2_637
 
 
 def _by_split(
@@ -234,50 +213,6 @@ def _by_split(
     return (match_items(name, manifest, queries, gallery, choices, stated, held_out),)
 
 
-def upper(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
-    """One photo of each test product of the upper clothes, among the test products' pictures.
-
-    Raises:
-        DataError: the manifest has no column ``group``, or nothing of ``upper`` in both domains.
-    """
-    if "group" not in manifest.names:
-        raise DataError(
-            "protocol 'consumer2shop-upper' needs the column 'group' (upper, lower, full); make "
-            "the manifest by 'hemline data read consumer2shop ROOT -o M'"
-        )
-    items, role = text_column(manifest, "item_id"), roles(manifest)
-    ids = text_column(manifest, "image_id")
-    upper = text_column(manifest, "group") == "upper"
-    asks, answers = upper & (role == "query"), upper & (role == "gallery")
-    both = np.asarray(sorted(set(items[asks].tolist()) & set(items[answers].tolist())), np.str_)
-    if len(both) == 0:
-        raise DataError("protocol 'consumer2shop-upper' finds no upper garment in both domains")
-    rng = np.random.default_rng(choices.seed)
-    count = max(1, round(len(both) * UPPER_TEST / UPPER_PRODUCTS))
-    test = frozenset(both[rng.permutation(len(both))[:count]].tolist())
-    inside = mask_of(items, test)
-    photos = np.flatnonzero(asks & inside)
-    queries = one_row_per_item(photos[np.argsort(ids[photos], kind="stable")], items, rng)
-    gallery = np.flatnonzero(answers & inside)
-    stated = {
-        "queries": f"one consumer photo of each test product, seed {choices.seed}",
-        "gallery": "shop pictures of the test products",
-        "items": (
-            "upper clothes, split by product in the YNet paper's proportions; its own draw isn't "
-            "known; the test products are kept out of training"
-        ),
-        "published_counts": "; ".join(
-            (
-                compared(UPPER_PRODUCTS, len(both), "upper products in both domains"),
-                compared(UPPER_TEST, len(test), "test products and photos"),
-                compared(UPPER_TEST_SHOPS, len(gallery), "test shop pictures"),
-            )
-        ),
-    }
-    name = "consumer2shop-upper"
-    return (match_items(name, manifest, queries, gallery, choices, stated, test),)
-
-
 PROTOCOLS: Mapping[str, ProtocolSpec] = {
     "consumer2shop": ProtocolSpec(
         partial(_by_split, "consumer2shop", ("val", "test")),
@@ -296,14 +231,5 @@ PROTOCOLS: Mapping[str, ProtocolSpec] = {
         crop="box",
         several="photo",
         published=CONSUMER2SHOP_TEST_SHOPS,
-    ),
-    "consumer2shop-upper": ProtocolSpec(
-        upper,
-        queries="one consumer photo of each test product, upper clothes only",
-        gallery="shop pictures of the test products",
-        products="the YNet paper's proportions, seeded; kept out of training",
-        several="photo",
-        published=CONSUMER2SHOP_UPPER,
-        made_for=lambda manifest: {"group", "pairs"} <= set(manifest.names),
     ),
 }

@@ -219,6 +219,21 @@ READERS: Mapping[str, ReaderSpec] = {
     )
 }
 
+YNET_FIGURE_3 = figures(
+    "YNet, ACM MM 2017, Figure 3",
+    "recall@20",
+    {
+        "NIN": 0.047,
+        "TripletNIN": 0.079,
+        "DARN": 0.112,
+        "YNIN": 0.153,
+        "FashionNet": 0.208,
+        "TagYNIN": 0.222,
+        "CtxYNIN": 0.242,
+    },
+    "its own split by product (darn-ynet); 5,966 queries, 23,773 shop pictures",
+)
+
 DARN = (
     *figures(
         "DARN, ICCV 2015",
@@ -242,20 +257,7 @@ DARN = (
         },
         "gallery 200,000; the paper leaves Z open",
     ),
-    *figures(
-        "YNet, ACM MM 2017, Figure 3",
-        "recall@20",
-        {
-            "NIN": 0.047,
-            "TripletNIN": 0.079,
-            "DARN": 0.112,
-            "YNIN": 0.153,
-            "FashionNet": 0.208,
-            "TagYNIN": 0.222,
-            "CtxYNIN": 0.242,
-        },
-        "its own split by product; 5,966 queries, 23,773 shop pictures",
-    ),
+    *YNET_FIGURE_3,
 )
 
 QUERIES, GALLERY = 1_717, 200_000
@@ -297,8 +299,8 @@ def darn(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
     return (replace(made, disjoint_gallery=disjoint),)
 
 
-def _is_darn(manifest: Manifest) -> bool:
-    """Whether the tags are those of the release."""
+def is_darn(manifest: Manifest) -> bool:
+    """Whether a manifest is of the release: its tags are."""
     names = {tag.partition("=")[0] for tag in manifest.tag_vocabulary()}
     return bool(names) and names <= set(ATTRIBUTES)
 
@@ -312,6 +314,6 @@ PROTOCOLS: Mapping[str, ProtocolSpec] = {
         "where as many others remain",
         crop="box",
         published=DARN,
-        made_for=_is_darn,
+        made_for=is_darn,
     )
 }

@@ -89,6 +89,8 @@ class DataRecipe(RecipePart):
         keep_out: rows of a protocol that neither train nor validate.
         protocols: those that the recipe is meant for; where the manifest is of such a protocol's
             data, its rows neither train nor validate either.
+        partition: a protocol that draws its own splits (``darn-ynet``, ``consumer2shop-upper``):
+            its train and validation rows replace the manifest's, and ``protocols`` isn't read.
         crop: ``none`` keeps the whole image, ``box`` crops to the row's box where it has one (then
             a search must give a box too), ``either`` picks one of the two at random each time, on
             each side of a pair, and validates with whole images.
@@ -109,6 +111,7 @@ class DataRecipe(RecipePart):
     validation_split: ValidationSplit = ValidationSplit()
     keep_out: KeepOut | None = None
     protocols: tuple[str, ...] = ()
+    partition: str | None = None
     crop: Literal["box", "none", "either"] = "none"
     normalisation: Literal["model", "computed"] | Normalisation = "model"
     epoch: Literal["photos", "items"] = "photos"

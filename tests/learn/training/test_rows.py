@@ -7,7 +7,8 @@ import pytest
 
 from hemline.data.manifest import Manifest
 from hemline.data.protocol import Choices, Protocol
-from hemline.errors import DataError
+from hemline.datasets import build
+from hemline.errors import DataError, UsageError
 from hemline.learn.recipe import DataRecipe, KeepOut, ValidationSplit
 from hemline.learn.training import rows as rows_module
 from hemline.learn.training.rows import choose_rows
@@ -119,6 +120,25 @@ def test_what_a_protocol_measures_with_is_kept_out(
     assert not out & items(np.concatenate([parts.street, parts.shop, parts.gallery]))
     assert 8 not in parts.street  # a query, though of an item that is not held out
     assert "t4" in items(parts.street)
+
+
+def test_a_protocols_own_splits_replace_the_manifests() -> None:
+    rows = [(f"i{n:02d}", domain, "test") for n in range(40) for domain in ("street", "shop")]
+    rows.append(("lonely", "shop", "train"))
+    table = manifest(rows)
+    (made,) = build("darn-ynet", table)
+    assert made.partition is not None
+    parts = choose_rows(table, DataRecipe(partition="darn-ynet", protocols=("darn",)), 0)
+    split = made.partition
+    assert len(made.held_out) == 4
+    assert set(split[parts.train].tolist()) == {"train"}
+    assert set(split[np.concatenate([parts.queries, parts.gallery])].tolist()) == {"val"}
+    assert (len(parts.street), len(parts.shop), len(parts.queries), len(parts.gallery)) == (
+        32, 32, 4, 4,
+    )  # fmt: skip
+    assert parts.validation_split == ""
+    with pytest.raises(UsageError, match="'holdout' draws no train and validation splits"):
+        choose_rows(table, DataRecipe(partition="holdout"), 0)
 
 
 def test_roles_decide_where_the_domain_does_not() -> None:

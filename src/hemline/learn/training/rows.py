@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hemline.data.manifest import Manifest
-from hemline.data.protocol import Choices
+from hemline.data.protocol import Choices, Protocol
 from hemline.datasets import PROTOCOLS, build
-from hemline.errors import DataError
+from hemline.errors import DataError, UsageError
 from hemline.learn.recipe import DataRecipe
 
 Rows = npt.NDArray[np.int64]
@@ -50,10 +50,10 @@ def choose_rows(manifest: Manifest, spec: DataRecipe, seed: int) -> TrainingRows
     Raises:
         DataError: no pair to train on, or nothing to validate with.
     """
-    items, split = _strings(manifest, "item_id"), _strings(manifest, "split")
+    items, (split, kept_out) = _strings(manifest, "item_id"), _splits(manifest, spec)
     domain, role = _strings(manifest, "domain"), _strings(manifest, "role")
     is_query = np.where(role == "", domain == "street", role == "query")
-    usable = ~_kept_out(manifest, spec)
+    usable = ~kept_out
     photos, shots = is_query & usable, ~is_query & usable
     trains = (split == spec.train) | (split == "")
     foreign = photos & (split != spec.train) & (split != "")
@@ -95,21 +95,37 @@ def choose_rows(manifest: Manifest, spec: DataRecipe, seed: int) -> TrainingRows
     )
 
 
-def _kept_out(manifest: Manifest, spec: DataRecipe) -> npt.NDArray[np.bool_]:
-    """Mask of the rows that a protocol evaluates on."""
-    mask = np.zeros(len(manifest), dtype=bool)
+def _splits(
+    manifest: Manifest, spec: DataRecipe
+) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.bool_]]:
+    """The split of each row, by the recipe's names, and the mask of rows that a protocol evaluates
+    on or leaves out of its own splits."""
     wanted = []
     if spec.keep_out is not None:
         chosen = Choices(fold=spec.keep_out.fold, seed=spec.keep_out.seed)
         wanted.append((spec.keep_out.protocol, chosen))
-    for name in spec.protocols:
+    for name in spec.protocols if spec.partition is None else (spec.partition,):
         made_for = PROTOCOLS[name].made_for
-        if made_for is not None and made_for(manifest):
+        if spec.partition is not None or (made_for is not None and made_for(manifest)):
             wanted.append((name, Choices()))
+    split, mask = _strings(manifest, "split"), np.zeros(len(manifest), dtype=bool)
     for name, choices in wanted:
         for protocol in build(name, manifest, choices):
             mask |= protocol.kept_out()
-    return mask
+            if name == spec.partition:
+                split = _partition(protocol, spec)
+                mask |= split == ""
+    return split, mask
+
+
+def _partition(protocol: Protocol, spec: DataRecipe) -> npt.NDArray[np.str_]:
+    if protocol.partition is None:
+        raise UsageError(
+            f"data.partition: protocol {protocol.name!r} draws no train and validation splits; "
+            "data.keep_out.protocol keeps its queries out of training"
+        )
+    names = {"train": spec.train, "val": spec.val or "val", "test": "test", "": ""}
+    return np.asarray([names[part] for part in protocol.partition.tolist()], np.str_)
 
 
 def _strings(manifest: Manifest, name: str) -> npt.NDArray[np.str_]:
