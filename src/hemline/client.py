@@ -237,7 +237,8 @@ class Client:
 
         Args:
             products: each with ``item_id`` and, as in `put_item`, ``columns``, ``category``,
-                ``tags``, ``pictures``; or with ``delete``: True.
+                ``tags``, ``pictures``; or with ``delete``: True. Names of feeds (``sku``,
+                ``price`` …) are known, too; only ``pictures`` may be files.
 
         Yields:
             For each its ``line``, ``item_id``, ``status`` and, where it is refused, ``problem``.

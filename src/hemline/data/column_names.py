@@ -31,6 +31,11 @@ def normalized(name: str) -> str:
     return _CODE.sub("_", name.strip().lower().removeprefix("g:")).strip("_")
 
 
+def is_known(name: str) -> bool:
+    """Whether a normalised name is known as that of a field."""
+    return any(name in known for known in KNOWN.values()) or bool(_MORE_IMAGES.fullmatch(name))
+
+
 def known_columns(
     own: Mapping[str, str], mapped: Mapping[str, tuple[str, ...]]
 ) -> dict[str, tuple[str, ...]]:

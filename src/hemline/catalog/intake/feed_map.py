@@ -156,13 +156,16 @@ def save(folder: Path, mapping: FeedMapping) -> None:
     write_durable(folder / FILE, text + "\n")
 
 
-def find_columns(names: Iterable[str], mapping: FeedMapping, where: str) -> Columns:
+def find_columns(
+    names: Iterable[str], mapping: FeedMapping, where: str, required: Sequence[str] = _REQUIRED
+) -> Columns:
     """Finds the meaning of a feed's columns.
 
     Args:
         names: the feed's columns.
         mapping: overrides the known names.
         where: names the feed in errors.
+        required: fields that have to be there.
 
     Raises:
         DataError: there is no column for ids or images, a mapped column isn't there, or there are
@@ -175,7 +178,7 @@ def find_columns(names: Iterable[str], mapping: FeedMapping, where: str) -> Colu
     }
     without = {_find(part, own, where, "without") for part in mapping.without}
     found = known_columns(own, mapped)
-    for key in _REQUIRED:
+    for key in required:
         if not found[key]:
             raise DataError(
                 f"{where} has no column that is known as its {key}; say which: {key}=COLUMN "

@@ -15,8 +15,9 @@ from pydantic import Field
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from hemline.catalog.intake.feed_row import read_row
 from hemline.catalog.intake.update import ItemUpdate
-from hemline.errors import HemlineError
+from hemline.errors import DataError, HemlineError, UsageError
 from hemline.service.access import WRITE, Served
 from hemline.service.answers import to_json
 from hemline.service.bodies import checked, media_of, parse_json, unsupported
@@ -35,7 +36,10 @@ _AHEAD = 32 << 10  # bytes of answers that are sent before the body has ended
 
 
 class BulkLine(ItemJson):
-    """One line: a product, or with ``delete`` its id alone."""
+    """One line: a product, or with ``delete`` its id alone.
+
+    A line with other names is read as a row of a feed (`read_row`).
+    """
 
     item_id: str = Field(min_length=1, max_length=200)
     delete: bool = False
@@ -165,7 +169,13 @@ def _update(line: bytes) -> ItemUpdate:
     Raises:
         Problem: the line is no update.
     """
-    given: BulkLine = checked(BulkLine, parse_json(line))
+    row = parse_json(line)
+    if isinstance(row, dict) and not row.keys() <= BulkLine.model_fields.keys():
+        try:
+            row = read_row(row, BulkLine.model_fields)
+        except (UsageError, DataError) as error:
+            raise bad(str(error)) from None
+    given: BulkLine = checked(BulkLine, row)
     if given.delete:
         return ItemUpdate(given.item_id, remove=True)
     return item_update(given.item_id, given, unpacked_images(given))
