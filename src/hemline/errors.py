@@ -46,6 +46,10 @@ class BundleError(HemlineError):
     """A bundle that is missing, damaged, or of another format version."""
 
 
+class OtherBundleError(BundleError):
+    """Vectors of another bundle than the one they are to be searched with."""
+
+
 class NoDetectorError(BundleError):
     """A bundle without a detector, where one is needed."""
 

@@ -95,6 +95,7 @@ class Stub:
         self.language = "en"
         self.choices: dict[str, Any] = {}
         self.shared: dict[str, bytes] = {}
+        self.renewed = False
         self.wide: set[str] = set()
         self.written: dict[str, dict[str, Any]] = {}
         self.asked: list[tuple[str, str, dict[str, Any]]] = []
@@ -300,9 +301,12 @@ class _Handler(BaseHTTPRequestHandler):
             shop.shared["f" * 32] = fields["photo"]
             return self._json({"id": "f" * 32, "seconds": 86400})
         if path.startswith("/v1/photos/"):
-            data = shop.shared.get(path[11:])
-            if data is None:
-                return self._problem(404, "its day is over")
+            name, _, search = path[11:].partition("/")
+            data = shop.shared.get(name)
+            if data is None or (search and shop.renewed):
+                return self._problem(410 if data else 404, "its day is over")
+            if search:
+                return self._json(shop.search({**fields, "photo": data}))
             return self._send(200, "image/jpeg", data)
         if path == "/v1/feedback":
             return self._json({"kept": True})

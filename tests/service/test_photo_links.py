@@ -6,13 +6,19 @@ from __future__ import annotations
 import os
 import re
 import time
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from hemline.errors import DataError
+from hemline.runtime.pool import EncoderPool
+from hemline.search.encoded import EncodedPhoto
+from hemline.search.ranking import Query
 from hemline.service.photo_links import DAY, PhotoLinks
 from hemline.service.problems import Problem
 
@@ -52,6 +58,80 @@ def test_the_searched_part_alone_is_kept(open_client: Any, shop: Path) -> None:
     assert share(client, large.getvalue()).json()["id"] != made["id"]
 
 
+class Counted:
+    """A street tower that counts the photos that it encodes."""
+
+    def __init__(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.photos = 0
+        encode = EncoderPool.encode_street
+
+        def counted(pool: Any, images: Any) -> Any:
+            self.photos += len(images)
+            return encode(pool, images)
+
+        monkeypatch.setattr(EncoderPool, "encode_street", counted)
+
+
+def test_a_link_searches_with_the_kept_embedding(
+    open_client: Any, photo: bytes, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Failed before: the small copy was encoded anew, each time, with another embedding."""
+    client = open_client(photo_links=True)
+    box = "2,2,28,20"
+    asked = {"k": "4", "where": "price >= 0", "facets": "category"}
+    direct = client.post("/v1/search", files={"photo": photo}, data={**asked, "box": box}).json()
+    name = share(client, photo, box=box).json()["id"]
+    tower = Counted(client, monkeypatch)
+    answer = client.get(f"/v1/photos/{name}/search", params=asked)
+    assert answer.status_code == 200, answer.text
+    kept = answer.json()
+    for key in ("facets", "more", "offset", "revision", "note"):
+        assert kept[key] == direct[key]
+    for one, other in zip(kept["hits"], direct["hits"], strict=True):
+        assert one["item_id"] == other["item_id"]
+        assert one["score"] == pytest.approx(other["score"], abs=1e-3)  # half precision
+        assert one["alike"] == other["alike"]
+    assert (kept["box"], kept["size"], kept["detections"]) == (None, [26, 18], [])
+    assert tower.photos == 0
+    second = client.get(f"/v1/photos/{name}/search", params={"k": 2, "offset": 2}).json()
+    assert [hit["item_id"] for hit in second["hits"]] == [
+        hit["item_id"] for hit in direct["hits"][2:4]
+    ]
+    judged = {"search_id": kept["search_id"], "item_id": kept["hits"][0]["item_id"], "right": True}
+    assert client.post("/v1/feedback", json=judged).status_code == 200
+    assert client.get(f"/v1/photos/{name}/search", params={"where": "pric"}).status_code == 422
+    assert client.get(f"/v1/photos/{'0' * 32}/search").status_code == 404
+
+
+def test_a_link_ends_with_its_bundle(open_client: Any, photo: bytes, shop: Path) -> None:
+    client = open_client(photo_links=True)
+    name = share(client, photo).json()["id"]
+    path = shop / "service/photos" / f"{name}.npz"
+    encoded = EncodedPhoto.from_bytes(path.read_bytes())
+    path.write_bytes(replace(encoded, fingerprint="other").to_bytes())
+    answer = client.get(f"/v1/photos/{name}/search")
+    assert (answer.status_code, answer.json()["type"]) == (410, "urn:hemline:problem:photo-ended")
+    assert client.get(f"/v1/photos/{name}").status_code == 200
+    path.unlink()  # as a version that kept no encoding left it
+    assert client.get(f"/v1/photos/{name}/search").status_code == 404
+    path.write_bytes(b"no zip")
+    assert client.get(f"/v1/photos/{name}/search").status_code == 500
+
+
+def test_an_encoding_is_kept_as_it_is() -> None:
+    rng = np.random.default_rng(0)
+    local = rng.normal(size=(1, 5, 4)).astype(np.float32)
+    query = Query(rng.normal(size=(1, 8)).astype(np.float32), local)
+    told = EncodedPhoto.from_bytes(EncodedPhoto("print", query, (26, 18)).to_bytes())
+    assert (told.fingerprint, told.size) == ("print", (26, 18))
+    assert np.array_equal(told.query.embeddings, query.embeddings)
+    assert told.query.local == pytest.approx(local, rel=1e-3)
+    bare = EncodedPhoto("print", Query(query.embeddings), (1, 1)).to_bytes()
+    assert EncodedPhoto.from_bytes(bare).query.local is None
+    with pytest.raises(DataError):
+        EncodedPhoto.from_bytes(bare[:50])
+
+
 def test_what_is_no_photo_is_refused(open_client: Any, photo: bytes, shop: Path) -> None:
     client = open_client(photo_links=True)
     assert share(client, b"no photo").status_code == 422
@@ -65,18 +145,23 @@ def test_what_is_no_photo_is_refused(open_client: Any, photo: bytes, shop: Path)
 def test_a_photo_is_gone_after_a_day(tmp_path: Path) -> None:
     now = time.time()
     links = PhotoLinks(tmp_path / "photos", True, clock=lambda: now)
-    name = links.put(b"a photo")
+    name = links.put(b"a photo", b"its encoding")
     (kept,) = (tmp_path / "photos").glob("*.jpg")
-    os.utime(kept, (now, now))
+    (encoded,) = (tmp_path / "photos").glob("*.npz")
+    for path in (kept, encoded):
+        os.utime(path, (now, now))
     now += DAY - 1
     links.sweep()
     assert links.get(name) == b"a photo"
+    assert links.encoded(name) == b"its encoding"
     now += 1
-    with pytest.raises(Problem, match="day is over"):
-        links.get(name)
+    for read in (links.get, links.encoded):
+        with pytest.raises(Problem, match="day is over"):
+            read(name)
     assert kept.exists()
     links.sweep()
     assert not kept.exists()
+    assert not encoded.exists()
     links.close()
 
 
@@ -104,6 +189,8 @@ def test_photos_are_bounded_in_number_and_bytes(tmp_path: Path) -> None:
     fat = PhotoLinks(tmp_path / "fat", True, most=9, most_bytes=100)
     with pytest.raises(Problem, match="too many"):
         fat.put(b"x" * 101)
+    with pytest.raises(Problem, match="too many"):
+        fat.put(b"x" * 60, b"x" * 41)
     fat.close()
 
 

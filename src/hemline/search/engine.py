@@ -20,11 +20,12 @@ from hemline.data.bounded import reduced
 from hemline.data.images import Reduced
 from hemline.data.preprocess import PreparedImage
 from hemline.encoding import Encoder
-from hemline.errors import CatalogError, UnknownItemError, UsageError
+from hemline.errors import CatalogError, OtherBundleError, UnknownItemError, UsageError
 from hemline.limits import DEFAULT_K, MAX_PHOTOS, MAX_PIXELS
 from hemline.ranking.fusion import FUSIONS
 from hemline.runtime.detector import BundleDetector, best_garment, clothes, margined
 from hemline.search.clock import Clock
+from hemline.search.encoded import EncodedPhoto
 from hemline.search.hits import hits_of, thresholds_of
 from hemline.search.photo import SearchedPhoto, prepare, reduction
 from hemline.search.ranking import Query, Ranking
@@ -200,6 +201,35 @@ class Engine:
             answers.append(self._answer_prepared(live, clock, request, [prepared], own))
             clock = Clock()
         return answers
+
+    def encode(self, photo: Photo, box: Box | None = None) -> EncodedPhoto:
+        """The searched part of a photo, encoded to be searched later.
+
+        Raises:
+            UsageError: nothing of the box lies inside the photo.
+            ImageError: the photo can't be opened.
+        """
+        live = self.catalog.live()
+        request = SearchRequest(photos=(photo,), boxes=(box,))
+        prepared, own = self._prepared(live, Clock(), request)
+        street = self.encoder_of(live).encode_street(prepared)
+        query = Query(street.embedding, street.local if self._rerank else None)
+        return EncodedPhoto(live.store.fingerprint, query, own.searched)
+
+    def answer_encoded(self, encoded: EncodedPhoto, request: SearchRequest) -> SearchResult:
+        """Answers as `answer` does with the photo of ``encoded``; nothing is encoded.
+
+        Args:
+            request: with the ``embeddings`` of ``encoded``.
+
+        Raises:
+            OtherBundleError: the catalogue has another bundle than ``encoded``.
+            UsageError: as `answer`.
+        """
+        clock, live = Clock(), self.catalog.live()
+        if encoded.fingerprint != live.store.fingerprint:
+            raise OtherBundleError("the photo was encoded by another bundle; encode it again")
+        return self._answer(live, clock, request, encoded.query, encoded.photo)
 
     def detector(self) -> BundleDetector:
         """The detector of the catalogue's bundle.

@@ -1,8 +1,8 @@
-"""Photos that shoppers share by links: small crops, each kept for a day.
+"""Photos that shoppers share by links: small crops and their encoding, each kept for a day.
 
-A crop is a file in ``CATALOG/service/photos``, named by 128 random bits; the processes of a service
-share the folder. Its search is made anew from the crop, so a rebuild with another bundle ends no
-link.
+A photo is two files in ``CATALOG/service/photos``, named by 128 random bits; the processes of a
+service share the folder. A link searches with the stored encoding, which is of the photo as it was
+sent; a rebuild with another bundle ends it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MOST = 2_000
 MOST_BYTES = 200 << 20
 _EVERY = 600
 _ID = re.compile(r"[0-9a-f]{32}")
-_SUFFIX = ".jpg"
+_SUFFIX, _ENCODED = ".jpg", ".npz"
 
 
 class PhotoLinks:
@@ -59,8 +59,8 @@ class PhotoLinks:
         self.sweep()
         threading.Thread(target=self._keep, name="hemline-photos", daemon=True).start()
 
-    def put(self, data: bytes) -> str:
-        """Stores a JPEG; its id.
+    def put(self, data: bytes, encoded: bytes = b"") -> str:
+        """Stores a JPEG and its encoding; their id.
 
         Raises:
             Problem: 404, links aren't allowed; 503, there are too many; 507, the disk is full.
@@ -71,9 +71,13 @@ class PhotoLinks:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             with file_lock(self._folder / "lock", _too_many(), timeout=5):
                 self.sweep()
-                sizes = [path.stat().st_size for path in self._paths()]
-                if len(sizes) >= self._most or sum(sizes) + len(data) > self._most_bytes:
+                kept = self._paths()
+                photos = sum(path.suffix == _SUFFIX for path in kept)
+                size = sum(path.stat().st_size for path in kept) + len(data) + len(encoded)
+                if photos >= self._most or size > self._most_bytes:
                     raise _too_many()
+                if encoded:
+                    write_atomic(self._folder / f"{name}{_ENCODED}", encoded)
                 write_atomic(self._folder / f"{name}{_SUFFIX}", data)
         except OSError as error:
             raise unavailable(error, "the photo can't be kept") from None
@@ -85,8 +89,19 @@ class PhotoLinks:
         Raises:
             Problem: 404, it isn't there, or no longer.
         """
+        return self._read(name, _SUFFIX)
+
+    def encoded(self, name: str) -> bytes:
+        """The encoding of a photo by its id.
+
+        Raises:
+            Problem: 404, as `get`.
+        """
+        return self._read(name, _ENCODED)
+
+    def _read(self, name: str, suffix: str) -> bytes:
         self.check_allowed()
-        path = self._folder / f"{name}{_SUFFIX}"
+        path = self._folder / f"{name}{suffix}"
         try:
             if _ID.fullmatch(name) and not self._is_old(path):
                 return path.read_bytes()
@@ -106,7 +121,7 @@ class PhotoLinks:
         self._stop.set()
 
     def _paths(self) -> list[Path]:
-        return list(self._folder.glob(f"*{_SUFFIX}"))
+        return [p for suffix in (_SUFFIX, _ENCODED) for p in self._folder.glob(f"*{suffix}")]
 
     def _is_old(self, path: Path) -> bool:
         return self._clock() - path.stat().st_mtime >= self._seconds

@@ -1,23 +1,27 @@
-"""Photos that a shopper shares by a link, where the shop allows it."""
+"""Photos that a shopper shares by a link, where the shop allows it, and their searches."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
 from starlette.responses import Response
 
 from hemline.data.bounded import opened
 from hemline.data.images import crop, encode_jpeg
+from hemline.errors import OtherBundleError
+from hemline.limits import DEFAULT_K, MAX_HITS, MAX_RANK
+from hemline.search.encoded import EncodedPhoto
 from hemline.service.access import READ, Served, network_of
 from hemline.service.answers import answer
 from hemline.service.bodies import SearchForm, search_body
-from hemline.service.models import FILE, PhotoModel, body
+from hemline.service.models import FILE, PhotoModel, SearchModel, body
 from hemline.service.photo_links import DAY
 from hemline.service.problems import Problem, bad, responses
+from hemline.service.routes.search import Columns, Where, searched
 from hemline.service.serving import Service
-from hemline.types import Box
+from hemline.types import Box, SearchRequest
 
 router = APIRouter(prefix="/v1/photos", tags=["photos"])
 #: Longest side of a photo that is kept, pixels.
@@ -40,7 +44,10 @@ _FORM = {
     openapi_extra=body(form=_FORM),
 )
 async def share(request: Request, service: Served) -> Response:
-    """Keeps the searched part of a photo for a day; whoever has its id can see it."""
+    """Keeps the searched part of a photo, and its encoding, for a day.
+
+    Whoever has its id can see it and search with it.
+    """
     service.photo_links.check_allowed()
     photos, form = await search_body(request, service.settings.max_body)
     if len(photos) > 1:
@@ -55,9 +62,10 @@ async def share(request: Request, service: Served) -> Response:
 
 def _share(service: Service, photo: bytes, form: SearchForm) -> dict[str, Any]:
     box = None if form.box is None else Box.parse(form.box)
+    encoded = service.engine.encode(photo, box).to_bytes()
     with opened(photo, service.settings.max_pixels, name="the photo") as image:
         small = encode_jpeg(crop(image, box), _QUALITY, _SIDE)  # drawn anew, without any EXIF
-    return {"id": service.photo_links.put(small), "seconds": DAY}
+    return {"id": service.photo_links.put(small, encoded), "seconds": DAY}
 
 
 @router.get(
@@ -73,3 +81,36 @@ async def shared(photo_id: Annotated[str, InPath(max_length=100)], service: Serv
     data = await service.work(lambda: service.photo_links.get(photo_id))
     headers = {"Cache-Control": "private, no-store", "X-Robots-Tag": "noindex"}
     return Response(data, headers=headers, media_type="image/jpeg")
+
+
+@router.get(
+    "/{photo_id}/search",
+    dependencies=READ,
+    responses={200: {"model": SearchModel}, **responses(404, 410)},
+)
+async def search(
+    photo_id: Annotated[str, InPath(max_length=100)],
+    service: Served,
+    k: Annotated[int, Query(ge=1, le=MAX_HITS)] = DEFAULT_K,
+    offset: Annotated[int, Query(ge=0, lt=MAX_RANK)] = 0,
+    where: Where = None,
+    facets: Columns = "",
+    why: Annotated[bool, Query(description="Add to each hit its attention.")] = False,
+) -> Response:
+    """The products for a shared photo, by its stored encoding; 410 where the bundle has changed."""
+
+    def ask() -> dict[str, Any]:
+        encoded = EncodedPhoto.from_bytes(service.photo_links.encoded(photo_id))
+        given = {
+            "k": k, "offset": offset, "where": where, "facets": facets, "attention": why,
+            "embeddings": encoded.query.embeddings,
+        }  # fmt: skip
+        try:
+            result = service.engine.answer_encoded(encoded, SearchRequest.model_validate(given))
+        except OtherBundleError:
+            detail = "the shop's search has changed since this photo was shared; send the photo"
+            raise Problem(410, "photo-ended", detail) from None
+        query = {"k": k, "offset": offset, "where": where, "photos": 1, "shared": True}
+        return searched(service, result, query, why)
+
+    return answer(await service.work(ask))

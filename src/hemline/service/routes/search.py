@@ -87,9 +87,26 @@ def _search(service: Service, photos: list[bytes], form: SearchForm) -> dict[str
     if service.settings.keep_photos and form.keep is not False:
         with opened(photos[0], service.settings.max_pixels) as image:
             kept = encode_jpeg(crop(image, result.box), 85, _KEPT)  # without any EXIF
+    return searched(service, result, query, form.why, kept)
+
+
+def searched(
+    service: Service,
+    result: SearchResult,
+    query: Mapping[str, Any],
+    why: bool,
+    kept: bytes | None = None,
+) -> dict[str, Any]:
+    """The answer to a photo's search as JSON, written into the journal.
+
+    Args:
+        query: what was asked for.
+        why: whether hits have their attention.
+        kept: the photo, where it is kept.
+    """
     search_id = _note(service, query, result, kept)
     pictures = service.settings.pictures
-    shown = result_json(result, partial(hit_json, pictures=pictures, attention=form.why))
+    shown = result_json(result, partial(hit_json, pictures=pictures, attention=why))
     facets = shown_facets(shown["facets"])
     return {**shown, "facets": facets, "size": result.size, "search_id": search_id}
 

@@ -3,6 +3,7 @@ import { facetsOf, fitted, named } from "./adapt.js";
 import * as api from "./api.js";
 import { consent } from "./consent.js";
 import { facetColumns } from "./filters.js";
+import { Lost } from "./source.js";
 import { PAGE } from "./state.js";
 import { where } from "./where.js";
 
@@ -20,13 +21,26 @@ async function counted(answer, filters, columns, signal) {
   return { ...answer, facets: Object.fromEntries(columns.filter((name) => facets[name]).map((name) => [name, facets[name]])) };
 }
 
+// A shared photo as it is: the service has its encoding, and nothing is sent.
+const isShared = (state, photo) => Boolean(photo.shared) && state.box === "whole";
+
+async function searchShared(photo, fields, signal) {
+  try {
+    return await api.searchShared(photo.shared, { ...fields, why: true }, signal);
+  } catch (error) {
+    if (error.kind === "gone") throw new Lost("shared");
+    throw error;
+  }
+}
+
 export async function searchPhoto(state, photo, info, signal) {
   const columns = facetColumns(info.columns);
   const detect = info.detects && !state.box;
-  const answer = await api.search(photo, {
-    k: Math.min(info.most, PAGE * state.pages), box: Array.isArray(state.box) ? state.box.join(",") : null,
-    detect, where: where(state.filters), facets: columns.join(","), why: true, keep: consent() && !photo.shared,
-  }, signal);
+  const page = { k: Math.min(info.most, PAGE * state.pages), where: where(state.filters), facets: columns.join(",") };
+  const box = Array.isArray(state.box) ? state.box.join(",") : null;
+  const answer = isShared(state, photo)
+    ? await searchShared(photo, page, signal)
+    : await api.search(photo, { ...page, box, detect, why: true, keep: consent() && !photo.shared }, signal);
   return { ...(await counted(fitted(named(answer), photo), state.filters, columns, signal)), detected: detect };
 }
 
@@ -42,6 +56,7 @@ export async function searchItem(state, info, signal) {
 export async function nextPage(state, photo, answer, signal) {
   const page = { k: PAGE, offset: answer.hits.length, where: where(state.filters) };
   if (!photo) return named(await api.similar(state.item, page, signal));
+  if (isShared(state, photo)) return fitted(named(await searchShared(photo, page, signal)), photo);
   const box = answer.box ? answer.box.join(",") : null;
   return fitted(named(await api.search(photo, { ...page, box, detect: false, why: true, keep: consent() && !photo.shared }, signal)), photo);
 }

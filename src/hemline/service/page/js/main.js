@@ -139,21 +139,27 @@ class Page {
     const at = question(state);
     const known = this.answers.get(at);
     if (!known) this.wait(fresh);
+    const found = await this.orLost(() => known ? this.known(state, known) : this.seeker.run(async (signal) => {
+      await this.ready;
+      signal.throwIfAborted();
+      const from = await this.from(state, signal);
+      const answer = state.item ? await searchItem(state, this.info, signal) : await searchPhoto(state, from.photo, this.info, signal);
+      return { from, answer };
+    }));
+    if (!found || question(this.state) !== at) return;
+    this.remember(at, found.answer);
+    this.show(state, found.from, found.answer);
+    if (fresh) $("found-title").focus({ preventScroll: true });
+  }
+
+  // What ask() finds; null, and a new start, where the photo or item can't be had.
+  async orLost(ask) {
     try {
-      const found = known ? await this.known(state, known) : await this.seeker.run(async (signal) => {
-        await this.ready;
-        signal.throwIfAborted();
-        const from = await this.from(state, signal);
-        const answer = state.item ? await searchItem(state, this.info, signal) : await searchPhoto(state, from.photo, this.info, signal);
-        return { from, answer };
-      });
-      if (!found || question(this.state) !== at) return;
-      this.remember(at, found.answer);
-      this.show(state, found.from, found.answer);
-      if (fresh) $("found-title").focus({ preventScroll: true });
+      return await ask();
     } catch (error) {
       if (!(error instanceof Lost)) throw error;
       this.lost(error);
+      return null;
     }
   }
 
@@ -278,7 +284,7 @@ class Page {
   async more() {
     const { state, answer, origin } = this;
     const first = answer.hits.length;
-    const next = await this.seeker.run((signal) => nextPage(state, origin.photo, answer, signal));
+    const next = await this.orLost(() => this.seeker.run((signal) => nextPage(state, origin.photo, answer, signal)));
     if (!next || this.state !== state) return;
     const hits = [...answer.hits, ...next.hits];
     this.state = { ...state, pages: state.pages + 1 };

@@ -50,7 +50,7 @@ export class Sources {
     const at = `shared ${id}`;
     if (!this.photos.has(at)) {
       const blob = await fetched(`${base}v1/photos/${encodeURIComponent(id)}`, signal, "shared");
-      this.photos.set(at, { ...(await readable(blob, "shared")), shared: true });
+      this.photos.set(at, { ...(await readable(blob, "shared")), shared: id });
     }
     return this.photos.get(at);
   }

@@ -1,0 +1,61 @@
+"""An encoded photo: searched later, without the photo and without the tower."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+
+from hemline.errors import DataError
+from hemline.search.photo import SearchedPhoto
+from hemline.search.ranking import Query
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPhoto:
+    """The searched part of one photo as a bundle's street tower has encoded it.
+
+    Attributes:
+        fingerprint: of the bundle; the vectors mean nothing to another.
+        query: embedding (1, D), and local features (1, C, L) where the model re-ranks.
+        size: (width, height) of the searched part in pixels.
+    """
+
+    fingerprint: str
+    query: Query
+    size: tuple[int, int]
+
+    @property
+    def photo(self) -> SearchedPhoto:
+        """The part as a photo of its own."""
+        return SearchedPhoto(None, (), self.size, self.size)
+
+    def to_bytes(self) -> bytes:
+        """NumPy's ``.npz``; local features in half precision, as they are large."""
+        local = self.query.local
+        arrays = {
+            "fingerprint": np.array(self.fingerprint),
+            "embedding": np.asarray(self.query.embeddings, np.float32),
+            "size": np.array(self.size),
+            **({} if local is None else {"local": np.asarray(local, np.float16)}),
+        }
+        buffer = BytesIO()
+        np.savez(buffer, **arrays)  # type: ignore[arg-type]  # its stubs take the names for options
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> EncodedPhoto:
+        """
+        Raises:
+            DataError: the bytes aren't those of `to_bytes`.
+        """
+        try:
+            with np.load(BytesIO(data), allow_pickle=False) as stored:
+                local = stored["local"].astype(np.float32) if "local" in stored else None
+                width, height = (int(side) for side in stored["size"])
+                query = Query(stored["embedding"], local)
+                return cls(str(stored["fingerprint"]), query, (width, height))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise DataError(f"an encoded photo can't be read: {error}") from None
