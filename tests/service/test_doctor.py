@@ -87,6 +87,27 @@ def test_words(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "backup" in lines[-1]
 
 
+def test_several_catalogues_as_serve_takes_them(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Failed before: it took one."""
+    other = shutil.copytree(shop, tmp_path / "other")
+    folders = [str(shop), str(other)]
+    assert main(["doctor", *folders]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("catalogue ")] == [
+        f"catalogue {folder}" for folder in folders
+    ]
+    cut(other)
+    assert main(["doctor", *folders, "--json"]) == 1
+    result = json.loads(capsys.readouterr().out)
+    assert [one["ok"] for one in result["catalogs"]] == [True, False]
+    assert (result["ok"], result["failures"]) == (False, result["catalogs"][1]["failures"])
+    wrong = shutil.copytree(shop, tmp_path / "admin")
+    assert main(["doctor", str(shop), str(wrong)]) == 2  # which serve refuses, too
+    assert "not 'admin'" in capsys.readouterr().err
+
+
 def test_after_a_kill_the_log_counts_and_stays(report: Report, shop: Path) -> None:
     script = (
         "import os, sys; from hemline.catalog.catalog import Catalog; "

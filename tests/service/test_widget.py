@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from hemline.errors import BusyError
 from hemline.service.keys import KeyRing
+from hemline.work import Work
 
 SHOP = "https://shop.example"
 NAMED = {"Origin": SHOP}
@@ -72,6 +74,40 @@ def test_browsers_are_not_allowed_keys_or_changes(public: Any, open_client: Any)
     # With keys for everything, a named site's own programs may use them, as before.
     keyed = open_client(cors=(SHOP,))
     assert allowed(keyed, "DELETE", "authorization")
+
+
+def test_a_named_page_can_read_why_it_was_refused(
+    open_client: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Failed before: refusals of the guard had no CORS headers, so the widget said "offline"."""
+    client = open_client(
+        host="0.0.0.0", public=True, cors=(SHOP,), max_body=100_000, names=("find.example",)
+    )
+
+    def asked(status: int, origin: str = SHOP, **sent: Any) -> Any:
+        headers = {"Origin": origin, "Host": "find.example", **sent.pop("headers", {})}
+        answer = client.post("/v1/search", headers=headers, **sent)
+        assert answer.status_code == status, answer.text
+        return answer
+
+    for answer in (
+        asked(413, content=b"x" * 100_001),
+        asked(421, files={"photo": photo}, headers={"Host": "elsewhere.example"}),
+        asked(422, files={"photo": photo}, params={"a": "\0"}),
+    ):
+        assert answer.headers["access-control-allow-origin"] == SHOP
+        assert answer.headers["access-control-expose-headers"] == "X-Request-ID, Retry-After"
+        assert "Origin" in answer.headers["vary"]
+
+    def full(*_: Any) -> None:
+        raise BusyError("too much at once")
+
+    monkeypatch.setattr(Work, "check_data", full)
+    busy = asked(503, files={"photo": photo})
+    assert busy.headers["access-control-allow-origin"] == SHOP
+    assert busy.headers["retry-after"] == "1"
+    foreign = asked(503, "https://other.example", files={"photo": photo})
+    assert "access-control-allow-origin" not in foreign.headers
 
 
 def test_the_pages_of_the_service_itself_are_not_foreign(public: Any, shop: Path) -> None:

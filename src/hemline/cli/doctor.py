@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +13,10 @@ from hemline.cli._common import JsonOption, emit, natives_hushed, out
 
 
 def doctor(
-    catalog: Annotated[Path, typer.Argument(metavar="CATALOG", help="The catalogue's folder.")],
+    catalog: Annotated[
+        list[Path],
+        typer.Argument(metavar="CATALOG...", help="The catalogue's folder, or several of them."),
+    ],
     host: Annotated[str, typer.Option(help="As of 'hemline serve'.")] = "127.0.0.1",
     workers: Annotated[int, typer.Option(help="As of 'hemline serve'.")] = 1,
     name: Annotated[list[str] | None, typer.Option(help="As of 'hemline serve'.")] = None,
@@ -28,7 +31,7 @@ def doctor(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check whether a catalogue can be served from this machine; changes nothing.
+    """Check whether a catalogue, or several, can be served from this machine; changes nothing.
 
     Looks at versions, permissions, disk space, database, index, bundle, one timed search, keys,
     the given options of 'hemline serve', the shop's settings file, kept photos and the last
@@ -36,12 +39,15 @@ def doctor(
     fails; warnings don't count.
 
     Example: hemline doctor shop --public --name shop.example --trusted-proxy 127.0.0.1
+
+    Example: hemline doctor shops/* --public --name shop.example --trusted-proxy 127.0.0.1
     """
     from hemline.service.doctor.run import examine
     from hemline.service.settings import Settings
 
+    several = len(catalog) > 1
     given = Settings(
-        catalog,
+        catalog[0],
         host,
         names=tuple(name or ()),
         public=public,
@@ -50,20 +56,38 @@ def doctor(
         workers=workers,
         memory=(memory or 0) << 20,
         settings_file=settings,
+        shops=tuple(catalog) if several else (),
     )
+    results = []
     with natives_hushed():
-        findings = [asdict(finding) for finding in examine(given)]
+        for folder in catalog:
+            found = examine(replace(given, catalog=folder, shops=()))
+            results.append(_result(folder, [asdict(finding) for finding in found]))
+    ok = all(result["ok"] for result in results)
+    if several:
+        sums = {n: sum(result[n] for result in results) for n in ("failures", "warnings")}
+        emit({"ok": ok, **sums, "catalogs": results}, as_json, _words_of_several)
+    else:
+        emit(results[0], as_json, _words)
+    if not ok:
+        raise typer.Exit(1)
+
+
+def _result(catalog: Path, findings: list[dict[str, Any]]) -> dict[str, Any]:
     counts = [finding["status"] for finding in findings]
-    result = {
+    return {
         "catalog": str(catalog),
         "ok": "failure" not in counts,
         "failures": counts.count("failure"),
         "warnings": counts.count("warning"),
         "findings": findings,
     }
-    emit(result, as_json, _words)
-    if not result["ok"]:
-        raise typer.Exit(1)
+
+
+def _words_of_several(result: Mapping[str, Any]) -> None:
+    for own in result["catalogs"]:
+        out(f"catalogue {own['catalog']}")
+        _words(own)
 
 
 def _words(result: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from hemline import __version__
 from hemline.errors import HemlineError
 from hemline.service.access import admit_writer
 from hemline.service.front import Head, RootPath
-from hemline.service.guard import Guard, shop_field
+from hemline.service.guard import EXPOSED, Guard, shop_field
 from hemline.service.logs import log
 from hemline.service.problems import Problem, ProblemBody, of_error
 from hemline.service.routes import (
@@ -106,7 +106,7 @@ def _wrap(app: FastAPI, service: Service, handover: Handover | None, writes: boo
             allow_origins=list(settings.cors),
             allow_methods=methods,
             allow_headers=["Content-Type"] + ["Authorization"] * (not settings.public),
-            expose_headers=["X-Request-ID", "Retry-After"],
+            expose_headers=EXPOSED,
         )
     if handover is not None and not writes:
         app.add_middleware(

@@ -37,6 +37,8 @@ HEADERS: Mapping[str, str] = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "geolocation=(), microphone=()",
 }
+#: Headers that pages of other origins may read.
+EXPOSED = ("X-Request-ID", "Retry-After")
 #: Paths whose bodies may be longer, because they are read piece by piece.
 LONG = ("/v1/items:bulk", "/v1/admin/manifest")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -282,11 +284,24 @@ class _Request:
             headers["X-Request-ID"] = self.id
             if self.status >= 400 and not self._over and self._has_body():
                 headers["Connection"] = "close"  # the rest of the body isn't read
+            if self.status >= 400:
+                self._show_to_origin(headers)
             if self._scope["path"].startswith("/v1"):
                 headers.setdefault("Cache-Control", "no-store")
             kind = self._scope.get("state", {}).get("problem")
             self.refused = self.refused or kind or ""
         await self._send(message)
+
+    def _show_to_origin(self, headers: MutableHeaders) -> None:
+        """Lets a page that ``cors`` names read an error that was made outside the CORS middleware.
+
+        Without these headers a browser tells the page of a network error alone.
+        """
+        origin = self.headers.get("origin")
+        if origin in self._settings.cors and "Access-Control-Allow-Origin" not in headers:
+            headers["Access-Control-Allow-Origin"] = origin
+            headers["Access-Control-Expose-Headers"] = ", ".join(EXPOSED)
+            headers.add_vary_header("Origin")
 
 
 def shop_field(settings: Settings) -> dict[str, Any]:

@@ -47,6 +47,21 @@ def test_filters_show_counts_and_narrow_the_search(page: Any, shop: Stub) -> Non
     assert len(shop.of("/v1/search")) == 5, "the first answer is still known"
 
 
+def test_all_filters_are_cleared_from_an_open_menu(page: Any, shop: Stub) -> None:
+    """Failed before: the open menu lay over the button."""
+    begin(page, shop)
+    menu = open_filter(page, "category")
+    menu.get_by_label("Dress").check()
+    searches(page, shop, 2)
+    found(page)
+    page.get_by_role("button", name="Clear all filters").click(timeout=5_000)
+    until(page, lambda: "f." not in page.url)
+    found(page)
+    until(page, lambda: page.get_by_role("button", name="Clear all filters").count() == 0)
+    assert focused(page) == "Kind", "the menu is still open"
+    assert not menu.get_by_label("Dress").is_checked()
+
+
 def test_choices_faster_than_answers(page: Any, shop: Stub) -> None:
     begin(page, shop)
     shop.fail("slow", times=1)

@@ -140,6 +140,20 @@ def test_a_shopper_finds_a_product(tab: Any, site: Site, service: str, policy: s
     ]
 
 
+def test_the_theme_may_follow_the_system(tab: Any, site: Site, service: str) -> None:
+    """Failed before: "auto" was light."""
+    ground = "e => getComputedStyle(e).backgroundColor"
+    dark, light = "rgb(27, 25, 23)", "rgb(255, 255, 255)"
+    for theme, at_night in (("auto", dark), ("light", light)):
+        tab.emulate_media(color_scheme="dark")
+        tab.goto(site.show(service, f'data-theme="{theme}"'))
+        tab.locator("hemline-widget .open").click()
+        layer = tab.locator("hemline-widget dialog[open]")
+        assert layer.evaluate(ground) == at_night
+        tab.emulate_media(color_scheme="light")
+        until(tab, lambda layer=layer: layer.evaluate(ground) == light)
+
+
 def test_a_garment_is_chosen_by_its_name_and_on_the_photo(
     tab: Any, site: Site, service: str
 ) -> None:

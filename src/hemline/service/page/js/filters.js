@@ -65,7 +65,7 @@ export class Filters {
       const field = this.root.querySelector(`[data-focus="${CSS.escape(name)}"]`);
       if (field) field.value = value;
     }
-    if (focus) (this.root.querySelector(`[data-focus="${CSS.escape(focus)}"]`) ?? this.root.querySelector("summary"))?.focus();
+    if (focus) (this.root.querySelector(`[data-focus="${CSS.escape(focus)}"]`) ?? this.root.querySelector("details[open] summary") ?? this.root.querySelector("summary"))?.focus();
   }
 
   // Half-typed prices, of filters that stay as they are: field → text.
@@ -85,7 +85,17 @@ export class Filters {
     const chosen = this.filters[name]?.length ?? 0;
     const summary = h("summary", { "data-focus": `menu ${name}` }, facetName(name), chosen ? h("span", { class: "badge" }, String(chosen), h("span", { class: "unseen" }, ` ${texts.chosen({ n: chosen })}`)) : null);
     const body = AMOUNTS.includes(name) ? this.#price(name) : this.#values(name);
-    return h("details", { class: "filter", "data-facet": name, open }, summary, h("fieldset", {}, h("legend", { class: "unseen" }, facetName(name)), body));
+    return h("details", { class: "filter", "data-facet": name, open }, summary, h("fieldset", {}, h("legend", { class: "unseen" }, facetName(name)), body, this.#foot(name)));
+  }
+
+  // An open menu lies over the row of chips, whose button is hidden meanwhile.
+  #foot(name) {
+    if (!Object.keys(this.filters).length) return null;
+    return h("p", { class: "menu-foot" }, this.#clearButton(`clear ${name}`));
+  }
+
+  #clearButton(focus) {
+    return h("button", { type: "button", class: "plain", "data-focus": focus, onclick: () => this.#change({}) }, texts.clear);
   }
 
   #values(name) {
@@ -127,16 +137,12 @@ export class Filters {
       type: "button", class: "chip is-filter", "data-focus": `chip ${name} ${value}`,
       "aria-label": texts.remove({ name: valueName(name, value) }), onclick: () => this.#toggle(name, value, false),
     }, valueName(name, value), h("span", { "aria-hidden": "true" }, " ×")));
-    return h("div", { class: "chips" }, chips, h("button", { type: "button", class: "plain", "data-focus": "clear", onclick: () => this.#clear() }, texts.clear));
+    return h("div", { class: "chips" }, chips, this.#clearButton("clear"));
   }
 
   #toggle(name, value, on) {
     const others = (this.filters[name] ?? []).filter((one) => one !== value);
     this.#set(name, on ? [...others, value] : others);
-  }
-
-  #clear() {
-    this.#change({});
   }
 
   // Kept at once: the next choice may come before the answer to this one.

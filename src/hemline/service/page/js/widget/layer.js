@@ -70,13 +70,17 @@ class Layer {
     this.list = h("ul", { class: "products" });
     this.more = button(texts.more, () => this.next());
     this.more.hidden = true;
-    this.dialog = h("dialog", { class: theme === "dark" ? "layer is-dark" : "layer", lang: this.language, "aria-labelledby": "title" },
+    this.dialog = h("dialog", { class: "layer", lang: this.language, "aria-labelledby": "title" },
       h("div", { class: "head" }, this.title, h("button", { type: "button", class: "close", "aria-label": texts.close, onclick: () => this.dialog.close() }, "✕")),
       h("div", { class: "body" },
         this.asked = h("div", { class: "asked" }, this.canvas, h("div", { class: "choices" }, h("p", { class: "lead" }, texts.lead), h("p", { class: "buttons" },
           h("button", { type: "button", class: "main camera", onclick: () => camera.click() }, texts.take), this.start), this.garments, h("p", { class: "small" }, texts.privacy))),
         this.wrong, this.status, this.list, h("p", { class: "center" }, this.more)),
       ...this.files);
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    const paint = () => this.dialog.classList.toggle("is-dark", theme === "dark" || (theme === "auto" && dark.matches));
+    dark.addEventListener("change", paint);
+    paint();
     this.dialog.addEventListener("close", () => {
       this.stop?.abort();
       this.dialog.getRootNode().querySelector(".open")?.focus();
