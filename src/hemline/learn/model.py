@@ -122,11 +122,15 @@ class Stage:
 
 
 class Fitting(NamedTuple):
-    """Images that a model is fitted to: images (B, 3, H, W), items (B,), tags (B, T)."""
+    """Images that a model is fitted to: images (B, 3, H, W), items (B,), tags (B, T).
+
+    ``groups`` (B,) numbers each image's value of the column ``data.batch_by``, where it is set.
+    """
 
     images: Tensor
     items: Tensor
     tags: Tensor
+    groups: Tensor | None = None
 
 
 @dataclass(slots=True)

@@ -29,7 +29,11 @@ def pairs(items: int, photos: int, seed: int = 0) -> tuple[Tensor, Tensor, Tenso
 
 
 def slow(
-    street: Tensor, street_items: Tensor, shop: Tensor, config: DomainMapConfig
+    street: Tensor,
+    street_items: Tensor,
+    shop: Tensor,
+    config: DomainMapConfig,
+    sources: list[int] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The text of the docstring, with loops and a symmetric square root."""
     scale = np.concatenate([[n**-0.5] * n for n in BLOCKS])
@@ -37,15 +41,24 @@ def slow(
     x = (x - x.mean(0)) / (x.std(0) + 1e-6) * scale
     y = (y - y.mean(0)) / (y.std(0) + 1e-6) * scale
     means = np.stack([x[street_items.numpy() == i].mean(0) for i in range(len(y))])
+    of = sources or [0] * len(y)  # each item's source
+    rows = [of[item] for item in street_items.tolist()]
+    each = np.array([of.count(s) ** -config.balance for s in of])
+    of_rows = np.array([rows.count(s) ** -config.balance for s in rows])
+    each, of_rows = each / each.mean(), of_rows / of_rows.mean()
     spread = np.zeros((8, 8))
-    for row, item in zip(x, street_items.tolist(), strict=True):
-        spread += np.outer(row - means[item], row - means[item]) / len(x)
+    for row, item, weight in zip(x, street_items.tolist(), of_rows, strict=True):
+        spread += weight * np.outer(row - means[item], row - means[item]) / len(x)
     for i in range(len(y)):
-        spread += config.shift * np.outer(means[i] - y[i], means[i] - y[i]) / len(y)
+        gap = means[i] - y[i]
+        spread += config.shift * each[i] * np.outer(gap, gap) / len(y)
     spread += config.shrinkage * np.trace(spread) / 8 * np.eye(8)
     values, vectors = np.linalg.eigh(spread)
     root = vectors @ np.diag(values**-0.5) @ vectors.T
+    twice = np.concatenate([each, each])[:, None]
     centres = np.concatenate([means, y]) @ root
+    mean = (twice * centres).mean(0)
+    centres = np.sqrt(twice) * (centres - mean)
     _, _, directions = np.linalg.svd(centres - centres.mean(0), full_matrices=False)
     axes = directions[: config.rank]
     return x @ root @ axes.T, y @ root @ axes.T
@@ -62,6 +75,24 @@ def test_it_is_what_its_text_says(items: int, rank: int) -> None:
     # Axes may be turned or mirrored between two square roots; inner products may not.
     np.testing.assert_allclose((photos @ products.T).numpy(), x @ y.T, atol=2e-4)
     np.testing.assert_allclose((photos @ photos.T).numpy(), x @ x.T, atol=2e-4)
+
+
+@pytest.mark.parametrize("balance", [0.5, 1.0])
+def test_sources_count_alike_whatever_their_size(balance: float) -> None:
+    street, street_items, shop, shop_items = pairs(12, 5)
+    sources = [0, 0, 0, *[1] * 9]
+    config = DomainMapConfig(rank=8, balance=balance, shift=0.7)
+    of_shop = torch.tensor(sources)
+    groups = of_shop[street_items], of_shop
+    maps = fit_maps(street, street_items, shop, shop_items, BLOCKS, config, groups=groups)
+    photos = street @ maps.street_weight.T + maps.street_bias
+    products = shop @ maps.shop_weight.T + maps.shop_bias
+    x, y = slow(street, street_items, shop, config, sources)
+    np.testing.assert_allclose((photos @ products.T).numpy(), x @ y.T, atol=2e-4)
+    plain = slow(street, street_items, shop, config, [0] * 12)
+    assert np.abs(plain[0] @ plain[1].T - x @ y.T).max() > 0.1
+    with pytest.raises(DataError, match="balance to 0"):
+        fit_maps(street, street_items, shop, shop_items, BLOCKS, config)
 
 
 def test_it_finds_items_that_it_was_not_fitted_to() -> None:

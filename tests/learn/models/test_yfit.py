@@ -93,6 +93,49 @@ def test_kinds_are_a_second_task() -> None:
     torch.testing.assert_close(losses(some)["kinds"], expected.mean())
 
 
+def test_what_the_frozen_network_knows_is_a_third_task() -> None:
+    torch.manual_seed(SEED)
+    spec = MODELS["yfit"]
+    one_view = {"street_views": (1.0,), "shop_views": (1.0,), "foreground": False}
+    settings = {**spec.tiny, **one_view, "tune": True, "distillation": 2.0}
+    model = spec.build(spec.configure(settings), ())
+    tune = model.stages()[0]
+    learned_names = {name for name, p in model.named_parameters() if tune.learns(name)}
+    assert {"distillation.predict.weight", "distillation.predict.bias"} < learned_names
+    images, items = torch.rand(6, 3, 64, 64), torch.arange(6)
+
+    def losses() -> dict[str, torch.Tensor]:
+        none = torch.zeros(6, 0)
+        return model.eval().loss(Batch(images, images.flip(3), none, items, items, none), tune)
+
+    losses()  # random weights stand for ImageNet's: the frozen network is made once
+    frozen = model._frozen[0]
+    frozen.load_state_dict(model.trunk.state_dict())
+    same = losses()
+    assert float(same["distillation"]) < 0.01
+    for parameter in model.trunk.parameters():
+        parameter.data.add_(0.3 * torch.randn_like(parameter) * parameter.std(correction=0))
+    moved = losses()
+    assert float(moved["distillation"]) > float(same["distillation"]) + 0.1
+    torch.testing.assert_close(moved["total"], moved["infonce"] + 2 * moved["distillation"])
+    moved["total"].backward()
+    assert all(parameter.grad is None for parameter in frozen.parameters())
+    assert model._frozen[0] is frozen
+    assert not any("_frozen" in name for name in model.state_dict())
+
+
+def test_balance_needs_the_sources_of_images() -> None:
+    spec = MODELS["yfit"]
+    settings = {**spec.tiny, "fitted": {"rank": 2, "balance": 1.0}}
+    model = spec.build(spec.configure(settings), ()).eval()
+    images, items, none = torch.rand(8, 3, 64, 64), torch.arange(8) % 4, torch.zeros(8, 0)
+    with pytest.raises(DataError, match="batch_by"):
+        model.fit([Fitting(images, items, none)], [Fitting(images, items, none)])
+    part = Fitting(images, items, none, torch.arange(8) % 2)
+    model.fit([part], [part])
+    assert float(model.street.weight.detach().abs().sum()) > 0
+
+
 def test_kinds_need_two() -> None:
     spec = MODELS["yfit"]
     model = spec.build(spec.configure({**spec.tiny, "kind_loss": 0.5}), ("category=dress",))

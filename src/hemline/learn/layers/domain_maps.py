@@ -32,6 +32,8 @@ class DomainMapConfig(ModelConfig):
             none.
         kinds_weight: length of those beside 1 for the others.
         kinds_shrinkage: as ``shrinkage``, for the kinds.
+        balance: how far sources of images (``data.batch_by``) count alike, whatever their number of
+            images: 0 for every image alike, 1 for every source alike.
     """
 
     shrinkage: float = Field(default=1.0, gt=0)
@@ -40,6 +42,7 @@ class DomainMapConfig(ModelConfig):
     kinds: int = Field(default=0, ge=0)
     kinds_weight: float = Field(default=1.0, gt=0)
     kinds_shrinkage: float = Field(default=3.0, gt=0)
+    balance: float = Field(default=0.0, ge=0, le=1)
 
 
 class DomainMaps(NamedTuple):
@@ -59,6 +62,7 @@ def fit_maps(
     blocks: Sequence[int],
     config: DomainMapConfig,
     kinds: tuple[Tensor, Tensor] | None = None,
+    groups: tuple[Tensor, Tensor] | None = None,
 ) -> DomainMaps:
     """The maps of both domains, computed in double precision.
 
@@ -72,6 +76,8 @@ def fit_maps(
     4. With ``kinds``: further rows, of unit length over the training images as the first ones
        together times ``kinds_weight``, from the linear discriminant analysis of the kinds.
 
+    With ``balance`` b, each image and item of a source of n counts n^-b in 2 and 3.
+
     Args:
         street: (N, C) features of photos. street_items: (N,) their items.
         shop: (M, C) features of shop images. shop_items: (M,) their items.
@@ -79,6 +85,8 @@ def fit_maps(
         config: see there.
         kinds: (N,) and (M,) the kind of each photo and shop image, -1 where it has none; needed
             where the configuration has ``kinds``.
+        groups: (N,) and (M,) the source of each photo and shop image; needed where the
+            configuration has ``balance``. An item is of its photos' source.
 
     Raises:
         DataError: fewer than two items have both photos and shop images.
@@ -93,17 +101,12 @@ def fit_maps(
         raise DataError(
             f"{len(items)} items have both street and shop images; fitting needs at least two"
         )
-    photos, within = _centred(x[both[0]], torch.searchsorted(items, street_items[both[0]]))
-    goods, among = _centred(y[both[1]], torch.searchsorted(items, shop_items[both[1]]))
-    within = torch.cat([within, among[among.abs().sum(dim=1) > 0]])
-    gap = photos - goods
-    spread = within.T @ within / len(within) + config.shift * (gap.T @ gap) / len(gap)
-    matrix = _discriminant(spread, torch.cat([photos, goods]), config.shrinkage, config.rank)
+    sources = _sources(groups, both, config)
+    photos = _Side(x[both[0]], torch.searchsorted(items, street_items[both[0]]), sources[0])
+    goods = _Side(y[both[1]], torch.searchsorted(items, shop_items[both[1]]), sources[1])
+    matrix = _of_items(photos, goods, config)
     if config.kinds:
-        if kinds is None:
-            raise DataError("the images have no kinds to fit to; set fitted.kinds to 0")
-        every, labels = torch.cat([x, y]), torch.cat(kinds)
-        matrix = torch.cat([matrix, _of_kinds(every, labels, matrix, config)])
+        matrix = torch.cat([matrix, _of_kinds(torch.cat([x, y]), kinds, matrix, config)])
     street_weight, shop_weight = matrix * street_factor, matrix * shop_factor
     return DomainMaps(
         street_weight.float(),
@@ -113,8 +116,61 @@ def fit_maps(
     )
 
 
-def _of_kinds(x: Tensor, kinds: Tensor, matrix: Tensor, config: DomainMapConfig) -> Tensor:
+class _Side(NamedTuple):
+    """Features (N, C) of one domain's images, (N,) their items from 0 on, (N,) their sources."""
+
+    features: Tensor
+    items: Tensor
+    sources: Tensor
+
+
+def _sources(
+    groups: tuple[Tensor, Tensor] | None, both: tuple[Tensor, Tensor], config: DomainMapConfig
+) -> tuple[Tensor, Tensor]:
+    """The source of each photo and of each shop image that is kept; one source without balance."""
+    if not config.balance:
+        street, shop = (torch.zeros(int(kept.sum()), dtype=torch.int64) for kept in both)
+        return street, shop
+    if groups is None:
+        raise DataError("the images' sources aren't given; set fitted.balance to 0")
+    return groups[0][both[0]], groups[1][both[1]]
+
+
+def _of_items(street: _Side, shop: _Side, config: DomainMapConfig) -> Tensor:
+    """(D, C) directions in which items differ, where photos of one item don't."""
+    photos, within = _centred(street.features, street.items)
+    goods, among = _centred(shop.features, shop.items)
+    several = among.abs().sum(dim=1) > 0
+    sources = torch.zeros(len(photos), dtype=torch.int64)
+    sources[street.items] = street.sources
+    images = _weights(torch.cat([street.sources, shop.sources[several]]), config.balance)
+    items = _weights(sources, config.balance)
+    spread = _covariance(torch.cat([within, among[several]]), images)
+    spread = spread + config.shift * _covariance(photos - goods, items)
+    centres, weights = torch.cat([photos, goods]), torch.cat([items, items])[:, None]
+    mean = (centres * weights).mean(dim=0)
+    centres = mean + (centres - mean) * weights.sqrt()
+    return _discriminant(spread, centres, config.shrinkage, config.rank)
+
+
+def _weights(sources: Tensor, balance: float) -> Tensor:
+    """(N,) weight of each row, n^-balance for n rows of its source, with a mean of 1."""
+    weights = torch.bincount(sources).double()[sources] ** -balance
+    return weights / weights.mean()
+
+
+def _covariance(x: Tensor, weights: Tensor) -> Tensor:
+    """(N, C), (N,) of mean 1 → (C, C), about zero."""
+    return (x * weights[:, None]).T @ x / len(x)
+
+
+def _of_kinds(
+    x: Tensor, labels: tuple[Tensor, Tensor] | None, matrix: Tensor, config: DomainMapConfig
+) -> Tensor:
     """(K, C) directions in which kinds differ, scaled beside those of ``matrix`` (D, C)."""
+    if labels is None:
+        raise DataError("the images have no kinds to fit to; set fitted.kinds to 0")
+    kinds = torch.cat(labels)
     x, kinds = x[kinds >= 0], kinds[kinds >= 0]
     names, numbers = torch.unique(kinds, return_inverse=True)
     if len(names) < 2:

@@ -22,7 +22,7 @@ with epochs goes on training the maps from their fit, by InfoNCE across the doma
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from pydantic import Field, field_validator
@@ -31,6 +31,7 @@ from torch.nn import functional
 
 from hemline.errors import DataError
 from hemline.learn.backbones import BackboneConfig, build_backbone
+from hemline.learn.layers.distillation import FeatureDistillation
 from hemline.learn.layers.domain_maps import DomainMap, DomainMapConfig, fit_maps
 from hemline.learn.losses.info_nce import info_nce_loss
 from hemline.learn.model import (
@@ -68,6 +69,9 @@ class YFitConfig(DomainImageConfig):
         kind_loss: weight of a second task of the stages with epochs, the kind of each image, by a
             linear classifier on the features; 0 for none. It keeps what tells kinds apart, which
             learning to find the same item loses.
+        distillation: weight of a further task of those stages: the features that the backbone's
+            own weights give (without ``backbone.bundle``) stay predictable from the trained ones;
+            0 for none. It keeps what items unlike the training's need.
     """
 
     backbone: BackboneConfig = BackboneConfig()
@@ -80,6 +84,7 @@ class YFitConfig(DomainImageConfig):
     tune: bool = False
     kind: str = "category"
     kind_loss: float = Field(default=0.0, ge=0)
+    distillation: float = Field(default=0.0, ge=0)
 
     @field_validator("street_views", "shop_views")
     @classmethod
@@ -111,11 +116,16 @@ class YFit(RetrievalModel):
         self.shop = DomainMap(backbone.channels, self.embedding_dim)  # II
         if config.kind_loss:
             self.classifier = torch.nn.Linear(backbone.channels, max(1, len(self.kinds)))
+        if config.distillation:
+            self.distillation = FeatureDistillation(backbone.channels)
+        # In a list: neither saved nor exported, and made by the first step that needs it.
+        self._frozen: list[torch.nn.Module] = []
 
     def stages(self) -> tuple[Stage, ...]:
         """The maps are fitted and then, if the recipe gives the stage epochs, trained; with
         ``tune`` after a stage that trains the upper part of the backbone too."""
-        maps = ("street", "shop", *(("classifier",) if self.config.kind_loss else ()))
+        second = {"classifier": self.config.kind_loss, "distillation": self.config.distillation}
+        maps = ("street", "shop", *(name for name, weight in second.items() if weight))
         fit = Stage(FIT, maps, epochs=0, lr=1e-4, optimizer="adamw", fits=True)
         parts = (*maps, "trunk.1")
         tune = Stage(TUNE, parts, epochs=3, lr=5e-4, optimizer="adamw", fits=True)
@@ -155,12 +165,8 @@ class YFit(RetrievalModel):
                 f"kind_loss needs images of at least two kinds (tags {self.config.kind}=…), and "
                 f"the training images have {len(self.kinds)}; set model.config.kind_loss=0"
             )
-        photos = [(self.street_features(p.images).cpu(), p.items, self._kinds(p)) for p in street]
-        goods = [(self.shop_features(p.images).cpu(), p.items, self._kinds(p)) for p in shop]
-        x, street_items, street_kinds = (
-            torch.cat(part).cpu() for part in zip(*photos, strict=True)
-        )
-        y, shop_items, shop_kinds = (torch.cat(part).cpu() for part in zip(*goods, strict=True))
+        x, street_items, street_kinds, street_groups = self._gathered(street, self.street_features)
+        y, shop_items, shop_kinds, shop_groups = self._gathered(shop, self.shop_features)
         maps = fit_maps(
             x,
             street_items,
@@ -169,9 +175,36 @@ class YFit(RetrievalModel):
             self.blocks,
             self.config.fitted,
             (street_kinds, shop_kinds),
+            (street_groups, shop_groups),
         )
         self.street.put(maps.street_weight, maps.street_bias)
         self.shop.put(maps.shop_weight, maps.shop_bias)
+
+    def _gathered(
+        self, parts: Iterable[Fitting], features: Callable[[Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Features (N, C), items, kinds and sources (N,) of all parts; 0 for an unknown source."""
+        rows = [
+            (
+                features(part.images),
+                part.items,
+                self._kinds(part),
+                self._groups(part),
+            )
+            for part in parts
+        ]
+        x, items, kinds, groups = (torch.cat(column).cpu() for column in zip(*rows, strict=True))
+        return x, items, kinds, groups
+
+    def _groups(self, part: Fitting) -> Tensor:
+        if part.groups is not None:
+            return part.groups
+        if self.config.fitted.balance:
+            raise DataError(
+                "fitted.balance needs the column that names each image's source: set "
+                "data.batch_by, or model.config.fitted.balance=0"
+            )
+        return torch.zeros_like(part.items)
 
     def _kinds(self, part: Fitting) -> Tensor:
         """(B,) number of each image's kind, -1 where it has none."""
@@ -182,6 +215,8 @@ class YFit(RetrievalModel):
 
     def loss(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
         photos, goods = self.street_features(batch.street), self.shop_features(batch.shop)
+        if self.config.distillation:
+            frozen = self._frozen_features(torch.cat([batch.street, batch.shop]))
         with torch.autocast(batch.street.device.type, enabled=False):
             street = StreetOutput.of(self.street(photos.unsqueeze(2))[:, :, 0])
             shop = ShopOutput.of(self.shop(goods.unsqueeze(2))[:, :, 0])
@@ -194,7 +229,22 @@ class YFit(RetrievalModel):
                 kinds = self._kind_loss(torch.cat([photos, goods]), batch.labels())
                 losses["kinds"] = kinds.detach()
                 total = total + self.config.kind_loss * kinds
+            if self.config.distillation:
+                lost = self.distillation(torch.cat([photos, goods]), frozen)
+                losses["distillation"] = lost.detach()
+                total = total + self.config.distillation * lost
         return {**losses, "total": total}
+
+    @torch.no_grad()
+    def _frozen_features(self, images: Tensor) -> Tensor:
+        """(B, 3, S, S) → (B, C) as the backbone's own weights give them."""
+        if not self._frozen:
+            alone = self.config.backbone.model_copy(update={"bundle": None})
+            backbone = build_backbone(alone, self.config.size)
+            self._frozen.append(torch.nn.Sequential(backbone.shared, backbone.upper).eval())
+        network = self._frozen[0].to(images.device)
+        features: Tensor = network(images).mean(dim=(2, 3)).float()
+        return features
 
     def _kind_loss(self, features: Tensor, tags: Tensor) -> Tensor:
         """Cross-entropy of the kinds of (N, C) features; images without a kind don't count."""

@@ -30,6 +30,7 @@ def fit(
     tags: npt.NDArray[np.uint8],
     device: torch.device,
     advance: Advance = no_advance,
+    groups: Rows | None = None,
     batch_size: int = 32,
 ) -> None:
     """Calls the model's ``fit``, with the model in evaluation mode on ``device``.
@@ -38,6 +39,7 @@ def fit(
         images: at the model's own size.
         items: (N,) item number of every manifest row.
         tags: (N, T) multi-hot of every row.
+        groups: (N,) number of every row's source, or None.
     """
     total = len(rows.street) + len(rows.shop)
     done = 0
@@ -59,6 +61,7 @@ def fit(
                     ),
                     torch.from_numpy(items[kept]).to(device),
                     torch.from_numpy(tags[kept]).to(device).float(),
+                    None if groups is None else torch.from_numpy(groups[kept]).to(device),
                 )
             advance(done, total)
 

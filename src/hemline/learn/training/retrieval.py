@@ -225,7 +225,16 @@ class RetrievalTask(Task):
 
     def fit(self, device: torch.device) -> None:
         with self.progress("Fitting to training images") as advance:
-            fit(self.model, self.images, self.rows, self.items, self.tags, device, advance)
+            fit(
+                self.model,
+                self.images,
+                self.rows,
+                self.items,
+                self.tags,
+                device,
+                advance,
+                self.groups,
+            )
 
     def batches(self, stage: int, epoch: int, rank: int, world: int) -> list[list[Pair]]:
         sampler = PairSampler(
