@@ -10,6 +10,7 @@ import typer
 
 from hemline.cli._check import check, show
 from hemline.cli._common import JsonOption, ManifestArgument, Workers, emit, out, progress, say
+from hemline.cli._crop import crop as crop_command
 from hemline.cli._pairs import join, pairs
 from hemline.cli._protocol import protocol
 from hemline.cli._tags import tags
@@ -226,6 +227,7 @@ app.command("pairs")(pairs)
 app.command("join")(join)
 app.command("check")(check)
 app.command("show")(show)
+app.command("crop")(crop_command)
 app.command("protocol")(protocol)
 app.command("tags")(tags)
 
