@@ -65,6 +65,13 @@ AllowLeak = Annotated[
         help="Also measure a model that was trained on queries; the result says so.",
     ),
 ]
+Labels = Annotated[
+    bool,
+    typer.Option(
+        "--labels",
+        help="Also measure the tags and landmarks that a run predicts; reads each image twice.",
+    ),
+]
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", help="Write the JSON to a file too.")
 ]
@@ -92,6 +99,7 @@ def evaluate(
     probe_on: ProbeOn = "shop",
     noise: Noise = None,
     allow_leak: AllowLeak = False,
+    labels: Labels = False,
     output: Output = None,
     json: JsonOption = False,
 ) -> None:
@@ -111,8 +119,7 @@ def evaluate(
         return
     from hemline.evaluation import api
 
-    if errors is not None and errors.suffix.lower() not in (".png", ".html"):
-        raise UsageError(f"--errors writes .png or .html, not {errors.name!r}")
+    _check_sheet(errors)
     wanted = _numbers(ks)
     chosen = choices(crop, within_category, several, unmatched, fold, share, seed)
     parts, columns = api.prepare(manifest, protocol, chosen, slices or ())
@@ -124,6 +131,8 @@ def evaluate(
     with natives_hushed():
         ours = run(model)
         result = api.full_report(ours, map(run, against or ()), columns, seed, wanted)
+        if labels:
+            result["labels"] = api.predictions(model, parts, progress)
     if errors is not None:
         _write_errors(ours, errors)
         result["errors"] = str(errors)
@@ -136,6 +145,11 @@ def _check_probe(alone: bool) -> None:
             "--probe tags stands alone or with --probe-on, --noise, --crop, --cache, --seed, "
             "--threads and -o; --noise needs it"
         )
+
+
+def _check_sheet(errors: Path | None) -> None:
+    if errors is not None and errors.suffix.lower() not in (".png", ".html"):
+        raise UsageError(f"--errors writes .png or .html, not {errors.name!r}")
 
 
 def _numbers(ks: str) -> tuple[int, ...]:

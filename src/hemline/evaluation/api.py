@@ -14,6 +14,7 @@ from hemline.data.protocol import Choices, Protocol
 from hemline.datasets import build
 from hemline.encoding import Encoder
 from hemline.evaluation.model import open_encoder
+from hemline.evaluation.predicted import predictions as predictions
 from hemline.evaluation.report import by_column, compare, report
 from hemline.evaluation.run import EvaluationResult
 from hemline.evaluation.run import evaluate as evaluate_protocol
@@ -40,6 +41,7 @@ def evaluate(
     threads: int | None = None,
     progress: ProgressOf = no_progress,
     allow_leak: bool = False,
+    labels: bool = False,
 ) -> dict[str, Any]:
     """Measures how often a model ranks the right item first.
 
@@ -58,6 +60,7 @@ def evaluate(
         threads: of one run of a bundle's graphs.
         progress: a title → a context manager that yields ``advance(done, total)``.
         allow_leak: also measure a model that was trained on queries; the report says so.
+        labels: also measure the tags and landmarks that a run predicts, as ``labels``.
 
     Returns:
         The report that ``hemline evaluate --json`` prints: ``recall@1`` … as shares 0-1,
@@ -78,7 +81,10 @@ def evaluate(
         )  # fmt: skip
 
     others = (run(other) for other in against)
-    return full_report(run(model), others, columns, seed, ks)
+    found = full_report(run(model), others, columns, seed, ks)
+    if labels:
+        found["labels"] = predictions(model, parts, progress)
+    return found
 
 
 def prepare(

@@ -18,6 +18,9 @@ from hemline.evaluation.rankings import Rankings
 from hemline.evaluation.result import NDCG_K, EvaluationResult
 from hemline.ranking.metrics import KS, hits_at_k, recalls_at, reciprocal_ranks
 
+#: The columns of AHBN's tables (TCSVT 31(8), 2021): Acc@k among images.
+ACCURACY_KS = (1, 10, 20, 30, 40, 50)
+
 
 def report(
     results: Sequence[EvaluationResult],
@@ -135,10 +138,16 @@ def _with_shown(ks: Sequence[int]) -> tuple[int, ...]:
 
 def in_papers_terms(results: Sequence[EvaluationResult], ks: Sequence[int] = KS) -> dict[str, Any]:
     """Figures to compare with papers: ``pictures`` has recall among the first k images, not items;
+    ``accuracy`` is the same at the columns of AHBN's tables, of the protocols that it measured;
     ``ladder`` recall by the size of the gallery; ``published`` figures not measured here."""
     images = [result.image_ranks for result in results if result.image_ranks is not None]
     counted = len(images) == len(results)
-    found: dict[str, Any] = {"pictures": recalls_at(np.concatenate(images), ks)} if counted else {}
+    found: dict[str, Any] = {}
+    if counted:
+        ranks = np.concatenate(images)
+        found["pictures"] = recalls_at(ranks, ks)
+        if any(entry.source.startswith("AHBN") for entry in results[0].protocol.published):
+            found["accuracy"] = {f"acc@{k}": float(hits_at_k(ranks, k).mean()) for k in ACCURACY_KS}
     one = results[0]
     if one.ranks_by_size:
         sizes = {**one.ranks_by_size, len(one.protocol.gallery): one.ranks}

@@ -39,9 +39,7 @@ def table(result: Mapping[str, Any], line: Line) -> None:
                 f"{name:12}{d['value']:+8.3f}  {d['low']:+.3f} to {d['high']:+.3f}   "
                 f"(its own: {other[name]:.3f})"
             )
-    pictures = result.get("pictures", {})
-    if any(abs(value - result[name]) > 1e-9 for name, value in pictures.items()):
-        line(f"among the first k pictures, as papers count: {_recalls(pictures)}")
+    _pictures(result, line)
     if "without_trained_distractors" in result:
         fewer = _recalls(result["without_trained_distractors"])
         line(f"without the distractors that were trained on: {fewer}")
@@ -55,6 +53,7 @@ def table(result: Mapping[str, Any], line: Line) -> None:
                     f"  {group[:24]:24}{row['queries']:8d}{row['recall@1']:10.3f}"
                     f"{row['recall@20']:10.3f}"
                 )
+    _labels(result.get("labels", {}), line)
     _parts(result, line)
     _published(result.get("published", []), line)
     if result["unmatched"]:
@@ -78,6 +77,30 @@ def _overlap(model: str, overlap: Mapping[str, Any] | None, line: Line) -> None:
     """What the model's training saw of the protocol; a leak in front of every figure."""
     if overlap is not None and (overlap["queries"] or overlap["record"] != "none"):
         line(f"{model}: {overlap['says']}")
+
+
+def _pictures(result: Mapping[str, Any], line: Line) -> None:
+    """Recall among the first k pictures, where it differs, and AHBN's columns."""
+    pictures = result.get("pictures", {})
+    if any(abs(value - result[name]) > 1e-9 for name, value in pictures.items()):
+        line(f"among the first k pictures, as papers count: {_recalls(pictures)}")
+    if "accuracy" in result:
+        line(f"AHBN's columns, among pictures: {_recalls(result['accuracy'])}")
+
+
+def _labels(found: Mapping[str, Any], line: Line) -> None:
+    """The tags and landmarks that the model predicts."""
+    if "attribute_map" in found:
+        line(
+            f"tags: mAP {found['attribute_map']:.3f} over {len(found['attributes'])} tags; the "
+            f"best value is right in {found['attribute_accuracy']:.3f}; {found['images']:,} images"
+        )
+        for name, one in found["attribute_types"].items():
+            line(f"  {name[:24]:24}{one['tags']:8d} tags{one['map']:10.3f}")
+    if "landmark_error" in found:
+        line(f"landmarks: error {found['landmark_error']:.3f} of the side, on visible ones")
+        for name, one in found["landmarks"].items():
+            line(f"  {name[:24]:24}{one['rows']:8d} seen{one['nme']:10.3f}")
 
 
 def _parts(result: Mapping[str, Any], line: Line) -> None:
