@@ -90,6 +90,7 @@ class TrainingError(HemlineError):
 _EXTRAS = {
     "learn": "torch, torchvision, timm, lightning, onnx, onnxscript, safetensors, yaml",
     "synthetic": "cv2",
+    "remote": "fsspec, aiohttp, s3fs, gcsfs",
     "serve": "fastapi, starlette, uvicorn, prometheus_client, httpx2",
 }
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # what reads manifests, feeds and Parquet is imported where i
     from hemline.catalog.intake.sync import SyncReport
     from hemline.catalog.intake.update import ImageReport
     from hemline.data.manifest import Manifest
+    from hemline.data.remote.fetcher import Fetcher
 
 DEFAULT_STORE = "sqlite"
 _POLL = 0.05  # seconds between two tries to become the writer
@@ -174,6 +175,7 @@ class Catalog:
         batch: int = 64,
         workers: int | None = None,
         encoder: Encoder | None = None,
+        remote: Fetcher | None = None,
         advance: Advance = silent,
     ) -> ImageReport:
         """Embeds the shop (or ``gallery``) rows of a manifest and stores them.
@@ -183,7 +185,7 @@ class Catalog:
 
         Args:
             manifest: its rows.
-            crop, batch, workers, encoder: see `IntakeOptions`.
+            crop, batch, workers, encoder, remote: see `IntakeOptions`.
             advance: called with (rows done, rows) after each commit; those are durable.
 
         Raises:
@@ -194,7 +196,7 @@ class Catalog:
         from hemline.catalog.intake.manifest import add
         from hemline.catalog.intake.options import IntakeOptions
 
-        options = IntakeOptions(crop, batch, workers, encoder)
+        options = IntakeOptions(crop, batch, workers, encoder, remote)
         with self.writing() as live:
             return add(live, self.images, manifest, options, advance)
 

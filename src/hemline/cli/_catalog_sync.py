@@ -21,6 +21,7 @@ from hemline.cli._catalog_options import (
     write_skipped,
 )
 from hemline.cli._common import JsonOption, emit, err, natives_hushed, out, progress, say
+from hemline.cli._remote_options import AllowHost, AllowNetwork, RemoteFile, fetching
 
 if TYPE_CHECKING:
     from hemline.catalog.intake.feed_map import FeedMapping
@@ -52,7 +53,8 @@ _Images = Annotated[
     Path | None,
     typer.Option(
         help="Folder of the images; the feed's own by default. Addresses (https://...) are "
-        "looked up in it by their file names. Remembered."
+        "looked up in it by their file names, and else fetched if --allow-host allows it. "
+        "Remembered."
     ),
 ]
 _AllowRemovals = Annotated[
@@ -95,6 +97,9 @@ def sync(
     batch: Batch = 64,
     threads: Threads = None,
     skipped: SkippedFile = None,
+    allow_host: AllowHost = None,
+    allow_network: AllowNetwork = None,
+    settings: RemoteFile = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a catalogue equal to a shop's whole product feed.
@@ -106,6 +111,8 @@ def sync(
     Example: hemline catalog sync shop feed.csv --images pictures
 
     Example: hemline catalog sync shop artikel.csv id=Artikel images=Foto price=Preis
+
+    Example: hemline catalog sync shop feed.xml --allow-host cdn.shop.example
     """
     from hemline.catalog.intake.options import SyncOptions
     from hemline.errors import UsageError
@@ -122,7 +129,9 @@ def sync(
         reread=reread,
     )
     share = 1.0 if yes else allow_removals
-    report, counts = _sync(catalog, feed, options, share, threads)
+    with fetching(settings, catalog, allow_host, allow_network) as fetcher:
+        options = replace(options, remote=fetcher)
+        report, counts = _sync(catalog, feed, options, share, threads)
     write_skipped(skipped, report.images.skipped)
     result = {"catalog": str(catalog), **_plain(report), **counts.to_json()}
     emit(result, as_json, _print_synced)

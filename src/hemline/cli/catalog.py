@@ -23,6 +23,7 @@ from hemline.cli._catalog_options import (
 )
 from hemline.cli._catalog_sync import sync
 from hemline.cli._common import JsonOption, emit, natives_hushed, out, progress, say
+from hemline.cli._remote_options import AllowHost, AllowNetwork, RemoteFile, fetching
 
 app = typer.Typer(
     help="Create, fill, update and maintain a catalogue of items.",
@@ -67,6 +68,9 @@ def add(
     batch: Batch = 64,
     threads: Threads = None,
     skipped: SkippedFile = None,
+    allow_host: AllowHost = None,
+    allow_network: AllowNetwork = None,
+    settings: RemoteFile = None,
     as_json: JsonOption = False,
 ) -> None:
     """Embed the shop rows (or those of role 'gallery') of a manifest and store them.
@@ -75,14 +79,19 @@ def add(
     change.
 
     Example: hemline catalog add shop products.csv
+
+    Example: hemline catalog add shop products.csv --allow-host cdn.shop.example
     """
     from hemline.catalog.catalog import Catalog
     from hemline.data.manifest import Manifest
     from hemline.errors import CatalogError
 
+    remote = fetching(settings, catalog, allow_host, allow_network)
     with Catalog.open(catalog) as opened, natives_hushed(), progress("catalog add") as advance:
         opened.encoder(threads)
-        report = opened.add(Manifest.read(manifest), crop=crop, batch=batch, advance=advance)
+        table = Manifest.read(manifest)
+        with remote as fetcher:
+            report = opened.add(table, crop=crop, batch=batch, remote=fetcher, advance=advance)
         counts = opened.store.counts()
     write_skipped(skipped, report.skipped)
     if report.skipped and not (report.embedded + report.updated + report.unchanged):

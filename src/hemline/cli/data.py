@@ -11,6 +11,7 @@ import typer
 from hemline.cli._check import check, show
 from hemline.cli._common import JsonOption, ManifestArgument, Workers, emit, out, progress, say
 from hemline.cli._crop import crop as crop_command
+from hemline.cli._fetch import fetch
 from hemline.cli._pairs import join, pairs
 from hemline.cli._protocol import protocol
 from hemline.cli._tags import tags
@@ -223,6 +224,7 @@ def _print_formats(result: Mapping[str, Any]) -> None:
             out(f"    {name}=  {text}")
 
 
+app.command("fetch")(fetch)
 app.command("pairs")(pairs)
 app.command("join")(join)
 app.command("check")(check)

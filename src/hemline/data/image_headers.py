@@ -90,6 +90,15 @@ def read_header(data: bytes) -> Header:
     return Header(kind.name, image)
 
 
+def check_kind(start: bytes) -> None:
+    """Checks by its first bytes (`MAGIC_BYTES`) that a file is an image of a known kind.
+
+    Raises:
+        ImageError: as `read_header`.
+    """
+    _format(start)
+
+
 def stored_size(stream: BinaryIO) -> tuple[int, int]:
     """Width and height as stored of an open image file, of which only the header is read.
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -162,6 +163,8 @@ def read_bytes(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> byte
                 raise ImageError(_too_big(size, max_bytes))
             return stream.read(max_bytes + 1)
     except FileNotFoundError:
+        if re.search(r"(^|/)(https?|s3|gs):/", os.fspath(path)):
+            raise ImageError("is an address; `hemline data fetch` makes a file of it") from None
         raise ImageError("does not exist") from None
     except IsADirectoryError:
         raise ImageError("is a folder") from None

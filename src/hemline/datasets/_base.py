@@ -12,6 +12,7 @@ import numpy as np
 
 from hemline.data.manifest import Manifest
 from hemline.data.manifest.validate import canonical
+from hemline.data.remote.addresses import is_address
 from hemline.datasets._arrow import pa
 from hemline.datasets._files import EMPTY, GOOD, MISSING, NO_FILE, OUTSIDE, file_states
 from hemline.errors import DataError, UsageError, nearest
@@ -156,12 +157,14 @@ def keep_present(
     notes: tuple[str, ...] = (),
     inside: bool | None = None,
     published: Mapping[str, tuple[int, int]] | None = None,
+    addresses: bool = False,
 ) -> tuple[Manifest, ReadReport]:
     """The rows whose image is a non-empty file, and a report of the rest.
 
     Args:
         inside: True: images must lie in the manifest's folder, targets of links too. False: names
             must, links may lead out of it. None: no restriction, as for a table of one's own.
+        addresses: keeps rows whose image is at an address, too.
 
     Raises:
         DataError: no row is left.
@@ -170,7 +173,10 @@ def keep_present(
     coded = column.combine_chunks().dictionary_encode()
     unique = coded.dictionary.to_pylist()
     codes = coded.indices.to_numpy(zero_copy_only=False)
-    state = file_states(str(manifest.root), unique, inside)[codes]
+    states = file_states(str(manifest.root), unique, inside)
+    if addresses:
+        states[[is_address(path) for path in unique]] = GOOD
+    state = states[codes]
     kept = state == GOOD
     out = np.flatnonzero(~kept)
     examples = tuple(os.path.join(str(manifest.root), unique[codes[row]]) for row in out[:NAMED])

@@ -37,7 +37,11 @@ class Known(NamedTuple):
 
 
 def known(
-    columns: Mapping[str, Any], given: Mapping[str, Any], used: set[str], root: Path
+    columns: Mapping[str, Any],
+    given: Mapping[str, Any],
+    used: set[str],
+    root: Path,
+    addresses: bool = False,
 ) -> Known:
     """Finds the manifest's columns that a table has under other names.
 
@@ -46,6 +50,7 @@ def known(
         given: the manifest's columns that are told already.
         used: columns of the table that they are made of.
         root: the folder of the images.
+        addresses: stay, and stand for no file.
     """
     free = {n: c for n, c in columns.items() if n not in used}
     own = {normalized(name): name for name in reversed(list(free))}
@@ -72,7 +77,7 @@ def known(
         told.append(f"category={found['category'][0]}")
     if "path" not in there and found["images"]:
         cells = [free[name].to_pylist() for name in found["images"]]
-        paths = _Paths(root)
+        paths = _Paths(root, addresses)
         each = [
             [path for cell in row for path in paths.of(cell)] for row in zip(*cells, strict=True)
         ]
@@ -121,8 +126,8 @@ def _text(column: Any) -> list[str]:
 class _Paths:
     """The files of cells below a folder."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, addresses: bool) -> None:
+        self._root, self._addresses = root, addresses
         self._names: dict[str, str] | None = None
 
     def of(self, cell: Any) -> list[str]:
@@ -132,7 +137,7 @@ class _Paths:
 
     def _file(self, text: str) -> str:
         """An address stands for the file of its name, where there is one."""
-        if not _ADDRESS.match(text):
+        if not _ADDRESS.match(text) or self._addresses:
             return text
         if self._names is None:
             self._names = {}

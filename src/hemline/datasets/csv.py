@@ -8,7 +8,7 @@ of these columns (``colour=red``), ``images=FOLDER`` is the folder that relative
 Columns that no option names are known by the names of `hemline.data.column_names`, as in
 `hemline catalog sync`: so Google's feed needs no option. A row has a row of the manifest for each
 of its images; an address stands for the file of its name in the folder of images. Without a column
-for the domain all rows are shop images.
+for the domain all rows are shop images. ``addresses=keep`` leaves addresses as they are.
 """
 
 from __future__ import annotations
@@ -23,10 +23,13 @@ from hemline.data.manifest import Manifest
 from hemline.data.manifest.files import locate, read_table
 from hemline.data.manifest.text import to_text
 from hemline.data.manifest.validate import SCHEMA, canonical, whole
-from hemline.datasets._base import Options, ReaderSpec, ReadReport, keep_present
+from hemline.datasets._base import Options, ReaderSpec, ReadReport, choice, keep_present
 from hemline.datasets._shop_columns import known, typed
 from hemline.errors import UsageError, nearest
 from hemline.files import absolute
+
+#: Options that name no column.
+_NO_COLUMNS = ("images", "addresses")
 
 
 def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
@@ -36,7 +39,7 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
     folder = absolute(file).parent / options.get("images", "")
     taken: dict[str, Any] = {}
     for name, source in options.items():
-        if name == "images":
+        if name in _NO_COLUMNS:
             continue
         if source.startswith("@"):
             taken[name] = pa.array([source[1:]] * len(table), pa.string())
@@ -45,8 +48,8 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
             taken[name] = _tags({part: _column(columns, part, file) for part in parts})
         else:
             taken[name] = _column(columns, source, file)
-    used = {column for n, o in options.items() if n != "images" for column in _named(n, o)}
-    own = known(columns, taken, used, folder)
+    used = {column for n, o in options.items() if n not in _NO_COLUMNS for column in _named(n, o)}
+    own = known(columns, taken, used, folder, options.get("addresses") == "keep")
     left = {n: c for n, c in columns.items() if n not in used and n not in {*taken, *own.used}}
     if own.rows is not None:
         taken, left = (
@@ -54,8 +57,9 @@ def _read(root: Path, options: Options) -> tuple[Manifest, ReadReport]:
         )
     kept = typed({n: c for n, c in left.items() if n not in SCHEMA})
     plain = {n: c for n, c in left.items() if n in SCHEMA}
+    keeps = choice(options, "addresses", ("name", "keep")) == "keep"
     checked = canonical(pa.table({**kept, **plain, **taken, **own.columns}), str(file), problems)
-    return keep_present(Manifest(checked, absolute(folder)), tuple(own.notes))
+    return keep_present(Manifest(checked, absolute(folder)), tuple(own.notes), addresses=keeps)
 
 
 def _named(name: str, source: str) -> list[str]:
@@ -89,6 +93,8 @@ READERS: Mapping[str, ReaderSpec] = {
         reader=_read,
         options={
             "images": "folder that relative paths start from; default the table's own",
+            "addresses": "name (default): an address stands for the file of its name; keep: it "
+            "stays, to be fetched by `catalog add` or `data fetch` where its host is allowed",
             "tags": "columns, joined by commas, whose cells become tags column=cell",
             **{
                 name: f"the table's column to take {name} from, or @value for all rows"

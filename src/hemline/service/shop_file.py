@@ -96,7 +96,7 @@ def read_shop_file(path: Path) -> ShopPage:
     except ValueError as error:  # also of TOML, with line and column, and of UTF-8
         raise UsageError(f"{path} isn't TOML: {error}") from None
     reader = _Reader(path, text)
-    reader.check_names("", content, {"service"})
+    reader.check_names("", content, {"service", "remote"})  # of `hemline catalog sync`
     return reader.page(reader.table("", content, "service"))
 
 

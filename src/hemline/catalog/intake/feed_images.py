@@ -1,4 +1,4 @@
-"""Finds the files of a feed's images. Nothing is ever fetched."""
+"""Finds the files of a feed's images; addresses are fetched only where an operator allows it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from hemline.data.column_names import pieces
+from hemline.data.remote.addresses import without_secrets
+from hemline.data.remote.fetcher import NOT_FETCHED, Fetcher, RemoteImage, found_remote
 from hemline.files import absolute
 
 #: A feed may come from others, who are not to choose among this machine's files.
 _OUTSIDE = "lies outside the feed's folder; name the folder it lies in (images)"
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)?//")
+_JOINED = re.compile(r"\s*[,;|]\s*(?=[A-Za-z][A-Za-z0-9+.-]+://)|\s+\|\s*|[,;]\s+")
 
 
 class ImageFile(NamedTuple):
@@ -21,13 +24,13 @@ class ImageFile(NamedTuple):
 
     Attributes:
         name: its path below the folder of images, or its path or address as the feed has it.
-        path: its file, or None.
+        path: its file, or where it is fetched from; or None.
         problem: why there is no file.
         by_name: the file was found by the file name of an address.
     """
 
     name: str
-    path: Path | None
+    path: Path | RemoteImage | None
     problem: str = ""
     by_name: bool = False
 
@@ -35,39 +38,58 @@ class ImageFile(NamedTuple):
 class ImageFiles:
     """Finds images in the folders of a feed."""
 
-    def __init__(self, feed: Path, images: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        feed: Path,
+        images: str | os.PathLike[str] | None = None,
+        remote: Fetcher | None = None,
+    ) -> None:
         """
         Args:
             feed: the feed's file; paths are relative to its folder and don't lead out of it.
             images: a further folder for paths, relative or absolute; addresses (``https://…``) are
                 looked up by their file names in it and below it.
+            remote: fetches addresses that aren't found there; None: nothing is fetched.
         """
+        self._remote = remote
         self._roots = [absolute(images)] if images else []
         self._roots.append(absolute(feed).parent)
         self._images = self._roots[0] if images else None
         self._names: dict[str, list[str]] | None = None
         self._found: dict[str, ImageFile] = {}
 
-    def of_cell(self, cell: Any) -> list[ImageFile]:
-        """The images of a cell: a list, one path, or several joined by ``, ; |``."""
+    def of_cell(self, cell: Any, line: int = 0) -> list[ImageFile]:
+        """The images of a cell: a list, one path, or several joined by ``, ; |``.
+
+        Args:
+            line: of the feed, for errors.
+        """
         if isinstance(cell, str) and not _ADDRESS.match(cell.strip()):
-            whole = self.find(cell.strip())
+            whole = self.find(cell.strip(), line)
             if whole.path is not None:
                 return [whole]
-        return [self.find(piece) for piece in pieces(cell)]
+        if self._remote and isinstance(cell, str) and _ADDRESS.match(cell.strip()):
+            cell = _JOINED.split(cell.strip())  # commas may be part of an address
+            return [self.find(piece, line) for piece in cell]
+        return [self.find(piece, line) for piece in pieces(cell)]
 
-    def find(self, text: str) -> ImageFile:
+    def find(self, text: str, line: int = 0) -> ImageFile:
         """The file of one path or address; cached, as variants share their images."""
         found = self._found.get(text)
         if found is None:
-            found = self._found[text] = self._find(text)
+            found = self._found[text] = self._find(text, line)
         return found
 
-    def _find(self, text: str) -> ImageFile:
+    def _find(self, text: str, line: int) -> ImageFile:
         if text.lower().startswith("file://"):
             text = unquote(urlsplit(text).path)
         elif _ADDRESS.match(text):
-            return self._by_name(text)
+            found = self._by_name(text)
+            if found.path is not None or self._remote is None:
+                return found
+            return ImageFile(
+                without_secrets(text), *found_remote(text, f"line {line}", self._remote)
+            )
         inside = False
         for root in self._roots:
             path = Path(os.path.normpath(root / text))
@@ -83,8 +105,7 @@ class ImageFiles:
     def _by_name(self, text: str) -> ImageFile:
         name = unquote(urlsplit(text).path).rpartition("/")[2]
         if self._images is None:
-            reason = "is an address, and nothing is fetched; name the folder it lies in (images)"
-            return ImageFile(text, None, reason)
+            return ImageFile(text, None, f"{NOT_FETCHED}; or name the folder it lies in (images)")
         places = self._index().get(name, [])
         if len(places) == 1:
             return ImageFile(places[0], self._images / places[0], "", True)

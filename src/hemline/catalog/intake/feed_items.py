@@ -122,14 +122,14 @@ class _Table:
     """
 
     def __init__(self, feed: Feed, columns: Columns) -> None:
-        self._cells, self._columns = feed.columns, columns
+        self._cells, self._columns, self._lines = feed.columns, columns, feed.lines
         self._values, self.unread = _values(feed, columns)
 
     def images(self, files: ImageFiles, row: int) -> dict[str, ImageFile]:
         """name → file of the images of a row."""
         found: dict[str, ImageFile] = {}
         for name in self._columns.images:
-            for image in files.of_cell(self._cells[name][row]):
+            for image in files.of_cell(self._cells[name][row], self._lines[row]):
                 found.setdefault(image.name, image)
         return found
 

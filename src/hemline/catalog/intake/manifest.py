@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
+
 from hemline.catalog.folders import check_fingerprint
 from hemline.catalog.images import ImageStore
 from hemline.catalog.intake.crops import find_crop
@@ -20,6 +24,8 @@ from hemline.catalog.pointer import Live
 from hemline.catalog.store import Advance
 from hemline.data.garments import COLUMN
 from hemline.data.manifest import SCHEMA, Manifest
+from hemline.data.remote.addresses import is_address, without_secrets
+from hemline.data.remote.fetcher import Fetcher, RemoteImage, found_remote
 from hemline.encoding import Encoder
 from hemline.errors import UsageError
 from hemline.types import Record
@@ -36,7 +42,7 @@ def add(
     advance: Advance,
 ) -> ImageReport:
     """See `Catalog.add`; the caller holds `Catalog.writing`."""
-    rows = gallery(manifest)
+    rows, numbers = _gallery(manifest)
     check_columns([name for name in rows.names if name not in SCHEMA], "the manifest")
     crop = find_crop(options.crop or "none", live.bundle)
     upsert = Upsert(
@@ -47,7 +53,8 @@ def add(
         options.batch,
         options.threads,
     )
-    for _ in upsert.run((_update(record, rows) for record in rows), len(rows), advance):
+    updates = (_update(*one, rows, options.remote) for one in zip(rows, numbers, strict=True))
+    for _ in upsert.run(updates, len(rows), advance):
         pass
     upsert.report.whole = crop.whole
     return upsert.report
@@ -59,6 +66,11 @@ def gallery(manifest: Manifest) -> Manifest:
     Raises:
         UsageError: there is none.
     """
+    return _gallery(manifest)[0]
+
+
+def _gallery(manifest: Manifest) -> tuple[Manifest, list[int]]:
+    """The rows of `gallery`, and their numbers in the manifest, from 1."""
     roles, domains = manifest.column("role"), manifest.column("domain")
     mask = (roles == "gallery") | ((roles == "") & (domains == "shop"))
     if not mask.any():
@@ -68,7 +80,8 @@ def gallery(manifest: Manifest) -> Manifest:
         )
     kept = manifest.select(mask)
     vectors = [name for name in _VECTORS if name in kept.names]
-    return Manifest(kept.table.drop_columns(vectors), kept.root)
+    numbers = (np.flatnonzero(mask) + 1).tolist()
+    return Manifest(kept.table.drop_columns(vectors), kept.root), numbers
 
 
 def checked_encoder(live: Live, encoder: Encoder | None) -> Encoder:
@@ -82,13 +95,20 @@ def checked_encoder(live: Live, encoder: Encoder | None) -> Encoder:
     return encoder
 
 
-def _update(record: Record, manifest: Manifest) -> ItemUpdate:
+def _update(record: Record, number: int, manifest: Manifest, remote: Fetcher | None) -> ItemUpdate:
     """One row; annotations of its image (box, landmarks, garments) are no columns of an item."""
+    source: Path | RemoteImage | None = manifest.root / record.path
+    name, image_id, problem = record.path, record.image_id, ""
+    if is_address(name):
+        source, problem = found_remote(name, f"row {number}", remote)
+        name = without_secrets(name)
+        image_id = image_id.replace(record.path, name, 1)
     cells = {name: plain(value) for name, value in record.extra.items() if name != COLUMN}
     image = ImageUpdate(
-        manifest.root / record.path,
-        record.image_id,
-        record.path,
+        source,
+        image_id,
+        name,
+        problem,
         domain=record.domain,
         box=record.box,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from hemline.catalog.intake.feed_map import FeedMapping
+from hemline.data.remote.fetcher import Fetcher
 from hemline.encoding import Encoder
 from hemline.errors import UsageError
 from hemline.files import absolute
@@ -27,6 +28,7 @@ class IntakeOptions:
         batch: images in one durable commit.
         workers: threads that decode images; None: up to 4.
         encoder: used instead of the bundle's own; it must have the same fingerprint.
+        remote: fetches images that are named by addresses; None: nothing is fetched.
 
     Raises:
         UsageError: ``batch`` or ``workers`` is below 1.
@@ -36,6 +38,7 @@ class IntakeOptions:
     batch: int = 64
     workers: int | None = None
     encoder: Encoder | None = None
+    remote: Fetcher | None = None
 
     def __post_init__(self) -> None:
         if self.batch < 1 or (self.workers is not None and self.workers < 1):
@@ -45,8 +48,9 @@ class IntakeOptions:
 
     @property
     def threads(self) -> int:
-        """Number of threads that decode images."""
-        return self.workers or min(4, os.cpu_count() or 1)
+        """Number of threads that decode images, and wait for those that are fetched."""
+        waiting = self.remote.settings.connections if self.remote else 0
+        return self.workers or max(waiting, min(4, os.cpu_count() or 1))
 
 
 class Removals(NamedTuple):
@@ -67,7 +71,7 @@ class SyncOptions(IntakeOptions):
     ``mapping``, ``images`` and ``crop`` are remembered by the catalogue.
 
     Attributes:
-        crop, batch, workers, encoder: see `IntakeOptions`, and `Catalog.add`.
+        crop, batch, workers, encoder, remote: see `IntakeOptions`, and `Catalog.add`.
         mapping: meaning of the feed's columns: ``id``, ``group``, ``images``, ``category``,
             ``tags``, ``without`` or a new name → column or columns.
         images: folder of the images; the feed's own by default.

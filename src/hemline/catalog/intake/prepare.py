@@ -22,6 +22,7 @@ from hemline.catalog.store import Row
 from hemline.data.bounded import opened
 from hemline.data.images import encode_jpeg, read_bytes
 from hemline.data.preprocess import PreparedImage
+from hemline.data.remote.fetcher import RemoteImage
 from hemline.errors import DamageError, HemlineError, ImageError, UsageError
 from hemline.limits import MAX_COLUMNS, MAX_PIXELS
 
@@ -114,6 +115,8 @@ class Preparer:
         try:
             if image.source is None:
                 return Skipped(image.image_id, image.name, image.problem)
+            if isinstance(image.source, RemoteImage):
+                return self._fetched(update, image, image.source, batch)
             return self._image(update, image, image.source, batch)
         except HemlineError as error:
             return Skipped(image.image_id, image.name, _reason(error))
@@ -135,6 +138,19 @@ class Preparer:
             return ToEmbed(new.row, prepared, None, True)
         except HemlineError as error:
             return Skipped(row.image_id, row.image_id, _reason(error))
+
+    def _fetched(
+        self, update: ItemUpdate, image: ImageUpdate, source: RemoteImage, batch: Batch
+    ) -> Prepared:
+        """
+        Raises:
+            ImageError: it can't be fetched or opened; with row and address.
+        """
+        file = source.fetch()
+        try:
+            return self._image(update, image, file, batch)
+        except ImageError as error:
+            raise source.unusable(_reason(error)) from None
 
     def _image(
         self, update: ItemUpdate, image: ImageUpdate, file: bytes | Path, batch: Batch

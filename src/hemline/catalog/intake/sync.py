@@ -24,6 +24,7 @@ from hemline.catalog.intake.stamps import Stamps
 from hemline.catalog.intake.update import ImageReport, ItemUpdate
 from hemline.catalog.intake.upsert import Upsert
 from hemline.catalog.store import Advance, Row, Store
+from hemline.data.remote.fetcher import Fetcher
 from hemline.errors import CatalogError, DataError, UsageError
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def sync(catalog: Catalog, path: Path, options: SyncOptions, advance: Advance) -
     new = options.given_mapping()
     mapping = feed_map.load(catalog.folder).changed(new)
     crop = find_crop(mapping.crop or "none", catalog.live().bundle)
-    items = _read(path, mapping)
+    items = _read(path, mapping, options.remote)
     held = nullcontext(catalog.live()) if options.dry_run else catalog.writing()
     with held as live:
         encoder = checked_encoder(live, options.encoder)
@@ -97,12 +98,12 @@ def sync(catalog: Catalog, path: Path, options: SyncOptions, advance: Advance) -
         return report
 
 
-def _read(path: Path, mapping: FeedMapping) -> FeedItems:
+def _read(path: Path, mapping: FeedMapping, remote: Fetcher | None) -> FeedItems:
     if mapping.images and not Path(mapping.images).is_dir():
         raise UsageError(f"the folder of images {mapping.images} isn't there; name it (--images)")
     feed = Feed.read(path)
     columns = feed_map.find_columns(feed.columns, mapping, f"the feed {path}")
-    return read_items(feed, columns, ImageFiles(path, mapping.images or None))
+    return read_items(feed, columns, ImageFiles(path, mapping.images or None, remote))
 
 
 class _Stored:

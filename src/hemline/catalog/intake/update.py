@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from hemline.catalog.store import Row
 from hemline.data.amounts import priced
+from hemline.data.remote.fetcher import RemoteImage
 from hemline.errors import UsageError
 from hemline.limits import MAX_COLUMN_NAME, MAX_COLUMNS
 from hemline.text import check_text
@@ -77,7 +78,8 @@ class ImageUpdate:
     """An image of the desired state of an item.
 
     Attributes:
-        source: its bytes or its file; None where there is no file, ``problem`` says why.
+        source: its bytes, its file or where it is fetched from; None where there is none,
+            ``problem`` says why.
         image_id: unique in the catalogue; empty: the item's stored image with the same content
             keeps its id, a new one is named after the item and its content.
         name: its path as the manifest or the feed has it, for reports.
@@ -86,7 +88,7 @@ class ImageUpdate:
         box: of the product in the image, for ``crop="box"``.
     """
 
-    source: bytes | Path | None
+    source: bytes | Path | RemoteImage | None
     image_id: str = ""
     name: str = ""
     problem: str = ""

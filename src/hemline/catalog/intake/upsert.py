@@ -36,6 +36,7 @@ from hemline.catalog.intake.update import (
 )
 from hemline.catalog.pointer import Live
 from hemline.catalog.store import Advance, Row, silent
+from hemline.data.remote.fetcher import RemoteImage
 from hemline.encoding import Encoder
 from hemline.errors import UsageError
 
@@ -157,7 +158,8 @@ class Upsert:
                 batch.by_image.setdefault(row.image_id, row)
         if self.stamps is not None:
             sources = (image.source for image in images)
-            batch.stamps = self.stamps.known(s for s in sources if s and not isinstance(s, bytes))
+            files = (s.path if isinstance(s, RemoteImage) else s for s in sources)
+            batch.stamps = self.stamps.known(s for s in files if s and not isinstance(s, bytes))
         batch.prepared = [self._submit(update, batch, pool) for update in updates]
         return batch
 

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from hemline.data.manifest.files import SUFFIXES, locate, read_table, write_table
 from hemline.data.manifest.text import to_text
 from hemline.data.manifest.validate import BOX, SCHEMA, TEXT, canonical, whole
+from hemline.data.remote.addresses import is_address
 from hemline.errors import DataError, UsageError, nearest
 from hemline.files import absolute
 from hemline.types import Box, Record
@@ -235,10 +236,16 @@ def _record(row: Mapping[str, Any]) -> Record:
 
 
 def _rebase(paths: Sequence[str], root: Path, folder: Path) -> list[str]:
-    """Paths relative to ``root`` → relative to ``folder`` if they lie below it, else absolute."""
+    """Paths relative to ``root`` → relative to ``folder`` if they lie below it, else absolute.
+
+    Addresses stay.
+    """
     prefix = os.path.join(str(folder), "")
     moved = []
     for path in paths:
+        if is_address(path):
+            moved.append(path)
+            continue
         full = os.path.normpath(os.path.join(str(root), path))
         moved.append(full[len(prefix) :].replace(os.sep, "/") if full.startswith(prefix) else full)
     return moved

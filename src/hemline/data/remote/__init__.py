@@ -1,0 +1,1 @@
+"""Images at addresses (https, s3, gs): what may be fetched, how, and where it is kept."""
