@@ -178,7 +178,8 @@ def guard(allowed: Allowed) -> Callable[[Any], socket.socket]:
 @contextmanager
 def refusals() -> Iterator[list[ImageError]]:
     """Why `guard` refused connections within the block."""
-    token = _refused.set(found := [])
+    found: list[ImageError] = []
+    token = _refused.set(found)
     try:
         yield found
     finally:
