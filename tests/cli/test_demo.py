@@ -15,10 +15,13 @@ from hemline.bundle import read_info, write_info
 from hemline.catalog.catalog import Catalog
 from hemline.cli import main
 from hemline.data.manifest import Manifest
+from hemline.demo import likeness
 from hemline.demo.check import MARGIN, PROTOCOL, check, floors_of
 from hemline.demo.shop import Shop, open_shop, trained_crop
 from hemline.errors import DataError, UsageError
+from hemline.evaluation import calibrate as calibration
 from hemline.runtime.bundle import Bundle
+from hemline.search.engine import Engine
 from hemline.service.settings import Settings
 
 PRODUCTS = 12
@@ -191,6 +194,39 @@ def test_at_a_terminal_it_ends_in_serving_the_shop(
     assert len(list(settings.samples.iterdir())) == PRODUCTS
     with Catalog.open(settings.catalog) as catalog:
         assert catalog.store.counts().items == PRODUCTS
+
+
+def test_the_shop_is_calibrated_once_on_its_own_photos(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Failed before: the demo's page had no words of likeness, whatever its bundle could tell."""
+    searched: list[int] = []
+
+    def advance(done: int, total: int) -> None:
+        searched.append(done)
+
+    with reopened(place).catalog as catalog:
+        shop = reopened(place)
+        assert "no score has a share" in likeness.measure(shop, advance=advance), "too few photos"
+        assert searched.pop() == PRODUCTS
+        searched.clear()
+        assert "no score has a share" in likeness.measure(shop, advance=advance)
+        assert not searched, "it is tried once"
+        (note,) = (place / "home/demo").glob("*-likeness.txt")
+        note.unlink()
+        monkeypatch.setattr(calibration, "LEAST", 1)
+        monkeypatch.setattr(calibration, "SHARES", {"same": 0.02, "similar": 0.01})
+        assert likeness.measure(shop, advance=advance) == ""
+        searched.clear()
+        assert likeness.measure(shop, advance=advance) == ""
+        assert not searched
+        shop.catalog.close()
+        row = int(shop.photos[0])
+        folder = catalog.folder
+    assert folder is not None
+    with Catalog.open(folder) as again:
+        hits = Engine(again).search(shop.manifest.file(row)).hits
+        assert {hit.alike for hit in hits} & {"same", "similar"}
 
 
 @pytest.mark.parametrize("ci", [True, False])

@@ -117,3 +117,18 @@ def test_a_crop_that_isnt_one_is_refused(tmp_path: Path) -> None:
         calibrate(bundle, shop, split="all", crop="detected")
     with pytest.raises(BundleError, match="detector"):
         calibrate(bundle, shop, split="all", crop="detected-query")
+
+
+def test_a_live_catalogue_is_measured_as_a_gallery_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "LEAST", 5)
+    shares = {"same": 0.1, "similar": 0.05}
+    monkeypatch.setattr(calibration, "SHARES", shares)
+    bundle = Bundle.open(make_tiny_bundle(tmp_path / "bundle"))
+    manifest = make_colour_shop(tmp_path / "shop", products=16, photos=2)
+    apart = calibrate(bundle, manifest, photos=32, split="all", shares=shares)
+    with Catalog.in_memory(bundle) as catalog:
+        catalog.add(manifest)
+        live = calibration.calibrate_live(Engine(catalog), manifest, photos=32)
+    assert live == apart

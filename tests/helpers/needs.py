@@ -10,6 +10,7 @@ import pytest
 NEEDS = {
     "browser": ("page tests", "no browser: make browser"),
     "nginx": ("tests behind nginx", "apt-get install nginx"),
+    "caddy": ("tests behind Caddy", "apt-get install caddy"),
     "photos": ("tests on the real grocery photos", "set HEMLINE_SHARED to the folder they lie in"),
     "weights": ("tests of pretrained weights", "set HEMLINE_SHARED to the folder they lie in"),
     "slow": ("slow tests", "make test-slow"),

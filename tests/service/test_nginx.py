@@ -1,4 +1,4 @@
-"""The service behind a real nginx by the files of deploy/: TLS, sub-path, addresses."""
+"""The service behind a real nginx and Caddy by the files of deploy/: TLS, sub-path, addresses."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
+from helpers.behind_caddy import behind_caddy
 from helpers.behind_nginx import behind_nginx, free_port, wait_for
 from hemline.service.keys import KeyRing
 
@@ -25,7 +26,7 @@ CUSTOMER = "127.0.0.2"
 
 @dataclass
 class Site:
-    """A shop's site: the service at its sub-path, behind nginx."""
+    """A shop's site: the service at its sub-path, behind a proxy."""
 
     url: str
     log: Path
@@ -38,7 +39,10 @@ class Site:
         headers = {"Host": "shop.example", **given.pop("headers", {})}
         transport = httpx.HTTPTransport(local_address=CUSTOMER, verify=False)
         with httpx.Client(transport=transport) as client:
-            return client.request(method, self.url + path, headers=headers, **given)
+            name = {"sni_hostname": "shop.example"}
+            return client.request(
+                method, self.url + path, headers=headers, extensions=name, **given
+            )
 
     def clients(self) -> list[str]:
         lines = [
@@ -47,14 +51,16 @@ class Site:
         return [line["client"] for line in lines if line["event"] == "request"]
 
 
-@pytest.fixture(params=["left on", "taken off"])
+@pytest.fixture(params=["nginx", "nginx that takes the sub-path off", "caddy"])
 def site(request: pytest.FixtureRequest, shop: Path, tmp_path: Path) -> Iterator[Site]:
     (words,) = re.findall(r"^ExecStart=\S+ (serve .*)$", UNIT, re.MULTILINE)
     port, log = free_port(), tmp_path / "service.log"
     command = [*words.split(), "--port", str(port)]
     command[1] = str(shop)
+    proxy: Any = behind_caddy if request.param == "caddy" else behind_nginx
+    off = {"takes_off": True} if request.param.endswith("off") else {}
     with (
-        behind_nginx(tmp_path, port, takes_off=request.param == "taken off") as url,
+        proxy(tmp_path, port, **off) as url,
         log.open("wb") as sink,
         subprocess.Popen([sys.executable, "-m", "hemline", *command], stderr=sink) as service,
     ):
@@ -65,7 +71,7 @@ def site(request: pytest.FixtureRequest, shop: Path, tmp_path: Path) -> Iterator
             service.terminate()
 
 
-def test_a_shop_behind_nginx(site: Site, shop: Path, photo: bytes) -> None:
+def test_a_shop_behind_a_proxy(site: Site, shop: Path, photo: bytes) -> None:
     assert site.get("/finder").status_code in (301, 308)
     page = site.get("/finder/")
     assert page.headers["content-security-policy"].startswith("default-src 'none'")

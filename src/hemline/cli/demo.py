@@ -75,6 +75,8 @@ def demo(
             _check(shop, queries, floor, Path(str(bundle)) if record else None, json)
             return
         result = _show(shop, output, photos, json)
+        if serving and not json:
+            _likeness(shop)
         samples = [shop.manifest.file(int(row)) for row in shop.some_photos(_SAMPLES)]
         folder = shop.catalog.folder
     opening = browser and not json
@@ -120,6 +122,15 @@ def _show(shop: Shop, output: Path | None, photos: int, json: bool) -> dict[str,
         result = show(shop, output or home() / "demo", photos=photos, advance=advance)
     emit(result, json, _show_words)
     return result
+
+
+def _likeness(shop: Shop) -> None:
+    from hemline.demo.likeness import measure
+
+    with progress("measuring what scores mean") as advance:
+        why = measure(shop, advance=advance)
+    if why:
+        say(f"the page has no words of likeness: {why}")
 
 
 def _can_serve() -> bool:

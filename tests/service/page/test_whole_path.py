@@ -176,7 +176,7 @@ def test_an_own_photo_and_a_filter(tab: Any, shop: Shop, request: pytest.Fixture
 
 
 def test_the_widget_on_another_origin(tab: Any, shop: Shop, request: pytest.FixtureRequest) -> None:
-    tab.goto(shop.other.show(shop.url, 'data-target="#place"', "en", POLICY))
+    tab.goto(shop.other.show(shop.url, 'data-target="#place" data-theme="auto"', "en", POLICY))
     tab.locator("hemline-widget .open").click()
     tab.locator("hemline-widget input[type=file]").last.set_input_files(SKIRT)
     tab.locator("hemline-widget .product").first.wait_for()
