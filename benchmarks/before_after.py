@@ -27,7 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -313,19 +313,23 @@ def ratios(before: list[dict[str, float]], after: list[dict[str, float]]) -> dic
     """after / before of each step: geometric mean and its 95 % interval over rounds."""
     table: dict[str, Any] = {}
     for name in before[0]:
-        logs = [math.log(new[name] / old[name]) for old, new in zip(before, after, strict=True)]
-        middle = statistics.fmean(logs)
-        freedom = len(logs) - 1
-        t = _T[max(k for k in _T if k <= freedom)]
-        reach = t * statistics.stdev(logs) / math.sqrt(len(logs))
+        pairs = [old[name] for old in before], [new[name] for new in after]
         table[name] = {
-            "before_ms": round(1000 * statistics.median(old[name] for old in before), 3),
-            "after_ms": round(1000 * statistics.median(new[name] for new in after), 3),
-            "ratio": round(math.exp(middle), 3),
-            "low": round(math.exp(middle - reach), 3),
-            "high": round(math.exp(middle + reach), 3),
+            "before_ms": round(1000 * statistics.median(pairs[0]), 3),
+            "after_ms": round(1000 * statistics.median(pairs[1]), 3),
+            **ratio(*pairs),
         }
     return table
+
+
+def ratio(before: Sequence[float], after: Sequence[float]) -> dict[str, float]:
+    """after / before within rounds: geometric mean and its 95 % interval."""
+    logs = [math.log(new / old) for old, new in zip(before, after, strict=True)]
+    middle = statistics.fmean(logs)
+    t = _T[max(k for k in _T if k <= len(logs) - 1)]
+    reach = t * statistics.stdev(logs) / math.sqrt(len(logs))
+    found = {"ratio": middle, "low": middle - reach, "high": middle + reach}
+    return {name: round(math.exp(value), 3) for name, value in found.items()}
 
 
 def main() -> None:
