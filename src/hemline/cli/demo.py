@@ -74,9 +74,7 @@ def demo(
         if headless:
             _check(shop, queries, floor, Path(str(bundle)) if record else None, json)
             return
-        result = _show(shop, output, photos, json)
-        if serving and not json:
-            _likeness(shop)
+        result = _show(shop, output, photos, json, serving)
         samples = [shop.manifest.file(int(row)) for row in shop.some_photos(_SAMPLES)]
         folder = shop.catalog.folder
     opening = browser and not json
@@ -114,13 +112,17 @@ def _check(
         raise typer.Exit(1)
 
 
-def _show(shop: Shop, output: Path | None, photos: int, json: bool) -> dict[str, Any]:
+def _show(
+    shop: Shop, output: Path | None, photos: int, json: bool, serving: bool
+) -> dict[str, Any]:
     from hemline.demo.show import show
     from hemline.files import home
 
     with progress("searching") as advance:
         result = show(shop, output or home() / "demo", photos=photos, advance=advance)
     emit(result, json, _show_words)
+    if serving and not json:
+        _likeness(shop)
     return result
 
 
