@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from baselines.coco_ap import GroundTruth, ground_truth
 
 from hemline.data.garments import garments_of, group_of
 from hemline.data.images import open_image
@@ -26,6 +25,7 @@ from hemline.learn.detection.darn.boxes import Floats, as_boxes
 from hemline.learn.detection.darn.patches import Scene
 from hemline.learn.detection.darn.proposals import ProposalSettings, propose
 from hemline.learn.detection.darn.regions import NetworkRegions
+from hemline.reproduce.coco_ap import GroundTruth, ground_truth
 from hemline.types import Domain, FloatArray, Image, Record
 
 CLOTHES = ("upper", "lower", "full")

@@ -49,7 +49,6 @@ from _regions import (
     readers,
 )
 from _shared import IMAGENET
-from baselines.coco_ap import coco_average_precision
 
 from hemline.data.boxes import overlaps
 from hemline.data.images import crop
@@ -70,6 +69,7 @@ from hemline.learn.detection.darn.heads import Kind
 from hemline.learn.detection.darn.proposals import ProposalSettings
 from hemline.learn.detection.darn.regions import NetworkRegions, backbone_regions, darn_regions
 from hemline.learn.models.darn import SubNetwork
+from hemline.reproduce.coco_ap import coco_average_precision
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.detector import BundleDetector, clothes
 from hemline.types import Box, Detection, Domain, Image

@@ -38,13 +38,6 @@ from typing import Any
 import cv2
 import detection_data
 import numpy as np
-from baselines.coco_ap import (
-    AveragePrecision,
-    GroundTruth,
-    by_category,
-    coco_average_precision,
-    ground_truth,
-)
 
 from hemline.bundle import DETECTOR
 from hemline.data.detector_outputs import decode
@@ -57,6 +50,13 @@ from hemline.datasets import build
 from hemline.evaluation.machine import processor
 from hemline.evaluation.report import report
 from hemline.evaluation.run import evaluate
+from hemline.reproduce.coco_ap import (
+    AveragePrecision,
+    GroundTruth,
+    by_category,
+    coco_average_precision,
+    ground_truth,
+)
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.detector import BundleDetector, best_garment, margined
 from hemline.runtime.encoder import BundleEncoder

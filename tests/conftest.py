@@ -20,7 +20,8 @@ TESTS = Path(__file__).parent
 #: Modules of the extra ``learn``, and the packages that import them.
 LEARN = {
     *("torch", "torchvision", "timm", "lightning", "onnxscript", "safetensors", "yaml"),
-    *("sklearn", "skimage", "pytorch_metric_learning", "open_clip", "hemline.learn", "baselines"),
+    *("sklearn", "skimage", "pytorch_metric_learning", "open_clip"),
+    *("hemline.learn", "hemline.reproduce"),
 }
 HAS_LEARN = find_spec("torch") is not None
 

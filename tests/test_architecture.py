@@ -38,6 +38,10 @@ ALLOWED: dict[str, set[str]] = {
     },
     "adaptation": {"data", "ranking", "runtime", "catalog", "evaluation", *_FORMAT},
     "views": {"data", "ranking", "runtime", "catalog", "search", "evaluation", *_FORMAT},
+    "reproduce": {
+        "data", "datasets", "synthetic", "ranking", "runtime", "learn", "evaluation", "views",
+        *_FORMAT,
+    },
     "demo": {
         "data", "synthetic", "ranking", "runtime", "catalog", "search", "evaluation", "views",
         *_FORMAT,
@@ -48,7 +52,7 @@ ALLOWED: dict[str, set[str]] = {
     "losses": {"learn"},
     "cli": {
         "data", "datasets", "tagging", "synthetic", "runtime", "catalog", "learn", "search",
-        "evaluation", "adaptation", "views", "demo", "service", *_FORMAT,
+        "evaluation", "adaptation", "views", "reproduce", "demo", "service", *_FORMAT,
     },
     "__main__": {"cli"},
 }  # fmt: skip
@@ -194,7 +198,13 @@ def test_the_test_sees_an_arrow_that_turns_round(tmp_path: Path) -> None:
 
 
 #: Modules outside these rooms that need OpenCV; they are imported inside a function.
-DRAWING_ROOMS, WITH_OPENCV = {"synthetic", "learn"}, {"hemline.data.checking.keypoints"}
+DRAWING_ROOMS, WITH_OPENCV = (
+    {"synthetic", "learn"},
+    {
+        "hemline.data.checking.keypoints",
+        "hemline.reproduce.fisher",
+    },
+)
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)

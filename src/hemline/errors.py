@@ -88,7 +88,7 @@ class TrainingError(HemlineError):
 
 #: Packages that an extra installs.
 _EXTRAS = {
-    "learn": "torch, torchvision, timm, lightning, onnx, onnxscript, safetensors, yaml",
+    "learn": "torch, torchvision, timm, lightning, onnx, onnxscript, safetensors, yaml, matplotlib",
     "synthetic": "cv2",
     "remote": "fsspec, aiohttp, s3fs, gcsfs",
     "serve": "fastapi, starlette, uvicorn, prometheus_client, httpx2",

@@ -16,6 +16,7 @@ NEEDS = {
     "slow": ("slow tests", "make test-slow"),
     "power": ("tests of power cuts", "root, mkfs.ext4 and a loop device"),
     "compiler": ("tests of faults of the disk", "Linux and a C compiler"),
+    "plots": ("tests of plots", "no matplotlib: make test"),
     "learn": ("files or tests of training", "no torch: make test"),
 }
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from hemline.data.images import crop, open_image
 from hemline.data.manifest import Manifest
-from hemline.errors import HemlineError
+from hemline.errors import HemlineError, UsageError
 from hemline.evaluation.rankings import Rankings
 from hemline.evaluation.stored import StoredResult
 from hemline.ranking.metrics import MISS
@@ -121,3 +121,24 @@ def _image(manifest: Manifest, row: int) -> Image | None:
         return open_image(manifest.file(row))
     except HemlineError:
         return None
+
+
+def found_and_lost(
+    one: StoredResult, manifest: Manifest, within: int = 5, count: int = 4
+) -> tuple[list[Row], list[Row]]:
+    """Rows of a sheet: queries with a right product among the first ``within``, and without.
+
+    Raises:
+        UsageError: the result kept no ranks.
+    """
+    ranks = one.rankings
+    if ranks is None:
+        raise UsageError(f"{one.path} kept no ranks; evaluate again")
+    place = np.where(ranks.arrays["ranks"] == 0, MISS, ranks.arrays["ranks"].astype(np.int64))
+    cropped = str(one.found["protocol"].get("crop", "")).startswith(("query", "box"))
+    sheets = []
+    for picked in (np.flatnonzero(place <= within), np.flatnonzero(place > within)):
+        spread = picked[np.linspace(0, len(picked) - 1, min(count, len(picked))).astype(int)]
+        rows = [_row(at, ranks, manifest, cropped, _outcome(ranks, at)) for at in spread.tolist()]
+        sheets.append([row for row in rows if row is not None])
+    return sheets[0], sheets[1]

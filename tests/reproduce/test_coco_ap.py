@@ -8,7 +8,13 @@ import math
 
 import numpy as np
 import pytest
-from baselines.coco_ap import (
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from hemline.data.boxes import overlaps
+from hemline.data.garments import Garment, group_of, kind_of
+from hemline.errors import UsageError
+from hemline.reproduce.coco_ap import (
     THRESHOLDS,
     GroundTruth,
     by_category,
@@ -16,12 +22,6 @@ from baselines.coco_ap import (
     covers,
     ground_truth,
 )
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
-
-from hemline.data.boxes import overlaps
-from hemline.data.garments import Garment, group_of, kind_of
-from hemline.errors import UsageError
 from hemline.types import Box, Detection
 
 Found = list[list[Detection]]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from baselines.fisher import (
+
+from hemline.errors import UsageError
+from hemline.reproduce.fisher import (
     FisherEncoder,
     dense_sift,
 )
-
-from hemline.errors import UsageError
 from hemline.types import Image
 
 

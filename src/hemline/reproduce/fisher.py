@@ -21,7 +21,7 @@ import numpy.typing as npt
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 
-from hemline.data.preprocess import resize_square
+from hemline.data.preprocess import ImageInput, PreparedImage, resize_square
 from hemline.encoding import RerankResult, ShopEncoding, StreetEncoding
 from hemline.errors import UsageError
 from hemline.types import FloatArray, Image
@@ -125,15 +125,18 @@ class FisherEncoder:
         rooted = np.sign(moved) * np.sqrt(np.abs(moved))
         return np.asarray(rooted / max(float(np.linalg.norm(rooted)), 1e-12), np.float32)
 
-    def _vectors(self, images: Sequence[Image]) -> FloatArray:
+    def _vectors(self, images: Sequence[ImageInput]) -> FloatArray:
         if not len(images):
             return np.zeros((0, self.embedding_dim), np.float32)
-        return np.stack([self.vector(image) for image in images])
+        plain = (i.pixels if isinstance(i, PreparedImage) else i for i in images)
+        return np.stack([self.vector(image) for image in plain])
 
-    def encode_street(self, images: Sequence[Image]) -> StreetEncoding:
+    def encode_street(self, images: Sequence[ImageInput]) -> StreetEncoding:
         return StreetEncoding(self._vectors(images), None)
 
-    def encode_shop(self, images: Sequence[Image], tags: Sequence[Sequence[str]]) -> ShopEncoding:
+    def encode_shop(
+        self, images: Sequence[ImageInput], tags: Sequence[Sequence[str]]
+    ) -> ShopEncoding:
         return ShopEncoding(self._vectors(images), np.ones(len(images), np.float32), None)
 
     def rerank(self, local: FloatArray, contexts: FloatArray) -> RerankResult:

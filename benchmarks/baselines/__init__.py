@@ -1,1 +1,0 @@
-"""Baselines and metrics that only benchmarks and tests use."""

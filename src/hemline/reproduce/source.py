@@ -1,0 +1,146 @@
+"""The images that an experiment is measured on: the paper's own, another set, or drawn ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from hemline.data.manifest import Manifest
+from hemline.data.protocol import Choices, Protocol
+from hemline.data.relevance import mask_of, text_column
+from hemline.datasets import PROTOCOLS, READERS, build
+from hemline.errors import UsageError
+from hemline.progress import ProgressOf
+from hemline.reproduce.experiment import Experiment
+from hemline.reproduce.scales import Scale
+
+#: The protocol of a data set that isn't the paper's own.
+STANDS_IN = {"grocery": "grocery"}
+#: Seed of the drawn data and of every protocol.
+DRAWN_SEED, PROTOCOL_SEED = 7, 0
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images and how they are searched.
+
+    Attributes:
+        manifest: all rows.
+        parts: name of a protocol → its folds or categories, or one part.
+        words: what the images are, for people.
+        own: whether they are the paper's own.
+        keep_out: the setting by which training leaves out what is measured; empty where the
+            manifest's splits do.
+        extra: settings of every recipe.
+        drawn: whether they are drawn here.
+    """
+
+    manifest: Manifest
+    parts: dict[str, tuple[Protocol, ...]]
+    words: str
+    own: bool
+    keep_out: str = ""
+    extra: tuple[str, ...] = ()
+    drawn: bool = False
+
+
+def missing(experiment: Experiment) -> list[str]:
+    """Protocols of the paper's data that this version doesn't have."""
+    return [name for name in experiment.protocols if name not in PROTOCOLS]
+
+
+def drawn(experiment: Experiment, scale: Scale, out: Path, progress: ProgressOf) -> Source:
+    """`hemline data make` into ``out``; what is there already isn't drawn again."""
+    from hemline.synthetic.make import make_dataset
+    from hemline.synthetic.settings import SyntheticSettings
+
+    folder = out / "data" / f"{scale.products}-products-{scale.pixels}px"
+    with progress("drawing") as advance:
+        file = make_dataset(
+            folder,
+            scale.products,
+            DRAWN_SEED,
+            SyntheticSettings(size=scale.pixels),
+            workers=1 if scale.name == "smoke" else None,
+            progress=advance,
+        )
+    manifest = Manifest.read(file)
+    choices = Choices(crop=experiment.crop, seed=PROTOCOL_SEED)
+    parts = {name: build(name, manifest, choices) for name in experiment.stand_ins}
+    if experiment.by_size:
+        parts = {name: tuple(map(by_size, every)) for name, every in parts.items()}
+    words = (
+        f"drawn by hemline data make: {scale.products:,} products, {scale.pixels} px, seed "
+        f"{DRAWN_SEED}"
+    )
+    return Source(manifest, parts, words, own=False, drawn=True)
+
+
+def given(
+    experiment: Experiment, data: Path, data_format: str | None, protocol: str | None
+) -> Source:
+    """The images of a folder in a published format, or of a manifest's file.
+
+    Args:
+        data_format: of the folder, a name of `READERS`; the paper's own by default.
+        protocol: instead of the paper's own.
+
+    Raises:
+        UsageError: a protocol that this version doesn't have.
+        DataError: the data can't be read, or lacks what a protocol needs.
+    """
+    chosen = data_format or experiment.data
+    if data.is_file() or (data_format is None and (data / "manifest.parquet").is_file()):
+        manifest, words = Manifest.read(data), f"the manifest {data.name}"
+    else:
+        manifest, report = READERS[chosen].read(data)
+        words = f"{chosen}: " + ("; ".join(report.differences()) or "as published")
+    own = chosen == experiment.data and protocol is None
+    names: Sequence[str] = experiment.protocols
+    if protocol is not None or not own:
+        names = [protocol or STANDS_IN.get(chosen, "default")]
+    elif missing(experiment):
+        raise UsageError(
+            f"needs protocol {', '.join(missing(experiment))}, which this version doesn't have; "
+            "name another with --protocol"
+        )
+    choices = Choices(seed=PROTOCOL_SEED)
+    parts = {name: build(name, manifest, choices) for name in names}
+    extra: tuple[str, ...] = ()
+    if chosen == "grocery":  # its val is the test
+        extra = ("data.val=null", "data.validation_split={fraction: 0.1, by: photo}")
+    keep_out = "" if names[-1] == "synthetic" else f"data.keep_out={{protocol: {names[-1]}}}"
+    if parts[names[-1]][0].partition is not None:  # the protocol draws its own splits
+        keep_out = f"data.partition={names[-1]}"
+    return Source(manifest, parts, words, own, keep_out, extra)
+
+
+def by_size(part: Protocol) -> Protocol:
+    """A protocol whose galleries grow: a quarter of the products are asked for, their images come
+    first, and the others follow in a seeded order."""
+    items = text_column(part.manifest, "item_id")
+    products = sorted(set(items[part.queries].tolist()))
+    order = np.random.default_rng(PROTOCOL_SEED).permutation(len(products))
+    asked = frozenset(products[at] for at in order[: max(1, len(products) // 4)].tolist())
+    keep = mask_of(items[part.queries], asked)
+    own = part.gallery[mask_of(items[part.gallery], asked)]
+    others = part.gallery[~mask_of(items[part.gallery], asked)]
+    others = others[np.random.default_rng(PROTOCOL_SEED).permutation(len(others))]
+    gallery = np.concatenate([own, others])
+    sizes = tuple(size for size in (len(own), 2 * len(own)) if size < len(gallery))
+    stated = {
+        "queries": f"street photos of {len(asked):,} products of test",
+        "gallery": "their shop pictures, then the other shop pictures of test",
+    }
+    relevant = tuple(right for right, kept in zip(part.relevant, keep, strict=True) if kept)
+    return replace(
+        part,
+        queries=part.queries[keep],
+        gallery=gallery,
+        relevant=relevant,
+        choices={**part.choices, **stated},
+        gallery_sizes=sizes,
+    )

@@ -1,0 +1,272 @@
+"""Every name at ``smoke``; what is done isn't done again; leaks; published figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from helpers import needs
+from helpers.made_up_sets import made_up_darn
+from hemline.cli import main
+from hemline.data.manifest import Manifest
+from hemline.datasets import PROTOCOLS
+from hemline.errors import UsageError
+from hemline.learn.api import train
+from hemline.learn.recipe import Recipe, load
+from hemline.reproduce import measure, plots, source
+from hemline.reproduce.run import EXPERIMENTS, PLOT, RESULT, TABLE, find, reproduce
+from hemline.reproduce.scales import SCALES, TRUNK, Plan, network_of, recipe_of
+
+#: Rows of the names with many; `test_every_row_of_every_name` has the others.
+FEW = {
+    "ahbn-table1": ["Single-Branch", "Two-Branch w. LM, features", "AHBN"],
+    "darn-table2": ["DPM", "AN + SVR"],
+    "darn-figure5": ["DSIFT + FV, C = 64", "pre-trained NIN", "AN", "ARN", "DARN with Conv4-5"],
+    "ynet-figure3": ["NIN", "TripletNIN", "YNIN", "TagYNIN", "CtxYNIN"],
+    "ynet-figure4": ["VGG-CNN-S", "YVGG", "TagYVGG"],
+    "darn-table3": ["AN", "DARN with Conv4-5"],
+    "darn-figure6": ["AN", "ARN"],
+    "systems": ["YNet", "Siamese"],
+}
+PAPERS = [name for name, one in EXPERIMENTS.items() if name not in ("systems", "attention")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all names, which share its data and trainings."""
+    return tmp_path_factory.mktemp("papers")
+
+
+def test_the_names_are_those_of_the_papers() -> None:
+    assert set(PAPERS) == {
+        *("darn-figure5", "darn-figure6", "darn-table2", "darn-table3"),
+        *("ynet-figure3", "ynet-figure4", "ynet-figure5", "ynet-figure6", "ynet-figure7"),
+        *("siamese-table", "ahbn-table1", "ahbn-table2", "ahbn-table3", "ahbn-table4"),
+        *("ahbn-figure7", "ahbn-figure8"),
+    }
+
+
+@pytest.mark.parametrize("name", list(EXPERIMENTS))
+def test_every_name_at_smoke(name: str, out: Path) -> None:
+    check(name, reproduce(name, out, scale="smoke", only=FEW.get(name, ())), out)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(FEW))
+def test_every_row_of_every_name(name: str, out: Path) -> None:
+    found = reproduce(name, out, scale="smoke")
+    check(name, found, out)
+    assert [row["name"] for row in found["rows"]] == [row.name for row in find(name).rows]
+
+
+def check(name: str, found: dict[str, Any], out: Path) -> None:
+    """The table, the plot and the JSON: every figure labelled, measured beside published."""
+    folder = out / f"{name}-smoke"
+    table = (folder / TABLE).read_text("utf-8")
+    stored = json.loads((folder / RESULT).read_text("utf-8"))
+    assert stored == {key: value for key, value in found.items() if key != "folder"}
+    assert EXPERIMENTS[name].title in table
+    assert "not the paper's data" in table
+    assert "seeds 0" in table
+    measured = [
+        figure
+        for row in found["rows"]
+        for one in row["protocols"].values()
+        for figure in one["measured"].values()
+    ]
+    assert measured or "drawing" in found
+    for figure in measured:
+        assert figure["label"] == "smoke"
+        if figure["value"] is not None and figure["low"] is not None:
+            assert 0 <= figure["low"] <= figure["value"] <= figure["high"] <= 1
+    for row in found["rows"]:
+        assert row["protocols"] or row["not_measured"]
+        assert all(figure["label"] == "published" for figure in row["published"].values())
+        assert f"| {row['name']} |" in table
+    if plots.available() or EXPERIMENTS[name].drawn in ("hits", "attention"):
+        assert (folder / PLOT).stat().st_size > 2000
+        assert found["files"] == [TABLE, PLOT, RESULT]
+    else:
+        assert "hemline[learn]" in found["not_plotted"]
+
+
+@pytest.mark.skipif(find_spec("matplotlib") is None, reason=needs.reason("plots"))
+def test_the_same_figures_give_the_same_plot(out: Path) -> None:
+    found = reproduce("siamese-table", out, scale="smoke")
+    before = (out / "siamese-table-smoke" / PLOT).read_bytes()
+    plots.plot(found, find("siamese-table"), out / "again.png")
+    assert (out / "again.png").read_bytes() == before
+
+
+def test_a_stopped_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hemline.learn import api
+
+    trained: list[str] = []
+    real = train
+
+    def stopped(recipe: Recipe, *args: Any, **more: Any) -> Any:
+        if len(trained) == 1:
+            raise KeyboardInterrupt
+        trained.append(recipe.name)
+        return real(recipe, *args, **more)
+
+    monkeypatch.setattr(api, "train", stopped)
+    only = ["YNIN", "TagYNIN"]
+    with pytest.raises(KeyboardInterrupt):
+        reproduce("ynet-figure3", tmp_path, scale="smoke", only=only)
+    monkeypatch.setattr(api, "train", real)
+    asked: list[str] = []
+    measured = measure.measure
+
+    def counted(encoder: Any, *args: Any, **more: Any) -> Any:
+        asked.append(encoder.name)
+        return measured(encoder, *args, **more)
+
+    monkeypatch.setattr(measure, "measure", counted)
+    said: list[str] = []
+    first = reproduce("ynet-figure3", tmp_path, scale="smoke", only=only, say=said.append)
+    assert [line for line in said if line.startswith("training")] == ["training TagYNIN, seed 0"]
+    assert asked == ["tagynet"]  # YNIN was measured before
+    assert all(row["protocols"] for row in first["rows"])
+    said.clear()
+    again = reproduce("ynet-figure3", tmp_path, scale="smoke", only=only, say=said.append)
+    assert said == []
+    assert asked == ["tagynet"]
+    assert again["rows"] == first["rows"]
+
+
+def test_finished_runs_are_taken(out: Path, tmp_path: Path) -> None:
+    found = reproduce("ynet-figure3", out, scale="smoke", only=["YNIN"])
+    (name,) = found["rows"][0]["protocols"]["synthetic"]["runs"]
+    run = out / "runs" / name
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/ynin-0").symlink_to(run)
+    for given in (f"YNIN={run}", str(tmp_path / "runs")):
+        other = reproduce(
+            "ynet-figure3", tmp_path / "other", scale="smoke", only=["YNIN"], runs=[given]
+        )
+        one, two = (row["protocols"]["synthetic"] for row in (*found["rows"], *other["rows"]))
+        assert one["measured"] == two["measured"]
+    assert not (tmp_path / "other/runs").exists()
+
+
+def test_a_run_that_saw_the_queries_is_refused(tmp_path: Path) -> None:
+    file = made_up_darn(tmp_path / "darn")
+    manifest = Manifest.read(file)
+    whole = manifest.with_column("split", ["train"] * len(manifest))
+    recipe = load(
+        "darn", "smoke",
+        ["data.protocols=[]", "data.val=null", "model.config.ladder=an", "stages.Network.epochs=1"],
+    )  # fmt: skip
+    assert isinstance(recipe, Recipe)
+    train(recipe, whole, tmp_path / "leaky")
+    given = {"data": file, "only": ["AN"], "runs": [f"AN={tmp_path / 'leaky'}"], "scale": "smoke"}
+    with pytest.raises(UsageError, match="was trained on"):
+        reproduce("darn-table3", tmp_path / "out", **given)
+    found = reproduce("darn-table3", tmp_path / "out", allow_leak=True, **given)
+    assert "LEAK" in found["rows"][0]["protocols"]["darn"]["leak"]
+    assert "LEAK" in (tmp_path / "out/darn-table3-smoke" / TABLE).read_text("utf-8")
+
+
+def test_the_papers_own_data_keeps_its_queries_out(tmp_path: Path) -> None:
+    made_up_darn(tmp_path / "darn")
+    (tmp_path / "darn/manifest.parquet").unlink()  # so that the lists are read
+    found = reproduce(
+        "darn-table3", tmp_path / "out", scale="smoke", data=tmp_path / "darn", only=["AN"]
+    )
+    assert found["data"]["own"]
+    assert found["rows"][0]["published"]["ndcg@20"]["value"] == 0.415
+    (file,) = (tmp_path / "out/results").glob("an-*.json")
+    overlap = json.loads(file.read_text("utf-8"))["training_overlap"]
+    assert overlap["record"] == "complete"
+    assert overlap["queries"] == 0
+
+
+def test_published_figures_are_those_of_the_protocols() -> None:
+    compared = 0
+    for experiment in EXPERIMENTS.values():
+        for name in experiment.protocols:
+            known = PROTOCOLS[name].published if name in PROTOCOLS else ()
+            for entry in known:
+                if not entry.source.startswith(experiment.paper.split(",")[0]):
+                    continue
+                for row in experiment.rows:
+                    value = row.published.get(entry.metric)
+                    if row.name == entry.model and value is not None and entry.model != "DARN":
+                        assert value == entry.value, (experiment.title, row.name)
+                        compared += 1
+    assert compared > 8
+
+
+def test_at_paper_a_recipe_is_as_it_ships() -> None:
+    for experiment in EXPERIMENTS.values():
+        for row in experiment.rows:
+            if not row.recipe:
+                continue
+            recipe = recipe_of(row, 0, Plan(SCALES["paper"]))
+            shipped = load(row.recipe, "paper", ["seed=0", *row.settings, *row.paper])
+            assert recipe == shipped
+
+
+def test_at_bench_rows_share_epochs_and_network(tmp_path: Path) -> None:
+    file = tmp_path / "weights.safetensors"
+    plan = Plan(SCALES["bench"], "box", {TRUNK: file})
+    for row in EXPERIMENTS["systems"].rows:
+        if not row.recipe:
+            continue
+        recipe = recipe_of(row, 0, plan)
+        epochs = [recipe.stages[name].epochs or 0 for name in row.stages]
+        # AHBN's branches are taught two epochs each, here or in the run that it starts from.
+        assert sum(epochs) in (6, 8, 10), row.name
+        assert recipe.data.crop == "box"
+        if row.recipe not in ("darn", "triplet_nin") and "Res50" not in row.name:
+            assert network_of(recipe) == TRUNK, row.name
+
+
+def test_galleries_grow_and_hold_every_right_answer(out: Path) -> None:
+    from hemline.progress import no_progress
+
+    made = source.drawn(find("darn-figure6"), SCALES["smoke"], out, no_progress)
+    ((part,),) = made.parts.values()
+    items = part.manifest.column("item_id")
+    least = part.gallery[: part.gallery_sizes[0]]
+    assert {str(items[row]) for row in least} == {one for right in part.relevant for one in right}
+    assert len(set(part.gallery.tolist())) == len(part.gallery)
+
+
+def test_what_is_asked_wrongly_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, said in (
+        (["ynet-figure33", "-o", "X"], "ynet-figure3"),
+        (["ynet-figure3"], "needs NAME and -o"),
+        (["ynet-figure3", "-o", "X", "--scale", "benchs"], "bench"),
+        (["ynet-figure3", "-o", "X", "--only", "YNI"], "YNIN"),
+        (["ynet-figure3", "-o", "X", "--runs", "YNI=run"], "YNIN"),
+        (["ynet-figure3", "-o", "X", "--weights", "nin=none"], "NETWORK=FILE"),
+        (["ynet-figure3", "-o", "X", "--seeds", "a"], "--seeds"),
+        (["ynet-figure3", "-o", "X", "--protocol", "darn"], "--data"),
+    ):
+        words = [str(tmp_path / word) if word == "X" else word for word in words]
+        assert main(["reproduce", *words, "--products", "8"]) == 2
+        assert said in capsys.readouterr().err, words
+
+
+def test_list_says_what_each_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reproduce", "--list"]) == 0
+    told = capsys.readouterr().out
+    assert all(f"{name}: " in told for name in EXPERIMENTS)
+    assert "data: darn, protocol darn;" in told
+    assert "hemline bundle nin --weights FILE" in told
