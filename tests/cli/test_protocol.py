@@ -11,6 +11,7 @@ from hemline.cli import main
 from hemline.cli._protocol import PROTOCOL_NAMES
 from hemline.data.manifest import Manifest
 from hemline.datasets import PROTOCOLS
+from hemline.datasets.lookbench import SUBSETS
 from hemline.datasets.street2shop import CATEGORIES
 
 
@@ -87,7 +88,9 @@ def test_the_list_has_every_protocol_with_its_choices(capsys: pytest.CaptureFixt
 
 def test_the_help_names_every_protocol() -> None:
     named = set(PROTOCOL_NAMES.replace(" or ", ", ").split(", "))
-    expanded = named - {"street2shop/CATEGORY"} | {f"street2shop/{name}" for name in CATEGORIES}
+    expanded = named - {"street2shop/CATEGORY", "lookbench/SUBSET"}
+    expanded |= {f"street2shop/{name}" for name in CATEGORIES}
+    expanded |= {f"lookbench/{name}" for name in SUBSETS}
     assert expanded == set(PROTOCOLS)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from hemline.data.manifest import Manifest
 from hemline.data.protocol import Choices, Protocol
-from hemline.datasets import build
+from hemline.datasets import PROTOCOLS, build
 from hemline.datasets import darn as darn_module
 from hemline.datasets import siamese as siamese_module
 from hemline.errors import DataError, UsageError
@@ -278,6 +278,12 @@ def test_street2shop_sets_are_parts_and_name_what_is_missing(street: Manifest) -
     assert [part.name for part in six] == ["street2shop/dresses"]
     with pytest.raises(DataError, match="finds no category"):
         build("street2shop/all", street.select(street.column("category") == "hats"))
+    meant = PROTOCOLS["street2shop/ahbn"].made_for  # a recipe for it keeps these queries out
+    assert meant is not None
+    assert meant(street)
+    assert not meant(street.select(street.column("split") != "test"))
+    assert not meant(street.select(street.column("category") == "bags"))
+    assert not meant(street.with_column("item_id", [f"i{n}" for n in range(len(street))]))
 
 
 def test_darn_draws_pairs_and_galleries_of_several_sizes(

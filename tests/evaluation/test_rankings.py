@@ -69,6 +69,8 @@ def test_precision_map_and_ndcg_are_those_of_the_slow_loop(
             each = [sum(right[: n + 1]) / (n + 1) for n in range(min(k, len(right))) if right[n]]
             wanted = sum(each) / min(k, sum(right))
             assert kept.measure(f"map@{k}")[place] == pytest.approx(wanted)
+            n = min(k, sum(right))  # the Universal Image Embedding Challenge's mP@k
+            assert kept.measure(f"mp@{k}")[place] == pytest.approx(sum(right[:n]) / n)
         tags = set(shop[row].tags)
         gains = [len(tags & set(shop[int(part.gallery[g])].tags)) / len(tags) for g in order]
         discounts = 1 / np.log2(np.arange(2, 7))
@@ -133,3 +135,14 @@ def test_a_disk_without_room_is_an_error_and_no_crash(monkeypatch: pytest.Monkey
     monkeypatch.setattr("os.posix_fallocate", full, raising=False)
     with pytest.raises(OSError, match="No space left"):
         vectors.GalleryVectors([], 5, 3)
+
+
+def test_a_protocols_own_measures_are_reported(shop: Manifest) -> None:
+    (part,) = build("universal", shop)
+    found = report([evaluate(ToyEncoder(True), part)], ks=(1,))
+    kept = Rankings.from_json(found["rankings"])
+    assert found["mp@5"] == pytest.approx(kept.measure("mp@5").mean())
+    low, high = found["intervals"]["mp@5"]
+    assert low <= found["mp@5"] <= high
+    assert {entry["metric"] for entry in found["published"]} == {"mp@5"}
+    assert "mp@5" not in report([evaluate(ToyEncoder(True), build("default", shop)[0])])

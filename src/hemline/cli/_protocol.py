@@ -21,7 +21,8 @@ PROTOCOL_NAMES = (
     "default, holdout, synthetic, grocery, grocery-coarse, grocery-folds, consumer2shop, "
     "consumer2shop-test-shops, consumer2shop-upper, siamese-1k, siamese-10k, "
     "siamese-val-1k, siamese-val-10k, inshop, darn, darn-ynet, deepfashion2, "
-    "street2shop/CATEGORY, street2shop/all or street2shop/ahbn"
+    "ilias, universal, lookbench/SUBSET, lookbench/all, street2shop/CATEGORY, street2shop/all or "
+    "street2shop/ahbn"
 )
 
 

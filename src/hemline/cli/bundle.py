@@ -29,7 +29,7 @@ def bundle(
         str,
         typer.Argument(
             help="timm:NAME, hf-hub:ORG/NAME, local-dir:FOLDER, open_clip:NAME/WEIGHTS, nin, "
-            "vgg_cnn_s or alexnet."
+            "vgg_cnn_s, alexnet or vgg19 (fc6)."
         ),
     ],
     folder: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new bundle.")],

@@ -134,6 +134,7 @@ class Protocol:
         slices: columns by which figures are always broken down.
         published: published figures to print beside the measured ones.
         disjoint_gallery: whether training must not see the images of the gallery either.
+        measures: further measures to report, by `hemline.evaluation.rankings.MEASURES`.
         partition: (N,) ``train``, ``val``, ``test`` or empty (in none of them) for each row, where
             the protocol draws its own splits; else None.
     """
@@ -153,6 +154,7 @@ class Protocol:
     slices: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
     disjoint_gallery: bool = False
+    measures: tuple[str, ...] = ()
     partition: npt.NDArray[np.str_] | None = None
 
     def kept_out(self) -> npt.NDArray[np.bool_]:
@@ -192,7 +194,7 @@ class ProtocolSpec:
         build: builds it from a manifest and decided choices (none is None).
         queries, gallery, products: one line each, for ``hemline data protocol --list``.
         crop, within_category, several, unmatched: the protocol's own choices, as published.
-        slices, published: as in `Protocol`.
+        slices, published, measures: as in `Protocol`.
         made_for: whether a manifest is of the data that the protocol is for; a recipe that names
             the protocol in ``data.protocols`` then keeps its part out of training. None: never.
     """
@@ -207,6 +209,7 @@ class ProtocolSpec:
     unmatched: Unmatched = "miss"
     slices: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
+    measures: tuple[str, ...] = ()
     made_for: Callable[[Manifest], bool] | None = None
 
     def decide(self, chosen: Choices) -> tuple[Choices, str]:

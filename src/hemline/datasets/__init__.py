@@ -53,6 +53,7 @@ def build(name: str, manifest: Manifest, choices: Choices | None = None) -> tupl
             choices=part.choices | ({"differs": differs} if differs else {}),
             slices=present,
             published=part.published or spec.published,
+            measures=spec.measures,
         )
         for part in built
     )

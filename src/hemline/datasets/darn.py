@@ -257,6 +257,23 @@ DARN = (
         },
         "gallery 200,000; the paper leaves Z open",
     ),
+    *figures(
+        "DARN, ICCV 2015, Table 2",
+        "recall@20",
+        {"DARN with Conv4-5, crops by DPM": 0.297},
+        "gallery 10,000; published figure only: there is no DPM here",
+    ),
+    *figures(
+        "DARN, ICCV 2015, Table 2",
+        "recall@20",
+        {
+            "DARN with Conv4-5, crops by pre-trained CNN+SVM": 0.560,
+            "DARN with Conv4-5, crops by pre-trained CNN+SVR": 0.567,
+            "DARN with Conv4-5, crops by pre-trained NIN+SVR": 0.588,
+            "DARN with Conv4-5, crops by AN+SVR": 0.635,
+        },
+        "gallery 10,000",
+    ),
     *YNET_FIGURE_3,
 )
 

@@ -47,7 +47,7 @@ from hemline.data.protocol import (
     figures,
     roles,
 )
-from hemline.data.relevance import match_items, text_column
+from hemline.data.relevance import mask_of, match_items, text_column
 from hemline.datasets._arrow import pa
 from hemline.datasets._base import LINKS, Options, ReaderSpec, ReadReport, beside, checked, follows
 from hemline.datasets._files import find_pictures, links_note
@@ -312,7 +312,16 @@ def _set(name: str, categories: tuple[str, ...], words: str) -> ProtocolSpec:
         within_category=True,
         several="photo",
         published=STREET2SHOP_AHBN,
+        made_for=partial(_asks, categories),
     )
+
+
+def _asks(categories: tuple[str, ...], manifest: Manifest) -> bool:
+    """Whether a manifest is of the data, with a part of ``categories`` to measure on."""
+    kind, items = text_column(manifest, "category"), text_column(manifest, "item_id")
+    named = np.char.startswith(items, np.char.add(kind, "/"))
+    test = (roles(manifest) == "query") & (text_column(manifest, "split") == "test")
+    return bool(named.all() and (test & mask_of(kind, categories)).any())
 
 
 PROTOCOLS: Mapping[str, ProtocolSpec] = {

@@ -27,7 +27,7 @@ Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
 
 #: What `Rankings.measure` knows.
-MEASURES = "recall@K, pictures@K, precision@K, map@K, ndcg@K, mrr, map"
+MEASURES = "recall@K, pictures@K, precision@K, mp@K, map@K, ndcg@K, mrr, map"
 
 
 class Rankings:
@@ -157,6 +157,13 @@ class Rankings:
     def _precision(self, k: int) -> Doubles:
         return np.array([precision_at_k(self.right(q), k) for q in range(len(self))])
 
+    def _short_precision(self, k: int) -> Doubles:
+        """Precision among the first min(k, number of right images), 0 where there are none."""
+        first = np.minimum(self.arrays["right_total"], k).astype(np.int64).tolist()
+        return np.array(
+            [precision_at_k(self.right(q), n) if n else 0.0 for q, n in enumerate(first)]
+        )
+
     def _map(self, k: int) -> Doubles:
         total = self.arrays["right_total"].tolist()
         return np.array(
@@ -174,6 +181,7 @@ _MEASURES: Mapping[str, tuple[Callable[[Rankings, int], Doubles], str, bool]] = 
     "recall": (lambda r, k: hits_at_k(_ranks(r.arrays["ranks"]), k), "ranks", False),
     "pictures": (lambda r, k: hits_at_k(_ranks(r.arrays["image_ranks"]), k), "image_ranks", False),
     "precision": (Rankings._precision, "right_ranks", True),
+    "mp": (Rankings._short_precision, "right_ranks", True),
     "map": (Rankings._map, "right_ranks", True),
     "ndcg": (Rankings._ndcg, "tags_found", True),
 }

@@ -173,6 +173,9 @@ def per_query(
     ndcg = [result.ndcg for result in results if result.ndcg is not None]
     if len(ndcg) == len(results):
         figures[f"ndcg@{NDCG_K}"] = np.concatenate(ndcg)
+    if results[0].protocol.measures and all(r.right_total is not None for r in results):
+        kept = Rankings.of(results)
+        figures |= {name: kept.measure(name) for name in results[0].protocol.measures}
     return figures
 
 

@@ -15,6 +15,10 @@ class ModelConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    def unused_labels(self) -> tuple[str, ...]:
+        """Labels of the model's `needs` that it doesn't learn from with these settings."""
+        return ()
+
 
 class ImageConfig(ModelConfig):
     """Settings of a model's images.

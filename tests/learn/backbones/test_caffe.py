@@ -139,6 +139,49 @@ def test_vgg_19_loads_into_timms_with_its_first_connected_layer(tmp_path: Path) 
     assert found["pre_logits.fc1.weight"].shape == (2, 512, 7, 7)
 
 
+def test_vgg_19_is_a_baseline_up_to_its_first_connected_layer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors.torch import save_file
+
+    from hemline.learn.export import pretrained
+
+    class Small(pretrained.SiameseConfig):  # fc6 in full has 411 MB
+        first: int = 3
+
+    monkeypatch.setattr(pretrained, "SiameseConfig", Small)
+    import timm
+
+    with torch.device("meta"):
+        shapes = timm.create_model("vgg19").state_dict()
+    drawn = torch.Generator().manual_seed(0)
+    state = {
+        name: torch.randn(value.shape, generator=drawn) * 0.02
+        for name, value in shapes.items()
+        if name.startswith("features")
+    }
+    state["pre_logits.fc1.weight"] = torch.randn(3, 512, 7, 7, generator=drawn)
+    state["pre_logits.fc1.bias"] = torch.randn(3, generator=drawn)
+    file = tmp_path / "vgg19.safetensors"
+    save_file(state, file)
+    loaded = load_source("vgg19", file)
+    assert (loaded.preprocessing.size, loaded.preprocessing.resize) == (224, "stretch")
+    assert loaded.preprocessing.street_mean == MEAN
+    image = torch.rand(1, 3, 224, 224, generator=drawn)
+    with torch.inference_mode():
+        out = loaded.network.eval()(image)
+        maps = loaded.network.eval()[0](image)
+        assert maps.shape == (1, 512, 7, 7)
+        wanted = functional.conv2d(
+            maps, state["pre_logits.fc1.weight"], state["pre_logits.fc1.bias"]
+        ).flatten(1)
+    torch.testing.assert_close(out, wanted, rtol=1e-3, atol=1e-3)
+    del state["pre_logits.fc1.weight"]
+    save_file(state, file)
+    with pytest.raises(UsageError, match="no first fully connected layer"):
+        load_source("vgg19", file)
+
+
 def test_alexnet_is_caffes_with_groups(tmp_path: Path) -> None:
     network = caffe_alexnet()
     assert network.conv2.weight.shape == (256, 48, 5, 5)

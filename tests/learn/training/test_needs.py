@@ -36,8 +36,25 @@ def test_a_recipe_is_refused_whose_labels_are_not_there(
 
 def test_landmarks_are_asked_for(tmp_path: Path) -> None:
     rows = pairs(tmp_path, ("color=red",))
-    with pytest.raises(DataError, match="learns from landmarks"):
-        train("fashionnet", rows, tmp_path / "run", scale="smoke")
+    gated = {"scale": "smoke", "overrides": ["model.config.gate=true"]}
+    with pytest.raises(DataError, match="fashionnet learns from landmarks"):
+        train("fashionnet", rows, tmp_path / "run", **gated)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="ahbn learns from landmarks"):
+        train("ahbn", rows, tmp_path / "run", scale="smoke")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "tags"),
+    [("fashionnet", ("color=red",)), ("triplet_vgg", ()), ("ahbn_street2shop", ())],
+)
+def test_labels_that_the_settings_leave_out_are_not_asked_for(
+    tmp_path: Path, recipe: str, tags: tuple[str, ...]
+) -> None:
+    """Failed before: YNet's FashionNet has no landmark branch, TripletVGG learns no tags."""
+    with pytest.raises(
+        DataError, match="image"
+    ):  # it gets as far as the images, which aren't there
+        train(recipe, pairs(tmp_path, tags), tmp_path / "run", scale="smoke")
 
 
 @pytest.mark.parametrize(

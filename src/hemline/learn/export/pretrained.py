@@ -11,6 +11,7 @@ source             model
 ``open_clip:NAME`` the image encoder of open_clip: ``open_clip:ViT-B-32/laion2b_s34b_b79k``,
                    ``open_clip:hf-hub:Marqo/marqo-fashionSigLIP``, ``open_clip:local-dir:PATH``
 ``nin``, ``vgg_cnn_s``, ``alexnet`` the networks of the papers' baselines, with ``weights``
+``vgg19``          VGG-19 up to fc6, with timm's weights or ``weights``
 ================== ==========================================================================
 
 Street and shop images go through the same network.
@@ -45,9 +46,10 @@ from hemline.learn.export.detector import detector_card
 from hemline.learn.export.input_config import InputConfig, check, of_config, read_input_config
 from hemline.learn.export.writer import ExportOptions, check_target, write_bundle
 from hemline.learn.model import Batch, RetrievalModel, ShopOutput, Stage, StreetOutput
+from hemline.learn.models.siamese import FIRST, Siamese, SiameseConfig
 
 #: The papers' baselines, which no library has or whose features are read at a certain layer.
-_BASELINES = ("alexnet", "nin", "vgg_cnn_s")
+_BASELINES = ("alexnet", "nin", "vgg19", "vgg_cnn_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +264,10 @@ def _open_clip(name: str, weights: Path | None, inputs: InputConfig) -> LoadedNe
 
 
 def _baseline(name: str, weights: Path | None) -> LoadedNetwork:
-    """The papers' networks: the mean of the last maps (NIN, VGG-CNN-S) or fc7 (AlexNet)."""
+    """The papers' networks: the mean of the last maps (NIN, VGG-CNN-S), fc7 (AlexNet) or fc6
+    (VGG-19)."""
+    if name == "vgg19":
+        return _vgg19(weights)
     if weights is None:
         raise UsageError(f"{name} has no weights of its own here; give them: --weights FILE")
     if name == "alexnet" and "conv1.weight" in read_weights(weights):
@@ -286,6 +291,22 @@ def _baseline(name: str, weights: Path | None) -> LoadedNetwork:
     data = {"mean": mean, "std": std, "interpolation": "bilinear"}
     preprocessing = _preprocessing(224, data, crop_share=0.875)
     return LoadedNetwork(network, preprocessing, _versions("torch"))
+
+
+def _vgg19(weights: Path | None) -> LoadedNetwork:
+    """VGG-19 up to fc6, the Siamese report's baseline (section 4.2): images are stretched to 224 px
+    as there. Without ``weights`` timm's ImageNet weights."""
+    if weights is not None and not any(f"{n}.weight" in read_weights(weights) for n in FIRST):
+        raise UsageError(f"the weights {weights.name} have no first fully connected layer (fc6)")
+    file = None if weights is None else str(weights)
+    backbone = BackboneConfig(name="vgg19", weights=file, pretrained=weights is None)
+    network = Siamese(SiameseConfig(backbone=backbone, size=224), ())
+    mean, std = (None if weights is None else normalisation_of(weights)) or (MEAN, STD)
+    data = {"mean": mean, "std": std, "interpolation": "bilinear"}
+    vectors = nn.Sequential(network.features, nn.Flatten(), network.first)
+    return LoadedNetwork(
+        vectors, _preprocessing(224, data, squash=True), _versions("timm", "torch")
+    )
 
 
 def _preprocessing(

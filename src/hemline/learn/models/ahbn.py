@@ -127,6 +127,11 @@ class AHBNConfig(SharedImageConfig):
             raise ValueError("spatial attention is of a single branch: branches=appearance")
         return self
 
+    def unused_labels(self) -> tuple[str, ...]:
+        tags = self.attributes and self.branches != "location"
+        landmarks = self.landmarks and self.branches != "appearance"
+        return (*(() if tags else ("tags",)), *(() if landmarks else ("landmarks",)))
+
 
 class AHBN(RetrievalModel):
     """One network for both domains: an appearance branch, a location branch, and their fusion.

@@ -99,6 +99,12 @@ class FashionNetConfig(SharedImageConfig):
     weight_category: float = Field(default=1.0, gt=0)
     weight_landmarks: float = Field(default=1.0, gt=0)
 
+    def unused_labels(self) -> tuple[str, ...]:
+        return (
+            *(() if self.attributes else ("tags",)),
+            *(() if self.gate else ("landmarks",)),
+        )
+
 
 class FashionNet(RetrievalModel):
     """One network for both domains.

@@ -42,7 +42,7 @@ from hemline.learn.model import Batch, ModelSpec, RetrievalModel, ShopOutput, St
 from hemline.learn.model_config import SharedImageConfig
 
 #: Names of the first fully connected layer in timm's files and in torchvision's.
-_FIRST = ("pre_logits.fc1", "classifier.0")
+FIRST = ("pre_logits.fc1", "classifier.0")
 
 
 class SiameseConfig(SharedImageConfig):
@@ -142,7 +142,7 @@ def _load_first(layer: nn.Linear, state: Mapping[str, Tensor]) -> None:
 
     timm has a convolution over the whole map; flattened it is the same matrix.
     """
-    for name in _FIRST:
+    for name in FIRST:
         weight, bias = state.get(f"{name}.weight"), state.get(f"{name}.bias")
         if weight is None or bias is None or weight.numel() != layer.weight.numel():
             continue

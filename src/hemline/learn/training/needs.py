@@ -15,17 +15,27 @@ from hemline.learn.training.rows import Rows
 _SIGMAS = 3.0
 
 
-def check_needs(model: str, manifest: Manifest, train: Rows, vocabulary: Sequence[str]) -> None:
+def check_needs(
+    model: str,
+    config: Mapping[str, Any],
+    manifest: Manifest,
+    train: Rows,
+    vocabulary: Sequence[str],
+) -> None:
     """
     Args:
         model: registered name.
+        config: its settings; labels that they leave unused are not needed.
         manifest, train: its training rows.
         vocabulary: their tags.
 
     Raises:
         DataError: the model learns from tags or landmarks, and no training row has any.
     """
-    needs = MODELS[model].needs if model in MODELS else ()
+    needs: set[str] = set()
+    if model in MODELS:
+        unused = MODELS[model].configure(config).unused_labels()
+        needs = {*MODELS[model].needs} - {*unused}
     plain = ", ".join(name for name in MODELS if MODELS[name].needs == ("items",))
     if "tags" in needs and not vocabulary:
         raise DataError(

@@ -110,7 +110,7 @@ class RetrievalTask(Task):
             say(self.rows.validation_split)
         train = self.rows.train
         vocabulary = manifest.select(train).tag_vocabulary()
-        check_needs(recipe.model.name, manifest, train, vocabulary)
+        check_needs(recipe.model.name, recipe.model.config, manifest, train, vocabulary)
         self.model = checkpoint.build(recipe, vocabulary)
         if recipe.start is not None and not resumed:
             count = checkpoint.take_over(self.model, Path(recipe.start))
