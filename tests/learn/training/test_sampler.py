@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -55,12 +56,15 @@ def test_every_shop_picture_of_an_item_comes_up() -> None:
     assert used == set(SHOP.tolist())
 
 
-def test_processes_share_the_batches_evenly() -> None:
-    whole = sampler(3).epoch(0, 0)
-    parts = [sampler(3, rank=rank, world=2).epoch(0, 0) for rank in range(2)]
-    assert len(parts[0]) == len(parts[1]) == len(whole) // 2
-    assert parts[0] == whole[: 2 * len(parts[0]) : 2]
-    assert parts[1] == whole[1 : 2 * len(parts[1]) : 2]
+@pytest.mark.parametrize("world", [2, 3])
+def test_processes_share_each_batch_without_overlap(world: int) -> None:
+    whole = [batch for batch in sampler(9).epoch(0, 0) if len(batch) >= 2 * world]
+    parts = [sampler(9, rank=rank, world=world).epoch(0, 0) for rank in range(world)]
+    assert [list(chain(*batch)) for batch in zip(*parts, strict=True)] == whole
+    for batch in zip(*parts, strict=True):
+        sizes = [len(part) for part in batch]
+        assert min(sizes) >= 2
+        assert max(sizes) - min(sizes) <= 1
 
 
 @pytest.mark.parametrize("batch", [2, 12, 100])

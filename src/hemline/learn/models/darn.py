@@ -36,6 +36,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -47,6 +48,7 @@ from torch.nn import functional
 from hemline.errors import UsageError
 from hemline.learn.backbones.base import run_once
 from hemline.learn.backbones.nin_five import MLPCONVS, WIDTHS, nin_five_units
+from hemline.learn.gathering import all_rows
 from hemline.learn.layers.adaptive_pooling import adaptive_max_pool
 from hemline.learn.layers.attribute_tree import AttributeTree, group_attributes
 from hemline.learn.layers.pca import PrincipalComponents
@@ -293,10 +295,12 @@ class Darn(StagedModel):
                 of_shop = attribute_loss(shop.attributes, self._values(batch.tags))
                 losses["attributes"] = of_street + of_shop
             if self.stage == PCA or config.ladder != "an":  # Eq. 1
-                vectors = self._vectors(street), self._vectors(shop)
+                vectors = all_rows(self._vectors(street)), all_rows(self._vectors(shop))
+                items = all_rows(batch.street_items), all_rows(batch.shop_items)
+                every = replace(batch, street_items=items[0], shop_items=items[1])
                 outputs = StreetOutput.of(vectors[0]), ShopOutput.of(vectors[1])
                 far = self._ranked(*vectors) if self.stage == NETWORK else self.distances(*outputs)
-                inputs = RankingInputs.of(far, *outputs, batch, stage)
+                inputs = RankingInputs.of(far, *outputs, every, stage)
                 count = config.negatives_count
                 losses["triplet"] = mined_triplet_loss(inputs, config.negatives, count)
             weights = {"attributes": config.attribute_weight, "triplet": config.ranking_weight}

@@ -39,6 +39,7 @@ from torch.nn import functional
 
 from hemline.learn.backbones import BackboneConfig, build_backbone
 from hemline.learn.backbones.base import run_once
+from hemline.learn.gathering import gathered
 from hemline.learn.layers.landmark_pooling import LandmarkBranch, pool_at_landmarks
 from hemline.learn.loss import RankingInputs
 from hemline.learn.losses.attributes import attribute_loss
@@ -224,6 +225,7 @@ class FashionNet(RetrievalModel):
     def _ranking(self, vectors: Tensor, batch: Batch, stage: Stage) -> Tensor:
         street = StreetOutput.of(vectors[: len(batch.street)])
         shop = ShopOutput.of(vectors[len(batch.street) :])
+        street, shop, batch = gathered(street, shop, batch)
         inputs = RankingInputs.of(self.distances(street, shop), street, shop, batch, stage)
         return mined_triplet_loss(inputs, self.config.negatives, self.config.negatives_count)
 

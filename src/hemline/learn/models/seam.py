@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from hemline.data.preprocess import Triple
 from hemline.learn.backbones import BackboneConfig
 from hemline.learn.backbones.timm_features import TimmFeatures
+from hemline.learn.gathering import gathered
 from hemline.learn.layers.adapter import Adapter
 from hemline.learn.layers.attention import Alignment, ContextAttention, TagAttention
 from hemline.learn.layers.channel_attention import CoAttention
@@ -217,7 +218,8 @@ class Seam(StagedModel):
         street = self._street(local)
         local, shop_maps = self._local(batch.shop, "shop")
         shop = self._shop(local, batch.tags)
-        inputs = RankingInputs.of(self.distances(street, shop), street, shop, batch, stage)
+        street, shop, all_items = gathered(street, shop, batch)
+        inputs = RankingInputs.of(self.distances(street, shop), street, shop, all_items, stage)
         losses: dict[str, Tensor] = {self.config.loss: self._ranking(inputs)}
         if street_maps is not None and shop_maps is not None and batch.landmarks is not None:
             maps = torch.cat([street_maps, shop_maps]).unsqueeze(0)

@@ -35,6 +35,7 @@ from torch import Tensor, nn
 from hemline.data.preprocess import Triple
 from hemline.learn.backbones import BackboneConfig, build_backbone
 from hemline.learn.backbones.timm_backbone import read_weights
+from hemline.learn.gathering import gathered
 from hemline.learn.loss import RankingInputs
 from hemline.learn.losses.triplet import mined_triplet_loss
 from hemline.learn.mining import Negatives
@@ -119,6 +120,7 @@ class Siamese(RetrievalModel):
         config = self.config
         street = self.encode_street(batch.street)
         shop = self.encode_shop(batch.shop, batch.tags)
+        street, shop, batch = gathered(street, shop, batch)
         inputs = RankingInputs.of(self.distances(street, shop), street, shop, batch, stage)
         squared = config.distance == "squared"
         loss = mined_triplet_loss(inputs, config.negatives, config.negatives_count, squared)

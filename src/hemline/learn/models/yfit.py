@@ -31,6 +31,7 @@ from torch.nn import functional
 
 from hemline.errors import DataError
 from hemline.learn.backbones import BackboneConfig, build_backbone
+from hemline.learn.gathering import gathered
 from hemline.learn.layers.distillation import FeatureDistillation
 from hemline.learn.layers.domain_maps import DomainMap, DomainMapConfig, fit_maps
 from hemline.learn.losses.info_nce import info_nce_loss
@@ -220,9 +221,10 @@ class YFit(RetrievalModel):
         with torch.autocast(batch.street.device.type, enabled=False):
             street = StreetOutput.of(self.street(photos.unsqueeze(2))[:, :, 0])
             shop = ShopOutput.of(self.shop(goods.unsqueeze(2))[:, :, 0])
+            street, shop, every = gathered(street, shop, batch)
             distances = torch.cdist(street.embedding, shop.embedding)
             total = info_nce_loss(
-                distances, batch.street_items, batch.shop_items, self.config.temperature
+                distances, every.street_items, every.shop_items, self.config.temperature
             )
             losses = {"infonce": total.detach()}
             if self.config.kind_loss:

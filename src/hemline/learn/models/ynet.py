@@ -43,6 +43,7 @@ from torch import Tensor, nn
 
 from hemline.errors import UsageError
 from hemline.learn.backbones import BackboneConfig, build_backbone
+from hemline.learn.gathering import gathered
 from hemline.learn.layers.attention import Alignment, ContextAttention, TagAttention
 from hemline.learn.layers.centering import DomainCentering
 from hemline.learn.loss import DistanceLossName, RankingInputs, RankingOptions, build_loss
@@ -209,6 +210,7 @@ class YNet(StagedModel):
         self.check_stage(stage)
         street = self.encode_street(batch.street)
         shop = self.encode_shop(batch.shop, batch.tags)
+        street, shop, batch = gathered(street, shop, batch)
         with torch.autocast(batch.street.device.type, enabled=False):  # distances need all digits
             distances = self.distances(street, shop)
         loss = self.ranking(RankingInputs.of(distances, street, shop, batch, stage))

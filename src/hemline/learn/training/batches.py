@@ -87,7 +87,9 @@ class PairDataset(Dataset[RawBatch | None]):
             shop.append(shot)
             places.append((street_points, shop_points))
             kept.append(pair)
-            items.append(taken + len(items) if virtual else int(self.items[pair.street]))
+            # By the pair's seed: another one in each process, too.
+            own = taken + pair.seed % (1 << 40)
+            items.append(own if virtual else int(self.items[pair.street]))
         if len(kept) < 2:
             return None
         tags = torch.from_numpy(self.tags[[pair.shop for pair in kept]])

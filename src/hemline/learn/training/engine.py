@@ -141,7 +141,29 @@ def _run_stage(
 
 def is_first() -> bool:
     """Whether this process writes and reports, where several train together."""
+    if _in_slurm():
+        return os.environ.get("SLURM_PROCID", "0") == "0"
+    if "RANK" in os.environ:  # torchrun's
+        return os.environ["RANK"] == "0"
     return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
+
+
+def processes(devices: int) -> tuple[int, int]:
+    """Devices of each machine, and machines: those of torchrun or Slurm, or ``devices`` of one."""
+    of = os.environ
+    if "TORCHELASTIC_RUN_ID" in of or {"RANK", "LOCAL_WORLD_SIZE"} <= of.keys():
+        here = int(of["LOCAL_WORLD_SIZE"])
+        return here, max(1, int(of["WORLD_SIZE"]) // here)
+    if _in_slurm():
+        nodes = int(of.get("SLURM_NNODES", "1"))
+        return max(1, int(of["SLURM_NTASKS"]) // nodes), nodes
+    return devices, 1
+
+
+def _in_slurm() -> bool:
+    """Whether srun has started this process; in a shell of Slurm's it hasn't."""
+    name = os.environ.get("SLURM_JOB_NAME")
+    return "SLURM_NTASKS" in os.environ and name not in ("bash", "interactive")
 
 
 def device_of(recipe: RunSettings) -> torch.device:
@@ -163,7 +185,7 @@ def _trainer(
     precision: Any = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}.get(
         recipe.precision, "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
     )
-    devices = recipe.devices or (torch.cuda.device_count() if on_gpu else 1)
+    devices, nodes = processes(recipe.devices or (torch.cuda.device_count() if on_gpu else 1))
     folder = str(recorder.folder.path)
     logger: Any = False
     if recipe.tensorboard:
@@ -173,7 +195,8 @@ def _trainer(
     return lightning.Trainer(
         accelerator="gpu" if on_gpu else "cpu",
         devices=devices,
-        strategy="ddp_find_unused_parameters_true" if devices > 1 else "auto",
+        num_nodes=nodes,
+        strategy="ddp_find_unused_parameters_true" if devices * nodes > 1 else "auto",
         precision=precision,
         max_epochs=epochs,
         gradient_clip_val=stage.clip or None,

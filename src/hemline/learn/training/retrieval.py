@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hemline.data.manifest import Manifest
 from hemline.data.preprocess import Preprocessing
 from hemline.data.seen import Seen
-from hemline.errors import DataError, nearest
+from hemline.errors import DataError, TrainingError, nearest
 from hemline.learn import checkpoint
 from hemline.learn.model import MODELS, Batch, RetrievalModel
 from hemline.learn.recipe import DataRecipe, Recipe
@@ -237,6 +237,11 @@ class RetrievalTask(Task):
             )
 
     def batches(self, stage: int, epoch: int, rank: int, world: int) -> list[list[Pair]]:
+        if self.recipe.batch_size < 2 * world:
+            raise TrainingError(
+                f"batch_size={self.recipe.batch_size} is that of all {world} processes together, "
+                f"and each needs two pairs: set it to {2 * world} or more, or use fewer processes"
+            )
         sampler = PairSampler(
             self.items,
             self.rows.street,

@@ -29,10 +29,11 @@ class PairSampler:
         groups: (N,) number of every manifest row's group; a batch is of one group. None: all are.
         by: ``photos`` visits every street photo, ``items`` every item with one random photo.
         repeats: visits in an epoch.
-        rank, world: this process's share of the batches, of equal length for all.
+        rank, world: this process has its part of each batch; parts follow one another, and differ
+            by one pair at most.
 
     The last batches of an epoch may be smaller, where few items are left, but never below half of B
-    (or 2); the photos that remain are left out of that epoch.
+    (or 2 for each process); the photos that remain are left out of that epoch.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class PairSampler:
         self.shops = _by_item(items, shop)
         self.photos = _by_item(items, street)
         self.batch_size = min(batch_size, len(self.photos))
-        self.smallest = max(2, self.batch_size // 2)
+        self.smallest = max(2 * world, self.batch_size // 2)
 
     def epoch(self, stage: int, epoch: int) -> list[list[Pair]]:
         """The batches of one epoch, in order."""
@@ -64,8 +65,11 @@ class PairSampler:
         for _ in range(self.repeats):
             for rows in self._grouped(self._visits(rng), rng):
                 batches.append([self._pair(row, rng) for row in rows])
-        even = len(batches) - len(batches) % self.world
-        return batches[:even][self.rank :: self.world]
+        return [self._part(batch) for batch in batches]
+
+    def _part(self, batch: list[Pair]) -> list[Pair]:
+        first, last = (len(batch) * rank // self.world for rank in (self.rank, self.rank + 1))
+        return batch[first:last]
 
     def _grouped(self, visits: Rows, rng: np.random.Generator) -> list[list[int]]:
         """The batches of all groups, in a random order where there are several."""

@@ -110,7 +110,8 @@ class StageModule(lightning.LightningModule):
         if progress.batch and "rng" in self._tensors:
             torch.set_rng_state(self._tensors["rng"])
         else:
-            drawn = (self.task.recipe.seed, progress.stage, progress.epoch, self.global_rank)
+            # The same in all processes: a loss that draws negatives is one number.
+            drawn = (self.task.recipe.seed, progress.stage, progress.epoch, 0)
             torch.manual_seed(hash(drawn) % 2**63)
         self._tensors = {}
 
@@ -121,6 +122,11 @@ class StageModule(lightning.LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
         if batch is None:
+            if self.trainer.world_size > 1:  # the others would wait for this one
+                raise TrainingError(
+                    "fewer than two pairs of a process's part of a batch can be read; take the "
+                    "rows that `hemline data check` names out, or use fewer processes"
+                )
             return None
         losses = self.task.loss(batch, self.stage)
         for name, value in losses.items():
@@ -137,9 +143,13 @@ class StageModule(lightning.LightningModule):
             self.progress.ema_steps += 1
             self.ema.update(self.model, self.progress.ema_steps)
 
+    def _mean(self, value: Tensor | float) -> float:
+        own = torch.as_tensor(value, device=self.device)
+        return float(self.trainer.strategy.reduce(own, reduce_op="mean"))
+
     def mean_losses(self) -> dict[str, float]:
-        """Of the epoch; raises TrainingError if one isn't finite."""
-        losses = {name: float(v) / len(self.batches) for name, v in self.sums.items()}
+        """Of the epoch and all processes; raises TrainingError if one isn't finite."""
+        losses = {name: self._mean(v) / len(self.batches) for name, v in self.sums.items()}
         if not all(math.isfinite(value) for value in losses.values()):
             raise TrainingError(
                 f"the loss is not finite in epoch {self.progress.epoch + 1} of stage "
