@@ -74,7 +74,7 @@ class _AllRows(torch.autograd.Function):
         return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         whole = gradient.contiguous().clone()
         distributed.all_reduce(whole)
         return whole[ctx.place]
