@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hemline.learn import train
+from hemline.learn.api import train
 from hemline.learn.models.yfit import YFit
 
 Features = Callable[[YFit, Tensor], Tensor]
@@ -41,12 +41,16 @@ def remembered(features: Features, known: dict[bytes, Tensor]) -> Features:
     return once
 
 
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("recipe")
     parser.add_argument("mixtures", nargs="+", type=Path, metavar="MIXTURE.parquet | KEY=VALUE")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the runs")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     changes = [str(word) for word in options.mixtures if "=" in str(word)]
     mixtures = [word for word in options.mixtures if "=" not in str(word)]
     for change in ("start=", "stages.Tune.skip=true"):
@@ -55,7 +59,7 @@ def main() -> None:
     YFit.street_features = remembered(YFit.street_features, {})  # type: ignore[method-assign, assignment]
     YFit.shop_features = remembered(YFit.shop_features, {})  # type: ignore[method-assign, assignment]
     for mixture in mixtures:
-        train(options.recipe, mixture, options.output / mixture.stem, overrides=changes, say=print)
+        train(options.recipe, mixture, options.output / mixture.stem, overrides=changes, say=say)
 
 
 if __name__ == "__main__":
