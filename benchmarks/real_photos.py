@@ -2,6 +2,7 @@
 
     python benchmarks/real_photos.py --split val --model runs/a             to choose by
     python benchmarks/real_photos.py --split test --folds 'folds/{fold}'    once, at the end
+                                     [--before BUNDLE]   with the bundle that shipped before
     python benchmarks/real_photos.py --sheets FOLDER --model runs/a --only  also 40 queries of each
 
 Rows, each beside the ImageNet start (its domain means taken from the same pictures, so that it is
@@ -299,6 +300,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--split", choices=("val", "test"), default="val")
     parser.add_argument("--model", action="append", default=[], help="a run or bundle")
+    parser.add_argument("--before", help="a bundle that shipped before, as another row")
     parser.add_argument("--folds", default="", help="runs of the last model: a path with {fold}")
     parser.add_argument("--work", type=Path, help="folder for the pictures; kept for the next run")
     parser.add_argument("--only", action="store_true", help="leave start and shipped bundle out")
@@ -307,6 +309,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()
     models: Sequence[str] = args.model if args.only else [START, "hemline-small", *args.model]
+    if args.before:
+        models = [START, args.before, *models[1:]]
     with tempfile.TemporaryDirectory() as temporary:
         work: Path = args.work or Path(temporary)
         sets = Sets(work, args.split)

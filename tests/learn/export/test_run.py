@@ -23,7 +23,7 @@ from hemline.learn.checkpoint import CheckpointEncoder, load_run
 from hemline.learn.export import graphs
 from hemline.learn.export import writer as exporting
 from hemline.learn.export.graphs import _int8
-from hemline.learn.export.run import export
+from hemline.learn.export.run import export, without_folders
 from hemline.learn.export.writer import ExportOptions
 from hemline.learn.recipe import parse
 from hemline.runtime.bundle import Bundle
@@ -121,6 +121,18 @@ def test_the_description_says_what_it_is(run: Path, bundle: Path, manifest: Mani
     card = (bundle / "README.md").read_text()
     assert "ACM MM 2017" in card
     assert manifest.fingerprint() in card
+
+
+def test_a_bundle_names_files_without_the_folders_of_this_machine() -> None:
+    recipe = {
+        "start": "/home/me/runs/first",
+        "model": {"config": {"nets": [{"weights": "/x/w.pth"}]}},
+    }
+    assert without_folders(recipe) == {
+        "start": "first",
+        "model": {"config": {"nets": [{"weights": "w.pth"}]}},
+    }
+    assert without_folders({"start": None, "threads": 1}) == {"start": None, "threads": 1}
 
 
 def test_the_shared_backbone_is_stored_once(run: Path, bundle: Path) -> None:

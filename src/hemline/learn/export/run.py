@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from hemline.bundle import DETECTOR, INFO_FILE, BundleInfo, take_detector
 from hemline.learn.checkpoint import Run, load_run
@@ -76,7 +77,7 @@ def _info(
         precision_loss=loss,
         training={
             "model": run.recipe.model.name,
-            "recipe": run.recipe.resolved(),
+            "recipe": without_folders(run.recipe.resolved()),
             "stage": run.state["stage"],
             "epoch": run.state["epoch"],
             "data": data,
@@ -96,6 +97,20 @@ def _info(
             *options.quality,
         ],
     )
+
+
+def without_folders(recipe: Any) -> Any:
+    """A recipe's values; files and runs by name, since a bundle goes to other machines."""
+    if isinstance(recipe, list):
+        return [without_folders(value) for value in recipe]
+    if not isinstance(recipe, dict):
+        return recipe
+    return {
+        name: Path(value).name
+        if name in ("weights", "start", "bundle") and isinstance(value, str)
+        else without_folders(value)
+        for name, value in recipe.items()
+    }
 
 
 def card(run: Run, info: BundleInfo) -> str:
