@@ -222,8 +222,11 @@ def _drawing(drawing: Mapping[str, Any]) -> list[str]:
 def _about(found: Mapping[str, Any]) -> str:
     data, seeds = found["data"], found["seeds"]
     own = "the paper's own data" if data["own"] else "not the paper's data"
+    title = f"**{found['title']}** ({found['paper']}). Scale {found['scale']}"
+    if not found["rows"]:
+        return f"{title}; {found['machine']['processor']}, {found['when']}."
     return (
-        f"**{found['title']}** ({found['paper']}). Scale {found['scale']}: {data['words']} "
+        f"{title}: {data['words']} "
         f"({own}); {data['queries']:,} queries, {data['gallery']:,} gallery pictures; seeds "
         f"{', '.join(map(str, seeds))}; intervals 95 %, over products; "
         f"{found['machine']['processor']}, {found['when']}. Published figures are the paper's, on "

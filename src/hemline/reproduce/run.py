@@ -107,9 +107,10 @@ def _source(
         return given(experiment, Path(data), data_format, protocol)
     if data_format or protocol:
         raise UsageError("--format and --protocol say how --data is read; give that too")
-    # Nothing of the images is measured where made-up vectors are searched.
-    images = SCALES["smoke"] if experiment.drawn == "time" else scale
-    return drawn(experiment, images, out, progress)
+    if experiment.drawn == "time":  # nothing of the images is measured
+        made = drawn(experiment, SCALES["smoke"], out, progress)
+        return replace(made, words="made-up vectors")
+    return drawn(experiment, scale, out, progress)
 
 
 def _measured(
