@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers import milvus
 from hemline.catalog.store import Row, Store
 from hemline.catalog.stores import STORES
 from hemline.catalog.stores.memory import MemoryStore
@@ -85,9 +86,20 @@ def reopened(name: str, store: Store, folder: Path) -> Store:
     return STORES[name].open(folder)
 
 
-@pytest.fixture(params=list(STORES))
-def name(request: pytest.FixtureRequest) -> str:
-    return request.param
+@pytest.fixture(
+    params=[
+        *(name for name in STORES if name != "milvus"),
+        pytest.param("milvus-lite", marks=pytest.mark.slow),
+        pytest.param("milvus-server", marks=pytest.mark.slow),
+    ]
+)
+def name(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if not request.param.startswith("milvus"):
+        return request.param
+    milvus.needed()
+    if request.param == "milvus-server":
+        milvus.write_address(tmp_path, milvus.server().address())
+    return "milvus"
 
 
 @pytest.mark.parametrize("seed", range(4))

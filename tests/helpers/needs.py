@@ -15,6 +15,11 @@ NEEDS = {
     "weights": ("tests of pretrained weights", "set HEMLINE_SHARED to the folder they lie in"),
     "slow": ("slow tests", "make test-slow"),
     "power": ("tests of power cuts", "root, mkfs.ext4 and a loop device"),
+    "milvus": ("tests of stores on Milvus", "pip install 'hemline[milvus]'"),
+    "milvus-server": (
+        "tests on a Milvus server",
+        "pip install --no-deps milvus==2.3.5 elsewhere, HEMLINE_MILVUS_SERVER=.../milvus-server",
+    ),
     "compiler": ("tests of faults of the disk", "Linux and a C compiler"),
     "plots": ("tests of plots", "no matplotlib: make test"),
     "learn": ("files or tests of training", "no torch: make test"),

@@ -22,7 +22,8 @@ from hemline.catalog.intake.crops import Whole
 from hemline.catalog.intake.prepare import Preparer
 from hemline.catalog.intake.update import ItemOutcome, ItemUpdate
 from hemline.catalog.intake.upsert import Upsert
-from hemline.catalog.maintenance import health, rebuild
+from hemline.catalog.maintenance import copy, health, rebuild
+from hemline.catalog.milvus.address import parse
 from hemline.catalog.pointer import Live
 from hemline.catalog.store import Advance, Row, Store, silent
 from hemline.catalog.stores import STORES
@@ -74,14 +75,27 @@ class Catalog:
 
     @classmethod
     def create(
-        cls, folder: str | os.PathLike[str], bundle: Bundle, store: str = DEFAULT_STORE
+        cls,
+        folder: str | os.PathLike[str],
+        bundle: Bundle,
+        store: str = DEFAULT_STORE,
+        *,
+        address: str | None = None,
     ) -> Catalog:
         """Creates an empty catalogue with a copy of the bundle; it appears whole or not at all.
 
+        Args:
+            folder: of the catalogue; for one on Milvus it keeps the bundle, the copies of images
+                and the address.
+            bundle: makes its vectors.
+            store: the kind of store.
+            address: ``milvus://HOST:PORT/NAME`` or ``milvus-lite:PATH.db``, for a store there.
+
         Raises:
-            CatalogError: the folder exists and isn't empty.
+            CatalogError: the folder exists and isn't empty, or the address is in use.
         """
-        folders.create(Path(folder), bundle, STORES[store])
+        place = None if address is None else parse(address)
+        folders.create(Path(folder), bundle, STORES[store if place is None else "milvus"], place)
         return cls.open(folder)
 
     @classmethod
@@ -89,14 +103,15 @@ class Catalog:
         """Opens the catalogue in ``folder``, for searching and for writing.
 
         Args:
-            folder: of the catalogue.
+            folder: of the catalogue; or its address, where its folder has the address's name.
             damaged: also opens one that misses acknowledged commits, for `check` and `backup`.
 
         Raises:
             CatalogError: there is none, it is damaged, of another format version, or its bundle
                 isn't the one that made its vectors.
         """
-        return cls(Path(folder), folders.open_live(Path(folder), damaged))
+        found = folders.folder_of(folder)
+        return cls(found, folders.open_live(found, damaged))
 
     @classmethod
     def in_memory(cls, bundle: Bundle) -> Catalog:
@@ -157,7 +172,7 @@ class Catalog:
                 if died and self.images:
                     self.images.sweep(live.store.image_digests())
                 if self.folder is not None:
-                    pointer.delete_old(self.folder)
+                    pointer.delete_old(self.folder, folders.discard)
                 yield live
                 return
 
@@ -323,6 +338,22 @@ class Catalog:
         from hemline.catalog.maintenance import backup
 
         return backup.backup(self, Path(target), advance, damaged)
+
+    def copy_to(self, target: Catalog, *, advance: Advance = silent) -> copy.CopyReport:
+        """Makes another catalogue equal to this one, of whatever store, and verifies it.
+
+        Rows with their vectors and the copies of images are copied as they are; nothing is
+        embedded. The same call resumes after a kill and brings the copy up to date.
+
+        Args:
+            target: made with the same bundle; what this one doesn't have is removed from it.
+            advance: called with (rows done, rows) after each commit; those are durable.
+
+        Raises:
+            CatalogError: the bundles differ, another process writes to the target, this catalogue
+                was written to meanwhile, or the copy isn't equal.
+        """
+        return copy.copy(self, target, advance)
 
     def rebuild(
         self,

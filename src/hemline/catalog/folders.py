@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 from hemline.catalog import pointer
+from hemline.catalog.milvus import address
+from hemline.catalog.milvus.address import Address
 from hemline.catalog.store import Store, StoreSpec
 from hemline.catalog.stores import STORES
 from hemline.errors import CatalogError, UsageError
-from hemline.files import durable_folder
+from hemline.files import durable_folder, write_durable
 from hemline.runtime.bundle import Bundle
 
 
-def create(target: Path, bundle: Bundle, spec: StoreSpec) -> None:
-    """See `Catalog.create`."""
+def folder_of(place: str | os.PathLike[str]) -> Path:
+    """The folder of a catalogue: an address's is the one of its name, here.
+
+    Raises:
+        UsageError: the address is invalid, or that folder is of a catalogue elsewhere.
+    """
+    if not address.is_address(place):
+        return Path(place)
+    wanted = address.parse(place)
+    folder = Path(wanted.name)
+    spec = find(folder) if folder.is_dir() else None
+    if spec is not None and spec.address is not None:
+        kept = spec.address(pointer.live_folder(folder))
+        if (kept.uri, kept.name) == (wanted.uri, wanted.name):
+            return folder
+    raise CatalogError(
+        f"the folder {folder} isn't that of {wanted.text}; name the folder that 'hemline catalog "
+        f"create {wanted.text}' made, or a copy of it"
+    )
+
+
+def create(target: Path, bundle: Bundle, spec: StoreSpec, place: Address | None = None) -> None:
+    """See `Catalog.create`; a store elsewhere is at the address ``place``."""
     if not spec.file:
         raise UsageError("the memory store has no folder; use Catalog.in_memory")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -21,6 +46,8 @@ def create(target: Path, bundle: Bundle, spec: StoreSpec) -> None:
         raise CatalogError(f"{target} is {kind}; name a new folder, or add to it")
     with durable_folder(target) as temporary:
         bundle.copy_to(temporary / "bundle")
+        if place is not None:
+            write_durable(temporary / spec.file, json.dumps({"address": place.text}) + "\n")
         spec.create(temporary, bundle.fingerprint, bundle.info.embedding_dim).close()
         (temporary / "pictures").mkdir()
 
@@ -72,6 +99,13 @@ def stored(folder: Path | None) -> tuple[Path, StoreSpec]:
     if folder is None or spec is None:
         raise CatalogError("a catalogue in memory has nothing on the disk; create one in a folder")
     return folder, spec
+
+
+def discard(folder: Path) -> None:
+    """Drops what the store of a part keeps elsewhere, before its folder is deleted."""
+    for spec in STORES.values():
+        if spec.discard is not None and (folder / spec.file).is_file():
+            spec.discard(folder)
 
 
 def check_fingerprint(store: Store, fingerprint: str, whose: str) -> None:

@@ -14,6 +14,7 @@ import shutil
 import threading
 import time
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,16 +118,18 @@ def unfinished(folder: Path) -> list[Path]:
     return sorted(found, key=part_number)
 
 
-def delete_old(folder: Path) -> int:
+def delete_old(folder: Path, discard: Callable[[Path], None]) -> int:
     """Deletes the previous part, `GRACE` after the swap; returns the number of paths deleted.
 
-    The caller holds the write lock.
+    The caller holds the write lock. ``discard`` drops what a part's store keeps elsewhere.
     """
     live = live_folder(folder)
     if live == folder or time.time() - os.stat(folder / POINTER).st_mtime < GRACE:
         return 0
     last = part_number(live)
     old = [p for p in folder.iterdir() if _NAME.fullmatch(p.name) and part_number(p) < last]
+    for part in [*old, folder]:
+        discard(part)
     old += [path for pattern in _FIRST for path in folder.glob(pattern)]
     for path in old:
         if path.is_dir():

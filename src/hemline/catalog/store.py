@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from hemline.catalog.milvus.address import Address
 from hemline.catalog.where.expression import Where
 from hemline.types import FloatArray
 
@@ -380,6 +381,10 @@ class StoreSpec:
         create: (folder, fingerprint, dim) → a new, empty store.
         open: (folder) → the stored one.
         inspect: `open` for a store that misses acknowledged commits; None: it has no such state.
+        address: (folder) → where the store is, for one that isn't in the folder.
+        publish: (folder) → None, called before a rebuilt part becomes live.
+        discard: (folder) → None, called before a part's folder is deleted: drops what the store
+            keeps elsewhere.
     """
 
     summary: str
@@ -387,6 +392,9 @@ class StoreSpec:
     create: Callable[[Path, str, int], Store]
     open: Callable[[Path], Store]
     inspect: Callable[[Path], Store] | None = None
+    address: Callable[[Path], Address] | None = None
+    publish: Callable[[Path], None] | None = None
+    discard: Callable[[Path], None] | None = None
 
 
 NO_NEIGHBOURS = Neighbours(np.zeros(0, np.int64), np.zeros(0, np.float32))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hemline.cli._catalog_options import LISTED, Folder, Threads
+from hemline.cli._catalog_options import LISTED, Folder, Threads, addressed
 from hemline.cli._common import JsonOption, emit, natives_hushed, out, progress, say
 from hemline.errors import UsageError
 
@@ -128,6 +128,52 @@ def backup(
         as_json,
         lambda r: out(
             f"{r['target']} is a copy with {r['pictures']} images, {r['bytes'] / 1e6:.1f} MB"
+        ),
+    )
+
+
+def copy(
+    source: Annotated[Path, typer.Argument(metavar="FROM", help="The catalogue's folder.")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TO",
+            help="A new folder or address (as for 'catalog create'), or the copy to go on with.",
+        ),
+    ],
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="For a new store on Milvus: its folder; NAME by default."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy a catalogue to another kind of store, or to another place, and verify the copy.
+
+    Rows, vectors and copies of images are copied as they are; rows that TO has and FROM hasn't are
+    removed. Run the same command again after a kill, or to bring the copy up to date.
+
+    Example: hemline catalog copy shop milvus://localhost:19530/shop --folder shop-milvus
+    """
+    from hemline.catalog.catalog import Catalog
+
+    address, place = addressed(target, folder)
+    with (
+        Catalog.open(source) as opened,
+        natives_hushed(),
+        progress("catalog copy") as advance,
+        Catalog.open(place)
+        if place.is_dir() and any(place.iterdir())
+        else Catalog.create(place, opened.bundle, address=address) as made,
+    ):
+        report = opened.copy_to(made, advance=advance)
+        result = {"catalog": str(source), "copy": str(place), **asdict(report)}
+    emit(
+        result,
+        as_json,
+        lambda r: out(
+            f"{r['copied']} images copied, {r['there']} were there, {r['removed']} removed; "
+            f"{r['copy']} has the {r['images']} images of {r['catalog']}, checksum "
+            f"{r['checksum'][:12]}"
         ),
     )
 

@@ -32,6 +32,22 @@ SkippedFile = Annotated[
 ]
 
 
+def addressed(text: str, folder: Path | None) -> tuple[str | None, Path]:
+    """The address, if ``text`` is one, and the catalogue's folder.
+
+    Raises:
+        UsageError: a folder is given beside a folder.
+    """
+    from hemline.catalog.milvus.address import is_address, parse
+    from hemline.errors import UsageError
+
+    if is_address(text):
+        return text, folder or Path(parse(text).name)
+    if folder is not None:
+        raise UsageError("--folder is for a store on Milvus; otherwise CATALOG is the folder")
+    return None, Path(text)
+
+
 def write_skipped(path: Path | None, rows: Iterable[Any]) -> None:
     """CSV with a line for each skipped image and its reason."""
     if path is None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hemline.cli._catalog_maintenance import backup, check, compact, export, rebuild
+from hemline.cli._catalog_maintenance import backup, check, compact, copy, export, rebuild
 from hemline.cli._catalog_options import (
     LISTED,
     Batch,
@@ -17,6 +17,7 @@ from hemline.cli._catalog_options import (
     Items,
     SkippedFile,
     Threads,
+    addressed,
     say_listed,
     say_names,
     write_skipped,
@@ -34,7 +35,21 @@ app = typer.Typer(
 
 @app.command()
 def create(
-    catalog: Folder,
+    catalog: Annotated[
+        str,
+        typer.Argument(
+            metavar="CATALOG",
+            help="The catalogue's folder, or milvus://HOST:PORT/NAME for a store on a Milvus "
+            "server, or milvus-lite:PATH.db.",
+        ),
+    ],
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="For a store on Milvus: the folder of its bundle and copies of images, which "
+            "other commands are given; NAME by default."
+        ),
+    ] = None,
     bundle: Annotated[
         str | None,
         typer.Option(help="A bundle's folder or a shipped one's name; the shipped one by default."),
@@ -48,8 +63,9 @@ def create(
     from hemline.catalog.catalog import Catalog
     from hemline.runtime.bundle import Bundle
 
+    address, place = addressed(catalog, folder)
     source = Bundle.open(bundle) if bundle else Bundle.default()
-    with Catalog.create(catalog, source) as made:
+    with Catalog.create(place, source, address=address) as made:
         emit(
             made.stats(),
             as_json,
@@ -221,7 +237,7 @@ def _print_rows(result: Mapping[str, Any]) -> None:
                 out(f"  {name}: {'; '.join(value) if name == 'tags' else value}")
 
 
-for _command in (sync, check, compact, backup, rebuild, export):
+for _command in (sync, check, compact, backup, copy, rebuild, export):
     app.command()(_command)
 
 COMMANDS = {"catalog": app}

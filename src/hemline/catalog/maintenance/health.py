@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from hemline.catalog import pointer
+from hemline.catalog import folders, pointer
 from hemline.catalog.images import ImageStore
 from hemline.catalog.intake.embedding import embed_copies
 from hemline.catalog.store import Advance, Problem
@@ -101,7 +101,7 @@ def compact(catalog: Catalog, advance: Advance) -> dict[str, int]:
     with catalog.writing() as live:
         report = live.store.compact(advance)
         swept = catalog.sweep()
-        parts = pointer.delete_old(catalog.folder) if catalog.folder else 0
+        parts = pointer.delete_old(catalog.folder, folders.discard) if catalog.folder else 0
     return {
         "moved": report.moved,
         "segments": report.segments,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,6 +77,7 @@ def rebuild(
     try:
         with staged.writing():
             run = _Rebuild(catalog, staged, place, batch, threads, advance)
+            run.publish = spec.publish
             run.run(drop_lost)
     finally:
         staged.close()
@@ -128,6 +129,7 @@ def _drop(place: Path, spec: StoreSpec) -> None:
             pass
     finally:
         store.close()
+    folders.discard(place)
     shutil.rmtree(place, ignore_errors=True)
 
 
@@ -149,6 +151,7 @@ class _Rebuild:
         self.report = RebuildReport(fingerprint=self.encoder.fingerprint)
         self.seen = 0  # the live store's revision up to which the new store has its rows
         self.lost: set[str] = set()
+        self.publish: Callable[[Path], None] | None = None
 
     def run(self, drop_lost: bool) -> None:
         """Rounds until few changes are left, then the swap."""
@@ -181,6 +184,8 @@ class _Rebuild:
             if self.staged.counts() != held.store.counts() or self.lost:
                 self._remove_others(held.store)
             assert self.catalog.folder is not None
+            if self.publish is not None:
+                self.publish(self.place)
             pointer.make_live(self.catalog.folder, self.place)
             return True
 

@@ -1,0 +1,1 @@
+"""A catalogue's rows and vectors on a Milvus server: address, client, log, mirror and search."""
