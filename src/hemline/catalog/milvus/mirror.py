@@ -2,7 +2,7 @@
 
 Milvus can't evaluate a condition as `hemline.catalog.where` defines it, count items, or list them
 in order. So the columns of all rows are in memory, as in the embedded store, and Milvus is asked
-for vectors and rows. Memory grows with the rows: docs/milvus.md has the figure.
+for vectors and rows. Memory grows with the rows.
 """
 
 from __future__ import annotations
