@@ -99,7 +99,7 @@ def test_a_store(site: Path) -> None:
         "from hemline.catalog.stores import STORES; from pathlib import Path; "
         "print(*STORES, len(STORES['scratch'].create(Path(), 'print', 4).counts()))"
     )
-    assert hemline(site, "-c", code).stdout == "memory scratch sqlite 2\n"
+    assert hemline(site, "-c", code).stdout == "memory milvus scratch sqlite 2\n"
 
 
 def test_without_the_package_nothing_of_it_is_there() -> None:
