@@ -78,7 +78,8 @@ def test_an_upload_that_fails(admin: Any, shop: Stub) -> None:
     admin.get_by_label("Feed").set_input_files(feed)
     admin.get_by_role("button", name="Add them").click()
     admin.get_by_text("It failed: as told").wait_for()
-    assert admin.get_by_role("button", name="Add them").is_enabled()
+    button = admin.get_by_role("button", name="Add them")
+    until(admin, button.is_enabled)  # a moment after the words
 
 
 def test_looking_at_a_product_and_deleting_it(admin: Any, shop: Stub) -> None:
