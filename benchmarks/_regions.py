@@ -10,71 +10,18 @@ import hashlib
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from hemline.data.garments import garments_of, group_of
 from hemline.data.images import open_image
-from hemline.data.manifest import Manifest
-from hemline.errors import DataError
-from hemline.learn.detection.darn.boxes import Floats, as_boxes
-from hemline.learn.detection.darn.patches import Scene
+from hemline.learn.detection.darn.boxes import Floats
 from hemline.learn.detection.darn.proposals import ProposalSettings, propose
 from hemline.learn.detection.darn.regions import NetworkRegions
-from hemline.reproduce.coco_ap import GroundTruth, ground_truth
-from hemline.types import Domain, FloatArray, Image, Record
-
-CLOTHES = ("upper", "lower", "full")
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture, the garments that are to be found, and the regions to ignore."""
-
-    record: Record
-    path: Path
-    truths: tuple[GroundTruth, ...]
-
-    def read(self) -> Image:
-        return open_image(self.path)
-
-    @property
-    def scene(self) -> Scene:
-        """For training: a bag is background, a hardly seen garment unclear."""
-        hidden = [t.box for t in self.truths if t.ignore and group_of(t.category) in CLOTHES]
-        return Scene(
-            as_boxes([t.box for t in self.truths if not t.ignore]),
-            as_boxes(hidden),
-        )
-
-
-def pictures_of(manifest: Manifest, split: str, domain: Domain, count: int) -> list[Picture]:
-    """The first picture of each of the first products of a split.
-
-    Raises:
-        DataError: the manifest tells no garments.
-    """
-    found: dict[str, Picture] = {}
-    for number, record in enumerate(manifest):
-        if record.split != split or record.domain != domain or record.item_id in found:
-            continue
-        garments = garments_of(record)
-        if garments is None:
-            raise DataError("the manifest has no column 'garments'; draw the pictures anew")
-        path = manifest.file(number)
-        height, width = open_image(path).shape[:2]
-        truths = tuple(
-            truth._replace(ignore=truth.ignore or group_of(truth.category) not in CLOTHES)
-            for truth in ground_truth(garments, width, height)
-        )
-        found[record.item_id] = Picture(record, path, truths)
-        if len(found) == count:
-            break
-    return list(found.values())
+from hemline.reproduce.detectors import Picture
+from hemline.types import FloatArray, Image
 
 
 def readers(pictures: Sequence[Picture]) -> list[Callable[[], Image]]:

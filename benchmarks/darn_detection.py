@@ -42,10 +42,8 @@ from _darn_table import precision_table, retrieval_table
 from _regions import (
     KeptFeatures,
     KeptProposals,
-    Picture,
     SomeColumns,
     faster,
-    pictures_of,
     readers,
 )
 from _shared import IMAGENET
@@ -70,6 +68,7 @@ from hemline.learn.detection.darn.proposals import ProposalSettings
 from hemline.learn.detection.darn.regions import NetworkRegions, backbone_regions, darn_regions
 from hemline.learn.models.darn import SubNetwork
 from hemline.reproduce.coco_ap import coco_average_precision
+from hemline.reproduce.detectors import Picture, pictures_of
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.detector import BundleDetector, clothes
 from hemline.types import Box, Detection, Domain, Image
@@ -148,7 +147,7 @@ def trained(
             train_regions(
                 regions,
                 readers(learning),
-                [picture.scene for picture in learning],
+                [picture.scene() for picture in learning],
                 RegionSettings(kind=kind, cost=cost, per_level=5, hard_pictures=arguments.hard),
                 ProposalSettings(),
                 propose_with=keep,
@@ -189,7 +188,7 @@ def compute(arguments: argparse.Namespace, parts: dict[str, dict[Domain, list[Pi
         learning = [p for domain in DOMAINS for p in parts["train"][domain]]
         settings = RegionSettings(per_level=5, hard_pictures=arguments.hard)
         read_patches(
-            regions, readers(learning), [p.scene for p in learning], settings, keep, seed=0
+            regions, readers(learning), [p.scene() for p in learning], settings, keep, seed=0
         )
         for split in ("val", "test"):
             for domain in DOMAINS:

@@ -29,7 +29,7 @@ from hemline.reproduce.experiment import Experiment, Row
 from hemline.reproduce.measure import Workshop, hashed, slug
 from hemline.reproduce.outcome import told
 from hemline.reproduce.scales import TRUNK
-from hemline.types import Domain, Image
+from hemline.types import Domain, Image, Record
 
 if TYPE_CHECKING:
     from hemline.learn.detection.darn.detector import RegionDetector
@@ -51,11 +51,11 @@ _PICTURES = {"smoke": (6, 4), "bench": (200, 75), "paper": (2000, 383)}
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture, the garments that are to be found, and the regions to ignore."""
+    """An image's row and file, the garments that are to be found, and the regions to ignore."""
 
+    record: Record
     path: Path
     truths: tuple[GroundTruth, ...]
-    item: str
 
     def read(self) -> Image:
         return open_image(self.path)
@@ -91,7 +91,7 @@ def pictures_of(manifest: Manifest, split: str, domain: Domain, count: int) -> l
             truth._replace(ignore=truth.ignore or group_of(truth.category) not in _CLOTHES)
             for truth in ground_truth(garments, width, height)
         )
-        found[record.item_id] = Picture(path, truths, record.item_id)
+        found[record.item_id] = Picture(record, path, truths)
         if len(found) == count:
             break
     return list(found.values())
