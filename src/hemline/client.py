@@ -348,10 +348,7 @@ def _item(item_id: str) -> str:
 
 
 def _file(photo: Photo) -> tuple[str, bytes]:
-    """
-    Raises:
-        ServiceError: the file can't be read.
-    """
+    """Name and bytes; raises `ServiceError` where the file can't be read."""
     if isinstance(photo, bytes):
         return "photo", photo
     path = Path(photo)

@@ -10,9 +10,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +26,8 @@ from hemline.catalog.milvus.address import parse
 from hemline.catalog.pointer import Live
 from hemline.catalog.store import Advance, Row, Store, silent
 from hemline.catalog.stores import STORES
+from hemline.catalog.writer import hold
 from hemline.encoding import Encoder
-from hemline.errors import CatalogBusy
 from hemline.limits import MAX_PIXELS
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.encoder import BundleEncoder
@@ -41,7 +40,6 @@ if TYPE_CHECKING:  # what reads manifests, feeds and Parquet is imported where i
     from hemline.data.remote.fetcher import Fetcher
 
 DEFAULT_STORE = "sqlite"
-_POLL = 0.05  # seconds between two tries to become the writer
 
 
 class Catalog:
@@ -156,25 +154,8 @@ class Catalog:
         Raises:
             CatalogBusy: another process or thread still writes.
         """
-        end = time.monotonic() + wait
-        while True:
-            live = self.live()
-            with ExitStack() as stack:
-                try:
-                    died = stack.enter_context(live.store.writing())
-                except CatalogBusy:
-                    if time.monotonic() >= end:
-                        raise
-                    time.sleep(_POLL)
-                    continue
-                if self.folder is not None and pointer.version(self.folder) != live.version:
-                    continue  # rebuilt between `live` and the lock
-                if died and self.images:
-                    self.images.sweep(live.store.image_digests())
-                if self.folder is not None:
-                    pointer.delete_old(self.folder, folders.discard)
-                yield live
-                return
+        with hold(self, wait) as live:
+            yield live
 
     # Using
 
