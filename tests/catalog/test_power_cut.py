@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from helpers import crashing, crashing_catalog, needs
+from helpers.acknowledged import acknowledged
 from helpers.crash_ops import KINDS
 from helpers.power_cut import Disk, PowerCutUnavailable, disk
 from helpers.small_shop import manifest
@@ -99,7 +100,7 @@ def cut_during(root: Path, power: Disk, shop: Path, verb: str, delay: float) -> 
     lines = [first, *process.stdout.readlines()]
     process.wait()
     power.restart()
-    return [line.split() for line in lines]
+    return acknowledged(lines)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import hemline.catalog.maintenance.rebuild as rebuild_module
+from helpers.acknowledged import acknowledged
 from helpers.small_shop import manifest, state, write_picture
 from helpers.tiny_bundle import make_tiny_bundle
 from hemline.catalog import pointer
@@ -386,8 +387,7 @@ def test_a_rebuild_ends_while_others_write(
             time.sleep(1.0)  # writes to the new one
         finally:
             process.kill()
-        for line in process.stdout.read().splitlines():
-            item, number, _ = line.split()
+        for item, number, _ in acknowledged(process.stdout.readlines()):
             written[item] = int(number)
     assert len(written) > 20
     rows = {row.item_id: row.columns.get("n") for row in catalog.live().store.rows()}

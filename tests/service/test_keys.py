@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from helpers.acknowledged import acknowledged
 from hemline.cli import main
 from hemline.errors import DamageError, UsageError
 from hemline.service.keys import FILE, REQUIRED, KeyRing
@@ -119,12 +120,11 @@ def test_a_kill_leaves_what_was_acknowledged(tmp_path: Path, spawn: Spawn) -> No
     revoked: set[str] = set()
     for _ in range(20):
         process = spawn(STEADY)
-        lines = [told(process)]
+        assert process.stdout is not None
+        lines = [process.stdout.readline()]
         time.sleep(choose.uniform(0, 0.1))
         process.kill()
-        assert process.stdout is not None
-        lines += process.stdout.read().splitlines()
-        words = [line.split() for line in lines]
+        words = acknowledged([*lines, *process.stdout.readlines()])
         created |= {text for verb, text in words if verb == "created"}
         revoked |= {text for verb, text in words if verb == "revoked"}
         ring = KeyRing(tmp_path)
