@@ -20,6 +20,7 @@ import pytest
 from hemline.catalog.index import disk
 from hemline.catalog.settings import StoreSettings
 from hemline.catalog.store import Row
+from hemline.catalog.stores._rows import WITH, select
 from hemline.catalog.stores.memory import MemoryStore
 from hemline.catalog.stores.sqlite import SqliteStore
 from hemline.catalog.where.expression import Where
@@ -81,6 +82,18 @@ def flip(path: Path, offset: int) -> None:
 
 
 # Compaction
+
+
+@pytest.mark.parametrize("column", sorted(WITH))
+def test_rows_are_looked_up_by_an_index(tmp_path: Path, column: str) -> None:
+    """Failed before for item_id: every product asked for read the whole table."""
+    store = filled(tmp_path / "shop")
+    assert len(store.items(["item3", "item7", "none"])) == 4
+    store.close()
+    with sqlite3.connect(tmp_path / "shop" / "catalog.sqlite") as db:
+        plan = db.execute(f"EXPLAIN QUERY PLAN {select(True)} {WITH[column]}", ("[]",)).fetchall()
+    steps = [step for *_, step in plan]
+    assert not any(step.startswith(("SCAN pictures", "SCAN items")) for step in steps), steps
 
 
 def test_compaction_gives_room_back_and_changes_nothing(tmp_path: Path) -> None:

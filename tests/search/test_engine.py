@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from helpers.tiny_bundle import make_tiny_bundle
+from hemline.bundle import ScoreThresholds
 from hemline.catalog.catalog import Catalog
 from hemline.catalog.store import Row
 from hemline.data import images
@@ -129,6 +130,26 @@ def test_where_keeps_k_full(catalog: Catalog) -> None:
         assert hit.columns["category"] == "dress"
         assert hit.columns["price"] < 100
     assert Engine(catalog).search(picture(3), where="category = 'hat'").hits == ()
+
+
+def test_thresholds_are_looked_up_again_after_a_change_alone(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Failed before: where they don't hold, each search read 50 products of the store."""
+    alike = ScoreThresholds(same=2.0, similar=-2.0, data={"items": ["new", "other"]})
+    shop = filled(bundle, items=3)
+    monkeypatch.setattr(shop.bundle, "info", bundle.info.model_copy(update={"alike": alike}))
+    engine, asked = Engine(shop), []
+    items = shop.store.items
+    monkeypatch.setattr(shop.store, "items", lambda *a, **k: asked.append(a) or items(*a, **k))
+    for _ in range(3):
+        assert {hit.alike for hit in engine.search(picture(1), 2).hits} == {None}
+    assert len(asked) == 1
+    (vector,) = shop.encoder(1).encode_shop([picture(9)], [[]]).embedding
+    shop.store.add([Row("image", "new", vector, 1.0)])
+    for _ in range(3):
+        assert {hit.alike for hit in engine.search(picture(1), 2).hits} == {"similar"}
+    assert len(asked) == 2
 
 
 def test_a_box_is_what_is_searched(catalog: Catalog) -> None:

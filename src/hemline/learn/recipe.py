@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -55,6 +55,10 @@ class ValidationSplit(RecipePart):
 
     fraction: float = Field(default=0.1, gt=0, lt=1)
     by: Literal["item", "photo"] = "item"
+
+
+#: How often an epoch visits photos.
+Times = Annotated[int, Field(ge=1)]
 
 
 class KeepOut(RecipePart):
@@ -98,7 +102,7 @@ class DataRecipe(RecipePart):
             numbers.
         epoch: an epoch visits every street photo once (``photos``), or one of each item
             (``items``).
-        repeats: visits per epoch.
+        repeats: visits per epoch; with ``batch_by`` also by its values, others once.
         batch_by: a column of the manifest whose value is the same for all photos of a batch, such
             as ``source`` of a mixture, so that negatives are of the same source.
         augment: random changes of training images; none by default, as in the papers.
@@ -115,11 +119,17 @@ class DataRecipe(RecipePart):
     crop: Literal["box", "none", "either"] = "none"
     normalisation: Literal["model", "computed"] | Normalisation = "model"
     epoch: Literal["photos", "items"] = "photos"
-    repeats: int = Field(default=1, ge=1)
+    repeats: Times | dict[str, Times] = 1
     batch_by: str | None = None
     augment: Augmentation = Augmentation()
     workers: int = Field(default=0, ge=0)
     cache_mb: int = Field(default=2048, ge=0)
+
+    @model_validator(mode="after")
+    def _check_repeats(self) -> DataRecipe:
+        if isinstance(self.repeats, dict) and self.batch_by is None:
+            raise ValueError("data.repeats by value needs data.batch_by, the column of the values")
+        return self
 
     @model_validator(mode="before")
     @classmethod

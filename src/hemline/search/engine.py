@@ -88,7 +88,7 @@ class Engine:
         self._rerank, self._top, self._fusion = rerank, rerank_top, fusion
         self._max_pixels = max_pixels
         self._detector: BundleDetector | None = None
-        self._alike: tuple[Live, ScoreThresholds | None] | None = None
+        self._alike: tuple[Live, int, ScoreThresholds | None] | None = None
         self.encoder_of(catalog.live())
 
     @property
@@ -304,11 +304,12 @@ class Engine:
         (found,) = detector.detect([image])
         return tuple(one for one in found if one.score >= detector.threshold)
 
-    def _thresholds(self, live: Live) -> ScoreThresholds | None:
+    def _thresholds(self, live: Live, revision: int) -> ScoreThresholds | None:
         known = self._alike
-        if known is None or known[0] is not live or known[1] is None:
-            self._alike = known = (live, thresholds_of(live))
-        return known[1]
+        # Only a commit can bring the products on which they were measured.
+        if known is None or known[0] is not live or (known[2] is None and known[1] != revision):
+            self._alike = known = (live, revision, thresholds_of(live))
+        return known[2]
 
     def _answer_prepared(
         self,
@@ -360,7 +361,7 @@ class Engine:
                 counted = {name: dataclasses.asdict(facet) for name, facet in counts.items()}
         searched = photo.searched if photo is not None and request.attention else None
         # Measured on photos, they say nothing of how alike two products are.
-        alike = self._thresholds(live) if photo is not None else None
+        alike = self._thresholds(live, revision) if photo is not None else None
         return SearchResult(
             hits=hits_of(found, offset, live.bundle.info, searched, alike),
             timings_ms=clock.timings(),

@@ -19,7 +19,7 @@ import torch
 from helpers.drawn_pairs import make
 from helpers.learning import SEED, THREADS, learned
 from hemline.data.manifest import Manifest
-from hemline.errors import TrainingError
+from hemline.errors import DataError, TrainingError, UsageError
 from hemline.files import file_lock
 from hemline.learn import checkpoint
 from hemline.learn.api import train
@@ -254,6 +254,24 @@ def test_it_learns(tmp_path: Path) -> None:
     column = rows[0].split(",").index("loss.total")
     losses = [float(row.split(",")[column]) for row in rows[1:]]
     learned("loss", losses[-1] / losses[0], most=0.5)
+
+
+def test_sources_are_visited_as_often_as_the_recipe_says(
+    tmp_path: Path, manifest: Manifest
+) -> None:
+    with pytest.raises(UsageError, match="needs data.batch_by"):
+        recipe(data={"repeats": {"worn": 3}})
+    sources = np.where(np.arange(len(manifest)) % 2, "drawn", "worn")
+    mixed = manifest.with_column("source", sources.tolist())
+
+    def photos(**data: object) -> int:
+        task = RetrievalTask(recipe(data=data), mixed, False, print, no_progress)
+        return sum(len(batch) for batch in task.batches(0, 0, 0, 1))
+
+    once = photos(batch_by="source")
+    assert once < photos(batch_by="source", repeats={"worn": 3}) <= 3 * once
+    with pytest.raises(DataError, match="no row of the manifest has 'won'.*worn"):
+        photos(batch_by="source", repeats={"won": 3})
 
 
 def test_early_stop_ends_a_stage(tmp_path: Path, manifest: Manifest) -> None:

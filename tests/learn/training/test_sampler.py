@@ -43,6 +43,16 @@ def test_items_epoch_visits_each_item_once() -> None:
     assert len([p for b in sampler(4, by="items", repeats=3).epoch(0, 0) for p in b]) == 36
 
 
+def test_rows_that_count_more_often_are_visited_so_often() -> None:
+    times = np.where(ITEMS % 3 == 0, 3, 1)
+    seen = Counter(pair.street for batch in sampler(4, times=times).epoch(0, 0) for pair in batch)
+    assert all(count <= times[row] for row, count in seen.items())
+    assert sum(seen.values()) > 0.8 * times[STREET].sum()
+    groups = ITEMS % 2
+    for batch in sampler(4, times=times, groups=groups).epoch(0, 0):
+        assert len({int(groups[pair.street]) for pair in batch}) == 1
+
+
 def test_the_same_seed_gives_the_same_and_another_gives_another() -> None:
     assert sampler(seed=1).epoch(1, 2) == sampler(seed=1).epoch(1, 2)
     first = sampler(seed=1).epoch(1, 2)

@@ -24,6 +24,15 @@ _READ = 4096  # rows read at a time
 _decode = json.JSONDecoder().raw_decode
 _TEXTS = "image_id, item_id, domain, category, tags, columns, source, picture"
 
+_LISTED = "IN (SELECT value FROM json_each(?))"
+#: Conditions of `select`: one of the values of a JSON list. Each has its index; SQLite finds none
+#: for a column of ``items``, which is joined on the left.
+WITH = {
+    "id": f"WHERE id {_LISTED}",
+    "image_id": f"WHERE image_id {_LISTED}",
+    "item_id": f"WHERE item IN (SELECT number FROM items WHERE item_id {_LISTED})",
+}
+
 
 class Damaged(Exception):
     """Content of the database that isn't what was written; `catalog_errors` adds the file."""

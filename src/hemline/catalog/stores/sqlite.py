@@ -47,7 +47,7 @@ from hemline.catalog.stores._damage import catalog_errors
 from hemline.catalog.stores._database import FILE, SCHEMA, Meta, connect, description
 from hemline.catalog.stores._facet_columns import count_columns
 from hemline.catalog.stores._lock import WriterLock
-from hemline.catalog.stores._rows import json_list, to_row
+from hemline.catalog.stores._rows import WITH, json_list, to_row
 from hemline.catalog.stores._rows import read as read_rows
 from hemline.catalog.where.expression import Where
 from hemline.errors import CatalogError, DamageError
@@ -190,8 +190,7 @@ class SqliteStore:
         Raises:
             DamageError: one of them is damaged.
         """
-        condition = f"WHERE {column} IN (SELECT value FROM json_each(?))"
-        asked = (json_list(list(values)),)
+        condition, asked = WITH[column], (json_list(list(values)),)
 
         def read() -> list[tuple[int, Row]]:
             with self._reading, catalog_errors(self._folder):

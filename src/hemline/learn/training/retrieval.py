@@ -73,6 +73,21 @@ class _Images:
         return cls(train, uncropped, plain, framed)
 
 
+def _times(manifest: Manifest, data: DataRecipe) -> Rows | None:
+    """(N,) how often an epoch takes each row, or None where all count alike."""
+    if isinstance(data.repeats, int):
+        return None
+    assert data.batch_by is not None
+    values = [str(value) for value in manifest.column(data.batch_by)]
+    unknown = sorted(set(data.repeats) - set(values))
+    if unknown:
+        raise DataError(
+            f"data.repeats: no row of the manifest has {unknown[0]!r} in the column "
+            f"{data.batch_by!r}. {nearest(unknown[0], set(values))}"
+        )
+    return np.asarray([data.repeats.get(value, 1) for value in values], np.int64)
+
+
 def _groups(manifest: Manifest, column: str | None) -> Rows | None:
     """(N,) number of each row's value of a column, or None without one."""
     if column is None:
@@ -123,6 +138,7 @@ class RetrievalTask(Task):
         names = manifest.column("item_id").astype(str)
         self.items = np.unique(names, return_inverse=True)[1].astype(np.int64)
         self.groups = _groups(manifest, recipe.data.batch_by)
+        self.times = _times(manifest, recipe.data)
         self.tags = multi_hot(manifest.column("tags"), vocabulary)
         self.known = known_tags(manifest, vocabulary, self.tags)
         self.model.expect_items(torch.from_numpy(self.items[train]))
@@ -242,6 +258,7 @@ class RetrievalTask(Task):
                 f"batch_size={self.recipe.batch_size} is that of all {world} processes together, "
                 f"and each needs two pairs: set it to {2 * world} or more, or use fewer processes"
             )
+        repeats = self.recipe.data.repeats
         sampler = PairSampler(
             self.items,
             self.rows.street,
@@ -249,7 +266,8 @@ class RetrievalTask(Task):
             self.recipe.batch_size,
             groups=self.groups,
             by=self.recipe.data.epoch,
-            repeats=self.recipe.data.repeats,
+            repeats=repeats if isinstance(repeats, int) else 1,
+            times=self.times,
             seed=self.recipe.seed,
             rank=rank,
             world=world,

@@ -29,6 +29,7 @@ class PairSampler:
         groups: (N,) number of every manifest row's group; a batch is of one group. None: all are.
         by: ``photos`` visits every street photo, ``items`` every item with one random photo.
         repeats: visits in an epoch.
+        times: (N,) how often a visit takes each manifest row; None: once.
         rank, world: this process has its part of each batch; parts follow one another, and differ
             by one pair at most.
 
@@ -46,12 +47,13 @@ class PairSampler:
         groups: Rows | None = None,
         by: str = "photos",
         repeats: int = 1,
+        times: Rows | None = None,
         seed: int = 0,
         rank: int = 0,
         world: int = 1,
     ) -> None:
         self.items, self.street, self.by = items, street, by
-        self.groups = groups
+        self.groups, self.times = groups, times
         self.repeats, self.seed, self.rank, self.world = repeats, seed, rank, world
         self.shops = _by_item(items, shop)
         self.photos = _by_item(items, street)
@@ -80,10 +82,10 @@ class PairSampler:
         return [batches[place] for place in rng.permutation(len(batches))]
 
     def _visits(self, rng: np.random.Generator) -> Rows:
-        if self.by == "photos":
-            return rng.permutation(self.street)
-        one = np.array([rng.choice(rows) for _, rows in sorted(self.photos.items())], np.int64)
-        return rng.permutation(one)
+        rows = self.street
+        if self.by == "items":
+            rows = np.array([rng.choice(rows) for _, rows in sorted(self.photos.items())], np.int64)
+        return rng.permutation(rows if self.times is None else np.repeat(rows, self.times[rows]))
 
     def _pair(self, row: int, rng: np.random.Generator) -> Pair:
         shops = self.shops[int(self.items[row])]
