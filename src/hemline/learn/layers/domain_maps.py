@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional
 
 from hemline.errors import DataError
 from hemline.learn.model_config import ModelConfig
@@ -240,6 +241,11 @@ class DomainMap(nn.Module):
         self.bias.zero_()
         self.weight[: len(weight)] = weight
         self.bias[: len(bias)] = bias
+
+    def of(self, features: Tensor) -> Tensor:
+        """(N, C), on any device → (N, D) of length 1, on the map's."""
+        mapped = self(features.to(self.weight)[:, :, None])[:, :, 0]
+        return functional.normalize(mapped, dim=1)
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, L) → (B, D, L)."""

@@ -34,6 +34,7 @@ from hemline.learn.backbones import BackboneConfig, build_backbone
 from hemline.learn.gathering import gathered
 from hemline.learn.layers.distillation import FeatureDistillation
 from hemline.learn.layers.domain_maps import DomainMap, DomainMapConfig, fit_maps
+from hemline.learn.layers.querybank import FURTHER, Querybank, QuerybankConfig
 from hemline.learn.losses.info_nce import info_nce_loss
 from hemline.learn.model import (
     Batch,
@@ -62,6 +63,8 @@ class YFitConfig(DomainImageConfig):
             (2 the middle half of each side), below 1 the image on a white border.
         foreground: pool shop images over locations that are not white.
         fitted: how the maps are fitted.
+        querybank: photos of the training that tell which shop images resemble every photo, so that
+            those are no longer found for all; null for none. Embeddings have two numbers more.
         temperature: of the loss, where a stage has epochs.
         tune: a stage before the fit trains the upper part of the backbone and both maps, which
             begin at a fit of their own.
@@ -81,6 +84,7 @@ class YFitConfig(DomainImageConfig):
     shop_views: tuple[float, ...] = (1.0,)
     foreground: bool = False
     fitted: DomainMapConfig = DomainMapConfig()
+    querybank: QuerybankConfig | None = None
     temperature: float = Field(default=0.05, gt=0)
     tune: bool = False
     kind: str = "category"
@@ -112,9 +116,11 @@ class YFit(RetrievalModel):
         self.trunk = torch.nn.Sequential(backbone.shared, backbone.upper)
         self.blocks = backbone.blocks
         self.grid = backbone.grid
-        self.embedding_dim = config.fitted.rank + config.fitted.kinds
-        self.street = DomainMap(backbone.channels, self.embedding_dim)  # III
-        self.shop = DomainMap(backbone.channels, self.embedding_dim)  # II
+        dim = config.fitted.rank + config.fitted.kinds
+        self.street = DomainMap(backbone.channels, dim)  # III
+        self.shop = DomainMap(backbone.channels, dim)  # II
+        self.querybank = Querybank(config.querybank, dim) if config.querybank else None
+        self.embedding_dim = dim + (FURTHER if self.querybank else 0)
         if config.kind_loss:
             self.classifier = torch.nn.Linear(backbone.channels, max(1, len(self.kinds)))
         if config.distillation:
@@ -154,10 +160,12 @@ class YFit(RetrievalModel):
         return torch.stack(pooled).mean(dim=0).float()
 
     def encode_street(self, images: Tensor) -> StreetOutput:
-        return StreetOutput.of(self.street(self.street_features(images).unsqueeze(2))[:, :, 0])
+        mapped = self.street(self.street_features(images).unsqueeze(2))[:, :, 0]
+        return StreetOutput.of(self.querybank.street(mapped) if self.querybank else mapped)
 
     def encode_shop(self, images: Tensor, tags: Tensor) -> ShopOutput:
-        return ShopOutput.of(self.shop(self.shop_features(images).unsqueeze(2))[:, :, 0])
+        mapped = self.shop(self.shop_features(images).unsqueeze(2))[:, :, 0]
+        return ShopOutput.of(self.querybank.shop(mapped) if self.querybank else mapped)
 
     @torch.no_grad()
     def fit(self, street: Iterable[Fitting], shop: Iterable[Fitting]) -> None:
@@ -180,6 +188,8 @@ class YFit(RetrievalModel):
         )
         self.street.put(maps.street_weight, maps.street_bias)
         self.shop.put(maps.shop_weight, maps.shop_bias)
+        if self.querybank is not None:
+            self.querybank.fit(self.street.of(x), street_groups, self.shop.of(y))
 
     def _gathered(
         self, parts: Iterable[Fitting], features: Callable[[Tensor], Tensor]
@@ -303,6 +313,7 @@ MODELS = {
             "shop_views": (1.0, 0.5),
             "foreground": True,
             "fitted": {"rank": 6},
+            "querybank": {"photos": 8},
         },
     )
 }
