@@ -10,6 +10,15 @@ import numpy as np
 
 from helpers.page_stub import KEY, Stub
 
+#: Selectors with `:hover` that apply where nothing can hover.
+_STUCK = """() => {
+  const bare = (rules, hovers) => [...rules].flatMap(rule =>
+    rule instanceof CSSMediaRule
+      ? bare(rule.cssRules, hovers || rule.conditionText.includes('hover: hover'))
+      : rule.selectorText?.includes(':hover') && !hovers ? [rule.selectorText] : []);
+  const widget = document.querySelector('hemline-widget')?.shadowRoot.adoptedStyleSheets ?? [];
+  return [...document.styleSheets, ...widget].flatMap(sheet => bare(sheet.cssRules, false));
+}"""
 #: 1200 × 800 pixels in the garments' colours.
 PHOTO_SIZE = (1200, 800)
 
@@ -95,6 +104,11 @@ def open_admin(page: Any, shop: Stub) -> None:
     page.locator("#key").fill(KEY)
     page.keyboard.press("Enter")
     page.wait_for_selector("#inside:not([hidden])")
+
+
+def stuck(page: Any) -> list[str]:
+    """Styles of what is under the pointer that apply to fingers too; the widget's as well."""
+    return list(page.evaluate(_STUCK))
 
 
 def violations(page: Any) -> list[str]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from hemline.learn.detection.recipe import DetectorRecipe
 from hemline.learn.detection.runs import build as build_detector
 from hemline.learn.training.stages import resolve_stages
 
+ROOT = Path(__file__).parents[2]
 BODY = """
 name: mine
 model: {name: ynet, config: {size: 64}}
@@ -132,6 +135,22 @@ def test_small_scales_need_no_download(name: str, scale: str) -> None:
     loaded = recipes.load(name, scale)
     assert not isinstance(loaded, DetectorRecipe)
     assert '"pretrained": true' not in json.dumps(loaded.model.config)
+
+
+@pytest.mark.parametrize("name", recipes.shipped())
+def test_a_recipe_that_needs_weights_says_where_they_are_had(name: str) -> None:
+    """Failed before for those that start from timm's weights."""
+    needed = json.dumps(recipes.load(name).resolved())
+    own = '"pretrained": true' in needed  # timm's
+    if not own and not re.search(r'"weights": "[^"]', needed):
+        return
+    text = (files("hemline") / f"recipes/{name}.yaml").read_text(encoding="utf-8")
+    head = text[: text.index("\nname:")]
+    assert 'had: docs/training.md, "Weights".' in head
+    assert re.search("timm's" if own else r"weights=FILE", head), "what names them"
+    docs = (ROOT / "docs/training.md").read_text(encoding="utf-8")
+    told = docs.partition("### Weights\n")[2].partition("\n*Not run")[0]
+    assert (f"`{name}` (" if own else "ImageNet MobileNetV2") in told
 
 
 def test_the_old_name_of_a_recipe_still_loads_it() -> None:

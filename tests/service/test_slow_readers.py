@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import httpx2 as httpx
 import pytest
 
 from helpers.service_thread import listening
@@ -122,6 +123,27 @@ def test_one_address_cannot_have_all_connections(
     with connect(port) as other:
         other.sendall(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
         assert other.recv(15) == b"HTTP/1.1 200 OK"
+
+
+def test_too_many_connections_are_refused_in_words_that_a_page_may_read(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Failed before: uvicorn's own 503 had no CORS headers, so the widget said "offline"."""
+    monkeypatch.setattr(protocol, "CONNECTIONS", 3)
+    named = {"Origin": "https://shop.example"}
+    settings = Settings(shop, port=0, public=True, cors=(named["Origin"],))
+    with listening(settings) as url, httpx.Client(base_url=url, headers=named) as client:
+        with ExitStack() as stack:
+            for _ in range(3):
+                stack.enter_context(connect(int(url.rpartition(":")[2]))).sendall(b"GET")
+            time.sleep(0.2)
+            full = client.get("/v1/info")
+            assert (full.status_code, full.headers["retry-after"]) == (503, "1")
+            assert full.headers["access-control-allow-origin"] == named["Origin"]
+            assert full.json()["type"] == "urn:hemline:problem:busy"
+            assert full.headers["connection"] == "close"
+        time.sleep(0.2)
+        assert client.get("/v1/info").status_code == 200
 
 
 def test_a_client_that_has_left_stops_its_work(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,9 +167,12 @@ class _Request:
     def _check(self) -> None:
         """
         Raises:
-            Problem: a Content-Length over the limit, an address that is no text, or a foreign
-                host or origin.
+            Problem: a Content-Length over the limit, an address that is no text, a foreign host or
+                origin, or too many connections.
         """
+        if self._scope["state"].get("full"):
+            headers = {"Retry-After": "1", "Connection": "close"}
+            raise Problem(503, "busy", "too many connections; try again in a second", headers)
         length = self._length()
         if length > self._limit:
             raise self._too_long()

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, ClassVar
 
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 #: Most connections; most of one address, so that one alone can't use them up.
@@ -33,6 +34,16 @@ class BoundedProtocol(H11Protocol):
     _reading: asyncio.TimerHandle | None = None
     _address = ""
     _unread = 0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._inner, self.app = self.app, self._run
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Says whether there are too many connections; the `Guard` refuses, in words that a page of
+        another origin may read. uvicorn's own 503 has no CORS headers and isn't logged."""
+        scope["state"]["full"] = max(len(self.connections), len(self.tasks)) > CONNECTIONS
+        await self._inner(scope, receive, send)
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)

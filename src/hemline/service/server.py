@@ -68,7 +68,6 @@ def make_server(
             server_header=False,
             proxy_headers=False,
             h11_max_incomplete_event_size=protocol.HEAD,
-            limit_concurrency=protocol.CONNECTIONS,
             timeout_keep_alive=20,
             timeout_graceful_shutdown=int(settings.timeout) + 5,
         )

@@ -365,6 +365,28 @@ def test_what_a_feed_says_is_shown(page: Any, phone: Any, shop: Stub) -> None:
     assert phone.locator(".product a").evaluate("a => a.href") == "https://m.shop.example/4"
 
 
+def test_a_shop_that_has_said_something_is_not_said_to_say_nothing(page: Any, shop: Stub) -> None:
+    """Failed before: "The shop says nothing about this product" while title and description were
+    stored."""
+    silent = {"tags": [], "category": "", "brand": "", "size": None}
+    shop.write(4, **silent)
+    page.goto(shop.url + _SHORT)
+    found(page)
+    why(page)
+    said = page.locator("dialog[open]")
+    assert said.locator(".description").inner_text() == "Warm & soft.Made of wool."
+    assert "The shop" not in said.inner_text().replace("What the shop says about it", "")
+    assert said.get_by_text("What the shop says about it").is_visible()
+    shop.write(4, **silent, description="")
+    page.reload()
+    found(page)
+    title = why(page)
+    told = page.locator("dialog[open]").inner_text()
+    assert f"Why {title}?" in told
+    assert "It was found by how it looks." in told
+    assert "the shop says" not in told.lower(), "a title and a price are stored"
+
+
 def test_columns_of_a_feed_are_filters(page: Any, shop: Stub) -> None:
     """Failed before: only tags, `brand`, `size` and `price` were."""
     begin(page, shop)

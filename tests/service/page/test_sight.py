@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from helpers.page_acts import begin, found, searches, titles, until, violations
+from helpers.page_acts import begin, found, searches, stuck, titles, until, violations
 from helpers.page_menu import menu
 from helpers.page_stub import Stub
 
@@ -71,6 +71,30 @@ def test_a_phone_has_no_words_of_dropping(phone: Any, page: Any, shop: Stub) -> 
         tab.goto(shop.url)
         tab.wait_for_selector("#choose:not(:empty)")
         assert tab.get_by_text("drop a photo").is_visible() is seen
+
+
+UNDERLINED = "e => getComputedStyle(e).textDecorationLine === 'underline'"
+
+
+def test_a_title_is_underlined_under_a_mouse_and_not_after_a_tap(
+    page: Any, phone: Any, shop: Stub
+) -> None:
+    """Failed before: after a tap a finger hovers on, over whatever comes to its place."""
+    for tab, underlined in ((page, True), (phone, False)):
+        begin(tab, shop)
+        tile = tab.locator(".tile").first
+        assert not tile.evaluate(UNDERLINED)
+        tile.hover()
+        assert tile.evaluate("e => e.matches(':hover')")
+        assert tile.evaluate(UNDERLINED) is underlined
+
+
+@pytest.mark.parametrize("path", ["/", "/admin"])
+def test_nothing_stays_highlighted_after_a_tap(page: Any, shop: Stub, path: str) -> None:
+    """Failed before for buttons, chips and menus."""
+    page.goto(shop.url + path)
+    page.wait_for_load_state("networkidle")
+    assert stuck(page) == []
 
 
 def test_a_shop_without_judging(page: Any, shop: Stub) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from helpers.other_site import NONCE, POLICY, STYLES, Site, other_site
-from helpers.page_acts import until, violations
+from helpers.page_acts import stuck, until, violations
 from helpers.page_shop import drawn_catalog
 from helpers.service_thread import listening
 from hemline.service.settings import Settings
@@ -210,6 +210,7 @@ def test_no_style_leaks_either_way(tab: Any, site: Site, service: str) -> None:
     tab.goto(site.show(service, 'data-target="#place"'))
     look(tab)
     with_it = tab.evaluate(every)
+    assert stuck(tab) == [], "nothing stays highlighted after a tap"
     look_of = (
         "e => { const s = getComputedStyle(e);"
         " return [s.visibility, s.display !== 'none', s.color, s.letterSpacing, s.textTransform]; }"
@@ -225,6 +226,26 @@ def test_no_style_leaks_either_way(tab: Any, site: Site, service: str) -> None:
     own.evaluate("e => e.remove()")
     assert tab.evaluate(every) == with_it
     assert "uppercase" in STYLES
+
+
+#: Shape of each tile's picture over the tile's own, how it is fitted, and the tile's colour.
+TILES = """all => all.map(f => { const i = f.querySelector('img');
+  return [i.naturalWidth / i.naturalHeight / (f.clientWidth / f.clientHeight),
+          getComputedStyle(i).objectFit, getComputedStyle(f).backgroundColor]; })"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_pictures_fill_their_tiles(tab: Any, site: Site, service: str, theme: str) -> None:
+    """Failed before: strips stood above and below each, on a white tile in the dark, too."""
+    tab.goto(site.show(service, f'data-theme="{theme}"'))
+    look(tab)
+    images = tab.locator("hemline-widget .product img")
+    until(tab, lambda: images.first.evaluate("i => i.complete && i.naturalWidth > 0"))
+    frames = tab.locator("hemline-widget .frame")
+    until(tab, lambda: abs(frames.evaluate_all(TILES)[0][0] - 1) < 0.02)
+    _, fit, colour = frames.evaluate_all(TILES)[0]
+    assert fit == "cover"
+    assert (sum(int(part) for part in colour.strip("rgb()").split(",")) < 200) == (theme == "dark")
 
 
 def test_its_weight(tab: Any, site: Site, service: str) -> None:

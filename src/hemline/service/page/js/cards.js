@@ -1,5 +1,5 @@
 // The grid of products.
-import { h, icon, showPicture } from "./dom.js";
+import { fill, h, icon, showPicture } from "./dom.js";
 import { linkOf, priceOf, stockOf, titleOf } from "./product.js";
 import { isGone } from "./sort.js";
 import { texts } from "./texts.js";
@@ -27,38 +27,6 @@ export function card(hit, at, act, says) {
         price.now ? h("p", { class: "price" }, price.now, price.before ? h("s", { class: "before" }, h("span", { class: "unseen" }, texts.before), price.before) : null) : null,
         stock ? h("p", { class: "stock" }, stock) : null),
       menu(hit, title, act, hit.search_id ? says : null)));
-}
-
-// Pictures that nearly have the frame's shape fill it; others are shown whole, on the colour of their
-// own edge. The frames take the shape of the first picture.
-function fill(img, first) {
-  const ratio = img.naturalWidth / img.naturalHeight;
-  if (first) img.closest(".products")?.style.setProperty("--ratio", Math.min(1.1, Math.max(0.66, ratio)).toFixed(3));
-  const frame = img.parentElement;
-  const shape = frame.clientWidth / frame.clientHeight;
-  const fills = Math.min(ratio / shape, shape / ratio) > 0.7;
-  frame.classList.toggle("is-whole", !fills);
-  if (!fills) frame.style.backgroundColor = edgeColour(img) ?? "";
-}
-
-// The average of its outermost pixels; null where the browser doesn't tell.
-function edgeColour(img) {
-  const side = 8;
-  const context = Object.assign(document.createElement("canvas"), { width: side, height: side }).getContext("2d");
-  try {
-    context.drawImage(img, 0, 0, side, side);
-    const { data } = context.getImageData(0, 0, side, side);
-    const sum = [0, 0, 0, 0];
-    for (let n = 0; n < side * side; n += 1) {
-      const [x, y] = [n % side, Math.floor(n / side)];
-      if (x > 0 && y > 0 && x < side - 1 && y < side - 1) continue;
-      for (let c = 0; c < 3; c += 1) sum[c] += data[4 * n + c];
-      sum[3] += 1;
-    }
-    return `rgb(${sum.slice(0, 3).map((value) => Math.round(value / sum[3])).join(", ")})`;
-  } catch {
-    return null;
-  }
 }
 
 function menu(hit, title, act, says) {

@@ -36,6 +36,38 @@ export function showPicture(img, url, side = 0) {
   else img.dispatchEvent(new Event("error"));
 }
 
+// Pictures that nearly have the frame's shape fill it; others are shown whole, on the colour of their
+// own edge. The frames take the shape of the first picture.
+export function fill(img, first) {
+  const ratio = img.naturalWidth / img.naturalHeight;
+  if (first) img.closest(".products")?.style.setProperty("--ratio", Math.min(1.1, Math.max(0.66, ratio)).toFixed(3));
+  const frame = img.parentElement;
+  const shape = frame.clientWidth / frame.clientHeight;
+  const fills = Math.min(ratio / shape, shape / ratio) > 0.7;
+  frame.classList.toggle("is-whole", !fills);
+  if (!fills) frame.style.backgroundColor = edgeColour(img) ?? "";
+}
+
+// The average of its outermost pixels; null where the browser doesn't tell, as of an image of another origin.
+function edgeColour(img) {
+  const side = 8;
+  const context = Object.assign(document.createElement("canvas"), { width: side, height: side }).getContext("2d");
+  try {
+    context.drawImage(img, 0, 0, side, side);
+    const { data } = context.getImageData(0, 0, side, side);
+    const sum = [0, 0, 0, 0];
+    for (let n = 0; n < side * side; n += 1) {
+      const [x, y] = [n % side, Math.floor(n / side)];
+      if (x > 0 && y > 0 && x < side - 1 && y < side - 1) continue;
+      for (let c = 0; c < 3; c += 1) sum[c] += data[4 * n + c];
+      sum[3] += 1;
+    }
+    return `rgb(${sum.slice(0, 3).map((value) => Math.round(value / sum[3])).join(", ")})`;
+  } catch {
+    return null;
+  }
+}
+
 const SHAPES = {
   check: "M5 12.5l4.5 4.5L19 7.5",
   cross: "M6.5 6.5l11 11M17.5 6.5l-11 11",

@@ -73,11 +73,11 @@ function tagList(hit, others, both) {
   const columns = saidOf(hit).filter(([name]) => !tagged.has(name));
   const rows = [...tags.map(({ name, value, times }) => row(name, value, times)), ...columns.map(([name, value]) => row(name, value, 0))];
   const description = descriptionOf(hit);
+  if (!rows.length && !description) return [h("p", { class: "why-note" }, texts.byLooks)];
   return [
     h("h3", {}, common ? texts.sharedTitle : texts.saidTitle),
     rows.length ? h("dl", { class: "tags" }, rows) : null,
     description ? h("p", { class: "description" }, description) : null,
-    rows.length || description ? null : h("p", { class: "hint" }, texts.noTags),
     common && !both ? h("p", { class: "hint" }, texts.sharedNote) : null,
   ].filter(Boolean);
 }

@@ -1,6 +1,6 @@
 // The widget's layer: a photo, the garments in it, and the products that look like one of them.
 import { area, grown, inside, same } from "../boxes.js";
-import { h, showPicture } from "../dom.js";
+import { fill, h, showPicture } from "../dom.js";
 import { linkOf, priceOf, soldOut, titleOf, words } from "../item.js";
 import { prepare } from "../photo.js";
 import { form, Problem, request } from "../request.js";
@@ -182,13 +182,15 @@ class Layer {
 
   add(found, hits) {
     this.found = found;
-    this.list.append(...hits.map((hit) => this.card(hit)));
+    for (const hit of hits) this.list.append(this.card(hit));
     this.more.hidden = !found.more;
     this.status.textContent = found.hits.length ? this.texts.found({ n: found.hits.length }) : this.texts.none;
   }
 
   card(hit) {
     const img = h("img", { alt: "", loading: "lazy", decoding: "async" });
+    const first = !this.list.children.length;
+    img.addEventListener("load", () => fill(img, first));
     showPicture(img, hit.picture && new URL(hit.picture, this.base).href, 320);
     const [title, link] = [titleOf(hit, this.texts.untitled), linkOf(hit)];
     const { now, before } = priceOf(hit, this.language);

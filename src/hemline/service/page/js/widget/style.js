@@ -16,10 +16,10 @@ button { font: inherit; color: inherit; cursor: pointer; }
 .is-dark { --focus: #8ab8ff; }
 .head { display: flex; align-items: center; gap: 1rem; padding: .5rem .75rem .5rem 1.25rem; border-bottom: 1px solid var(--line); }
 .close { width: 44px; height: 44px; border: 0; border-radius: 50%; background: none; font-size: 1.1rem; }
-.close:hover { background: var(--sunken); }
+@media (hover: hover) { .close:hover { background: var(--sunken); } }
 .body { flex: 1; overflow: auto; overscroll-behavior: contain; padding: 1.25rem; display: grid; gap: 1rem; align-content: start; }
 .asked { display: flex; gap: 1.25rem; align-items: flex-start; }
-.asked canvas { max-width: 38%; max-height: 15rem; border-radius: 8px; cursor: pointer; }
+.asked canvas { max-width: 38%; max-height: 12rem; border-radius: 8px; cursor: pointer; }
 .choices { flex: 1; min-width: 0; display: grid; gap: .75rem; }
 .buttons, .garments { display: flex; flex-wrap: wrap; gap: .5rem; }
 .garments:empty { display: none; }
@@ -38,15 +38,15 @@ button { font: inherit; color: inherit; cursor: pointer; }
 .product { position: relative; display: grid; gap: .2rem; align-content: start; min-width: 0; }
 .product h3 { font-size: .9375rem; overflow-wrap: anywhere; }
 .product a { color: inherit; text-decoration: none; }
-.product a:hover { text-decoration: underline; }
+@media (hover: hover) { .product a:hover { text-decoration: underline; } }
 .product a::after { content: ""; position: absolute; inset: 0; }
 .product a:focus-visible { outline: none; }
 .product:has(a:focus-visible) { outline: 3px solid var(--focus, #1d5fbf); outline-offset: 3px; }
-.frame { position: relative; aspect-ratio: .8; border-radius: 8px; overflow: hidden; background: var(--sunken); margin-bottom: .3rem; }
-.frame img { width: 100%; height: 100%; object-fit: contain; display: block; mix-blend-mode: multiply; }
-.is-dark .frame { background: #f4f2ee; }
+.frame { position: relative; aspect-ratio: var(--ratio, .8); border-radius: 8px; overflow: hidden; background: var(--sunken); margin-bottom: .3rem; }
+.frame img { width: 100%; height: 100%; object-fit: cover; display: block; }
+.frame.is-whole img { object-fit: contain; }
 .frame.is-empty img { visibility: hidden; }
-.is-sold-out img { opacity: .45; }
+.is-sold-out img { opacity: .6; }
 .badge { position: absolute; left: .5rem; top: .5rem; padding: .15rem .6rem; border-radius: 999px; background: #1d1b19; color: #fff; font-size: .8125rem; }
 .price { font-variant-numeric: tabular-nums; }
 .price s { margin-left: .5em; color: var(--soft); }
@@ -59,7 +59,8 @@ button { font: inherit; color: inherit; cursor: pointer; }
   .has-photo .chip, .has-photo .quiet { flex: none; padding: .4rem .9rem; }
   .has-photo { gap: .9rem; }
   .body { padding: 1rem; }
-  .asked canvas { max-height: 9rem; }
+  .asked canvas { max-height: 7rem; }
+  .has-photo .camera { display: none; }
   .products { grid-template-columns: repeat(2, minmax(0, 1fr)); }
 }
 @media (forced-colors: active) { .chip[aria-pressed=true] { outline: 3px solid; } }
