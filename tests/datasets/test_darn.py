@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from helpers.published import DARN_ROWS, darn
-from hemline.datasets import READERS
+from hemline.datasets import PROTOCOLS, READERS
 from hemline.errors import DataError, UsageError
 from hemline.types import Record
 
@@ -115,3 +115,14 @@ def test_damaged(tmp_path: Path, row: str, message: str) -> None:
     (root / "pairs.txt").write_text(f"{DARN_ROWS[1]}\n{row}\n")
     with pytest.raises(DataError, match=message):
         READ(root)
+
+
+def test_only_the_release_is_kept_out_of_training_by_itself(tmp_path: Path) -> None:
+    """Drawn data has tags of the same names, and half of it must not go to DARN's protocol."""
+    release, _ = READ(darn(tmp_path / "darn"))
+    for name in ("darn", "darn-ynet"):
+        meant = PROTOCOLS[name].made_for
+        assert meant is not None
+        assert meant(release)
+        assert not meant(release.with_column("item_id", [f"p{n}" for n in range(len(release))]))
+        assert not meant(release.with_column("tags", [["colour=red"]] * len(release)))

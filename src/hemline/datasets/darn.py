@@ -35,7 +35,7 @@ import numpy as np
 from hemline.data.manifest import Manifest
 from hemline.data.protocol import Choices, Protocol, ProtocolSpec, figures, roles
 from hemline.data.relevance import compared, mask_of, match_items, one_row_per_item, text_column
-from hemline.datasets._arrow import Ints, Mask, pa, word_lists
+from hemline.datasets._arrow import Ints, Mask, pa, pc, word_lists
 from hemline.datasets._base import LINKS, Options, ReaderSpec, ReadReport, beside, checked
 from hemline.datasets._files import fullest, leaves
 from hemline.datasets._lists import Lines, read_text
@@ -56,6 +56,8 @@ ATTRIBUTES = {
 }
 PUBLISHED = {"shop pictures": 453_983, "pairs": 91_390}
 _WORDS = 3 + len(ATTRIBUTES)
+#: An item's id, as 52040006/0000_47.
+_ITEM = r"^[0-9]+/[0-9]+_[0-9]+$"
 _IMAGES = ("images", "img", "pictures", "")
 
 
@@ -317,9 +319,15 @@ def darn(manifest: Manifest, choices: Choices) -> tuple[Protocol, ...]:
 
 
 def is_darn(manifest: Manifest) -> bool:
-    """Whether a manifest is of the release: its tags are."""
+    """Whether a manifest is of the release: its tags' names and its items' ids are.
+
+    The names alone don't tell: drawn data and tags from a shop's own words have the same.
+    """
     names = {tag.partition("=")[0] for tag in manifest.tag_vocabulary()}
-    return bool(names) and names <= set(ATTRIBUTES)
+    if not names or not names <= set(ATTRIBUTES):
+        return False
+    items = pa.array(text_column(manifest, "item_id").tolist(), pa.string())
+    return bool(pc.all(pc.match_substring_regex(items, _ITEM)).as_py())
 
 
 PROTOCOLS: Mapping[str, ProtocolSpec] = {
