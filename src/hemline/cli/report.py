@@ -24,6 +24,13 @@ def report(
         Path | None,
         typer.Option(help="The manifest that was measured; adds sheets of its images."),
     ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A run or bundle that was measured; adds where it looks in some of --images. May "
+            "be repeated."
+        ),
+    ] = None,
     title: Annotated[str, typer.Option(help="Title of the page.")] = "",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     json: JsonOption = False,
@@ -31,9 +38,11 @@ def report(
     """Write results side by side as one HTML page that needs no other file and no network.
 
     Figures with intervals and paired differences, recall curves, recall by gallery size and by
-    group, NDCG, sheets of found and lost queries, the worst queries.
+    group, NDCG, sheets of found and lost queries, the worst queries, attention maps.
 
     Example: hemline report results -o report.html --images data/manifest.parquet
+
+    Example: hemline report results -o report.html --images m.parquet --model runs/ctxynet
     """
     from hemline.data.manifest import Manifest
     from hemline.errors import UsageError
@@ -44,7 +53,7 @@ def report(
         raise UsageError(f"-o writes .html, not {output.name!r}")
     found = read_results(runs)
     manifest = None if images is None else Manifest.read(images)
-    write_report(output, found, manifest, title=title, seed=seed)
+    write_report(output, found, manifest, title=title, seed=seed, models=model or ())
     say(f"{len(found)} results: {output}")
     emit({"report": str(output), "results": [one.label for one in found]}, json, _print)
 

@@ -41,30 +41,34 @@ class Attended(NamedTuple):
     least: FloatArray
 
 
-def attended(run: Path, images: Sequence[Image], tags: Sequence[Sequence[str]]) -> list[Attended]:
+def attended(
+    run: Path | CheckpointEncoder, images: Sequence[Image], tags: Sequence[Sequence[str]]
+) -> list[Attended]:
     """Tag attention of a TagYNet or CtxYNet on shop images.
 
     Args:
-        run: its folder.
+        run: its folder, or the run already opened.
         images: (H, W, 3) upright RGB.
         tags: of each image.
 
     Raises:
         UsageError: a run of a model without tag attention.
     """
-    encoder = CheckpointEncoder(run, "cpu")
+    encoder = _opened(run)
     model = encoder.model
     if not isinstance(model, YNet) or not model.uses_tags:
         raise UsageError(f"{run} has no tag attention; tagynet and ctxynet have")
     spec, found = model.preprocessing, []
     for image, words in zip(images, tags, strict=True):
-        pixels = torch.from_numpy(prepare(image, spec, "shop")).unsqueeze(0).requires_grad_()
+        pixels = torch.from_numpy(prepare(image, spec, "shop")).unsqueeze(0)
+        pixels = pixels.to(encoder.device).requires_grad_()
         hot = torch.from_numpy(multi_hot([list(words)], encoder.run.vocabulary)).float()
+        hot = hot.to(encoder.device)
         local = model.shop(model.shared(pixels)).flatten(2)  # (1, C, L)
         weights = model.tag_attention(local.float(), hot)[1][0].detach()
         maps = [_back(local, pixels, int(at)) for at in (weights.argmax(), weights.argmin())]
         shown = square(image, spec)
-        found.append(Attended(shown, weights.numpy(), *maps))
+        found.append(Attended(shown, weights.cpu().numpy(), *maps))
     return found
 
 
@@ -72,16 +76,29 @@ def _back(local: Tensor, pixels: Tensor, place: int) -> FloatArray:
     """The gradient of all channels at a location, at the image: (S, S), its largest value 1."""
     (gradient,) = torch.autograd.grad(local[0, :, place].sum(), pixels, retain_graph=True)
     size = gradient[0].abs().sum(dim=0)
-    return np.asarray(size / size.max().clamp(min=1e-12), np.float32)
+    return np.asarray((size / size.max().clamp(min=1e-12)).cpu(), np.float32)
 
 
-def channel_weights(run: Path, images: Sequence[Image]) -> npt.NDArray[np.float64]:
+def _opened(run: Path | CheckpointEncoder) -> CheckpointEncoder:
+    return run if isinstance(run, CheckpointEncoder) else CheckpointEncoder(run, "cpu")
+
+
+def channel_gate(encoder: CheckpointEncoder) -> str:
+    """``sigmoid`` or ``softmax`` of a model with channel attention; empty of any other."""
+    model = encoder.model
+    attention = model.meeting.attention if isinstance(model, AHBN) else None
+    return "" if attention is None else str(attention.gate)
+
+
+def channel_weights(
+    run: Path | CheckpointEncoder, images: Sequence[Image]
+) -> npt.NDArray[np.float64]:
     """(B, C₁ + C₂) weights of an AHBN's channels on images, the appearance branch's first.
 
     Raises:
         UsageError: a run of a model without channel attention.
     """
-    encoder = CheckpointEncoder(run, "cpu")
+    encoder = _opened(run)
     model = encoder.model
     attention = model.meeting.attention if isinstance(model, AHBN) else None
     if attention is None:
@@ -93,4 +110,4 @@ def channel_weights(run: Path, images: Sequence[Image]) -> npt.NDArray[np.float6
 
     with attention.register_forward_hook(keep):
         encoder.encode_street(images)
-    return np.asarray(torch.cat(kept).double())
+    return np.asarray(torch.cat(kept).double().cpu())

@@ -14,10 +14,11 @@ import numpy as np
 
 from hemline.data.images import open_image
 from hemline.errors import UsageError
+from hemline.evaluation.looks import spread
 from hemline.evaluation.stored import StoredResult
 from hemline.reproduce.experiment import Experiment
 from hemline.reproduce.measure import Workshop
-from hemline.types import FloatArray, Image
+from hemline.views.drawing import lit
 from hemline.views.run_sheets import found_and_lost
 from hemline.views.sheet import Row, Tile, write_sheet
 
@@ -58,15 +59,15 @@ def attention(
     records = [manifest[at] for at in picked]
     images = [open_image(manifest.file(at)) for at in picked]
     looks = attended(Path(shop.models(row)[0]), images, [record.tags for record in records])
-    rows, inside, area, spread = [], [], [], []
+    rows, inside, area, preferred = [], [], [], []
     for record, image, look in zip(records, images, looks, strict=True):
         tiles = [
-            Tile(_shaded(look.image, look.most), "most attended"),
-            Tile(_shaded(look.image, look.least), "least attended"),
+            Tile(lit(look.image, look.most), "most attended"),
+            Tile(lit(look.image, look.least), "least attended"),
         ]
         rows.append(Row(Tile(look.image, record.item_id), tiles, judged=False))
         weights = look.weights
-        spread.append(float(np.exp(-(weights * np.log(weights + 1e-12)).sum())))
+        preferred.append(spread(weights))
         if record.box is not None:
             held = _held(record.box, image.shape[0], image.shape[1], len(weights))
             inside.append(float(weights[held].sum()))
@@ -74,7 +75,7 @@ def attention(
     title = f"{row.name}: shop picture, gradient of the most and of the least attended location"
     write_sheet(plot, rows[:_SHOWN], title, f"{shop.source.words}; {shop.plan.scale.label}", 2)
     return {
-        "locations": {"preferred": float(np.mean(spread)), "of": len(looks[0].weights)},
+        "locations": {"preferred": float(np.mean(preferred)), "of": len(looks[0].weights)},
         "in_box": float(np.mean(inside)) if inside else None,
         "box": float(np.mean(area)) if area else None,
         "pictures": len(looks),
@@ -91,12 +92,6 @@ def _held(box: Any, height: int, width: int, count: int) -> Any:
     x = (np.arange(side) + 0.5) * width / side
     rows, columns = (y > box.y1) & (y < box.y2), (x > box.x1) & (x < box.x2)
     return (rows[:, None] & columns[None, :]).ravel()
-
-
-def _shaded(image: Image, share: FloatArray) -> Image:
-    """The image where the gradient is large, pale where it is small."""
-    lit = np.clip(share / max(float(np.quantile(share, 0.99)), 1e-6), 0, 1)[..., None] ** 0.5
-    return np.asarray(np.rint(image * lit + 245 * (1 - lit)), np.uint8)
 
 
 def channels(

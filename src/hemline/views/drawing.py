@@ -87,6 +87,24 @@ def _blend(image: Image, share: FloatArray, at: tuple[int, int], colour: Colour)
     inside[:] = np.rint(inside + share * (np.asarray(colour, np.float32) - inside))
 
 
+def heated(image: Image, weights: FloatArray) -> Image:
+    """A copy with weights ≥ 0 (rows, columns) over the whole image, the largest in orange; equal
+    weights colour it evenly."""
+    share = weights / max(float(weights.max()), 1e-12)
+    small = PIL.Image.fromarray((share * 255).round().astype(np.uint8))
+    large = small.resize(image.shape[1::-1], PIL.Image.Resampling.BILINEAR)
+    drawn = image.copy()
+    _blend(drawn, np.asarray(large, np.float32) / np.float32(340), (0, 0), (255, 90, 40))
+    return drawn
+
+
+def lit(image: Image, share: FloatArray) -> Image:
+    """The image (H, W, 3) where ``share`` (H, W) is large, pale where it is small."""
+    most = max(float(np.quantile(share, 0.99)), 1e-6)
+    clear = np.clip(share / most, 0, 1)[..., None] ** 0.5
+    return np.asarray(np.rint(image * clear + 245 * (1 - clear)), np.uint8)
+
+
 def plain(text: str) -> str:
     """The text in ASCII, all that Pillow's own font is sure to have."""
     text = text.replace("–", "-").replace("…", "...").replace("×", "x")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 from hemline.data.manifest import Manifest
 from hemline.errors import UsageError
 from hemline.evaluation.compared import compare_results, figure
+from hemline.evaluation.looks import looks
 from hemline.evaluation.stored import StoredResult, check_same_questions
 from hemline.views.chart import KINDS, Line, line_chart
 from hemline.views.page import write_html
 from hemline.views.report_parts import name_of, section, table
+from hemline.views.run_looks import where_they_look
 from hemline.views.run_sheets import sheets
 
 #: k of the curves, and of the table of NDCG.
@@ -30,6 +33,7 @@ def write_report(
     *,
     title: str = "",
     seed: int = 0,
+    models: Sequence[str | os.PathLike[str]] = (),
 ) -> None:
     """Writes one page without scripts or files from elsewhere.
 
@@ -39,9 +43,11 @@ def write_report(
         manifest: the one that was measured, for the sheets; None leaves them out.
         title: of the page.
         seed: of the bootstrap.
+        models: measured runs or bundles, whose attention is shown; they need the manifest.
 
     Raises:
-        UsageError: no result, results of different queries, or another manifest.
+        UsageError: no result, results of different queries, another manifest, or a model that
+            wasn't measured.
         DataError: kept ranks are damaged.
         OSError: it can't be written.
     """
@@ -49,6 +55,8 @@ def write_report(
         raise UsageError("a report needs a result")
     check_same_questions(results)
     one = results[0].found
+    if models and manifest is None:
+        raise UsageError("where models look is shown on images: name the manifest, too")
     if manifest is not None and manifest.fingerprint() != one["data_fingerprint"]:
         raise UsageError("the manifest isn't the one that was measured; its fingerprint differs")
     protocol = one["protocol"]
@@ -65,6 +73,7 @@ def write_report(
         _ndcg(results),
         _groups(results),
         sheets(results, manifest),
+        "" if manifest is None else where_they_look(results, looks(models, results, manifest)),
         _published(one.get("published", [])),
         _provenance(results),
     ]
