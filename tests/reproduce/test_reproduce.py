@@ -8,20 +8,24 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from helpers import needs
 from helpers.made_up_sets import made_up_darn
 from hemline.cli import main
+from hemline.data.images import encode_jpeg
 from hemline.data.manifest import Manifest
 from hemline.datasets import PROTOCOLS
 from hemline.errors import UsageError
 from hemline.learn.api import train
 from hemline.learn.recipe import Recipe, load
+from hemline.progress import no_progress
 from hemline.reproduce import measure, plots, source
 from hemline.reproduce.run import EXPERIMENTS, PLOT, RESULT, TABLE, find, reproduce
 from hemline.reproduce.scales import SCALES, TRUNK, Plan, network_of, recipe_of
+from hemline.types import Record
 
 #: Rows of the names with many; `test_every_row_of_every_name` has the others.
 FEW = {
@@ -239,8 +243,6 @@ def test_at_bench_rows_share_epochs_and_network(tmp_path: Path) -> None:
 
 
 def test_galleries_grow_and_hold_every_right_answer(out: Path) -> None:
-    from hemline.progress import no_progress
-
     made = source.drawn(find("darn-figure6"), SCALES["smoke"], out, no_progress)
     ((part,),) = made.parts.values()
     items = part.manifest.column("item_id")
@@ -271,3 +273,82 @@ def test_list_says_what_each_needs(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"{name}: " in told for name in EXPERIMENTS)
     assert "data: darn, protocol darn;" in told
     assert "hemline bundle nin --weights FILE" in told
+
+
+def shop_of_pairs(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    """A manifest of plain squares: one colour for each item."""
+    records = []
+    for number, row in enumerate(rows):
+        seed = np.random.default_rng(int(str(row["item_id"]).rpartition("/")[2]))
+        colour = seed.integers(20, 236, 3) + np.random.default_rng(number).integers(-9, 9, 3)
+        image = np.broadcast_to(colour.astype(np.uint8), (40, 40, 3))
+        (folder / f"{number}.jpg").parent.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.jpg").write_bytes(encode_jpeg(np.ascontiguousarray(image)))
+        records.append(Record(f"{number}", f"{number}.jpg", **row))
+    return Manifest.from_records(records, folder).write(folder / "manifest.parquet")
+
+
+def test_a_row_goes_on_from_a_run_that_learned_labels_on_other_data(
+    out: Path, tmp_path: Path
+) -> None:
+    """AHBN's transfer to In-Shop, whose images are of one domain and have no attributes."""
+    roles = [("train", ""), ("train", ""), ("test", "query"), ("test", "gallery")]
+    rows = [
+        {"item_id": f"i/{item + (0 if split == 'train' else 100)}", "domain": "shop",
+         "split": split, "role": role, "category": "tee", "extra": {"pose": "front"}}
+        for item in range(10) for split, role in roles
+    ]  # fmt: skip
+    data = shop_of_pairs(tmp_path / "inshop", rows)
+    given = {"scale": "smoke", "data": data, "only": ["AHBN"]}
+    first = reproduce("ahbn-table4", tmp_path / "out", **given)
+    assert "--start 'AHBN=RUN'" in first["rows"][0]["not_measured"]
+    taught = reproduce("ahbn-table1", out, scale="smoke", only=["AHBN"])
+    (run,) = taught["rows"][0]["protocols"]["synthetic"]["runs"]
+    found = reproduce(
+        "ahbn-table4", tmp_path / "out", starts=[f"AHBN={out / 'runs' / run}"], **given
+    )
+    figures = found["rows"][0]["protocols"]["inshop"]
+    assert found["data"]["own"]
+    assert "ahbn-0-" in figures["started_from"] or run in figures["started_from"]
+    assert figures["runs"][0].startswith("ahbn_street2shop-0-")
+    with pytest.raises(UsageError, match="there is no row"):
+        reproduce("ahbn-table4", tmp_path / "out", starts=[f"AHBM={run}"], **given)
+    with pytest.raises(UsageError, match="a run's folder"):
+        reproduce("ahbn-table4", tmp_path / "out", starts=["AHBN=nowhere"], **given)
+
+
+def test_every_second_image_of_a_training_item_plays_the_photo(tmp_path: Path) -> None:
+    rows = [
+        {"item_id": f"i/{n // 3}", "domain": "shop", "split": "train" if n < 6 else "test",
+         "role": "" if n < 6 else "gallery"}
+        for n in range(9)
+    ]  # fmt: skip
+    made = source.paired(Manifest.read(shop_of_pairs(tmp_path, rows)))
+    sides = ["shop", "street", "shop"]
+    assert made.column("domain").tolist() == [*sides, *sides, *["shop"] * 3]
+
+
+def test_a_detector_cuts_what_the_paper_cuts(tmp_path: Path) -> None:
+    """Both sides of DARN's data, the shop's images alone of Street2Shop; then the boxes count."""
+    bundle, both = "hemline-small", tmp_path / "both"
+    found = reproduce("darn-table3", both, scale="smoke", only=["AN"], detector=bundle)
+    (choices,) = found["protocols"]["synthetic"]
+    assert "street photos and shop images cropped by hemline-small" in found["data"]["words"]
+    assert choices["crop"].startswith("box")
+    made = {}
+    for name in ("darn-table3", "ahbn-table2"):
+        one = source.drawn(find(name), SCALES["smoke"], both, no_progress, bundle).manifest
+        listed = np.stack([one.column(f"listed_{k}") for k in ("x1", "y1", "x2", "y2")], axis=1)
+        cut = ~np.isclose(one.boxes(), listed.astype(float), equal_nan=True).all(axis=1)
+        made[name] = {one[row].domain for row in np.flatnonzero(cut).tolist()}
+    assert made == {"darn-table3": {"street", "shop"}, "ahbn-table2": {"shop"}}
+
+
+def test_tables_have_each_tag_and_each_landmark(out: Path) -> None:
+    found = reproduce("ahbn-table1", out, scale="smoke", only=["AHBN"])
+    labels = found["labels"]["AHBN"]
+    assert len(labels["landmarks"]) > 4
+    table = (out / "ahbn-table1-smoke" / TABLE).read_text("utf-8")
+    for names in (labels["attribute_types"], labels["landmarks"]):
+        assert " | ".join(names) in table
+    assert f"| AHBN | {labels['landmark_error']:.3f} |" in table

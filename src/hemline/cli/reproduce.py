@@ -44,6 +44,20 @@ Runs = Annotated[
         "repeated."
     ),
 ]
+Start = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="ROW=RUN: a finished run that the row's training begins from, as AHBN's on "
+        "Consumer-to-Shop for Street2Shop. May be repeated."
+    ),
+]
+Detector = Annotated[
+    str,
+    typer.Option(
+        help="A bundle whose detector crops the images that the paper crops by one (hemline data "
+        "crop)."
+    ),
+]
 Weights = Annotated[
     list[str] | None,
     typer.Option(
@@ -78,6 +92,8 @@ def reproduce(
     data_format: Format = None,
     protocol: Protocol = None,
     runs: Runs = None,
+    start: Start = None,
+    detector: Detector = "",
     weights: Weights = None,
     only: Only = None,
     seeds: Seeds = "",
@@ -108,7 +124,8 @@ def reproduce(
         raise UsageError(f"--seeds has numbers with commas between them, as 0,1,2: not {seeds!r}")
     found = run.reproduce(
         name, output, scale=scale, data=data, data_format=data_format, protocol=protocol,
-        runs=runs or (), weights=weights or (), only=only or (), seeds=[int(w) for w in words],
+        runs=runs or (), starts=start or (), detector=detector, weights=weights or (),
+        only=only or (), seeds=[int(w) for w in words],
         products=products, epochs=epochs, threads=threads, allow_leak=allow_leak, say=say,
         progress=progress,
     )  # fmt: skip

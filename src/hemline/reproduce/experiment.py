@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hemline.data.protocol import Crop
+from hemline.types import Domain
 
 #: How an experiment is drawn: recall by k; by the gallery's size; a point with its interval for
 #: each measure; by category or another column; and what isn't a search (`hemline.reproduce.run`).
@@ -33,6 +34,7 @@ class Row:
             differ, ``recall@50 1k`` is of the one that ends in ``-1k``.
         over: (another row's name, published difference of the first measure or None).
         needs: labels that the data must have.
+        transfer: the recipe that goes on without these labels from a given run that learned them.
         gaussians: of Fisher vectors, which are fitted instead of trained.
         instead: of a row that isn't trained here: why, and what to give for it.
         note: to the published figures.
@@ -48,6 +50,7 @@ class Row:
     published: Mapping[str, float | None] = field(default_factory=dict)
     over: tuple[str, float | None] | None = None
     needs: tuple[Need, ...] = ()
+    transfer: str = ""
     gaussians: int = 0
     instead: str = ""
     note: str = ""
@@ -68,6 +71,8 @@ class Experiment:
         drawn: how it is drawn.
         crop: of training and search on drawn data; on the paper's own the protocol's and recipe's.
         by: column of the groups.
+        labels: whether tags and landmarks that the rows predict are measured, each by itself.
+        cut: domains whose images the paper crops by a detector; ``--detector`` does.
         by_size: on drawn data, a quarter of the products are asked for, the others distract.
         note: what the text leaves open.
     """
@@ -82,5 +87,7 @@ class Experiment:
     drawn: Drawn = "points"
     crop: Crop = "box"
     by: str = "category"
+    labels: bool = False
+    cut: tuple[Domain, ...] = ("street", "shop")
     by_size: bool = False
     note: str = ""

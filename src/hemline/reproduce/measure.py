@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from hemline.data.images import open_many
 from hemline.data.manifest import Manifest
 from hemline.encoding import Encoder
 from hemline.errors import ImageError, UsageError
-from hemline.evaluation.api import full_report, measure
+from hemline.evaluation.api import full_report, measure, predictions
 from hemline.evaluation.leaks import seen_by
 from hemline.evaluation.model import open_encoder
 from hemline.evaluation.stored import StoredResult
@@ -43,6 +43,7 @@ class Workshop:
         out: the folder, with ``data``, ``runs`` and ``results``, which experiments share.
         taken: name of a row → finished runs or bundles, one for each seed.
         folders: folders of runs named as the rows.
+        begun: name of a row → the finished run that its training begins from.
     """
 
     out: Path
@@ -53,6 +54,7 @@ class Workshop:
     progress: ProgressOf
     taken: Mapping[str, Sequence[str]] = field(default_factory=dict)
     folders: Sequence[Path] = ()
+    begun: Mapping[str, Path] = field(default_factory=dict)
     allow_leak: bool = False
     threads: int | None = None
 
@@ -78,15 +80,28 @@ class Workshop:
             if run.is_dir() and pattern.fullmatch(run.name.lower())
         ]
 
+    def settled(self, row: Row) -> Row:
+        """The row as it is trained here: from a given run it needs no start, and by its recipe of
+        transfer no labels."""
+        if row.name not in self.begun:
+            return row
+        if not row.transfer:
+            return replace(row, start=None)
+        joint = {name: share for name, share in row.stages.items() if name == "joint"}
+        return replace(row, recipe=row.transfer, settings=(), start=None, needs=(), stages=joint)
+
     def _trained(self, row: Row, seed: int) -> Path:
         from hemline.learn.api import train
 
+        row = self.settled(row)
         recipe = recipe_of(row, seed, self.plan)
         folder = self._folder(row, seed)
         start = starts(row, self.plan)
         if start is not None:
             before = self._trained(start, self.seeds[0])
             recipe = _started(recipe, before)
+        elif row.name in self.begun:
+            recipe = _started(recipe, self.begun[row.name])
         done = folder / "run.json"
         if done.is_file() and json.loads(done.read_text("utf-8")).get("finished"):
             return folder
@@ -100,10 +115,13 @@ class Workshop:
 
     def _digest(self, row: Row, seed: int) -> str:
         start = starts(row, self.plan)
+        before = self._digest(start, self.seeds[0]) if start else ""
+        if row.name in self.begun:
+            before = open_encoder(str(self.begun[row.name])).fingerprint
         settled = {
             "recipe": recipe_of(row, seed, self.plan).resolved(),
             "data": self.source.manifest.fingerprint(),
-            "start": self._digest(start, self.seeds[0]) if start else "",
+            "start": before,
         }
         return hashed(json.dumps(settled, sort_keys=True, default=str))
 
@@ -160,12 +178,39 @@ class Workshop:
             return ""
         if not row.recipe and not row.gaussians:
             return row.instead
-        manifest = self.source.manifest
-        if "attributes" in row.needs and not manifest.tag_vocabulary():
-            return "the data has no tags"
-        if "landmarks" in row.needs and all(one is None for one in manifest.column("landmarks")):
-            return "the data has no landmarks"
+        settled, manifest = self.settled(row), self.source.manifest
+        start = starts(settled, self.plan)
+        needs = {*settled.needs, *(start.needs if start else ())}
+        hint = (
+            f"; --start '{row.name}=RUN' goes on from a run that learned them on other data"
+            if row.transfer
+            else ""
+        )
+        if "attributes" in needs and not manifest.tag_vocabulary():
+            return "the data has no tags" + hint
+        if "landmarks" in needs and all(one is None for one in manifest.column("landmarks")):
+            return "the data has no landmarks" + hint
         return ""
+
+    def labels(self, row: Row) -> dict[str, Any]:
+        """What the row's first run predicts beside embeddings (`predictions`), each tag and each
+        landmark by itself; empty where it predicts neither."""
+        if not row.needs:
+            return {}
+        model, parts = self.models(row)[0], list(self.source.parts.values())[-1]
+        key = [
+            open_encoder(model).fingerprint, self.source.manifest.fingerprint(), parts[0].crop,
+            [len(part.queries) for part in parts],
+        ]  # fmt: skip
+        file = self.out / "results" / f"labels-{slug(row.name)}-{hashed(json.dumps(key))}.json"
+        if not file.is_file():
+            try:
+                found = predictions(model, parts, self.progress)
+            except UsageError as error:  # a bundle, or a row without a classifier
+                found = {"why": str(error)}
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_durable(file, json.dumps(found) + "\n")
+        return dict(json.loads(file.read_text("utf-8")))
 
 
 def slug(name: str) -> str:

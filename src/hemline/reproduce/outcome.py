@@ -198,8 +198,28 @@ def markdown(found: Mapping[str, Any], measures: Sequence[str]) -> str:
         notes += [f"{row['name']}: {row['note']}."] if "note" in row else []
     if not found["rows"]:
         lines = lines[:1]
-    lines += ["", *_drawing(found.get("drawing", {}))]
+    lines += ["", *_drawing(found.get("drawing", {})), *_labels(found)]
     return "\n".join([*lines, "", *(f"- {note}" for note in dict.fromkeys(notes))]).strip() + "\n"
+
+
+def _labels(found: Mapping[str, Any]) -> list[str]:
+    """Each tag's name and each landmark as the rows predict them, as AHBN's Figures 4 and 5."""
+    lines = []
+    for whole, each, key, words in (
+        ("attribute_map", "attribute_types", "map", "mean average precision of a name's tags"),
+        ("landmark_error", "landmarks", "nme", "error, as a share of the image's side"),
+    ):
+        rows = {name: one for name, one in found.get("labels", {}).items() if whole in one}
+        if not rows:
+            continue
+        names = list(dict.fromkeys(name for one in rows.values() for name in one[each]))
+        title = f"{whole.replace('_', ' ')}: {words}; {found['label']}"
+        lines += ["", _line([title, "all", *names]), _line(["---"] * (len(names) + 2))]
+        for row, one in rows.items():
+            shares = {name: value[key] for name, value in one[each].items()}
+            cells = [f"{shares[name]:.3f}" if name in shares else "–" for name in names]
+            lines.append(_line([row, f"{one[whole]:.3f}", *cells]))
+    return lines
 
 
 def _drawing(drawing: Mapping[str, Any]) -> list[str]:
@@ -225,10 +245,11 @@ def _about(found: Mapping[str, Any]) -> str:
     title = f"**{found['title']}** ({found['paper']}). Scale {found['scale']}"
     if not found["rows"]:
         return f"{title}; {found['machine']['processor']}, {found['when']}."
+    epochs = f"{found['epochs']} epochs; " if found.get("epochs") else ""
     return (
         f"{title}: {data['words']} "
-        f"({own}); {data['queries']:,} queries, {data['gallery']:,} gallery pictures; seeds "
-        f"{', '.join(map(str, seeds))}; intervals 95 %, over products; "
+        f"({own}); {epochs}{data['queries']:,} queries, {data['gallery']:,} gallery pictures; "
+        f"seeds {', '.join(map(str, seeds))}; intervals 95 %, over products; "
         f"{found['machine']['processor']}, {found['when']}. Published figures are the paper's, on "
         "its own data."
     )

@@ -42,6 +42,8 @@ def reproduce(
     data_format: str | None = None,
     protocol: str | None = None,
     runs: Sequence[str] = (),
+    starts: Sequence[str] = (),
+    detector: str = "",
     weights: Sequence[str] = (),
     only: Sequence[str] = (),
     seeds: Sequence[int] = (),
@@ -59,9 +61,10 @@ def reproduce(
         out: folder of data, runs and results; the outcome goes to ``out/NAME-SCALE``.
         scale: ``smoke``, ``bench`` or ``paper``.
         data: the paper's own folder or a manifest; drawn images where None.
-        data_format: of the folder, where it isn't the paper's; a name of `hemline data read`.
-        protocol: instead of the paper's.
+        data_format, protocol: instead of the paper's; names of `READERS` and `PROTOCOLS`.
         runs: finished runs or bundles: ``ROW=FOLDER``, or a folder of runs named as the rows.
+        starts: ``ROW=RUN``, a finished run that the training of a row begins from.
+        detector: a bundle whose detector crops what the paper's crops; for others both sides.
         weights: ``NETWORK=FILE`` to start from.
         only: names of rows.
         seeds, products, epochs: of trainings, drawn data and rows; the scale's own by default.
@@ -79,16 +82,20 @@ def reproduce(
     experiment = find(name)
     sized = _scale(scale, products, epochs)
     given_runs, chosen = _runs(runs, experiment), _chosen(experiment, only)
-    source = _source(experiment, Path(out), sized, data, data_format, protocol, progress)
-    crop = None if source.own else experiment.crop
+    source = _source(experiment, Path(out), sized, data, data_format, protocol, progress, detector)
+    crop = "box" if detector else None if source.own else experiment.crop
     plan = Plan(sized, crop, _weights(weights), source.keep_out, source.extra)
     shop = Workshop(
         Path(out), source, plan, tuple(seeds) or sized.seeds, say, progress, *given_runs,
-        allow_leak, threads,
+        _begun(starts, experiment), allow_leak, threads,
     )  # fmt: skip
     folder = Path(out) / f"{name}-{scale}"
     folder.mkdir(parents=True, exist_ok=True)
-    found = _measured(name, experiment, shop, chosen, folder)
+    return _written(_measured(name, experiment, shop, chosen, folder), experiment, folder)
+
+
+def _written(found: dict[str, Any], experiment: Experiment, folder: Path) -> dict[str, Any]:
+    """Writes table and JSON."""
     write_durable(folder / TABLE, markdown(found, experiment.measures))
     write_durable(folder / RESULT, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     return found | {"folder": str(folder)}
@@ -102,22 +109,26 @@ def _source(
     data_format: str | None,
     protocol: str | None,
     progress: ProgressOf,
+    detector: str,
 ) -> Source:
     if data is not None:
-        return given(experiment, Path(data), data_format, protocol)
+        return given(experiment, Path(data), data_format, protocol, detector, out, progress)
     if data_format or protocol:
         raise UsageError("--format and --protocol say how --data is read; give that too")
     if experiment.drawn == "time":  # nothing of the images is measured
         made = drawn(experiment, SCALES["smoke"], out, progress)
         return replace(made, words="made-up vectors")
-    return drawn(experiment, scale, out, progress)
+    return drawn(experiment, scale, out, progress, detector)
 
 
 def _measured(
     name: str, experiment: Experiment, shop: Workshop, rows: Sequence[Row], folder: Path
 ) -> dict[str, Any]:
     label = shop.plan.scale.label
-    told = {"scale": shop.plan.scale.name, "label": label, "seeds": list(shop.seeds)}
+    told = {
+        "scale": shop.plan.scale.name, "label": label, "seeds": list(shop.seeds),
+        "epochs": shop.plan.scale.epochs,
+    }  # fmt: skip
     if experiment.drawn == "detectors":
         made = detectors.rows(shop, experiment, rows)
         found = outcome(name, experiment, shop.source, made, told)
@@ -125,6 +136,10 @@ def _measured(
     lacks = {row.name: shop.lacks(row) for row in rows}
     results = {row.name: {} if lacks[row.name] else shop.results(row) for row in rows}
     made = [row_of(row, experiment, results, label, lacks[row.name]) for row in rows]
+    if experiment.labels:
+        measured = [row for row in rows if results[row.name]]
+        labels = {row.name: shop.labels(row) for row in measured}
+        told["labels"] = {row: found for row, found in labels.items() if "why" not in found}
     found = outcome(name, experiment, shop.source, made, told)
     if experiment.drawn in DRAWINGS:
         draw, itself = DRAWINGS[experiment.drawn]
@@ -206,6 +221,20 @@ def _runs(words: Sequence[str], experiment: Experiment) -> tuple[dict[str, list[
         else:
             raise UsageError(f"--runs {word}: neither a folder of runs nor ROW=FOLDER")
     return taken, folders
+
+
+def _begun(words: Sequence[str], experiment: Experiment) -> dict[str, Path]:
+    """``ROW=RUN`` by row."""
+    names = [row.name for row in experiment.rows if row.recipe]
+    found = {}
+    for word in words:
+        row, sign, run = word.partition("=")
+        if row not in names:
+            raise UsageError(f"--start {word}: there is no row {row!r}. {nearest(row, names)}")
+        if not sign or not (Path(run) / "recipe.json").is_file():
+            raise UsageError(f"--start {word}: expected ROW=RUN with a run's folder")
+        found[row] = Path(run).absolute()
+    return found
 
 
 def _weights(words: Sequence[str]) -> dict[str, Path]:

@@ -13,9 +13,10 @@ from hemline.data.protocol import Choices, Protocol
 from hemline.data.relevance import mask_of, text_column
 from hemline.datasets import PROTOCOLS, READERS, build
 from hemline.errors import UsageError
-from hemline.progress import ProgressOf
+from hemline.progress import ProgressOf, no_progress
 from hemline.reproduce.experiment import Experiment
 from hemline.reproduce.scales import Scale
+from hemline.types import Domain
 
 #: The protocol of a data set that isn't the paper's own.
 STANDS_IN = {"grocery": "grocery"}
@@ -52,7 +53,9 @@ def missing(experiment: Experiment) -> list[str]:
     return [name for name in experiment.protocols if name not in PROTOCOLS]
 
 
-def drawn(experiment: Experiment, scale: Scale, out: Path, progress: ProgressOf) -> Source:
+def drawn(
+    experiment: Experiment, scale: Scale, out: Path, progress: ProgressOf, detector: str = ""
+) -> Source:
     """`hemline data make` into ``out``; what is there already isn't drawn again."""
     from hemline.synthetic.make import make_dataset
     from hemline.synthetic.settings import SyntheticSettings
@@ -67,26 +70,77 @@ def drawn(experiment: Experiment, scale: Scale, out: Path, progress: ProgressOf)
             workers=1 if scale.name == "smoke" else None,
             progress=advance,
         )
-    manifest = Manifest.read(file)
-    choices = Choices(crop=experiment.crop, seed=PROTOCOL_SEED)
+    manifest, crop = Manifest.read(file), experiment.crop
+    if detector:
+        manifest, crop = detected(manifest, detector, experiment.cut, out, progress), "box"
+    choices = Choices(crop=crop, seed=PROTOCOL_SEED)
     parts = {name: build(name, manifest, choices) for name in experiment.stand_ins}
     if experiment.by_size:
         parts = {name: tuple(map(by_size, every)) for name, every in parts.items()}
     words = (
         f"drawn by hemline data make: {scale.products:,} products, {scale.pixels} px, seed "
-        f"{DRAWN_SEED}"
+        f"{DRAWN_SEED}{_cropped_by(detector, experiment)}"
     )
     return Source(manifest, parts, words, own=False, drawn=True)
 
 
+def _cropped_by(detector: str, experiment: Experiment) -> str:
+    if not detector:
+        return ""
+    sides = {"street": "street photos", "shop": "shop images"}
+    return f"; {' and '.join(sides[side] for side in experiment.cut)} cropped by {detector}"
+
+
+def detected(
+    manifest: Manifest, detector: str, sides: Sequence[Domain], out: Path, progress: ProgressOf
+) -> Manifest:
+    """`hemline data crop`: the boxes of some domains are those that a bundle's detector finds.
+
+    Raises:
+        BundleError: no such bundle, or one without a detector.
+    """
+    from hemline.runtime.bundle import Bundle
+    from hemline.runtime.crops import crop_manifest
+    from hemline.runtime.detector import BundleDetector
+
+    found = BundleDetector(Bundle.open(detector))
+    journal = (
+        out / "data" / f"garments-{manifest.fingerprint()[:12]}-{found.fingerprint[:12]}.jsonl"
+    )
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    with progress("detecting garments") as advance:
+        made, _ = crop_manifest(manifest, found, sides=sides, journal=journal, advance=advance)
+    return made
+
+
+def paired(manifest: Manifest) -> Manifest:
+    """In-Shop's images are all of one domain, and training needs two: of each training item every
+    second image plays the photo. What is searched stays as it was."""
+    split, items = (np.asarray(manifest.column(name), np.str_) for name in ("split", "item_id"))
+    domain = np.asarray(manifest.column("domain"), dtype=object)
+    seen: dict[str, int] = {}
+    for row in np.flatnonzero(split == "train").tolist():
+        count = seen[items[row]] = seen.get(items[row], 0) + 1
+        domain[row] = "shop" if count % 2 else "street"
+    return manifest.with_column("domain", domain.tolist())
+
+
 def given(
-    experiment: Experiment, data: Path, data_format: str | None, protocol: str | None
+    experiment: Experiment,
+    data: Path,
+    data_format: str | None,
+    protocol: str | None,
+    detector: str = "",
+    out: Path = Path(),
+    progress: ProgressOf = no_progress,
 ) -> Source:
     """The images of a folder in a published format, or of a manifest's file.
 
     Args:
         data_format: of the folder, a name of `READERS`; the paper's own by default.
         protocol: instead of the paper's own.
+        detector: a bundle whose detector crops the images of ``experiment.cut``.
+        out: folder of what the detector found.
 
     Raises:
         UsageError: a protocol that this version doesn't have.
@@ -108,10 +162,16 @@ def given(
             "name another with --protocol"
         )
     choices = Choices(seed=PROTOCOL_SEED)
-    parts = {name: build(name, manifest, choices) for name in names}
     extra: tuple[str, ...] = ()
+    if chosen == "inshop":
+        manifest = paired(manifest)
+    if detector:
+        manifest = detected(manifest, detector, experiment.cut, out, progress)
+        words += _cropped_by(detector, experiment)
+        choices, extra = Choices(seed=PROTOCOL_SEED, crop="box"), ("data.crop=box",)
+    parts = {name: build(name, manifest, choices) for name in names}
     if chosen == "grocery":  # its val is the test
-        extra = ("data.val=null", "data.validation_split={fraction: 0.1, by: photo}")
+        extra += ("data.val=null", "data.validation_split={fraction: 0.1, by: photo}")
     keep_out = "" if names[-1] == "synthetic" else f"data.keep_out={{protocol: {names[-1]}}}"
     if parts[names[-1]][0].partition is not None:  # the protocol draws its own splits
         keep_out = f"data.partition={names[-1]}"
