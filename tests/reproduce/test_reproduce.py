@@ -117,6 +117,25 @@ def test_the_same_figures_give_the_same_plot(out: Path) -> None:
     assert (out / "again.png").read_bytes() == before
 
 
+@pytest.mark.skipif(find_spec("matplotlib") is None, reason=needs.reason("plots"))
+@pytest.mark.parametrize("name", ["ynet-figure3", "darn-figure6"])
+def test_curves_have_the_interval_of_each_row(name: str) -> None:
+    figure = {"value": 0.5, "low": 0.4, "high": 0.7, "label": "smoke"}
+    measured = {"recall@20": figure, "increase": {**figure, "low": None, "high": None}}
+    rows = [
+        {"name": row, "published": {}, "protocols": {"synthetic": {
+            "measured": measured, "curve": [[1, 0.2], [20, 0.5]], "ladder": [[9, 0.6], [40, 0.5]],
+        }}}
+        for row in ("one", "two")
+    ]  # fmt: skip
+    axes = plots.new_axes()
+    found = {"rows": rows, "protocols": {"synthetic": []}, "data": {"gallery": 40}}
+    plots.draw(axes, found, find(name))
+    bars = [bar for container in axes.containers for bar in container.lines[2]]
+    ends = [path.vertices[:, 1].tolist() for bar in bars for path in bar.get_paths()]
+    assert ends == [[pytest.approx(0.4), pytest.approx(0.7)]] * 2
+
+
 def test_a_stopped_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from hemline.learn import api
 

@@ -166,7 +166,10 @@ def _looks(encoder: Encoder, one: StoredResult, manifest: Manifest) -> Looks:
     if kept is None or "top" not in kept.arrays:
         raise UsageError(f"{one.path} kept no ranks; evaluate again")
     crops = str(one.found["protocol"].get("crop", ""))
-    boxed = {"street": crops.startswith(("query", "box")), "shop": crops.startswith("box")}
+    boxed: dict[Domain, bool] = {
+        "street": crops.startswith(("query", "box")),
+        "shop": crops.startswith("box"),
+    }
     asked = _Asked(encoder, manifest, frozenset(side for side, cut in boxed.items() if cut))
     answered = np.flatnonzero(kept.arrays["right_rows"] >= 0)
     shown = answered[np.linspace(0, len(answered) - 1, min(SHOWN, len(answered))).astype(int)]

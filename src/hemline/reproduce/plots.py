@@ -35,8 +35,13 @@ def plot(found: Found, experiment: Experiment, path: Path) -> None:
         raise UsageError("nothing was measured, so there is nothing to plot")
     listed = len(entries(found)) if _KINDS[experiment.drawn] is _points else 0
     axes = new_axes(max(3.6, 1.8 + 0.32 * listed) if listed else 5.0)
-    _KINDS[experiment.drawn](axes, found, experiment)
+    draw(axes, found, experiment)
     finish(axes, found, path)
+
+
+def draw(axes: Any, found: Found, experiment: Experiment) -> None:
+    """Draws an experiment's figures."""
+    _KINDS[experiment.drawn](axes, found, experiment)
 
 
 def new_axes(height: float = 5.0) -> Any:
@@ -82,13 +87,28 @@ def entries(found: Found) -> Entries:
 
 
 def _curve(axes: Any, found: Found, experiment: Experiment) -> None:
-    """Recall by k; the published figure as a cross at its k."""
-    for number, (label, figures) in enumerate(entries(found)):
+    """Recall by k, with its interval at the measured k; the published figure as a cross there."""
+    rows = entries(found)
+    for number, (label, figures) in enumerate(rows):
         _line(axes, number, label, figures["curve"])
         _crosses(axes, number, figures, found)
+        aside = 1 + 0.02 * (number - (len(rows) - 1) / 2)  # bars of several rows lie side by side
+        for measure, figure in figures["measured"].items():
+            if measure.startswith("recall@"):
+                _bar(axes, number, float(measure.partition("@")[2]) * aside, figure)
     axes.set_xscale("log")
-    _plain_ticks(axes, [x for _, f in entries(found) for x, _ in f["curve"]])
-    axes.set(xlabel="k products (logarithmic)", ylabel="recall@k", ylim=(0, None))
+    _plain_ticks(axes, [x for _, f in rows for x, _ in f["curve"]])
+    words = "k products (logarithmic); bars: 95 % intervals over products"
+    axes.set(xlabel=words, ylabel="recall@k", ylim=(0, None))
+
+
+def _bar(axes: Any, number: int, x: float, figure: Mapping[str, Any]) -> None:
+    """The interval of a figure, where it has one."""
+    if figure["value"] is None or figure.get("low") is None:
+        return
+    value = figure["value"]
+    reach = [[max(0.0, value - figure["low"])], [max(0.0, figure["high"] - value)]]
+    axes.errorbar([x], [value], yerr=reach, fmt="none", color=f"C{number % 10}", capsize=3)
 
 
 def _crosses(axes: Any, number: int, figures: Mapping[str, Any], found: Found) -> None:
@@ -117,7 +137,10 @@ def _sizes(axes: Any, found: Found, experiment: Experiment) -> None:
         own = figures["measured"].get("recall@20", {}).get("value")
         steps = figures.get("ladder") or [[found["data"]["gallery"], own]]
         _line(axes, number, label, steps)
-    axes.set(xlabel="pictures in the gallery", ylabel="recall@20", ylim=(0, None))
+        if own is not None:  # of the whole gallery
+            _bar(axes, number, steps[-1][0], figures["measured"]["recall@20"])
+    words = "pictures in the gallery; bars: 95 % intervals over products"
+    axes.set(xlabel=words, ylabel="recall@20", ylim=(0, None))
 
 
 def _points(axes: Any, found: Found, experiment: Experiment) -> None:

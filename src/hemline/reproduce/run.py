@@ -125,7 +125,7 @@ def _measured(
     name: str, experiment: Experiment, shop: Workshop, rows: Sequence[Row], folder: Path
 ) -> dict[str, Any]:
     label = shop.plan.scale.label
-    told = {
+    told: dict[str, Any] = {
         "scale": shop.plan.scale.name, "label": label, "seeds": list(shop.seeds),
         "epochs": shop.plan.scale.epochs,
     }  # fmt: skip
