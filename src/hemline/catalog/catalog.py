@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hemline.catalog import folders, pointer, stats
-from hemline.catalog.images import ImageStore
 from hemline.catalog.intake.crops import Whole
 from hemline.catalog.intake.prepare import Preparer
 from hemline.catalog.intake.update import ItemOutcome, ItemUpdate
@@ -24,6 +23,7 @@ from hemline.catalog.intake.upsert import Upsert
 from hemline.catalog.maintenance import copy, health, rebuild
 from hemline.catalog.milvus.address import parse
 from hemline.catalog.pointer import Live
+from hemline.catalog.remote_images import open_images
 from hemline.catalog.store import Advance, Row, Store, silent
 from hemline.catalog.stores import STORES
 from hemline.catalog.writer import hold
@@ -55,7 +55,7 @@ class Catalog:
 
     def __init__(self, folder: Path | None, live: Live) -> None:
         self.folder = folder
-        self.images = ImageStore(folder / "pictures") if folder else None
+        self.images = open_images(folder) if folder else None
         self._live = live
         self._reopening = threading.Lock()
 
@@ -79,21 +79,23 @@ class Catalog:
         store: str = DEFAULT_STORE,
         *,
         address: str | None = None,
+        pictures: str | None = None,
     ) -> Catalog:
         """Creates an empty catalogue with a copy of the bundle; it appears whole or not at all.
 
         Args:
-            folder: of the catalogue; for one on Milvus it keeps the bundle, the copies of images
-                and the address.
+            folder: of the catalogue; of one on Milvus it keeps all but rows and vectors.
             bundle: makes its vectors.
             store: the kind of store.
             address: ``milvus://HOST:PORT/NAME`` or ``milvus-lite:PATH.db``, for a store there.
+            pictures: ``s3://BUCKET/START`` or what else fsspec opens, for copies of images there.
 
         Raises:
             CatalogError: the folder exists and isn't empty, or the address is in use.
         """
         place = None if address is None else parse(address)
-        folders.create(Path(folder), bundle, STORES[store if place is None else "milvus"], place)
+        spec = STORES[store if place is None else "milvus"]
+        folders.create(Path(folder), bundle, spec, place, pictures)
         return cls.open(folder)
 
     @classmethod
@@ -242,10 +244,8 @@ class Catalog:
         """
         with self.writing(wait) as live:
             preparer = Preparer(live.bundle.info, self.images, Whole(), max_pixels=max_pixels)
-            one_commit = sys.maxsize
-            return list(
-                Upsert(live, self.images, preparer, batch=one_commit, strict=True).run(updates)
-            )
+            upsert = Upsert(live, self.images, preparer, batch=sys.maxsize, strict=True)
+            return list(upsert.run(updates))  # as one commit
 
     def remove(self, item_ids: Collection[str]) -> dict[str, int]:
         """Removes items; item_id → number of images, of those that were stored."""

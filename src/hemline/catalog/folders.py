@@ -9,6 +9,7 @@ from pathlib import Path
 from hemline.catalog import pointer
 from hemline.catalog.milvus import address
 from hemline.catalog.milvus.address import Address
+from hemline.catalog.remote_images import place_images
 from hemline.catalog.store import Store, StoreSpec
 from hemline.catalog.stores import STORES
 from hemline.errors import CatalogError, UsageError
@@ -37,7 +38,13 @@ def folder_of(place: str | os.PathLike[str]) -> Path:
     )
 
 
-def create(target: Path, bundle: Bundle, spec: StoreSpec, place: Address | None = None) -> None:
+def create(
+    target: Path,
+    bundle: Bundle,
+    spec: StoreSpec,
+    place: Address | None = None,
+    pictures: str | None = None,
+) -> None:
     """See `Catalog.create`; a store elsewhere is at the address ``place``."""
     if not spec.file:
         raise UsageError("the memory store has no folder; use Catalog.in_memory")
@@ -50,6 +57,8 @@ def create(target: Path, bundle: Bundle, spec: StoreSpec, place: Address | None 
             write_durable(temporary / spec.file, json.dumps({"address": place.text}) + "\n")
         spec.create(temporary, bundle.fingerprint, bundle.info.embedding_dim).close()
         (temporary / "pictures").mkdir()
+        if pictures is not None:
+            place_images(temporary, pictures)
 
 
 def open_live(folder: Path, damaged: bool = False) -> pointer.Live:

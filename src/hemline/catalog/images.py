@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import re
+import shutil
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -18,6 +19,11 @@ from hemline.files import durable_path, sync_folder
 MAX_SIDE = 640  # pixels
 QUALITY = 90
 _NAME = re.compile(r"[0-9a-f]{40}")
+
+
+def is_copy(path: Path) -> bool:
+    """Whether a file has the name of a copy."""
+    return path.suffix == ".jpg" and _NAME.fullmatch(path.stem) is not None
 
 
 class ImageStore:
@@ -35,6 +41,14 @@ class ImageStore:
         if not _NAME.fullmatch(digest):
             raise CatalogError(f"{digest!r} isn't an image's digest of 40 hexadecimal digits")
         return self.folder / digest[:2] / f"{digest}.jpg"
+
+    def read(self, digest: str) -> bytes:
+        """The copy as it is stored.
+
+        Raises:
+            FileNotFoundError: it isn't there.
+        """
+        return self.path(digest).read_bytes()
 
     def put(self, images: Sequence[bytes]) -> list[str]:
         """Writes JPEG files durably; returns their digests.
@@ -66,6 +80,29 @@ class ImageStore:
             ) from error
         return digests
 
+    def adopt(self, source: ImageStore, digests: Collection[str]) -> int:
+        """Copies another store's copies durably, but those that are here; returns their number.
+
+        Those that the other lacks are passed over.
+        """
+        copied, touched = 0, set[Path]()
+        for digest in digests:
+            path, wanted = source.path(digest), self.path(digest)
+            if not path.is_file() or (
+                wanted.is_file() and wanted.stat().st_size == path.stat().st_size
+            ):
+                continue
+            if not wanted.parent.exists():
+                wanted.parent.mkdir(parents=True, exist_ok=True)
+                touched.add(self.folder)
+            with durable_path(wanted, sync_parent=False) as temporary:
+                shutil.copyfile(path, temporary)
+            touched.add(wanted.parent)
+            copied += 1
+        for folder in touched:
+            sync_folder(folder)
+        return copied
+
     def drop(self, digests: Collection[str]) -> None:
         """Deletes copies; missing ones are ignored."""
         for digest in digests:
@@ -78,7 +115,7 @@ class ImageStore:
 
     def names(self) -> Iterator[str]:
         """The digests of all copies."""
-        return (p.stem for p in self._files() if p.suffix == ".jpg" and _NAME.fullmatch(p.stem))
+        return (path.stem for path in self._files() if is_copy(path))
 
     def strays(self, referenced: Collection[str]) -> list[Path]:
         """All files but the ``referenced`` copies, including unfinished ones."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hemline.cli._catalog_options import LISTED, Folder, Threads, addressed
+from hemline.cli._catalog_options import LISTED, Folder, Pictures, Threads, addressed
 from hemline.cli._common import JsonOption, emit, natives_hushed, out, progress, say
 from hemline.errors import UsageError
 
@@ -145,6 +145,7 @@ def copy(
         Path | None,
         typer.Option(help="For a new store on Milvus: its folder; NAME by default."),
     ] = None,
+    pictures: Pictures = None,
     as_json: JsonOption = False,
 ) -> None:
     """Copy a catalogue to another kind of store, or to another place, and verify the copy.
@@ -163,7 +164,7 @@ def copy(
         progress("catalog copy") as advance,
         Catalog.open(place)
         if place.is_dir() and any(place.iterdir())
-        else Catalog.create(place, opened.bundle, address=address) as made,
+        else Catalog.create(place, opened.bundle, address=address, pictures=pictures) as made,
     ):
         report = opened.copy_to(made, advance=advance)
         result = {"catalog": str(source), "copy": str(place), **asdict(report)}

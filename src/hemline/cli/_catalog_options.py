@@ -27,6 +27,14 @@ Batch = Annotated[int, typer.Option(help="Images in one durable commit, about.")
 Threads = Annotated[
     int | None, typer.Option(help="Threads of the shop tower; all cores by default.")
 ]
+Pictures = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Where a new catalogue's copies of images are: s3://BUCKET/START or another address "
+        "that fsspec opens; in its folder by default.",
+    ),
+]
 SkippedFile = Annotated[
     Path | None, typer.Option("--skipped", help="Write the list of skipped images there, as CSV.")
 ]

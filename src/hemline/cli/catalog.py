@@ -15,6 +15,7 @@ from hemline.cli._catalog_options import (
     Crop,
     Folder,
     Items,
+    Pictures,
     SkippedFile,
     Threads,
     addressed,
@@ -54,6 +55,7 @@ def create(
         str | None,
         typer.Option(help="A bundle's folder or a shipped one's name; the shipped one by default."),
     ] = None,
+    pictures: Pictures = None,
     as_json: JsonOption = False,
 ) -> None:
     """Create an empty catalogue; the bundle is copied into it.
@@ -65,7 +67,7 @@ def create(
 
     address, place = addressed(catalog, folder)
     source = Bundle.open(bundle) if bundle else Bundle.default()
-    with Catalog.create(place, source, address=address) as made:
+    with Catalog.create(place, source, address=address, pictures=pictures) as made:
         emit(
             made.stats(),
             as_json,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from hemline.catalog import folders
 from hemline.catalog.images import ImageStore
 from hemline.catalog.intake import feed_map
+from hemline.catalog.remote_images import open_images
 from hemline.catalog.store import Advance, StoreSpec
 from hemline.documents import read_document, write_document
 from hemline.errors import CatalogError, DamageError
@@ -41,7 +42,7 @@ def _referenced(snapshot: Path, spec: StoreSpec) -> frozenset[str]:
 def backup(catalog: Catalog, target: Path, advance: Advance, damaged: bool) -> dict[str, int]:
     """See `Catalog.backup`."""
     folder, spec = folders.stored(catalog.folder)
-    live, images = catalog.live(), ImageStore(folder / "pictures")
+    live, images = catalog.live(), open_images(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise CatalogError(f"{target} is there already; name a new folder for the backup")
     if absolute(target).is_relative_to(absolute(folder)):

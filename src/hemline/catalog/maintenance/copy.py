@@ -23,7 +23,7 @@ from hemline.catalog.intake import feed_map
 from hemline.catalog.intake.embedding import batches
 from hemline.catalog.store import Advance, Row, Store
 from hemline.errors import CatalogError
-from hemline.files import absolute, durable_path, sync_folder
+from hemline.files import absolute, durable_path
 
 if TYPE_CHECKING:
     from hemline.catalog.catalog import Catalog
@@ -110,23 +110,7 @@ def _copy_images(source: ImageStore | None, target: ImageStore | None, rows: Seq
     """Copies the pictures of rows that the target lacks, durably."""
     if source is None or target is None:
         return 0
-    copied, touched = 0, set[Path]()
-    for digest in {row.image_digest for row in rows if row.image_digest}:
-        path, wanted = source.path(digest), target.path(digest)
-        if not path.is_file() or (
-            wanted.is_file() and wanted.stat().st_size == path.stat().st_size
-        ):
-            continue
-        if not wanted.parent.exists():
-            wanted.parent.mkdir(parents=True, exist_ok=True)
-            touched.add(target.folder)
-        with durable_path(wanted, sync_parent=False) as temporary:
-            shutil.copyfile(path, temporary)
-        touched.add(wanted.parent)
-        copied += 1
-    for folder in touched:
-        sync_folder(folder)
-    return copied
+    return target.adopt(source, {row.image_digest for row in rows if row.image_digest})
 
 
 def _copy_feed(source: Path | None, target: Path | None) -> None:

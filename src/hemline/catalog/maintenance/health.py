@@ -90,7 +90,7 @@ def _check_copies(
     if deep:
         for digest in sorted(referenced & there):
             path = images.path(digest)
-            if hashlib.sha256(path.read_bytes()).hexdigest()[:40] != digest:
+            if hashlib.sha256(images.read(digest)).hexdigest()[:40] != digest:
                 place = str(path.relative_to(images.folder.parent))
                 health.problems.append(Problem("picture", place, "the copy is damaged"))
     health.strays = catalog.sweep() if repair else len(images.strays(referenced))
