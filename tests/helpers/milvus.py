@@ -18,7 +18,8 @@ from pathlib import Path
 
 from helpers import needs
 
-_READY = 90.0  # seconds
+_READY = 120.0  # seconds; then it is started again, as a supervisor does
+_STARTS = 3
 #: The executable of the package ``milvus``, in an environment of its own.
 EXECUTABLE = os.environ.get("HEMLINE_MILVUS_SERVER") or shutil.which("milvus-server")
 
@@ -50,6 +51,15 @@ class Server:
         return f"milvus://127.0.0.1:{self.port}/test_{uuid.uuid4().hex[:8]}{options}"
 
     def start(self) -> Server:
+        for _ in range(_STARTS):
+            self._spawn()
+            if self._answers():
+                return self
+            self.kill()
+        said = (self.folder / "data" / "logs" / "milvus-stderr.log").read_text("utf-8", "replace")
+        raise RuntimeError(f"Milvus doesn't start: {said[:2000]}")
+
+    def _spawn(self) -> None:
         assert EXECUTABLE is not None
         # Waits until the server runs; that is a process of its own, in the session of this one.
         with (self.folder / "log").open("ab") as log:
@@ -59,11 +69,9 @@ class Server:
                 stderr=log,
                 start_new_session=True,
             )
-        self.wait()
-        return self
 
-    def wait(self) -> None:
-        """Until it answers."""
+    def _answers(self) -> bool:
+        """Waits until it answers; False where it doesn't in time."""
         from pymilvus import MilvusClient
 
         end = time.monotonic() + _READY
@@ -72,11 +80,16 @@ class Server:
                 client = MilvusClient(f"http://127.0.0.1:{self.port}", timeout=5)
                 client.list_collections(timeout=5)
                 client.close()
-                return
+                return True
             except Exception:
                 if time.monotonic() > end:
-                    raise
+                    return False
                 time.sleep(0.3)
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and neither killed nor stopped."""
+        return self._process is not None
 
     def kill(self) -> None:
         """Kills the server and its starter at once, as a power cut of the machine would."""

@@ -64,7 +64,8 @@ class Client:
                 if self._client is None:
                     options: dict[str, Any] = {}
                     if not self.address.is_lite:
-                        options = {"token": self.address.token, "timeout": _CALL}
+                        wait = min(_CALL, self.address.timeout)
+                        options = {"token": self.address.token, "timeout": wait}
                     self._client = self._api.MilvusClient(self.address.uri, **options)
         return self._client
 
@@ -99,7 +100,7 @@ class Client:
         text = str(error).lower()
         if any(large in text for large in _LARGE):
             raise _TooLarge from error
-        if any(gone in text for gone in _GONE) and "collection" in text:
+        if any(gone in text for gone in _GONE) and "collection" in text and self._is_gone():
             raise CatalogError(
                 f"{self.place} isn't there: it was dropped, or the catalogue was rebuilt from "
                 "another folder; open the folder of that rebuild"
@@ -110,6 +111,12 @@ class Client:
             raise error
         if type(error).__name__ in _PERMANENT:
             raise CatalogError(f"{self.place}: {_line(error)}") from error
+
+    def _is_gone(self) -> bool:
+        """Whether Milvus says that the collection isn't there; one that starts says nothing."""
+        with contextlib.suppress(Exception):
+            return not self._connected().has_collection(self.collection, timeout=_CALL)
+        return False
 
     def _mend(self, error: Exception) -> None:
         """Before the next try: connects again, and loads what a restarted server hasn't loaded."""
