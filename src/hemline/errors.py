@@ -74,6 +74,10 @@ class BusyError(HemlineError):
     """Too many calls are waiting, or one has waited too long; retry later."""
 
 
+class DatabaseError(HemlineError):
+    """A service's database that can't be used now; retry later."""
+
+
 class MemoryLimitError(HemlineError):
     """A request that needs more memory than all requests together may use."""
 
@@ -91,6 +95,7 @@ _EXTRAS = {
     "learn": "torch, torchvision, timm, lightning, onnx, onnxscript, safetensors, yaml, matplotlib",
     "synthetic": "cv2",
     "remote": "fsspec, aiohttp, s3fs, gcsfs",
+    "database": "sqlalchemy, psycopg",
     "serve": "fastapi, starlette, uvicorn, prometheus_client, httpx2",
 }
 

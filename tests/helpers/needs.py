@@ -20,6 +20,8 @@ NEEDS = {
         "tests on a Milvus server",
         "pip install --no-deps milvus==2.3.5 elsewhere, HEMLINE_MILVUS_SERVER=.../milvus-server",
     ),
+    "database": ("tests of a shared database", "pip install 'hemline[database]'"),
+    "postgres": ("tests on PostgreSQL", "apt-get install postgresql"),
     "compiler": ("tests of faults of the disk", "Linux and a C compiler"),
     "plots": ("tests of plots", "no matplotlib: make test"),
     "learn": ("files or tests of training", "no torch: make test"),

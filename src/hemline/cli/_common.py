@@ -30,6 +30,16 @@ from hemline.progress import Advance
 #: Messages for people.
 err = Console(stderr=True)
 
+#: Of `hemline serve` and `hemline key`.
+DatabaseOption = Annotated[
+    str,
+    typer.Option(
+        metavar="ADDRESS",
+        envvar="HEMLINE_DATABASE",
+        help="Database with keys, feedback and shared photos, for services on several machines: "
+        "postgresql://USER@HOST/NAME. By default files in the catalogue's folder.",
+    ),
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -132,13 +133,14 @@ def _of_catalog(
 
 def _stored_feedback(place: Path) -> list[dict[str, Any]] | None:
     """The feedback on hits of the catalogue's service, or None where it has none."""
-    state = place / "service"
-    if not (state / "journal.sqlite").is_file():
+    database = os.environ.get("HEMLINE_DATABASE", "")
+    if not database and not (place / "service" / "journal.sqlite").is_file():
         return None
-    from hemline.service.journal import Journal
     from hemline.service.problems import Problem
+    from hemline.service.settings import Settings
+    from hemline.service.state import open_journal
 
-    journal = Journal(state)
+    journal = open_journal(Settings(place, database=database))
     try:
         return list(journal.triplets())
     except Problem as problem:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hemline.cli._common import JsonOption, emit, out
+from hemline.cli._common import DatabaseOption, JsonOption, emit, out
 from hemline.errors import UsageError
 
 if TYPE_CHECKING:
+    from hemline.service.database.keys import DatabaseKeys
     from hemline.service.keys import Key, KeyRing
 
 _Folder = Annotated[Path, typer.Argument(metavar="CATALOG", help="The catalogue's folder.")]
@@ -24,18 +25,18 @@ app = typer.Typer(
 )
 
 
-def _ring(catalog: Path) -> KeyRing:
+def _ring(catalog: Path, database: str) -> KeyRing | DatabaseKeys:
     """
     Raises:
         CatalogError: there is no catalogue.
     """
     from hemline.catalog.catalog import Catalog
-    from hemline.service.keys import KeyRing
-    from hemline.service.settings import STATE
+    from hemline.service.settings import STATE, Settings
+    from hemline.service.state import open_keys
 
     if not (catalog / STATE).is_dir():  # a key of a damaged catalogue can be revoked, too
         Catalog.open(catalog).close()
-    return KeyRing(catalog / STATE)
+    return open_keys(Settings(catalog, database=database))
 
 
 @app.command()
@@ -52,6 +53,7 @@ def create(
             help="A lower limit of one query of this key, such as k=20. May be repeated.",
         ),
     ] = None,
+    database: DatabaseOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Create a key and print it, this once: only its hash is stored.
@@ -60,19 +62,19 @@ def create(
 
     Example: hemline key create shop --scope read --name "search page"
     """
-    secret, key = _ring(catalog).create(scope, name, _limits(limit or []))
+    secret, key = _ring(catalog, database).create(scope, name, _limits(limit or []))
     emit({"key": secret, **_shown(key)}, as_json, _tell_created)
 
 
 @app.command("list")
-def list_keys(catalog: _Folder, as_json: JsonOption = False) -> None:
+def list_keys(catalog: _Folder, database: DatabaseOption = "", as_json: JsonOption = False) -> None:
     """List the keys, valid and revoked.
 
     Each line has id, scope, time of creation, name and limits.
 
     Example: hemline key list shop
     """
-    ring = _ring(catalog)
+    ring = _ring(catalog, database)
     keys = ring.list()
     result = {
         "keys": [_shown(key) for key in keys if key.revoked is None],
@@ -86,6 +88,7 @@ def list_keys(catalog: _Folder, as_json: JsonOption = False) -> None:
 def revoke(
     catalog: _Folder,
     key: Annotated[str, typer.Argument(metavar="ID", help="The key's id.")],
+    database: DatabaseOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Revoke a key for good.
@@ -95,12 +98,12 @@ def revoke(
 
     Example: hemline key revoke shop 1a2b3c4d
     """
-    revoked = _ring(catalog).revoke(key)
+    revoked = _ring(catalog, database).revoke(key)
     emit({"revoked": _shown(revoked)}, as_json, lambda r: out(f"{r['revoked']['id']} is revoked"))
 
 
 @app.command()
-def reset(catalog: _Folder, as_json: JsonOption = False) -> None:
+def reset(catalog: _Folder, database: DatabaseOption = "", as_json: JsonOption = False) -> None:
     """Delete all keys, to serve without any again.
 
     That holds for a loopback address, and for a service that is started afterwards; a running one
@@ -108,7 +111,7 @@ def reset(catalog: _Folder, as_json: JsonOption = False) -> None:
 
     Example: hemline key reset shop
     """
-    count = _ring(catalog).reset()
+    count = _ring(catalog, database).reset()
     emit(
         {"deleted": count},
         as_json,

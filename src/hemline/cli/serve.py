@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hemline.cli._common import natives_hushed, say
+from hemline.cli._common import DatabaseOption, natives_hushed, say
 from hemline.limits import MAX_SENT_PIXELS
 
 if TYPE_CHECKING:
@@ -156,6 +156,7 @@ def serve(
     judging: _Judging = None,
     photo_links: _PhotoLinks = None,
     settings: _SettingsFile = None,
+    database: DatabaseOption = "",
     by_name: _ByName = False,
     list_shops: _List = False,
 ) -> None:

@@ -5,6 +5,7 @@ The table in docs/deploy.md says who may do what; a test holds each of its cells
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from hemline.budget import allow
 from hemline.service.front import is_foreign
-from hemline.service.keys import Scope
+from hemline.service.keys import Key, KeyStore, Scope
 from hemline.service.problems import Problem
 from hemline.service.serving import Service
 from hemline.service.settings import Settings
@@ -54,8 +55,22 @@ class Need:
         return settings.local and not required and (self.named or not settings.names)
 
 
-def _admit(request: Request, given: HTTPAuthorizationCredentials | None, need: Need) -> None:
+Found = Key | bool | None
+
+
+def _look_up(request: Request, given: HTTPAuthorizationCredentials | None) -> Found:
+    """The valid key that was given, or None; without one, whether the catalogue has had any."""
+    keys: KeyStore = request.app.state.service.keys
+    return keys.required if given is None else keys.verify(given.credentials)
+
+
+def _admit(
+    request: Request, given: HTTPAuthorizationCredentials | None, need: Need, found: Found
+) -> None:
     """
+    Args:
+        found: of `_look_up`.
+
     Raises:
         Problem: 401, 403 or 429.
     """
@@ -68,7 +83,7 @@ def _admit(request: Request, given: HTTPAuthorizationCredentials | None, need: N
             403, "origin", "pages of other sites may search here without a key, and nothing else"
         )
     if given is None:
-        if not need.open(settings, service.keys.required):
+        if not need.open(settings, bool(found)):
             raise _unknown("a key is needed: send the header Authorization: Bearer KEY")
         if settings.public:
             allow(settings.public_limits)
@@ -76,7 +91,7 @@ def _admit(request: Request, given: HTTPAuthorizationCredentials | None, need: N
             if wait:
                 raise _too_many(wait)
         return
-    key = service.keys.verify(given.credentials)
+    key = found if isinstance(found, Key) else None
     if key is None:
         wait = service.failures.wait(network_of(client))
         if wait:
@@ -102,7 +117,7 @@ def admit_writer(request: Request) -> None:
     scheme, _, text = request.headers.get("authorization", "").partition(" ")
     bearer = scheme.lower() == "bearer" and text
     given = HTTPAuthorizationCredentials(scheme=scheme, credentials=text) if bearer else None
-    _admit(request, given, WRITER)
+    _admit(request, given, WRITER, _look_up(request, given))
 
 
 def check_admin_page(service: Service) -> None:
@@ -157,7 +172,11 @@ def _too_many(wait: float) -> Problem:
 
 def _needing(need: Need) -> list[Any]:
     async def admit(request: Request, given: Given) -> None:
-        _admit(request, given, need)
+        if request.app.state.service.keys.remote:
+            found = await asyncio.to_thread(_look_up, request, given)
+        else:
+            found = _look_up(request, given)
+        _admit(request, given, need, found)
 
     return [Depends(admit)]
 

@@ -13,7 +13,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,7 +30,7 @@ T = TypeVar("T")
 FILE = "journal.sqlite"
 #: Number of searches that are kept; those with feedback stay.
 KEPT = 100_000
-_SECONDS = 0.5
+SECONDS = 0.5  # between two writes
 #: Searches that wait in memory while the disk is full.
 _WAITING = 2_000
 _TABLES = (
@@ -115,10 +115,16 @@ class Journal:
             pending = self._pending.get(search_id)
         if pending is not None:
             return tuple(hit[0] for hit in pending.hits)
+        text = self._hits(search_id)
+        hits = None if text is None else _value(text)
+        return tuple(hit[0] for hit in hits) if hits is not None else None
+
+    def _hits(self, search_id: str) -> str | None:
+        """The stored hits of a search, or None."""
         sql = "SELECT hits FROM searches WHERE id = ?"
         row = self._run(lambda db: db.execute(sql, (search_id,)).fetchone())
-        hits = _value(row[0]) if row else None
-        return tuple(hit[0] for hit in hits) if hits is not None else None
+        found: str | None = row[0] if row else None
+        return found
 
     def judge(self, search_id: str, item: str, right: bool | None) -> None:
         """Stores durably that a hit was right or wrong, in place of earlier feedback on it; None
@@ -128,7 +134,9 @@ class Journal:
             Problem: 503 or 507, it can't be stored.
         """
         self.flush()
+        self._judge(search_id, item, right)
 
+    def _judge(self, search_id: str, item: str, right: bool | None) -> None:
         def store(db: sqlite3.Connection) -> None:
             if right is None:
                 db.execute("DELETE FROM feedback WHERE search = ? AND item = ?", (search_id, item))
@@ -151,10 +159,9 @@ class Journal:
              "hits": len(s.hits)}
             for s in waiting[:count]
         ]  # fmt: skip
-        sql = "SELECT time, request, timings, hits FROM searches ORDER BY time DESC LIMIT ?"
         stored: list[tuple[Any, ...]] = []
         with contextlib.suppress(Problem):
-            stored = self._run(lambda db: db.execute(sql, (count,)).fetchall())
+            stored = self._recent(count)
         for when, *texts in stored[: count - len(found)]:
             request, timings, hits = map(_value, texts)
             if None not in (request, timings, hits):
@@ -162,13 +169,21 @@ class Journal:
                 found.append({**shown, "hits": len(hits)})
         return found
 
+    def _recent(self, count: int) -> list[tuple[Any, ...]]:
+        """The last stored searches: time, and request, timings and hits as JSON."""
+        sql = "SELECT time, request, timings, hits FROM searches ORDER BY time DESC LIMIT ?"
+        return self._run(lambda db: db.execute(sql, (count,)).fetchall())
+
     def judged(self) -> dict[str, int]:
         """Numbers of hits with the feedback right and wrong."""
-        sql = "SELECT right, COUNT(*) FROM feedback GROUP BY right"
         found: dict[int, int] = {}
         with contextlib.suppress(Problem):
-            found = self._run(lambda db: dict(db.execute(sql)))
+            found = self._judged()
         return {"right": found.get(1, 0), "wrong": found.get(0, 0)}
+
+    def _judged(self) -> dict[int, int]:
+        sql = "SELECT right, COUNT(*) FROM feedback GROUP BY right"
+        return self._run(lambda db: dict(db.execute(sql)))
 
     def triplets(self) -> Iterator[dict[str, Any]]:
         """Anchor, positive, negative: each right hit of a search with each wrong one.
@@ -187,16 +202,26 @@ class Journal:
         """Each search with feedback, and the feedback on its hits as JSON."""
         with contextlib.suppress(Problem):
             self.flush()
+        return self._feedback_stored()
+
+    def _feedback_stored(self) -> list[tuple[str, str]]:
         sql = "SELECT search, json_group_object(item, right) FROM feedback GROUP BY search"
         return self._run(lambda db: db.execute(sql).fetchall())
 
     def _triplets(self, judged: list[tuple[str, str]]) -> Iterator[dict[str, Any]]:
-        sql = "SELECT request, hits, photo, time FROM searches WHERE id = ?"
         for search_id, feedback in judged:
-            row = self._run(lambda db, id_=search_id: db.execute(sql, (id_,)).fetchone())  # type: ignore[misc]
-            values: list[Any] = [_value(text) for text in (feedback, *row[:2])] if row else [None]
+            row = self._search(search_id)
+            if row is None:
+                continue
+            values: list[Any] = [_value(text) for text in (feedback, *row[:2])]
             if None not in values:
                 yield from triplets_of(search_id, *values, *row[2:])
+
+    def _search(self, search_id: str) -> tuple[Any, ...] | None:
+        """A stored search: request and hits as JSON, photo, time."""
+        sql = "SELECT request, hits, photo, time FROM searches WHERE id = ?"
+        row: tuple[Any, ...] | None = self._run(lambda db: db.execute(sql, (search_id,)).fetchone())
+        return row
 
     def flush(self) -> None:
         """Writes the queued searches.
@@ -208,22 +233,25 @@ class Journal:
             pending = list(self._pending.values())
         if not pending:
             return
+        self._store(pending)
+        with self._lock:
+            for search in pending:
+                self._pending.pop(search.id, None)
+
+    def _store(self, searches: Sequence[Search]) -> None:
         rows = [
-            (s.id, s.time, _json(dict(s.request)), _json(s.hits), _json(dict(s.timings_ms)),
+            (s.id, s.time, to_json(dict(s.request)), to_json(s.hits), to_json(dict(s.timings_ms)),
              s.photo)
-            for s in pending
+            for s in searches
         ]  # fmt: skip
         sql = "INSERT OR IGNORE INTO searches VALUES (?, ?, ?, ?, ?, ?)"
-        photos = [(s.id, s.time) for s in pending if s.photo is not None]
+        photos = [(s.id, s.time) for s in searches if s.photo is not None]
 
         def store(db: sqlite3.Connection) -> None:
             db.executemany(sql, rows)
             kept_photos.note(db, photos, self._days)
 
         self._write(store)
-        with self._lock:
-            for search in pending:
-                self._pending.pop(search.id, None)
 
     def prune(self) -> None:
         """Deletes the oldest searches beyond the number kept, except those with feedback."""
@@ -247,7 +275,7 @@ class Journal:
 
     def _keep(self) -> None:
         rounds = 0
-        while not self._stop.wait(_SECONDS):
+        while not self._stop.wait(SECONDS):
             with contextlib.suppress(Problem):  # searches continue, and the next round tries again
                 self.flush()
                 rounds += 1
@@ -349,7 +377,7 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
-def _json(value: Any) -> str:
+def to_json(value: Any) -> str:
     """A value as JSON, without an escape of six bytes for each letter beyond ASCII."""
     text = json.dumps(value, ensure_ascii=False)
     return text.encode("utf-8", "backslashreplace").decode()  # lone surrogates as \uXXXX

@@ -3,8 +3,8 @@
 A key is ``hemline_ID_SECRET``. Only the SHA-256 of its 256 random bits is stored: random bits
 can't be guessed, so a slow hash would only slow every request.
 
-The keys of one machine are a file (`KeyRing`); a service of several machines can keep them in a
-database by another `KeyStore`.
+The keys of one machine are a file (`KeyRing`), those of several machines in a database
+(`hemline.service.database`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -75,7 +75,12 @@ class KeyStore(Protocol):
 
     A change is on the disk when its method returns, and holds for every later `verify` in every
     process of the service.
+
+    Attributes:
+        remote: whether `verify` and `required` wait for another machine.
     """
+
+    remote: bool
 
     @property
     def required(self) -> bool:
@@ -126,6 +131,8 @@ class KeyRing:
     Changes hold a lock, so that none is lost to another process's; the file is replaced durably.
     """
 
+    remote = False
+
     def __init__(self, state: Path) -> None:
         """
         Args:
@@ -151,33 +158,15 @@ class KeyRing:
         self, scope: str, name: str = "", limits: Mapping[str, float] | None = None
     ) -> tuple[str, Key]:
         """See `KeyStore.create`."""
-        if scope not in SCOPES:
-            raise UsageError(f"a key's scope is {' or '.join(SCOPES)}, not {scope!r}")
-        for limit, value in (limits or {}).items():
-            if not (math.isfinite(value) and value >= 0):
-                raise UsageError(f"the limit {limit} is a number from 0 on, not {value}")
-        check_text([name, *(limits or {})], "a key")
-        QueryLimits().lowered(limits or {})  # refuses unknown names
-        kind: Scope = "write" if scope == "write" else "read"
-        secret = secrets.token_urlsafe(32)
         with self._changing() as keys:
-            key_id = secrets.token_hex(4)
-            while key_id in keys:
-                key_id = secrets.token_hex(4)
-            name = name or f"{scope} key"
-            key = Key(key_id, name, kind, _digest(secret), time.time(), dict(limits or {}))
-            keys[key_id] = key
-        return f"hemline_{key_id}_{secret}", key
+            text, key = make_key(scope, name, limits, keys)
+            keys[key.id] = key
+        return text, key
 
     def revoke(self, key_id: str) -> Key:
         """See `KeyStore.revoke`. Its digest is deleted: nothing can make it valid again."""
         with self._changing() as keys:
-            valid = {key.id: f"{key.id} ({key.name})" for key in keys.values() if not key.revoked}
-            if key_id not in valid:
-                again = "is revoked already" if key_id in keys else "is no key's id"
-                names = ", ".join(valid.values()) or "none"
-                raise UsageError(f"{key_id!r} {again}; the keys are: {names}")
-            key = keys[key_id] = replace(keys[key_id], digest="", revoked=time.time())
+            key = keys[key_id] = revoked_key(keys, key_id)
         return key
 
     def list(self) -> tuple[Key, ...]:
@@ -189,13 +178,7 @@ class KeyRing:
         """See `KeyStore.verify`."""
         with self._lock:
             keys = self._current()
-        found = _FORM.fullmatch(text)
-        key = keys.get(found[1]) if found else None
-        valid = key is not None and key.revoked is None
-        # Equal work for every text, so that the time reveals nothing.
-        digest = _digest(found[2] if found else text)
-        same = hmac.compare_digest(digest, key.digest if key and valid else _NOBODY)
-        return key if same and valid else None
+        return check_key(text, keys.get)
 
     def reset(self) -> int:
         """Deletes all keys; a service that starts from now on needs none on a loopback address.
@@ -258,6 +241,56 @@ class KeyRing:
         with suppress(OSError):  # then the next change, or the next process, does
             if _exists(self._path) and not _exists(self._state / REQUIRED):
                 write_durable(self._state / REQUIRED, _EXPLAINED)
+
+
+def make_key(
+    scope: str, name: str, limits: Mapping[str, float] | None, taken: Collection[str]
+) -> tuple[str, Key]:
+    """A new key's text and its stored form, with an id that isn't among ``taken``.
+
+    Raises:
+        UsageError: as `KeyStore.create`.
+    """
+    if scope not in SCOPES:
+        raise UsageError(f"a key's scope is {' or '.join(SCOPES)}, not {scope!r}")
+    for limit, value in (limits or {}).items():
+        if not (math.isfinite(value) and value >= 0):
+            raise UsageError(f"the limit {limit} is a number from 0 on, not {value}")
+    check_text([name, *(limits or {})], "a key")
+    QueryLimits().lowered(limits or {})  # refuses unknown names
+    kind: Scope = "write" if scope == "write" else "read"
+    secret = secrets.token_urlsafe(32)
+    key_id = secrets.token_hex(4)
+    while key_id in taken:
+        key_id = secrets.token_hex(4)
+    name = name or f"{scope} key"
+    key = Key(key_id, name, kind, _digest(secret), time.time(), dict(limits or {}))
+    return f"hemline_{key_id}_{secret}", key
+
+
+def revoked_key(keys: Mapping[str, Key], key_id: str) -> Key:
+    """A key as it is stored once it is revoked.
+
+    Raises:
+        UsageError: there is no such key, or it is revoked already.
+    """
+    valid = {key.id: f"{key.id} ({key.name})" for key in keys.values() if not key.revoked}
+    if key_id not in valid:
+        again = "is revoked already" if key_id in keys else "is no key's id"
+        names = ", ".join(valid.values()) or "none"
+        raise UsageError(f"{key_id!r} {again}; the keys are: {names}")
+    return replace(keys[key_id], digest="", revoked=time.time())
+
+
+def check_key(text: str, find: Callable[[str], Key | None]) -> Key | None:
+    """The valid key with this text, or None; ``find`` gives the key of an id."""
+    found = _FORM.fullmatch(text)
+    key = find(found[1]) if found else None
+    valid = key is not None and key.revoked is None
+    # Equal work for every text, so that the time reveals nothing.
+    digest = _digest(found[2] if found else text)
+    same = hmac.compare_digest(digest, key.digest if key and valid else _NOBODY)
+    return key if same and valid else None
 
 
 def _write(path: Path, keys: Mapping[str, Key]) -> None:

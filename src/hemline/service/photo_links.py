@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from hemline.errors import DatabaseError
 from hemline.files import file_lock, write_atomic
 from hemline.service.problems import Problem, busy, unavailable
 
@@ -49,12 +50,17 @@ class PhotoLinks:
             seconds, most, most_bytes: how long each is kept, and how many.
             clock: seconds since 1970.
         """
-        self.allowed = allowed
-        self._folder, self._seconds, self._clock = folder, seconds, clock
+        self._folder = folder
+        self._begin(allowed, seconds, most, most_bytes, clock)
+
+    def _begin(
+        self, allowed: bool, seconds: float, most: int, most_bytes: int, clock: Callable[[], float]
+    ) -> None:
+        self.allowed, self._seconds, self._clock = allowed, seconds, clock
         self._most, self._most_bytes = most, most_bytes
         self._stop = threading.Event()
         if not allowed:
-            shutil.rmtree(folder, ignore_errors=True)
+            self._forget()
             return
         self.sweep()
         threading.Thread(target=self._keep, name="hemline-photos", daemon=True).start()
@@ -67,21 +73,24 @@ class PhotoLinks:
         """
         self.check_allowed()
         name = secrets.token_hex(16)
+        self._store(name, data, encoded)
+        return name
+
+    def _store(self, name: str, data: bytes, encoded: bytes) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with file_lock(self._folder / "lock", _too_many(), timeout=5):
+            with file_lock(self._folder / "lock", too_many(), timeout=5):
                 self.sweep()
                 kept = self._paths()
                 photos = sum(path.suffix == _SUFFIX for path in kept)
                 size = sum(path.stat().st_size for path in kept) + len(data) + len(encoded)
                 if photos >= self._most or size > self._most_bytes:
-                    raise _too_many()
+                    raise too_many()
                 if encoded:
                     write_atomic(self._folder / f"{name}{_ENCODED}", encoded)
                 write_atomic(self._folder / f"{name}{_SUFFIX}", data)
         except OSError as error:
             raise unavailable(error, "the photo can't be kept") from None
-        return name
 
     def get(self, name: str) -> bytes:
         """A photo by its id.
@@ -103,11 +112,11 @@ class PhotoLinks:
         self.check_allowed()
         path = self._folder / f"{name}{suffix}"
         try:
-            if _ID.fullmatch(name) and not self._is_old(path):
+            if self.is_id(name) and not self._is_old(path):
                 return path.read_bytes()
         except OSError:
             pass
-        raise Problem(404, "no-photo", "there is no such photo, or its day is over")
+        raise no_photo()
 
     def sweep(self) -> None:
         """Deletes the photos whose day is over."""
@@ -115,6 +124,9 @@ class PhotoLinks:
             with contextlib.suppress(OSError):
                 if self._is_old(path):
                     path.unlink()
+
+    def _forget(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def close(self) -> None:
         """Ends the sweeping."""
@@ -126,14 +138,28 @@ class PhotoLinks:
     def _is_old(self, path: Path) -> bool:
         return self._clock() - path.stat().st_mtime >= self._seconds
 
+    @staticmethod
+    def is_id(name: str) -> bool:
+        """Whether a name has the form of a photo's."""
+        return _ID.fullmatch(name) is not None
+
     def check_allowed(self) -> None:
+        """
+        Raises:
+            Problem: 404, links aren't allowed.
+        """
         if not self.allowed:
             raise Problem(404, "no-links", "this shop keeps no photos for links")
 
     def _keep(self) -> None:
         while not self._stop.wait(_EVERY):
-            self.sweep()
+            with contextlib.suppress(DatabaseError):  # the next round tries again
+                self.sweep()
 
 
-def _too_many() -> Problem:
+def no_photo() -> Problem:
+    return Problem(404, "no-photo", "there is no such photo, or its day is over")
+
+
+def too_many() -> Problem:
     return busy("too many photos are shared right now; try again later", 60)

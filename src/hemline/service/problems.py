@@ -16,6 +16,7 @@ from hemline.errors import (
     CatalogBusy,
     CostError,
     DamageError,
+    DatabaseError,
     HemlineError,
     ImageError,
     MemoryLimitError,
@@ -115,6 +116,8 @@ def of_error(error: HemlineError) -> Problem:
         return busy(str(error))
     if isinstance(error, CatalogBusy):
         return busy("another program is writing to the catalogue; try again in a while", 5)
+    if isinstance(error, DatabaseError):
+        return busy("the service's database can't be used now; try again in a while", 5)
     if disk_full(error):
         return disk_is_full()
     if isinstance(error, BundleError):

@@ -9,10 +9,10 @@ from contextlib import nullcontext, suppress
 
 from hemline.catalog.catalog import Catalog
 from hemline.errors import DamageError, UsageError
-from hemline.service.keys import KeyRing
 from hemline.service.logs import log, set_up
 from hemline.service.server import make_server
 from hemline.service.settings import Settings, is_loopback
+from hemline.service.state import open_keys
 from hemline.service.workers import Around, watch
 
 #: Open files: connections, the catalogue's, and those of uploads.
@@ -35,7 +35,7 @@ def check_access(settings: Settings) -> None:
 
 
 def _check_keys(settings: Settings) -> None:
-    keys = KeyRing(settings.state).list()
+    keys = open_keys(settings).list()
     if settings.public or settings.local:
         return
     if all(key.revoked is not None for key in keys):

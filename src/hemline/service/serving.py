@@ -20,14 +20,13 @@ from hemline.runtime.pool import EncoderPool, OnRun
 from hemline.search.engine import Engine
 from hemline.service.folders import UPLOAD, sweep
 from hemline.service.jobs import Jobs
-from hemline.service.journal import Journal
-from hemline.service.keys import KeyRing, KeyStore, RateLimit
+from hemline.service.keys import KeyStore, RateLimit
 from hemline.service.metrics import Metrics
-from hemline.service.photo_links import PhotoLinks
 from hemline.service.problems import busy
 from hemline.service.settings import Settings
 from hemline.service.shared import Shared
 from hemline.service.shop_page import ShopFiles
+from hemline.service.state import open_journal, open_keys, open_photos
 from hemline.service.thumbnails import CACHE as THUMBNAIL_BYTES
 from hemline.service.thumbnails import Thumbnails
 from hemline.service.writing import Writer
@@ -89,8 +88,8 @@ class Service:
         self.catalog = Catalog.open(settings.catalog)
         self.shared, self._alone = shared or Shared(settings), shared is None
         self.metrics = Metrics(self.shared.families, settings.shop)
-        self.keys: KeyStore = KeyRing(settings.state)
-        self.journal = Journal(settings.state, days=settings.keep_photos)
+        self.keys: KeyStore = open_keys(settings)
+        self.journal = open_journal(settings)
         sweep(settings.state / "uploads", UPLOAD)
         self.engine = ServedEngine(self.catalog, settings, self.metrics.on_run, self.shared)
         self.data, self.images = self.shared.data, self.shared.images
@@ -100,7 +99,7 @@ class Service:
         self.readers, self.failures = self.shared.readers, self.shared.failures
         self.thumbnail_rate = self.shared.thumbnail_rate
         self.thumbnails = Thumbnails(THUMBNAIL_BYTES // max(1, len(self.shared.settings.shops)))
-        self.photo_links = PhotoLinks(settings.state / "photos", bool(settings.photo_links))
+        self.photo_links = open_photos(settings)
         self.shop_files = ShopFiles(settings.page)
         self.photo_rate = RateLimit(1 / 30, 20.0)
         self.ready = False

@@ -69,6 +69,8 @@ class Settings:
         shops: folders of several catalogues, each served at ``/NAME/``; `each` has their settings.
         list_shops: whether ``/`` lists them.
         shop: the name of this one of several.
+        database: address of the database with keys, journal and shared photos, for SQLAlchemy;
+            by default they are files in the catalogue's folder.
         settings_file: of the shop; by default that in the catalogue's folder.
         page: what it says of the page; `each` has read it.
     """
@@ -100,6 +102,7 @@ class Settings:
     shops: tuple[Path, ...] = ()
     list_shops: bool = False
     shop: str = ""
+    database: str = field(default="", repr=False)  # it may have a password
     settings_file: Path | None = None
     page: ShopPage = field(default_factory=ShopPage)
 

@@ -1,0 +1,1 @@
+"""What service processes on several machines share: keys, journal and photos, in a database."""
