@@ -12,7 +12,7 @@ export function card(hit, at, act, says) {
   const price = priceOf(hit);
   const stock = stockOf(hit);
   const link = linkOf(hit);
-  const img = h("img", { alt: "", loading: at < 8 ? "eager" : "lazy", decoding: "async" });
+  const img = h("img", { alt: "", loading: at < 8 ? "eager" : "lazy", fetchpriority: at === 0 ? "high" : null, decoding: "async" });
   img.addEventListener("load", () => fill(img, at === 0));
   showPicture(img, hit.picture, 320);
   const tile = link

@@ -188,8 +188,8 @@ class Layer {
   }
 
   card(hit) {
-    const img = h("img", { alt: "", loading: "lazy", decoding: "async" });
     const first = !this.list.children.length;
+    const img = h("img", { alt: "", loading: first ? "eager" : "lazy", fetchpriority: first ? "high" : null, decoding: "async" });
     img.addEventListener("load", () => fill(img, first));
     showPicture(img, hit.picture && new URL(hit.picture, this.base).href, 320);
     const [title, link] = [titleOf(hit, this.texts.untitled), linkOf(hit)];
