@@ -11,10 +11,11 @@
 `--bundle` names another bundle than the one that ships. With ``--write`` the figures go into
 ``benchmarks/results/detection.json``, each part beside the others.
 
-- **ap** reads the rows of the split ``test``: drawn scenes, scenes with real garments pasted in,
-  real photos with their weak boxes (GrabCut's, which are wrong here and there), of senders whose
-  photos were never seen; and how often something is found on pictures of nothing. Intervals are at
-  95 %, over pictures.
+- **ap** reads the rows of the split ``test`` (``--split val`` to choose by): drawn scenes, scenes
+  with real garments pasted in, street photos of people (also the share of garments found and
+  covered at the threshold), real photos with their weak boxes (GrabCut's, which are wrong here and
+  there), of senders whose photos were never seen; and how often something is found on pictures of
+  nothing. Intervals are at 95 %, over pictures.
 - **search** draws products (``--products``) of a seed of their own, 1 shop and 1 street picture
   each, and answers the street photos from the shop pictures, cut in each way. The shipped embedding
   was trained on whole pictures.
@@ -33,11 +34,12 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import detection_data
 import numpy as np
+from _coverage import coverage
 
 from hemline.bundle import DETECTOR
 from hemline.data.detector_outputs import decode
@@ -71,20 +73,27 @@ PARTS = ("threshold", "ap", "time", "search", "sheets", "card")
 STEPS = ("decode the file", "resize", "graph", "boxes")
 SAMPLE, CELL, COLUMNS = 120, 330, 5
 
-Pictures = tuple[list[tuple[Detection, ...]], list[tuple[GroundTruth, ...]]]
+
+class Looked(NamedTuple):
+    """Of each picture: what was found, what there is, and its width and height."""
+
+    found: list[tuple[Detection, ...]]
+    truths: list[tuple[GroundTruth, ...]]
+    sizes: list[tuple[int, int]]
 
 
-def look(manifest: Manifest, rows: Sequence[int], detector: BundleDetector) -> Pictures:
+def look(manifest: Manifest, rows: Sequence[int], detector: BundleDetector) -> Looked:
     """Detections and truths of some rows."""
-    found: list[tuple[Detection, ...]] = []
-    truths: list[tuple[GroundTruth, ...]] = []
+    looked = Looked([], [], [])
     for place, image in open_many([manifest.file(row) for row in rows], workers=1):
         assert not isinstance(image, Exception), image
-        found += detector.detect([image])
+        looked.found.extend(detector.detect([image]))
         garments = garments_of(manifest[rows[place]])
         assert garments is not None
-        truths.append(ground_truth(garments, image.shape[1], image.shape[0]))
-    return found, truths
+        size = image.shape[1], image.shape[0]
+        looked.truths.append(ground_truth(garments, *size))
+        looked.sizes.append(size)
+    return looked
 
 
 def parts(manifest: Manifest, split: str) -> dict[str, list[int]]:
@@ -93,7 +102,7 @@ def parts(manifest: Manifest, split: str) -> dict[str, list[int]]:
     named: dict[str, list[int]] = {}
     for row, (own, part, domain) in enumerate(zip(*columns, strict=True)):
         if own == split:
-            name = part if part in ("photos", "nothing") else f"{part}, {domain}"
+            name = part if part in ("photos", "street", "nothing") else f"{part}, {domain}"
             named.setdefault(name, []).append(row)
     return dict(sorted(named.items()))
 
@@ -114,12 +123,15 @@ def told(precision: AveragePrecision) -> dict[str, Any]:
     }
 
 
-def measure_ap(manifest: Manifest, detector: BundleDetector) -> dict[str, Any]:
-    """Average precision of each part of the test split."""
+def measure_ap(
+    manifest: Manifest, detector: BundleDetector, split: str, least: float, only: Sequence[str]
+) -> dict[str, Any]:
+    """Average precision of each part of a split, and what is found from the score ``least`` on."""
     result: dict[str, Any] = {}
-    least = detector.threshold
-    for name, rows in parts(manifest, "test").items():
-        found, truths = look(manifest, rows, detector)
+    for name, rows in parts(manifest, split).items():
+        if only and name not in only:
+            continue
+        found, truths, sizes = look(manifest, rows, detector)
         sure = [[d for d in own if d.score >= least] for own in found]
         if name == "nothing":
             alarms = sum(bool(own) for own in sure)
@@ -130,7 +142,19 @@ def measure_ap(manifest: Manifest, detector: BundleDetector) -> dict[str, Any]:
             "any kind": told(coco_average_precision(found, truths, resamples=500)),
             "by group": {w: told(p) for w, p in by_category(found, truths, group_of).items()},
             "by kind": {w: told(p) for w, p in by_category(found, truths, kind_of).items()},
+            "at the threshold": coverage(sure, truths, sizes),
         }
+        if name == "street":
+            for group, values in result[name]["by group"].items():
+                told_group = coco_average_precision(
+                    *(found, truths),
+                    thresholds=(0.5,),
+                    category_of=group_of,
+                    only=group,
+                    resamples=500,
+                )
+                own = told_group.interval["0.5"]
+                values["interval@0.5"] = [round(own.low, 4), round(own.high, 4)]
         for of in ("group", "kind"):
             each = [v["ap@0.5:0.95"] for v in result[name][f"by {of}"].values()]
             half = [v["ap@0.5"] for v in result[name][f"by {of}"].values()]
@@ -146,7 +170,7 @@ def measure_ap(manifest: Manifest, detector: BundleDetector) -> dict[str, Any]:
 def choose_threshold(manifest: Manifest, detector: BundleDetector) -> dict[str, Any]:
     """The score at which precision and recall are best together (F1 at overlap 0.5)."""
     rows = [row for own in parts(manifest, "val").values() for row in own]
-    found, truths = look(manifest, rows, detector)
+    found, truths, _ = look(manifest, rows, detector)
     best = (0.0, 0.0, 0.0, 0.0)
     for least in np.arange(0.1, 0.71, 0.02).tolist():
         sure = [[d for d in own if d.score >= least] for own in found]
@@ -310,13 +334,17 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--products", type=int, default=400, help="of the part search")
     parser.add_argument("-o", "--out", type=Path, default=None, help="of the sheets")
+    parser.add_argument("--split", choices=("val", "test"), default="test", help="of ap")
+    parser.add_argument("--threshold", type=float, help="of ap; the bundle's by default")
+    parser.add_argument("--only", action="append", default=[], help="a part of ap's, like street")
     parser.add_argument("--write", action="store_true")
     chosen = parser.parse_args()
     bundle = Bundle.open(chosen.bundle)
     detector = BundleDetector(bundle, threads=chosen.threads)
     manifest = Manifest.read(chosen.data)
     if chosen.part == "ap":
-        result = measure_ap(manifest, detector)
+        least = detector.threshold if chosen.threshold is None else chosen.threshold
+        result = measure_ap(manifest, detector, chosen.split, least, chosen.only)
     elif chosen.part == "threshold":
         result = choose_threshold(manifest, detector)
     elif chosen.part == "time":

@@ -1,8 +1,9 @@
 """The pictures the shipped detector learns from and is measured on: drawn scenes, drawn scenes with
-real garments in them, real photos with weak boxes, and pictures without any garment.
+real garments in them, real photos with weak boxes, street photos of people with boxes of their
+masks, those people in other garments, and pictures without any garment.
 
-    python benchmarks/detection_data.py FOLDER              about 8 minutes on one core
-    python benchmarks/detection_data.py FOLDER --products 30 --photos 40
+    python benchmarks/detection_data.py FOLDER              about 12 minutes on one core
+    python benchmarks/detection_data.py FOLDER --products 30 --photos 40 --scenes 1
 
 Writes ``FOLDER/manifest.parquet`` with a column ``part``:
 
@@ -13,11 +14,14 @@ drawn    `hemline data make --size 320 --seed 41`: a shop and two street picture
 pasted   the same with the photos of `clothing` as products (``--photos``, seed 43)
 photos   those photos themselves, each with the box of its cut-out: weak, as GrabCut draws it; where
          it can't cut out (about a third) there is no row
+street   street photos of people (`street`), every garment by its mask; shoes and bags too
+dressed  their people of the split train, each in ``--scenes`` garments cut from `clothing`
 nothing  photos of groceries and of hats: no garment that is looked for
 ======== =========================================================================================
 
 Real photos are split by their sender, whose photos are all in one part: a test sender's photo is
-neither pasted nor learned from. (One backdrop can belong to several senders.) The photos are read
+neither pasted nor learned from. (One backdrop can belong to several senders.) Street photos are
+split by photo, as `hemline data read co-parsing` does. The photos are read
 from `HEMLINE_SHARED`, by default ``../shared`` from the project's root.
 """
 
@@ -29,12 +33,15 @@ from pathlib import Path
 
 import numpy as np
 from _shared import SHARED
+from _street_garments import people_dressed, street
 
 from hemline.data.garments import COLUMN, Garment, kind_of, to_text
 from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
+from hemline.datasets.clothing import splits
 from hemline.synthetic import SyntheticSettings, make_dataset
 from hemline.synthetic.cutout import cut_out
+from hemline.synthetic.photos import LABELS
 from hemline.synthetic.seeds import share
 from hemline.types import Box, Record
 
@@ -136,11 +143,21 @@ def groceries(folder: Path, limit: int) -> list[Record]:
     return rows
 
 
+def to_wear(clothing: Path, known: dict[str, tuple[str, str]]) -> list[tuple[Path, str]]:
+    """Photos of garments, and their labels, of senders that no split of any benchmark keeps."""
+    return [
+        (clothing / "images" / f"{stem}.jpg", label)
+        for stem, (sender, label) in sorted(known.items())
+        if label in LABELS and split_of_sender(sender) == "train" and sender not in splits()
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--products", type=int, default=1500)
     parser.add_argument("--photos", type=int, default=4000, help="real photos to look at, at most")
+    parser.add_argument("--scenes", type=int, default=3, help="of each street photo, dressed anew")
     parser.add_argument("--workers", type=int, default=1)
     chosen = parser.parse_args()
     out = chosen.folder.resolve()
@@ -158,6 +175,9 @@ def main() -> None:
     rows = scenes(drawn, "drawn", known) + scenes(pasted, "pasted", known)
     rows += photos(clothing, known, chosen.photos)
     rows += groceries(shared() / "data" / "grocery", max(10, chosen.photos // 6))
+    people = shared() / "data" / "street"
+    rows += street(people)
+    rows += people_dressed(out / "dressed", people, to_wear(clothing, known), chosen.scenes)
     Manifest.from_records(rows, out).write(out / "manifest.parquet")
     counts: dict[tuple[str, str], int] = {}
     for row in rows:

@@ -26,10 +26,12 @@ _BEFORE = ("hair", "bag", "purse", "scarf", "glasses", "sunglasses", "necklace")
 
 
 class Dressed(NamedTuple):
-    """image: (H, W, 3) uint8 RGB; box: of what shows of the garment, in its pixels."""
+    """image: (H, W, 3) uint8 RGB; box: of what shows of the garment, in its pixels; shown: (H, W)
+    bool, where it shows."""
 
     image: Array
     box: Box
+    shown: Array
 
 
 def dressed(
@@ -73,7 +75,7 @@ def dressed(
     share = (cv2.GaussianBlur(cover, (0, 0), 0.8).astype(np.float32) / 255)[..., None]
     mixed = shown.astype(np.float32) * share + scene.astype(np.float32) * (1 - share)
     box = Box(float(xs.min()), float(ys.min()), float(xs.max() + 1), float(ys.max() + 1))
-    return Dressed(mixed.astype(np.uint8), box)
+    return Dressed(mixed.astype(np.uint8), box, cover > 127)
 
 
 def _place(mask: Array, labels: Mapping[int, str], group: str) -> Array | None:

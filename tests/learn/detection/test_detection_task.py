@@ -39,6 +39,8 @@ from hemline.learn.detection.samples import (
     DetectionDataset,
     annotated_images,
 )
+from hemline.learn.detection.starting import start_from_bundle
+from hemline.learn.detection.task import DetectionTask
 from hemline.learn.export.detector import add_detector, describe_detector
 from hemline.learn.export.writer import ExportOptions
 from hemline.runtime.bundle import Bundle
@@ -361,6 +363,76 @@ def test_the_bundle_gives_torchs_numbers(drawn: Manifest, tmp_path: Path) -> Non
         assert card.count("## Detector") == card.count("Figures hold.") == 1
         assert f"ap {share:.3f}" in card
     assert Bundle.open(bundle).fingerprint == before
+
+
+def test_a_training_starts_from_the_detector_of_a_bundle(drawn: Manifest, tmp_path: Path) -> None:
+    train(recipe(steps=3, check=3, lr=0.01), drawn, tmp_path / "run")
+    bundle = make_tiny_bundle(tmp_path / "bundle")
+    with pytest.raises(TrainingError, match="has no detector to start from"):
+        train(recipe(start=str(bundle)), drawn, tmp_path / "none")
+    add_detector(tmp_path / "run", bundle, ExportOptions("float32"))
+    before = runs.load_detector(tmp_path / "run").network
+    rng = np.random.default_rng(4)
+    images = torch.from_numpy(rng.normal(size=(6, 3, 64, 64)).astype(np.float32))
+    network = runs.build(recipe(seed=1)).eval()
+    told = start_from_bundle(network, str(bundle), images)
+    with torch.inference_mode():
+        for right, own in zip(before(images), network(images), strict=True):
+            torch.testing.assert_close(own, right, atol=1e-4, rtol=1e-3)
+        # In training the heads' norms use the batch's statistics, which are those of the images.
+        network.started_from = told
+        for right, own in zip(before(images), network.train()(images), strict=True):
+            torch.testing.assert_close(own, right, atol=1e-3, rtol=1e-2)
+
+    said: list[str] = []
+    on = train(recipe(steps=1, check=1, start=str(bundle)), drawn, tmp_path / "on", say=said.append)
+    assert on["started_from"] == "the detector of the bundle bundle"
+    assert "the weights start from the detector of the bundle bundle" in said
+    wide = CONFIG.model_copy(update={"width": 24})
+    with pytest.raises(TrainingError, match="was made with detector.width=16, not 24"):
+        train(recipe(start=str(bundle), detector=wide), drawn, tmp_path / "wide")
+    few = TINY.model_copy(update={"kinds": dict(list(TINY.kinds.items())[1:])})
+    other = CONFIG.model_copy(update={"heads": few})
+    with pytest.raises(TrainingError, match="other layers or kinds"):
+        train(recipe(start=str(bundle), detector=other), drawn, tmp_path / "few")
+    with pytest.raises(TrainingError, match="no run of a detector"):
+        train(recipe(start=str(tmp_path / "nothing")), drawn, tmp_path / "nowhere")
+
+
+def test_the_shipped_detector_is_a_start() -> None:
+    """Its graph's names, kinds and layers are those of `detector_real`."""
+    chosen = recipes.load("detector_real")
+    assert isinstance(chosen, DetectorRecipe)
+    assert chosen.start == "hemline-small"
+    network = runs.build(chosen).eval()
+    batch = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 3, 320, 320)))
+    batch = batch.to(torch.float32).clamp(-1, 1)
+    start_from_bundle(network, chosen.start, batch)
+    with torch.inference_mode():
+        own = network(batch)
+    values = (
+        Bundle.open("hemline-small")
+        .session("detector", 1)
+        .run(list(Outputs._fields), {"images": batch.numpy()})
+    )
+    for given, name in zip(values, Outputs._fields, strict=True):
+        np.testing.assert_allclose(given, getattr(own, name).numpy(), atol=0.02, rtol=0.02)
+
+
+def test_images_of_some_rows_are_shown_more_often(drawn: Manifest) -> None:
+    rows = drawn.with_column("part", ["street" if k % 3 else "drawn" for k in range(len(drawn))])
+    chosen = recipe()
+    data = chosen.data.model_copy(update={"repeat": {"part": {"street": 3}}})
+    said: list[str] = []
+    task = DetectionTask(chosen.model_copy(update={"data": data}), rows, said.append)
+    train_rows = np.flatnonzero(rows.column("split") == "train")
+    expected = {rows.file(int(k)): 3 if k % 3 else 1 for k in train_rows}
+    found: dict[Path, int] = {}
+    for image in task.train:
+        found[image.path] = found.get(image.path, 0) + 1
+    assert found == expected
+    DetectionTask(chosen.model_copy(update={"data": data}), drawn, said.append)
+    assert "the manifest has no column 'part': data.repeat changes nothing" in said
 
 
 def test_mistakes(drawn: Manifest, tmp_path: Path) -> None:

@@ -42,9 +42,7 @@ def average_with_bundle(units: Mapping[str, nn.Module], bundle: str, share: floa
     Raises:
         UsageError: the bundle has no weights of this network, or norms aren't folded.
     """
-    shipped = Path(str(resources.files("hemline"))) / "bundles" / bundle
-    folder = shipped if shipped.is_dir() else Path(bundle).expanduser()
-    known = _weights(folder)
+    known = _weights(bundle_folder(bundle))
     if any(p.is_meta for unit in units.values() for p in unit.parameters()):
         return 0  # to count parameters there are shapes only
     moved = 0
@@ -75,6 +73,12 @@ def average_with_bundle(units: Mapping[str, nn.Module], bundle: str, share: floa
     if not moved:
         raise UsageError(f"{bundle} has no weights of this network; name one of the same kind")
     return moved
+
+
+def bundle_folder(bundle: str) -> Path:
+    """The folder of a bundle by its name, where it ships, or by its path."""
+    shipped = Path(str(resources.files("hemline"))) / "bundles" / bundle
+    return shipped if shipped.is_dir() else Path(bundle).expanduser()
 
 
 def _weights(bundle: Path) -> dict[str, FloatArray]:

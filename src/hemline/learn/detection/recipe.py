@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,7 @@ class DetectorData(RecipePart):
 
     Attributes:
         train, val: names of the splits.
+        repeat: column → value → how often its images are shown in an epoch; others are shown once.
         sizes: sides of the training images, one per batch, at random; the last ``settle`` share of
             the steps uses the side of ``detector.heads``.
         settle: see above.
@@ -27,6 +28,7 @@ class DetectorData(RecipePart):
 
     train: str = "train"
     val: str = "val"
+    repeat: dict[str, dict[str, Annotated[int, Field(ge=1)]]] = Field(default_factory=dict)
     sizes: tuple[int, ...] = (224, 256, 288)
     settle: float = Field(default=0.3, ge=0, le=1)
     validation: int = Field(default=320, ge=1)
@@ -37,8 +39,8 @@ class DetectorData(RecipePart):
 class DetectorRecipe(RunSettings):
     """The training run of a detector.
 
-    ``start`` is the run of a detector with the same network; its weights replace the backbone's
-    own.
+    ``start`` is the run of a detector with the same network, a bundle with such a detector, or the
+    name of one that ships; its weights replace the backbone's own.
 
     Attributes:
         detector: the network.

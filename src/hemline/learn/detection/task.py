@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,21 +16,24 @@ from hemline.data.manifest import Manifest
 from hemline.errors import DataError
 from hemline.learn import checkpoint
 from hemline.learn.detection.losses import Annotations, GridTargets, grid_targets, losses
-from hemline.learn.detection.network import STRIDE
+from hemline.learn.detection.network import STRIDE, DetectorNetwork
 from hemline.learn.detection.recipe import DetectorRecipe
-from hemline.learn.detection.runs import BEST, build, load_detector
+from hemline.learn.detection.runs import BEST, build, is_detector_run, load_detector
 from hemline.learn.detection.samples import (
     AnnotatedImage,
     DetectionDataset,
     annotated_images,
     collate,
 )
+from hemline.learn.detection.starting import is_bundle, start_from_bundle
 from hemline.learn.training.stages import ResolvedStage
 from hemline.learn.training.state import Progress, RunFolder
 from hemline.learn.training.task import Say, Task
 
 #: (index of the image, side in pixels, seed) of one training image.
 View = tuple[int, int, int]
+#: Images that give the statistics of a bundle's folded normalisation.
+_CALIBRATING = 64
 _LOSSES = ("loss", "score_loss", "box_loss", "kind_loss")
 
 
@@ -62,21 +66,21 @@ class DetectionTask(Task):
 
     Raises:
         DataError: no rows of a split, or rows that don't say where a garment is.
-        TrainingError: the run to start from has another network.
+        TrainingError: the run or bundle to start from has another network, or is neither.
     """
 
     def __init__(self, recipe: DetectorRecipe, manifest: Manifest, say: Say) -> None:
         self.recipe: DetectorRecipe = recipe
-        self.train = _images(manifest, recipe.data.train)
+        missing = [name for name in recipe.data.repeat if name not in manifest.names]
+        if missing:
+            say(f"the manifest has no column {missing[0]!r}: data.repeat changes nothing")
+        self.train = _images(manifest, recipe.data.train, recipe.data.repeat)
         every = _images(manifest, recipe.data.val)
         some = np.linspace(0, len(every) - 1, min(recipe.data.validation, len(every)))
         self.shown = [every[int(k)] for k in some.round()]
         network = build(recipe)
         if recipe.start is not None:
-            before = load_detector(Path(recipe.start))
-            checkpoint.restore(network, before.network.state_dict(), "")
-            network.started_from = before.info["started_from"]
-            say(f"the weights start from the run {recipe.start}")
+            self._start(network, recipe.start, say)
         elif recipe.detector.weights is not None and network.started_from is None:
             say(
                 f"there are no weights {recipe.detector.weights}: the detector starts from "
@@ -85,21 +89,36 @@ class DetectionTask(Task):
             )
         self.model = network
         self.stages = [_stage(recipe)]
-        garments = sum(len(image.garments) for image in self.train)
+        images = {image.path: image for image in self.train}.values()
+        garments = sum(len(image.garments) for image in images)
         self.info = {
             "model": "detector",
             "data": {
                 "fingerprint": manifest.fingerprint(),
-                "train_pictures": len(self.train),
+                "train_pictures": len(images),
                 "validation_pictures": len(self.shown),
                 "garments": garments,
             },
             "started_from": network.started_from,
         }
         say(
-            f"{recipe.name}: {len(self.train)} images with {garments} garments train the "
+            f"{recipe.name}: {len(images)} images with {garments} garments train the "
             f"detector, {len(self.shown)} validate"
         )
+
+    def _start(self, network: DetectorNetwork, start: str, say: Say) -> None:
+        """Takes over the weights of a run or of a bundle's detector."""
+        if is_detector_run(Path(start)) or not is_bundle(start):
+            before = load_detector(Path(start))
+            checkpoint.restore(network, before.network.state_dict(), "")
+            network.started_from = before.info["started_from"]
+            say(f"the weights start from the run {start}")
+            return
+        side = self.recipe.detector.heads.preprocessing.size
+        views = [(k, side, 0) for k in range(min(_CALIBRATING, len(self.shown)))]
+        (images, _) = self._dataset(self.shown, [views], moves=False)[0]
+        network.started_from = start_from_bundle(network, start, images)
+        say(f"the weights start from {network.started_from}")
 
     def batches(self, stage: int, epoch: int, rank: int, world: int) -> list[list[View]]:
         """Each step's views are a function of (seed, step)."""
@@ -215,11 +234,22 @@ def _stage(recipe: DetectorRecipe) -> ResolvedStage:
     )
 
 
-def _images(manifest: Manifest, split: str) -> list[AnnotatedImage]:
+def _images(
+    manifest: Manifest, split: str, repeat: Mapping[str, Mapping[str, int]] = MappingProxyType({})
+) -> list[AnnotatedImage]:
+    """The images of a split; as often as ``repeat`` says (column → value → times)."""
     rows = np.flatnonzero(np.asarray(manifest.column("split"), dtype=np.str_) == split)
     if not len(rows):
         raise DataError(
             f"no row of the manifest has the split {split!r}; a detector needs rows of 'train' "
             "and of 'val'"
         )
-    return annotated_images(manifest, rows.tolist())
+    images = annotated_images(manifest, rows.tolist())
+    times: dict[Path, int] = {}
+    for column, values in repeat.items():
+        if column not in manifest.names:
+            continue
+        named = np.asarray(manifest.column(column), dtype=np.str_)[rows]
+        for row, value in zip(rows.tolist(), named.tolist(), strict=True):
+            times[manifest.file(row)] = values.get(value, 1)
+    return [image for image in images for _ in range(times.get(image.path, 1))]
