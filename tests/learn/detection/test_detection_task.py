@@ -422,7 +422,7 @@ def test_the_shipped_detector_is_a_start() -> None:
 def test_images_of_some_rows_are_shown_more_often(drawn: Manifest) -> None:
     rows = drawn.with_column("part", ["street" if k % 3 else "drawn" for k in range(len(drawn))])
     chosen = recipe()
-    data = chosen.data.model_copy(update={"repeat": {"part": {"street": 3}}})
+    data = chosen.data.model_copy(update={"repeats": {"part": {"street": 3}}})
     said: list[str] = []
     task = DetectionTask(chosen.model_copy(update={"data": data}), rows, said.append)
     train_rows = np.flatnonzero(rows.column("split") == "train")
@@ -432,7 +432,7 @@ def test_images_of_some_rows_are_shown_more_often(drawn: Manifest) -> None:
         found[image.path] = found.get(image.path, 0) + 1
     assert found == expected
     DetectionTask(chosen.model_copy(update={"data": data}), drawn, said.append)
-    assert "the manifest has no column 'part': data.repeat changes nothing" in said
+    assert "the manifest has no column 'part': data.repeats changes nothing" in said
 
 
 def test_mistakes(drawn: Manifest, tmp_path: Path) -> None:

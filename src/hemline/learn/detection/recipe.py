@@ -17,7 +17,7 @@ class DetectorData(RecipePart):
 
     Attributes:
         train, val: names of the splits.
-        repeat: column → value → how often its images are shown in an epoch; others are shown once.
+        repeats: column → value → how often its images are shown in an epoch; others are shown once.
         sizes: sides of the training images, one per batch, at random; the last ``settle`` share of
             the steps uses the side of ``detector.heads``.
         settle: see above.
@@ -28,7 +28,7 @@ class DetectorData(RecipePart):
 
     train: str = "train"
     val: str = "val"
-    repeat: dict[str, dict[str, Annotated[int, Field(ge=1)]]] = Field(default_factory=dict)
+    repeats: dict[str, dict[str, Annotated[int, Field(ge=1)]]] = Field(default_factory=dict)
     sizes: tuple[int, ...] = (224, 256, 288)
     settle: float = Field(default=0.3, ge=0, le=1)
     validation: int = Field(default=320, ge=1)

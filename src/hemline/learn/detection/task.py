@@ -71,10 +71,10 @@ class DetectionTask(Task):
 
     def __init__(self, recipe: DetectorRecipe, manifest: Manifest, say: Say) -> None:
         self.recipe: DetectorRecipe = recipe
-        missing = [name for name in recipe.data.repeat if name not in manifest.names]
+        missing = [name for name in recipe.data.repeats if name not in manifest.names]
         if missing:
-            say(f"the manifest has no column {missing[0]!r}: data.repeat changes nothing")
-        self.train = _images(manifest, recipe.data.train, recipe.data.repeat)
+            say(f"the manifest has no column {missing[0]!r}: data.repeats changes nothing")
+        self.train = _images(manifest, recipe.data.train, recipe.data.repeats)
         every = _images(manifest, recipe.data.val)
         some = np.linspace(0, len(every) - 1, min(recipe.data.validation, len(every)))
         self.shown = [every[int(k)] for k in some.round()]
@@ -235,9 +235,9 @@ def _stage(recipe: DetectorRecipe) -> ResolvedStage:
 
 
 def _images(
-    manifest: Manifest, split: str, repeat: Mapping[str, Mapping[str, int]] = MappingProxyType({})
+    manifest: Manifest, split: str, repeats: Mapping[str, Mapping[str, int]] = MappingProxyType({})
 ) -> list[AnnotatedImage]:
-    """The images of a split; as often as ``repeat`` says (column → value → times)."""
+    """The images of a split; as often as ``repeats`` says (column → value → times)."""
     rows = np.flatnonzero(np.asarray(manifest.column("split"), dtype=np.str_) == split)
     if not len(rows):
         raise DataError(
@@ -246,7 +246,7 @@ def _images(
         )
     images = annotated_images(manifest, rows.tolist())
     times: dict[Path, int] = {}
-    for column, values in repeat.items():
+    for column, values in repeats.items():
         if column not in manifest.names:
             continue
         named = np.asarray(manifest.column(column), dtype=np.str_)[rows]
