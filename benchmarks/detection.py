@@ -124,13 +124,15 @@ def told(precision: AveragePrecision) -> dict[str, Any]:
 
 
 def measure_ap(
-    manifest: Manifest, detector: BundleDetector, split: str, least: float, only: Sequence[str]
+    manifest: Manifest, detector: BundleDetector, least: float, chosen: argparse.Namespace
 ) -> dict[str, Any]:
     """Average precision of each part of a split, and what is found from the score ``least`` on."""
     result: dict[str, Any] = {}
-    for name, rows in parts(manifest, split).items():
-        if only and name not in only:
+    for name, every in parts(manifest, chosen.split).items():
+        if chosen.only and name not in chosen.only:
             continue
+        spaced = np.linspace(0, len(every) - 1, min(chosen.limit or len(every), len(every)))
+        rows = [every[int(k)] for k in spaced.round()]
         found, truths, sizes = look(manifest, rows, detector)
         sure = [[d for d in own if d.score >= least] for own in found]
         if name == "nothing":
@@ -336,6 +338,7 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, default=None, help="of the sheets")
     parser.add_argument("--split", choices=("val", "test"), default="test", help="of ap")
     parser.add_argument("--threshold", type=float, help="of ap; the bundle's by default")
+    parser.add_argument("--limit", type=int, help="pictures of each part of ap's, evenly spaced")
     parser.add_argument("--only", action="append", default=[], help="a part of ap's, like street")
     parser.add_argument("--write", action="store_true")
     chosen = parser.parse_args()
@@ -344,7 +347,7 @@ def main() -> None:
     manifest = Manifest.read(chosen.data)
     if chosen.part == "ap":
         least = detector.threshold if chosen.threshold is None else chosen.threshold
-        result = measure_ap(manifest, detector, chosen.split, least, chosen.only)
+        result = measure_ap(manifest, detector, least, chosen)
     elif chosen.part == "threshold":
         result = choose_threshold(manifest, detector)
     elif chosen.part == "time":

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import numpy as np
 import pytest
+from _street_garments import garments
 
 from hemline.types import Box
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 LABELS = {0: "null", 1: "top", 2: "jeans", 3: "boots", 4: "heels", 5: "purse", 6: "tights"}
 
 
-@pytest.fixture
-def street(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import _street_garments
-
-    sys.modules.pop("_street_garments")
-    return _street_garments
-
-
-def test_a_box_for_each_garment_of_a_mask(street: ModuleType) -> None:
+def test_a_box_for_each_garment_of_a_mask() -> None:
     mask = np.zeros((200, 100), np.uint8)
     mask[20:80, 30:70] = 1
     mask[80:150, 35:65] = 2
     mask[180:195, 30:40], mask[180:195, 60:70] = 3, 4  # one pair, whatever each shoe is called
     mask[90:100, 75:85] = 5
     mask[150:178, 40:60] = 6
-    found = {g.category: g for g in street.garments(mask, LABELS)}
+    found = {g.category: g for g in garments(mask, LABELS)}
     assert {name: g.visible for name, g in found.items()} == {
         "blouse": 1.0,
         "jeans": 1.0,
@@ -43,12 +30,12 @@ def test_a_box_for_each_garment_of_a_mask(street: ModuleType) -> None:
     assert found["footwear"].box == Box(30, 180, 70, 195)
 
 
-def test_who_is_dressed_anew_shows_less_of_the_old(street: ModuleType) -> None:
+def test_who_is_dressed_anew_shows_less_of_the_old() -> None:
     mask = np.zeros((200, 100), np.uint8)
     mask[20:80, 30:70], mask[80:160, 30:70] = 1, 2
     left = mask.copy()
     left[25:100, 30:70] = 0
-    found = {g.category: g for g in street.garments(left, LABELS, mask, {"top"})}
+    found = {g.category: g for g in garments(left, LABELS, mask, {"top"})}
     assert found["blouse"].visible == 0.0
     assert found["jeans"].visible == pytest.approx(0.75)
     assert found["jeans"].box.y1 == 100
