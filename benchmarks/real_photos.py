@@ -35,7 +35,7 @@ import re
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,11 @@ class Sets:
 
     def rows(self) -> list[Row]:
         return [*self._pairs(), *self._groceries(), *self._drawn()]
+
+    def protocol(self, name: str, crop: str) -> Protocol:
+        """The row ``worn`` or ``dressed``, its queries cut in another way."""
+        (protocol,) = next(row.protocols for row in self._pairs() if row.name == name)
+        return replace(protocol, crop=crop)  # type: ignore[arg-type]
 
     def _pairs(self) -> list[Row]:
         made, few = self.pairs, OTHERS[self.split]
