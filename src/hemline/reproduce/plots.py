@@ -92,7 +92,7 @@ def _curve(axes: Any, found: Found, experiment: Experiment) -> None:
     for number, (label, figures) in enumerate(rows):
         _line(axes, number, label, figures["curve"])
         _crosses(axes, number, figures, found)
-        aside = 1 + 0.02 * (number - (len(rows) - 1) / 2)  # bars of several rows lie side by side
+        aside = 1 + 0.06 * (number - (len(rows) - 1) / 2)  # bars of several rows lie side by side
         for measure, figure in figures["measured"].items():
             if measure.startswith("recall@"):
                 _bar(axes, number, float(measure.partition("@")[2]) * aside, figure)
