@@ -40,6 +40,7 @@ from hemline.data.detector_outputs import Heads
 from hemline.data.preprocess import Preprocessing
 from hemline.documents import CHECKSUM, checksum, write_document
 from hemline.errors import BundleError, NoDetectorError
+from hemline.files import read_regular
 from hemline.parsing import parse_json
 from hemline.ranking.merge import RERANK_TOP
 
@@ -164,7 +165,7 @@ def fingerprint(folder: Path, info: BundleInfo) -> str:
         names.append(info.maps)
     for name in names:
         digest.update(name.encode())
-        digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
+        digest.update(hashlib.sha256(read_regular(folder / name)).digest())
     changes = {
         "preprocessing": info.preprocessing.described(),
         "vocabulary": list(info.vocabulary),
@@ -203,7 +204,7 @@ def detector_fingerprint(folder: Path, info: BundleInfo) -> str:
     """Hash of the detector's graph and of its settings; empty where there is none."""
     if info.detector is None:
         return ""
-    digest = hashlib.sha256((folder / info.graphs[DETECTOR]).read_bytes())
+    digest = hashlib.sha256(read_regular(folder / info.graphs[DETECTOR]))
     heads = info.detector.heads.model_dump(mode="json")
     heads["preprocessing"] = info.detector.heads.preprocessing.described()
     digest.update(json.dumps(heads, sort_keys=True).encode())
@@ -241,7 +242,7 @@ def read_info(folder: Path) -> BundleInfo:
             "'hemline export RUN -o BUNDLE' makes one"
         )
     try:
-        raw = parse_json(path.read_text(encoding="utf-8"))
+        raw = parse_json(read_regular(path).decode())
     except (OSError, ValueError) as error:
         raise BundleError(f"{path} can't be read: {error}") from None
     if not isinstance(raw, dict) or "format_version" not in raw:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hemline.errors import DamageError
-from hemline.files import write_durable
+from hemline.files import read_regular, write_durable
 
 CHECKSUM = "checksum"
 
@@ -44,7 +44,7 @@ def read_document(path: Path) -> dict[str, Any]:
         DamageError: it can't be read, isn't a JSON object, or its checksum is wrong.
     """
     try:
-        body = json.loads(path.read_bytes().decode("utf-8"))
+        body = json.loads(read_regular(path).decode("utf-8"))
         found = checksum(body) if isinstance(body, dict) else None
     except FileNotFoundError:
         raise

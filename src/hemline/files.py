@@ -149,6 +149,12 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
+def read_regular(path: str | os.PathLike[str]) -> bytes:
+    """The content of a regular file. Raises as `open_regular`."""
+    with open_regular(path) as stream:
+        return stream.read()
+
+
 def _irregular(name: str) -> OSError:
     if os.path.isdir(name):
         return IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)

@@ -19,6 +19,8 @@ MAX_PHOTOS = 32
 MAX_COLUMNS = 200
 #: Most columns of a feed with those that aren't stored.
 MAX_FEED_COLUMNS = 1000
+#: Most names of columns in a whole catalogue; each takes up to 8 bytes for each image in memory.
+MAX_CATALOG_COLUMNS = 1000
 #: Most characters of a column's name.
 MAX_COLUMN_NAME = 100
 #: Most characters of a condition (``where``).

@@ -11,10 +11,13 @@ import pytest
 from helpers.small_shop import manifest
 from helpers.tiny_bundle import make_tiny_bundle
 from hemline.catalog.catalog import Catalog
+from hemline.catalog.intake.feed import Feed
+from hemline.catalog.intake.options import SyncOptions
 from hemline.catalog.intake.update import AttributeChanges, Attributes, ImageUpdate, ItemUpdate
+from hemline.catalog.stores.sqlite import SqliteStore
 from hemline.data.manifest import Manifest
-from hemline.errors import HemlineError, UsageError
-from hemline.limits import MAX_COLUMN_NAME, MAX_COLUMNS, MAX_FEED_COLUMNS
+from hemline.errors import DataError, HemlineError, UsageError
+from hemline.limits import MAX_CATALOG_COLUMNS, MAX_COLUMN_NAME, MAX_COLUMNS, MAX_FEED_COLUMNS
 from hemline.runtime.bundle import Bundle
 
 TOO_MANY = {f"c{n}": n for n in range(MAX_COLUMNS + 1)}
@@ -83,6 +86,18 @@ def test_a_feed_of_ever_new_columns_is_refused_early(catalog: Catalog, tmp_path:
         catalog.sync(tmp_path / "feed.jsonl")
 
 
+def test_a_header_of_countless_columns_is_refused_at_once(tmp_path: Path) -> None:
+    """Each name was compared with all others, which for so many takes hours."""
+    names = [f"c{n}" for n in range(400_000)]
+    path = tmp_path / "feed.csv"
+    path.write_text(f"{','.join(names)}\n")
+    with pytest.raises(DataError, match="more than 1,000 columns"):
+        Feed.read(path)
+    path.write_text(f"{','.join([*names, names[-1]])}\n")
+    with pytest.raises(DataError, match="in the header twice"):
+        Manifest.read(path)
+
+
 def test_columns_that_no_item_has_leave_at_compaction(catalog: Catalog, tmp_path: Path) -> None:
     image = (tmp_path / "data/0.jpg").read_bytes()
     before = catalog.store.columns()
@@ -111,3 +126,46 @@ def test_columns_that_no_item_has_leave_at_a_rebuild(catalog: Catalog, tmp_path:
     assert "passing" in catalog.store.columns()
     catalog.rebuild(Bundle.open(make_tiny_bundle(tmp_path / "new", seed=9)))
     assert catalog.store.columns() == before
+
+
+def new_item(image: bytes, number: int) -> ItemUpdate:
+    """An item with as many columns as it may have, which no other has."""
+    columns = {f"{number}_{n}": float(n) for n in range(MAX_COLUMNS)}
+    return ItemUpdate(f"new{number}", Attributes("", (), columns), [ImageUpdate(image)])
+
+
+def test_a_catalogue_has_a_bounded_number_of_columns(catalog: Catalog, tmp_path: Path) -> None:
+    image = (tmp_path / "data/0.jpg").read_bytes()
+    fits = (MAX_CATALOG_COLUMNS - len(catalog.store.columns())) // MAX_COLUMNS
+    outcomes = list(catalog.update([new_item(image, n) for n in range(fits + 3)]))
+    assert [o.status for o in outcomes] == ["added"] * fits + ["refused"] * 3
+    assert f"{MAX_CATALOG_COLUMNS:,} are the most" in outcomes[-1].reason
+    before = catalog.store.columns()
+    assert len(before) <= MAX_CATALOG_COLUMNS
+    room = MAX_CATALOG_COLUMNS - len(before)
+    some = {"price": 1.0, before[0]: 2.0, **{f"some{n}": n for n in range(room // 2)}}
+    (outcome,) = catalog.update([ItemUpdate("item0", AttributeChanges(columns=some))])
+    assert outcome.status == "updated"
+    before = catalog.store.columns()
+    many = {f"more{n}": n for n in range(room - room // 2 + 1)}
+    with pytest.raises(UsageError, match="are the most"):
+        catalog.add(with_columns(manifest(tmp_path / "more", 2), many))
+    (tmp_path / "feed.jsonl").write_text(json.dumps({"id": "a", "image": "data/0.jpg", **many}))
+    with pytest.raises(UsageError, match="are the most"):
+        catalog.sync(tmp_path / "feed.jsonl", SyncOptions(allow_removals=1.0))
+    assert catalog.store.columns() == before
+
+
+def test_names_that_have_left_take_no_memory_for_good(catalog: Catalog, tmp_path: Path) -> None:
+    image = (tmp_path / "data/0.jpg").read_bytes()
+    assert isinstance(catalog.store, SqliteStore)
+    for number in range(3 * MAX_CATALOG_COLUMNS // MAX_COLUMNS):
+        (outcome,) = catalog.update([new_item(image, number)])
+        assert outcome.status == "added"
+        assert catalog.store.facets([f"{number}_1"])[f"{number}_1"].items == 1
+        catalog.remove([f"new{number}"])
+        catalog.compact()
+    with catalog.store._reader.index(columns=True) as index:
+        assert index.columns is not None
+        assert len(index.columns.columns) <= MAX_CATALOG_COLUMNS + MAX_COLUMNS + 10
+    assert catalog.check(deep=True).ok

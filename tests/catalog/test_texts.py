@@ -190,6 +190,36 @@ def test_check_names_rows_that_are_whole_otherwise(tmp_path: Path) -> None:
     store.close()
 
 
+def test_a_repair_removes_what_nothing_can_name(tmp_path: Path) -> None:
+    """An update or a removal can't: such an id is refused, in every text from outside."""
+    store = SqliteStore.create(tmp_path, "print", 4, StoreSettings())
+    store.add([row(f"image{n}", f"item{n}\0") for n in range(30)])
+    store.add([row("image\0", "half"), row("whole", "half"), row("fine", "fine")])
+    store.add([row("text", "text", columns={"title": "\0"})])
+    store.close()
+    db = sqlite3.connect(tmp_path / "catalog.sqlite")
+    db.execute("UPDATE pictures SET image_id = CAST(x'eda080' AS TEXT) WHERE image_id = 'whole'")
+    db.commit()
+    db.close()
+    store = SqliteStore(tmp_path)
+    report = store.verify(repair=True)
+    told = [problem for problem in report.problems if problem.repaired]
+    assert len(told) == 21
+    assert told[-1].found == "and 12 more such rows"
+    store.close()
+    store = SqliteStore(tmp_path)
+    assert sorted(item.image_id for item in store.rows()) == ["fine", "text"]
+    assert store.counts().items == 2
+    assert len(store.search(np.ones(4, np.float32) / 2, 9).ids) == 2
+    (left,) = store.verify(repair=True).problems  # the item can be named, so it can be mended
+    assert "'text': its columns" in left.found
+    store.add([row("text", "text", columns={"title": "new"})])
+    assert store.verify().ok
+    store.compact()
+    assert store.verify().ok
+    store.close()
+
+
 def names(folder: Path) -> list[str]:
     """The unstorable texts that a check finds."""
     store = SqliteStore(folder)

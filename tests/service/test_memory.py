@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
+import os
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
 import PIL.Image
 import pytest
+from starlette.requests import Request
 
 from helpers.service_thread import listening
 from hemline.data import bounded
 from hemline.data.bounded import PIXEL_BYTES
 from hemline.service.serving import Service
 from hemline.service.settings import Settings
+from hemline.service.uploads import Upload
 from hemline.types import SearchRequest
 from hemline.work import bound
 
@@ -136,3 +141,33 @@ def test_json_of_countless_parts_is_refused(client: Any) -> None:
     answer = client.post("/v1/search", content=b"[" + b"[]," * 1_500_000 + b"1]", headers=kind)
     assert answer.status_code == 400
     assert "parts" in answer.json()["detail"]
+
+
+def test_an_upload_is_held_on_the_disk(tmp_path: Path) -> None:
+    """Parts of less than 1 MB were held in memory, larger ones as open files."""
+    part = b'--x\r\nContent-Disposition: form-data; name="picture"; filename="%d.jpg"\r\n\r\n%s\r\n'
+    bodies = [part % (n, b"p" * 600_000) for n in range(40)] + [part % (40, b"")] * 400
+    sent = iter([*bodies, b"--x--\r\n"])
+
+    async def receive() -> dict[str, Any]:
+        body = next(sent)
+        return {"type": "http.request", "body": body, "more_body": body != b"--x--\r\n"}
+
+    headers = [(b"content-type", b"multipart/form-data; boundary=x")]
+    request = Request({"type": "http", "method": "POST", "headers": headers}, receive)
+    upload = Upload(tmp_path, 1 << 30)
+    files = len(os.listdir("/dev/fd")) if Path("/dev/fd").exists() else 0
+    tracemalloc.start()
+    parts = asyncio.run(upload.read(request))["picture"]
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(parts) == 440
+    assert most < 5_000_000
+    assert not files or len(os.listdir("/dev/fd")) <= files + 3
+    for number, one in enumerate(parts[:41]):
+        upload.take(one)
+        size = (upload.folder / f"{number}.jpg").stat().st_size
+        assert size == (600_000 if number < 40 else 0)
+    assert upload.folder.exists()
+    upload.close()
+    assert not upload.folder.exists()

@@ -56,7 +56,10 @@ def test_what_is_too_long_or_too_slow_is_cut_off(port: int) -> None:
         b"X-%d: %s\r\n" % (n, b"a" * 1000) for n in range(200)
     )
     assert talk(port, flood + b"\r\n").startswith((b"HTTP/1.1 400", b""))
-    assert talk(port, b"\x16\x03\x01" + b"\0" * 300).startswith(b"HTTP/1.1 400")
+    head, _, body = talk(port, b"\x16\x03\x01" + b"\0" * 300).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert b"application/problem+json" in head
+    assert json.loads(body)["type"] == "urn:hemline:problem:bad-http"
     announced = talk(port, HEAD + b"Content-Length: 99999999999\r\n\r\n")
     assert announced.startswith(b"HTTP/1.1 413")
     twice = talk(port, HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n{}")

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from hemline.catalog.store import Store
 from hemline.errors import DamageError
-from hemline.files import write_durable
+from hemline.files import read_regular, write_durable
 
 if TYPE_CHECKING:
     from hemline.runtime.bundle import Bundle
@@ -81,7 +81,7 @@ def live_folder(folder: Path) -> Path:
     """
     pointer = folder / POINTER
     try:
-        text = pointer.read_text(encoding="utf-8").strip()
+        text = read_regular(pointer).decode().strip()
     except FileNotFoundError:
         return folder
     except (OSError, UnicodeDecodeError) as error:

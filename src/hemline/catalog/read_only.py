@@ -37,6 +37,8 @@ def connect_unchanged(path: Path) -> sqlite3.Connection:
     Raises:
         sqlite3.Error: it can't be opened.
     """
+    if not path.is_file():  # opened for reading alone, a pipe would be waited for
+        raise sqlite3.OperationalError("it isn't a regular file")
     # With a log, others may have it open, and the log counts; without, there is nobody to lock out.
     log = path.with_name(f"{path.name}-wal").exists()
     uri = f"{path.absolute().as_uri()}?{'mode=ro' if log else 'mode=ro&immutable=1'}"

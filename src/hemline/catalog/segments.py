@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from hemline.catalog.store import Ids
 from hemline.errors import DamageError
-from hemline.files import make_folder, sync_folder
+from hemline.files import make_folder, open_regular, sync_folder
 from hemline.types import FloatArray
 
 FOLDER = "segments"
@@ -128,7 +128,7 @@ class Segments:
             SegmentError: it is missing or too short.
         """
         try:
-            file = self.path(number).open("rb")
+            file = open_regular(self.path(number))
         except OSError as error:
             raise SegmentError(
                 self.damage_message(number, f"can't be read: {error.strerror}")

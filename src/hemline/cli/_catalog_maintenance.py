@@ -21,8 +21,8 @@ def check(
         typer.Option(
             "--repair",
             help="Repair what can be derived: the index, columns, stray files, and lost vectors "
-            "from the copies of images. Accept the loss of commits that are missing, and give rows "
-            "of an earlier version their checksums.",
+            "from the copies of images. Accept the loss of commits that are missing, give rows "
+            "of an earlier version their checksums, and remove those whose id nothing can name.",
         ),
     ] = False,
     deep: Annotated[bool, typer.Option("--deep", help="Also read every copy of an image.")] = False,

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hemline.errors import DatabaseError
-from hemline.files import file_lock, write_atomic
+from hemline.files import file_lock, read_regular, write_atomic
 from hemline.service.problems import Problem, busy, unavailable
 
 #: Seconds that a photo is kept.
@@ -113,7 +113,7 @@ class PhotoLinks:
         path = self._folder / f"{name}{suffix}"
         try:
             if self.is_id(name) and not self._is_old(path):
-                return path.read_bytes()
+                return read_regular(path)
         except OSError:
             pass
         raise no_photo()

@@ -7,13 +7,17 @@ ends the work for its request. Slow bodies are the `Guard`'s.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import Counter
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, ClassVar
 
+import h11
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from hemline.service.problems import Problem
 
 #: Most connections; most of one address, so that one alone can't use them up.
 CONNECTIONS = 1000
@@ -87,6 +91,23 @@ class BoundedProtocol(H11Protocol):
             if work is not None:
                 work.stop()
         super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers bytes that are no request; uvicorn's own answer would be plain text."""
+        problem = Problem(400, "bad-http", "this is no HTTP request")
+        answer = problem.response(secrets.token_hex(8))
+        events = (
+            h11.Response(
+                status_code=400,
+                headers=[*answer.raw_headers, (b"connection", b"close")],
+                reason=b"Bad Request",
+            ),
+            h11.Data(data=answer.body),
+            h11.EndOfMessage(),
+        )
+        for event in events:
+            self.transport.write(self.conn.send(event))
+        self.transport.close()
 
     def _may_hold_many(self) -> bool:
         """Whether the other end is a process of the service or a trusted proxy."""

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from hemline.errors import UsageError, nearest
+from hemline.files import read_regular
 
 #: Its name in a catalogue's folder.
 FILE = "hemline.toml"
@@ -89,7 +90,7 @@ def read_shop_file(path: Path) -> ShopPage:
         UsageError: it can't be read, or a setting is unknown or wrong: with the line of its key.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path).decode()
         content = tomllib.loads(text)
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror or error}") from None
@@ -182,7 +183,7 @@ class _Reader:
 
     def _bytes(self, name: str, path: Path) -> bytes:
         try:
-            return path.read_bytes()
+            return read_regular(path)
         except OSError as error:
             raise self._wrong(name, f"{path} can't be read: {error.strerror or error}") from None
 

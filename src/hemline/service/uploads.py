@@ -10,9 +10,13 @@ import lzma
 import struct
 import zipfile
 import zlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.formparsers import MultiPartParser
+from starlette.requests import Request
 
 from hemline.catalog.intake.embedding import batches
 from hemline.catalog.intake.feed import Feed
@@ -29,6 +33,8 @@ from hemline.text import text_problem
 
 FEEDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".xml", ".parquet")
 _FILES = 200_000
+_PARTS, _FIELDS = 20_000, 100  # of a form
+_FIELD = 1 << 16  # bytes of a field that is no file
 _BATCH = 32
 _REPORTED = 100  # refused items and bad rows that are listed
 _PIECE = 1 << 20
@@ -37,6 +43,30 @@ _BROKEN = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, RuntimeError,
     ValueError,
 )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file of a form, which `MultiPartParser` writes; it is open only while it is written to.
+
+    Attributes:
+        path: where it lies.
+        name: as the sender calls it.
+    """
+
+    path: Path
+    name: str
+
+    async def write(self, data: bytes) -> None:
+        await run_in_threadpool(self._append, data)
+
+    async def seek(self, offset: int) -> None:
+        """Called once it is whole."""
+        await self.write(b"")  # an empty file is one, too
+
+    def _append(self, data: bytes) -> None:
+        with self.path.open("ab") as file:
+            file.write(data)
 
 
 class Upload:
@@ -51,19 +81,47 @@ class Upload:
         place = state / "uploads"
         place.mkdir(parents=True, exist_ok=True)
         self._temporary = TemporaryFolder(place, UPLOAD)
-        self.folder = self._temporary.path
+        self.folder, self._parts = (self._temporary.path / name for name in ("files", "parts"))
+        self.folder.mkdir()
+        self._parts.mkdir()
         self._left, self._files = limit, 0
 
-    def take(self, name: str, source: Any) -> None:
-        """Copies a stream to the file ``name``; a zip is unpacked.
+    async def read(self, request: Request) -> dict[str, list[Part]]:
+        """The files of a multipart body, by the names of their fields; none is held in memory.
+
+        Raises:
+            MultiPartException: it can't be read, or has too many parts.
+        """
+        folder = self._parts
+
+        class OnDisk(MultiPartParser):
+            def on_headers_finished(self) -> None:
+                super().on_headers_finished()
+                upload = self._current_part.file
+                if upload is not None:
+                    part = Part(folder / str(self._current_files), upload.filename or "")
+                    self._current_part.file = part  # type: ignore[assignment]
+
+        limits = {"max_files": _PARTS, "max_fields": _FIELDS, "max_part_size": _FIELD}
+        parsed = await OnDisk(request.headers, request.stream(), **limits).parse()  # type: ignore[arg-type]
+        found: dict[str, list[Part]] = {}
+        for name, value in parsed.multi_items():
+            if isinstance(value, Part):
+                found.setdefault(name, []).append(value)
+        return found
+
+    def take(self, part: Part) -> None:
+        """Copies a part to the file of its name; a zip is unpacked. The part is deleted.
 
         Raises:
             DataError: too many bytes or files, or a name that isn't allowed.
         """
-        if name.lower().endswith(".zip"):
-            self._unzip(source)
-        else:
-            self._copy(name, source)
+        with part.path.open("rb") as source:
+            if part.name.lower().endswith(".zip"):
+                self._unzip(source)
+            else:
+                self._copy(part.name, source)
+        part.path.unlink()
 
     def _unzip(self, source: Any) -> None:
         try:

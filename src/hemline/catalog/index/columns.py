@@ -6,7 +6,7 @@ row by row, and are put into the columns together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -82,6 +82,10 @@ class Columns:
         column.resize(self.length)
         column.put(slots, values)
         self.columns[name] = column
+
+    def keep(self, names: Collection[str]) -> None:
+        """Drops the columns with other names, which no row has any more."""
+        self.columns = {name: column for name, column in self.columns.items() if name in names}
 
     def take(self, slots: Slots) -> Columns:
         """The columns of ``slots`` (n,) only, after `flush`; without those that have no value."""

@@ -23,6 +23,7 @@ from hemline.catalog.index.column import CodedColumn, GrowingArray, NumberColumn
 from hemline.catalog.index.columns import Columns
 from hemline.catalog.index.index import Index
 from hemline.catalog.index.tags import Tags
+from hemline.files import open_regular, read_regular
 
 FOLDER = "index"
 FORMAT = 1
@@ -44,7 +45,7 @@ def trained(folder: Path) -> int:
     """The number of vectors at the training of the newest saved codebook; 0 for none."""
     for saved in folders(folder):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            return int(json.loads((saved / _LIST).read_text("utf-8"))["trained"])
+            return int(json.loads(read_regular(saved / _LIST))["trained"])
     return 0
 
 
@@ -103,7 +104,7 @@ def read(folder: Path, index: Index) -> bool:
         with contextlib.suppress(
             OSError, ValueError, KeyError, TypeError, RuntimeError, pa.ArrowException
         ):
-            about = json.loads((saved / _LIST).read_text("utf-8"))
+            about = json.loads(read_regular(saved / _LIST))
             if about["format"] != FORMAT or about["dim"] != index.dim or any(damaged_files(saved)):
                 continue
             ids, alive, items = (np.load(saved / f"{n}.npy") for n in ("ids", "alive", "items"))
@@ -124,7 +125,7 @@ def read(folder: Path, index: Index) -> bool:
 
 def damaged_files(saved: Path) -> Iterator[str]:
     """The files of a saved index that differ from what was written."""
-    about = json.loads((saved / _LIST).read_text("utf-8"))
+    about = json.loads(read_regular(saved / _LIST))
     for name, (size, total) in about["files"].items():
         path = saved / name
         if (
@@ -137,7 +138,7 @@ def damaged_files(saved: Path) -> Iterator[str]:
 
 def _size_and_crc(path: Path) -> list[int]:
     total, size = 0, 0
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while data := file.read(1 << 22):
             total, size = zlib.crc32(data, total), size + len(data)
     return [size, total]

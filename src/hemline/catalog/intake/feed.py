@@ -135,10 +135,10 @@ def _read_csv(file: Path, stream: TextIO) -> Feed:
     head = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
     if not any(head):
         raise DataError(f"the feed {file} is empty; nothing was changed")
+    _check_width(file, len(head))
     doubled = sorted({name for name in head if head.count(name) > 1})
     if doubled:
         raise DataError(f"the feed {file}: the column {doubled[0]!r} is in the header twice")
-    _check_width(file, len(head))
     feed = Feed(file, {name: [] for name in head}, [], text=True)
     cells_of = list(feed.columns.values())
     reader = csv.reader(stream, delimiter=delimiter, strict=True)

@@ -17,7 +17,7 @@ from hemline.catalog.intake.update import check_columns
 from hemline.data.column_names import KNOWN, known_columns, normalized
 from hemline.data.manifest import SCHEMA
 from hemline.errors import CatalogError, DataError, UsageError, nearest
-from hemline.files import write_durable
+from hemline.files import read_regular, write_durable
 from hemline.parsing import parse_json
 
 FILE = "feed.json"
@@ -107,7 +107,7 @@ def read_mapping(path: str | os.PathLike[str]) -> FeedMapping:
         DataError: it can't be read, or is of another form.
     """
     try:
-        raw = parse_json(Path(path).read_text(encoding="utf-8-sig"))
+        raw = parse_json(read_regular(path).decode("utf-8-sig"))
         if not isinstance(raw, dict):
             raise ValueError("an object is needed")
         return FeedMapping.of(raw)
@@ -138,7 +138,7 @@ def load(folder: Path | None) -> FeedMapping:
     if path is None or not path.exists():
         return FeedMapping()
     try:
-        raw = parse_json(path.read_text(encoding="utf-8"))
+        raw = parse_json(read_regular(path))
         columns = {name: _names(value) for name, value in raw["columns"].items()}
         return FeedMapping(
             columns, tuple(raw["without"]), str(raw["images"]), str(raw.get("crop", ""))

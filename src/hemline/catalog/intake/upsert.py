@@ -39,6 +39,7 @@ from hemline.catalog.store import Advance, Row, silent
 from hemline.data.remote.fetcher import RemoteImage
 from hemline.encoding import Encoder
 from hemline.errors import UsageError
+from hemline.limits import MAX_CATALOG_COLUMNS
 
 _ITEMS = 500  # of one commit, at most
 _UNKNOWN = "there is no such product"
@@ -74,6 +75,7 @@ class Upsert:
     stamps: Stamps | None = None
     dry_run: bool = False
     report: ImageReport = field(default_factory=ImageReport)
+    _columns: set[str] | None = None  # of the whole catalogue
 
     def run(
         self, updates: Iterable[ItemUpdate], total: int = 0, advance: Advance = silent
@@ -87,6 +89,7 @@ class Upsert:
 
         Raises:
             CatalogError: a full disk; nothing of the current commit is stored.
+            UsageError: in a run that isn't ``strict``, more columns than a catalogue may have.
         """
         unused: set[str] = set()
         done = 0
@@ -227,9 +230,12 @@ class Upsert:
             update.check_texts()
         except UsageError as error:
             return str(error)
+        many = self._too_many_columns(own)
+        if many and not self.strict:
+            raise UsageError(many)
         changes = isinstance(update.attributes, AttributeChanges)
-        if not self.strict or update.remove or (changes and not own):
-            return ""
+        if many or not self.strict or update.remove or (changes and not own):
+            return many
         try:
             update.check()
         except UsageError as error:
@@ -238,6 +244,21 @@ class Upsert:
             if isinstance(one, Skipped):
                 return f"picture {number}: {one.reason}"
         return "" if own else "a product needs a picture, and none was given"
+
+    def _too_many_columns(self, own: Sequence[Prepared]) -> str:
+        """Why the catalogue can't have the columns of these rows; empty where it can."""
+        rows = [one.row for one in own if not isinstance(one, Skipped)]
+        if self._columns is None:
+            self._columns = set(self.live.store.columns())
+        new = set[str]().union(*(row.columns for row in rows)) - self._columns
+        if new and len(self._columns) + len(new) > MAX_CATALOG_COLUMNS:
+            return (
+                f"the catalogue has {len(self._columns):,} columns and can't have {len(new)} more "
+                f"({min(new)!r} …), as {MAX_CATALOG_COLUMNS:,} are the most. Leave them out; those "
+                "that no item has any more leave at 'hemline catalog compact'"
+            )
+        self._columns |= new
+        return ""
 
     def _embed(self, images: list[list[Prepared]]) -> None:
         """Puts a `Complete` row, or why there is none, in the place of each `ToEmbed`."""

@@ -29,9 +29,11 @@ from hemline.catalog.stores._database import FILE, Meta, connect
 from hemline.catalog.stores._lock import SharedLock, WriterLock
 from hemline.catalog.stores._rows import Damaged
 from hemline.errors import CatalogError
+from hemline.limits import MAX_CATALOG_COLUMNS
 
 _READ = 20_000  # rows read at a time
 _MANY = 20_000  # the least new rows for which a saved index is loaded instead of applying them
+_OWN = ("image_id", "item_id", "category")  # in memory with the columns
 _PATIENCE = 3  # searches before codes are built; a process with one search doesn't need them
 # Without the hint SQLite reads the whole table for a few new rows.
 _NEWER = "pictures INDEXED BY pictures_by_revision"
@@ -182,6 +184,9 @@ class Reader:
         for found in _rows.read(self._db, summed, condition, asked, table):
             rows = [_rows.row_values(values, summed) for values in found]
             columns.put(index.slots(np.array([f[0] for f in found], np.int64)), rows)
+        if len(columns.columns) > MAX_CATALOG_COLUMNS + len(_OWN):
+            stored = self._db.execute("SELECT name FROM columns")
+            columns.keep({*_OWN, *(name for (name,) in stored)})
         columns.revision = revision
         index.columns = columns
 

@@ -15,7 +15,7 @@ import time
 import zlib
 from pathlib import Path
 
-from hemline.files import write_durable
+from hemline.files import read_regular, write_durable
 
 FILE = "catalog.commits"
 _MAGIC = b"HMLcount"
@@ -28,7 +28,7 @@ _SYNC = 1.0  # seconds
 def read(folder: Path) -> int:
     """The greatest intact count; 0 where there is none, as in catalogues of earlier versions."""
     try:
-        data = (folder / FILE).read_bytes()
+        data = read_regular(folder / FILE)
     except OSError:
         return 0
     counts = [0]
@@ -64,7 +64,7 @@ class Counter:
     def write(self, count: int) -> None:
         """Records that commit ``count`` is durable; where that fails, the file stays behind."""
         with contextlib.suppress(OSError):
-            if not (self._folder / FILE).exists() and self._folder.is_dir():
+            if not (self._folder / FILE).is_file() and self._folder.is_dir():
                 reset(self._folder, count)  # of an earlier version
                 return
             self._unsynced = time.monotonic() - self._synced < _SYNC

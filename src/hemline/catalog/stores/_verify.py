@@ -70,7 +70,7 @@ class Content:
 
     def repair(self, db: sqlite3.Connection, segments: Segments, revision: int) -> None:
         """Repairs what can be derived, in the transaction of commit ``revision``."""
-        done = {*segment_counts(db, segments, revision)}
+        done = {*segment_counts(db, segments, revision), *_texts.remove_unnamed(db, revision)}
         if not self.rows:
             done.update(_column_names(db, True))
         if self.missing:

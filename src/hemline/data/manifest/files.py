@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def _read_csv(file: Path, typed: bool) -> tuple[Any, Problems]:
     problems = Problems(str(file), 0)
     if not names:
         raise DataError(f"{file} is empty; a manifest has a header and a row for each picture")
-    doubled = sorted({name for name in names if names.count(name) > 1})
+    doubled = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubled:
         raise DataError(f"{file}: the column {doubled[0]!r} is in the header twice")
 

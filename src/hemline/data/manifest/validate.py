@@ -5,6 +5,7 @@ Everything works on whole columns, so that half a million rows take seconds.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -53,7 +54,7 @@ def canonical(table: Any, where: str, early: Problems | None = None) -> Any:
     """
     problems = early or Problems(where, len(table))
     names = table.column_names
-    doubled = sorted({name for name in names if names.count(name) > 1})
+    doubled = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubled:
         problems.general.append(f"the column {doubled[0]!r} is there twice")
         problems.stop()

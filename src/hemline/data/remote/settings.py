@@ -16,6 +16,7 @@ from typing import Any
 
 from hemline.data.remote.addresses import Allowed
 from hemline.errors import UsageError, nearest
+from hemline.files import read_regular
 from hemline.parsing import parse_toml
 
 #: The table of a settings file.
@@ -74,7 +75,7 @@ def read_remote_settings(path: Path) -> RemoteSettings:
         UsageError: it can't be read, or a setting is unknown or wrong.
     """
     try:
-        content = parse_toml(path.read_text(encoding="utf-8"))
+        content = parse_toml(read_regular(path).decode())
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror or error}") from None
     except ValueError as error:

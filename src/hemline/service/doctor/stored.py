@@ -16,6 +16,7 @@ from hemline.catalog.maintenance import backup
 from hemline.catalog.read_only import connect_unchanged
 from hemline.catalog.settings import StoreSettings
 from hemline.errors import BundleError, CatalogError, HemlineError
+from hemline.files import read_regular
 from hemline.search.engine import Engine
 from hemline.service.doctor.finding import Finding, failure, fine, warning
 
@@ -60,7 +61,7 @@ def _writer(catalog: Catalog) -> Iterator[Finding]:
     """Who writes, by the number in the lock file; it isn't locked, which would refuse a writer."""
     folder = catalog.live().folder
     try:
-        text = (folder / "catalog.lock").read_text("ascii") if folder else ""
+        text = read_regular(folder / "catalog.lock").decode("ascii") if folder else ""
         number = int(text) if text.strip() else 0
     except (OSError, ValueError):
         number = 0

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from fastapi import APIRouter, Request
-from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.responses import Response
 
@@ -20,7 +19,7 @@ from hemline.service.models import FILE, JobModel, JobsModel, StatsModel, body
 from hemline.service.problems import Problem, bad, responses
 from hemline.service.serving import Service
 from hemline.service.sizes import Sizes
-from hemline.service.uploads import Upload, add_upload
+from hemline.service.uploads import Part, Upload, add_upload
 
 router = APIRouter(prefix="/v1/admin", tags=["admin"], dependencies=WRITE)
 _RECENT = 500
@@ -90,14 +89,12 @@ async def manifest(request: Request, service: Served) -> Response:
         raise unsupported(MULTIPART)
     upload = Upload(service.settings.state, service.settings.max_upload)
     try:
-        form = await request.form(max_files=20_000, max_fields=100)
-        try:
-            files = [v for _, v in form.multi_items() if isinstance(v, UploadFile)]
-            if "manifest" not in form:
-                raise bad("send the feed: a file named 'manifest'", "no-manifest")
-            await service.work(lambda: _take(upload, files))
-        finally:
-            await form.close()
+        parts = await upload.read(request)
+        if "manifest" not in parts:
+            raise bad("send the feed: a file named 'manifest'", "no-manifest")
+        await service.work(
+            lambda: _take(upload, [part for some in parts.values() for part in some])
+        )
         job = service.jobs.begin(
             "manifest", lambda job: add_upload(upload, service.writer, service.jobs, job)
         )
@@ -113,7 +110,7 @@ def _location(service: Service, job: Job) -> dict[str, str]:
     return {"Location": f"{service.settings.path}/v1/admin/jobs/{job.id}"}
 
 
-def _take(upload: Upload, files: list[UploadFile]) -> None:
+def _take(upload: Upload, parts: list[Part]) -> None:
     """
     Raises:
         Problem: a file that can't be part of an upload.
@@ -121,8 +118,8 @@ def _take(upload: Upload, files: list[UploadFile]) -> None:
     from hemline.errors import DataError
 
     try:
-        for file in files:
-            upload.take(file.filename or "", file.file)
+        for part in parts:
+            upload.take(part)
         upload.feed()
     except DataError as error:
         raise bad(str(error).replace(f"{upload.folder}/", ""), "bad-upload") from None

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi import Path as InPath
 from starlette.responses import Response
 
+from hemline.files import read_regular
 from hemline.service.access import Served, network_of
 from hemline.service.problems import Problem, responses
 from hemline.service.serving import Service
@@ -118,7 +119,7 @@ def samples(folder: Path | None) -> list[Path]:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except OSError:
         raise no_picture() from None
 

@@ -21,6 +21,7 @@ from hemline.catalog.where.explain import explain
 from hemline.catalog.where.expression import Where as Condition
 from hemline.data.bounded import opened
 from hemline.data.images import crop, encode_jpeg
+from hemline.files import read_regular
 from hemline.limits import DEFAULT_K, MAX_HITS, MAX_PHOTOS, MAX_RANK, MAX_WHERE
 from hemline.search.clock import Clock
 from hemline.search.result_json import box_json, detections_json, result_json
@@ -232,7 +233,7 @@ async def item(
                 path = service.catalog.image_path(row)
                 if path is not None and path.is_file():
                     present().check()
-                    with opened(path.read_bytes(), service.settings.max_pixels) as image:
+                    with opened(read_regular(path), service.settings.max_pixels) as image:
                         picture["attention"] = attention_of(service, image, row.tags)
         return shown
 
