@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,9 +19,10 @@ import hemline.catalog.maintenance.rebuild as rebuild_module
 from helpers.acknowledged import acknowledged
 from helpers.small_shop import manifest, state, write_picture
 from helpers.tiny_bundle import make_tiny_bundle
-from hemline.catalog import pointer
+from hemline.catalog import folders, pointer
 from hemline.catalog.catalog import Catalog
 from hemline.catalog.intake.update import Attributes, ImageUpdate, ItemUpdate
+from hemline.catalog.stores.sqlite import SqliteStore
 from hemline.data.images import encode_jpeg, open_image
 from hemline.errors import CatalogBusy, CatalogError
 from hemline.runtime.bundle import Bundle
@@ -183,6 +185,64 @@ def test_only_one_rebuild_and_no_lost_pictures(
     report = catalog.rebuild(new, advance=second)
     assert (report.embedded, report.there, report.lost) == (1, 19, [])
     assert_is_of(catalog, new)
+
+
+@pytest.mark.parametrize("abandons", [False, True])
+def test_what_another_rebuild_makes_live_is_never_deleted(
+    catalog: Catalog, old: Bundle, new: Bundle, tmp_path: Path, abandons: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """A rebuild ends just after another one has listed its part as unfinished."""
+    assert catalog.folder is not None
+    folder, spec = folders.stored(catalog.folder)
+    rebuild_module._begin(folder, new, spec)  # as a kill leaves it
+    third = Bundle.open(make_tiny_bundle(tmp_path / "third", seed=3))
+    list_unfinished = pointer.unfinished
+    refused = []
+
+    def unfinished(folder: Path) -> list[Path]:
+        monkeypatch.setattr(pointer, "unfinished", list_unfinished)
+        found = list_unfinished(folder)
+        try:
+            with Catalog.open(folder) as other:
+                other.rebuild(new)
+        except CatalogBusy as error:
+            refused.append(str(error))
+        return found
+
+    monkeypatch.setattr(pointer, "unfinished", unfinished)
+    if abandons:
+        assert catalog.abandon_rebuild() == 1
+    else:
+        assert catalog.rebuild(third).swapped
+    assert "by another rebuild" in refused[0]
+    with Catalog.open(folder) as found:
+        assert found.check(deep=True).ok
+        assert_is_of(found, old if abandons else third)
+
+
+def test_a_part_that_cant_be_opened_for_a_moment_is_not_deleted_from_its_rebuild(
+    catalog: Catalog, new: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk: another rebuild took the part for one that is no use."""
+    third = Bundle.open(make_tiny_bundle(tmp_path / "third", seed=3))
+    opened = SqliteStore.__init__
+
+    def full(self: SqliteStore, folder: Path, *more: Any, **options: Any) -> None:
+        if folder.name == "rebuilt-1":
+            raise CatalogError("no space on the disk")
+        opened(self, folder, *more, **options)
+
+    def second(done: int, total: int) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(SqliteStore, "__init__", full)
+            with Catalog.open(tmp_path / "shop") as other, pytest.raises(CatalogError):
+                other.rebuild(third)
+
+    catalog.rebuild(new, advance=second)
+    with Catalog.open(tmp_path / "shop") as found:
+        assert found.check(deep=True).ok
+        assert_is_of(found, new)
 
 
 def test_another_bundle_or_abandoning_deletes_what_was_begun(

@@ -14,6 +14,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,14 +22,15 @@ from typing import TYPE_CHECKING
 from hemline.catalog import folders, pointer
 from hemline.catalog.intake.embedding import batches, counted_tags, embed_copies, same_content
 from hemline.catalog.store import Advance, Row, Store, StoreSpec
-from hemline.errors import BundleError, CatalogError
-from hemline.files import publish_folder
+from hemline.errors import BundleError, CatalogBusy, CatalogError
+from hemline.files import file_lock, publish_folder
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.encoder import BundleEncoder
 
 if TYPE_CHECKING:
     from hemline.catalog.catalog import Catalog
 
+LOCK = "rebuild.lock"
 #: Seconds that the swap waits for a writer.
 PATIENCE = 3600.0
 #: Seconds of work under the write lock, and the rest between two of them for the writers.
@@ -69,20 +71,32 @@ def rebuild(
 ) -> RebuildReport:
     """See `Catalog.rebuild`."""
     folder, spec = folders.stored(catalog.folder)
-    if catalog.live().store.fingerprint == bundle.fingerprint:
-        abandon(catalog)  # an interrupted rebuild with another bundle
-        return RebuildReport(fingerprint=bundle.fingerprint, swapped=False)
-    place = _begin(folder, bundle, spec)
-    staged = spec.open(place)
-    try:
-        with staged.writing():
-            run = _Rebuild(catalog, staged, place, batch, threads, advance)
-            run.publish = spec.publish
-            run.run(drop_lost)
-    finally:
-        staged.close()
+    with _alone(folder):
+        if catalog.live().store.fingerprint == bundle.fingerprint:
+            _drop_unfinished(folder, spec)  # with another bundle
+            return RebuildReport(fingerprint=bundle.fingerprint, swapped=False)
+        place = _begin(folder, bundle, spec)
+        staged = spec.open(place)
+        try:
+            with staged.writing():
+                run = _Rebuild(catalog, staged, place, batch, threads, advance)
+                run.publish = spec.publish
+                run.run(drop_lost)
+        finally:
+            staged.close()
     catalog.live()
     return run.report
+
+
+def _alone(folder: Path) -> AbstractContextManager[None]:
+    """Keeps other rebuilds out: one could take a part for unfinished that this one makes live, or
+    delete one that can't be opened for a moment.
+
+    Raises:
+        CatalogBusy: there is another rebuild.
+    """
+    busy = f"{folder} is being written to by another rebuild; wait until that has ended"
+    return file_lock(folder / LOCK, CatalogBusy(busy))
 
 
 def _begin(folder: Path, bundle: Bundle, spec: StoreSpec) -> Path:
@@ -107,6 +121,11 @@ def _begin(folder: Path, bundle: Bundle, spec: StoreSpec) -> Path:
 def abandon(catalog: Catalog) -> int:
     """Deletes interrupted rebuilds; returns their number."""
     folder, spec = folders.stored(catalog.folder)
+    with _alone(folder):
+        return _drop_unfinished(folder, spec)
+
+
+def _drop_unfinished(folder: Path, spec: StoreSpec) -> int:
     places = pointer.unfinished(folder)
     for place in places:
         _drop(place, spec)
