@@ -270,11 +270,11 @@ def test_the_old_one_is_deleted_a_minute_later(
     assert (shop / "catalog.sqlite").exists()
     os.utime(shop / "live", (1e9, 1e9))
     catalog.remove(["item1"])
-    assert {p.name for p in shop.iterdir()} == {"live", "pictures", "rebuilt-1"}
+    assert {p.name for p in shop.iterdir()} == {"live", "pictures", "rebuild.lock", "rebuilt-1"}
     catalog.rebuild(old)
     os.utime(shop / "live", (1e9, 1e9))
     catalog.compact()
-    assert {p.name for p in shop.iterdir()} == {"live", "pictures", "rebuilt-2"}
+    assert {p.name for p in shop.iterdir()} == {"live", "pictures", "rebuild.lock", "rebuilt-2"}
     assert catalog.live().store.counts() == (16, 8)
     (shop / "live").write_text("../elsewhere")
     with pytest.raises(CatalogError, match="is damaged: it names '../elsewhere'"):

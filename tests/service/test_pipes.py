@@ -21,7 +21,7 @@ from hemline.service.doctor.run import examine
 from hemline.service.keys import KeyRing
 from hemline.service.settings import Settings
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+piped = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
 
 _PATIENCE = 30.0  # seconds
 SAMPLE = [
@@ -114,11 +114,13 @@ def hangs(whole: Path, tmp_path: Path, photo: Path, name: str) -> list[str]:
     return found
 
 
+@piped
 @pytest.mark.parametrize("name", SAMPLE)
 def test_no_small_file_is_waited_for(whole: Path, made: Path, tmp_path: Path, name: str) -> None:
     assert hangs(whole, tmp_path, made / "pictures/0.jpg", name) == []
 
 
+@piped
 @pytest.mark.slow
 def test_no_file_is_waited_for(whole: Path, made: Path, tmp_path: Path) -> None:
     names = [str(p.relative_to(whole)) for p in sorted(whole.rglob("*")) if p.is_file()]
