@@ -102,7 +102,7 @@ class BoundedProtocol(H11Protocol):
                 headers=[*answer.raw_headers, (b"connection", b"close")],
                 reason=b"Bad Request",
             ),
-            h11.Data(data=answer.body),
+            h11.Data(data=bytes(answer.body)),
             h11.EndOfMessage(),
         )
         for event in events:

@@ -103,7 +103,7 @@ class Upload:
                     self._current_part.file = part  # type: ignore[assignment]
 
         limits = {"max_files": _PARTS, "max_fields": _FIELDS, "max_part_size": _FIELD}
-        parsed = await OnDisk(request.headers, request.stream(), **limits).parse()  # type: ignore[arg-type]
+        parsed = await OnDisk(request.headers, request.stream(), **limits).parse()
         found: dict[str, list[Part]] = {}
         for name, value in parsed.multi_items():
             if isinstance(value, Part):
