@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from hemline.errors import CatalogError
-from hemline.files import durable_path, sync_folder
+from hemline.files import durable_path, read_regular, sync_folder
 
 MAX_SIDE = 640  # pixels
 QUALITY = 90
@@ -48,7 +48,7 @@ class ImageStore:
         Raises:
             FileNotFoundError: it isn't there.
         """
-        return self.path(digest).read_bytes()
+        return read_regular(self.path(digest))
 
     def put(self, images: Sequence[bytes]) -> list[str]:
         """Writes JPEG files durably; returns their digests.

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from hemline.catalog.images import ImageStore, is_copy
 from hemline.errors import CatalogError, DamageError, UsageError
-from hemline.files import write_atomic, write_durable
+from hemline.files import read_regular, write_atomic, write_durable
 
 #: In the catalogue's folder; says where its copies of images are.
 FILE = "pictures.json"
@@ -40,7 +40,7 @@ def open_images(folder: Path) -> ImageStore:
     """
     path = folder / FILE
     try:
-        address = json.loads(path.read_text(encoding="utf-8"))["address"]
+        address = json.loads(read_regular(path))["address"]
     except FileNotFoundError:
         return ImageStore(folder / "pictures")
     except (OSError, ValueError, LookupError, TypeError) as error:
