@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import json
 import os
@@ -59,8 +60,18 @@ class Server:
         said = (self.folder / "data" / "logs" / "milvus-stderr.log").read_text("utf-8", "replace")
         raise RuntimeError(f"Milvus doesn't start: {said[:2000]}")
 
+    def _wait_for_port(self) -> None:
+        """Until the port is free: the starter takes the next one while old connections linger."""
+        end = time.monotonic() + _READY
+        while time.monotonic() < end:
+            with socket.socket() as probe, contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", self.port))
+                return
+            time.sleep(0.3)
+
     def _spawn(self) -> None:
         assert EXECUTABLE is not None
+        self._wait_for_port()
         # Waits until the server runs; that is a process of its own, in the session of this one.
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(

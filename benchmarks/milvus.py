@@ -1,0 +1,229 @@
+"""The embedded store beside Milvus in one run: latency, recall, filters, build time and memory.
+
+Needs the extra ``milvus`` and a server (``pip install --no-deps milvus==2.3.5`` into an environment
+of its own). Both get the same rows and queries, one after the other, each from a new process;
+memory is that process's own after the queries, and the server's (all its processes) beside it.
+``walks`` is Milvus' own filtered search, which hemline doesn't use: its recall by width.
+
+    HEMLINE_MILVUS_SERVER=…/milvus-server python benchmarks/milvus.py --rows 200000 --work FOLDER
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _ours import FINGERPRINT, batches
+from _system import load, machine, memory
+from _truth import CONDITIONS, FILTERED, answers, recall
+from _vectors import CHUNK, Data, Made, write
+
+from hemline.catalog.store import Neighbours, Store
+from hemline.catalog.stores import STORES
+from hemline.catalog.where.expression import Where
+
+KS = (20, 256)
+WIDTHS = (64, 256, 1024)  # of Milvus' own filtered search (ef)
+_READY = 180.0  # seconds
+_BUILT = 1800.0
+
+
+class Server:
+    """A Milvus server in ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        executable = os.environ.get("HEMLINE_MILVUS_SERVER") or shutil.which("milvus-server")
+        if executable is None:
+            raise SystemExit("no milvus-server: set HEMLINE_MILVUS_SERVER to the executable")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        folder.mkdir(parents=True, exist_ok=True)
+        self._log = (folder / "log").open("ab")
+        self.process = subprocess.Popen(
+            [executable, "--data", str(folder / "data"), "--proxy-port", str(self.port)],
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+        )
+        end = time.monotonic() + _READY
+        while time.monotonic() < end:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    break
+            time.sleep(0.5)
+
+    def memory(self) -> int:
+        """Resident bytes of the server's processes."""
+        total = 0
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            fields = path.read_text().rpartition(")")[2].split()
+            if int(fields[2]) == self.process.pid:  # its process group
+                total += int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+        return total
+
+    def stop(self) -> None:
+        os.killpg(self.process.pid, signal.SIGINT)
+        self.process.wait(60)
+        self._log.close()
+
+
+def built(store: Any, data: Data) -> dict[str, float]:
+    """Adds all rows, and waits until they are indexed."""
+    start = time.perf_counter()
+    for rows in batches(data, 2_000):
+        store.add(rows)
+    ingest = time.perf_counter() - start
+    store.save()
+    client = getattr(store, "_client", None)
+    if client is not None:  # sealed, so that the index is built
+        client.call("flush", client.collection)
+        while time.perf_counter() - start < _BUILT:
+            state = client.call("describe_index", client.collection, "vector")
+            if state.get("pending_index_rows", 0) == 0:
+                break
+            time.sleep(1)
+        client.call("refresh_load", client.collection)
+    return {"ingest_s": round(ingest, 1), "build_s": round(time.perf_counter() - start, 1)}
+
+
+def asked(store: Store, names: Callable[[Any], Any], data: Data, count: int) -> list[Any]:
+    """Latency and recall, for each k and condition."""
+    exact, found = answers(data), []
+    for k in KS:
+        for condition in (None, *CONDITIONS):
+            where = None if condition is None else Where.parse(condition.text, ("price",))
+            chosen = data.queries[-count:]
+            for query in chosen[:3]:
+                store.search(query, k, where)
+            times, rows = [], []
+            for query in chosen:
+                start = time.perf_counter()
+                near = store.search(query, k, where)
+                times.append(1000 * (time.perf_counter() - start))
+                rows.append(names(near))
+            right = exact["" if condition is None else condition.name][-count:]
+            found.append(
+                {
+                    "k": k,
+                    "condition": None if condition is None else condition.name,
+                    "queries": count,
+                    "p50_ms": round(float(np.percentile(times, 50)), 2),
+                    "p95_ms": round(float(np.percentile(times, 95)), 2),
+                    "recall": round(recall(rows, right, k), 4),
+                }
+            )
+            print(found[-1], flush=True)
+    return found
+
+
+def walked(store: Any, names: Callable[[Any], Any], data: Data, count: int) -> list[Any]:
+    """Recall@20 of Milvus' filtered search, with the ids that match as its condition."""
+    exact, found = answers(data), []
+    for condition in CONDITIONS:
+        where = Where.parse(condition.text, ("price",))
+        with store._reader.mirror() as mirror:
+            ids = mirror.entities(np.flatnonzero(mirror.mask(where))).tolist()
+        for width in WIDTHS:
+            rows = []
+            for query in data.queries[-count:]:
+                hits = store._client.search(query[None], 20, width, ["vector_id"], f"id in {ids}")
+                got = np.array([int(hit["vector_id"]) for hit in hits[0]], np.int64)
+                rows.append(names(Neighbours(got, np.zeros(len(got), np.float32), None)))
+            right = recall(rows, exact[condition.name][-count:], 20)
+            found.append({"condition": condition.name, "ef": width, "recall": round(right, 4)})
+            print(found[-1], flush=True)
+    return found
+
+
+def measured(name: str, folder: Path, data: Data, queries: int) -> dict[str, Any]:
+    """Builds and asks one store; runs in a process of its own."""
+    before = memory()["anonymous"]
+    store = STORES[name].create(folder, FINGERPRINT, data.queries.shape[1])
+    result: dict[str, Any] = {"store": name, **built(store, data)}
+    store.close()
+    start = time.perf_counter()
+    store = STORES[name].open(folder)
+    for query in data.queries[:5]:
+        store.search(query, 20, Where.parse("price < 500", ("price",)))
+    result["open_s"] = round(time.perf_counter() - start, 1)
+    numbers: dict[int, int] = {}
+
+    def names(near: Any) -> Any:
+        new = [i for i in near.ids.tolist() if i not in numbers]
+        for id_, row in zip(new, store.take(np.array(new, np.int64), vectors=False), strict=True):
+            assert row is not None
+            numbers[id_] = int(row.image_id)
+        return np.array([numbers[i] for i in near.ids.tolist()], np.int64)
+
+    result["searches"] = asked(store, names, data, queries)
+    result["own_bytes"] = memory()["anonymous"] - before
+    if name == "milvus":
+        result["walks"] = walked(store, names, data, min(20, queries))
+    store.close()
+    return result
+
+
+def apart(*given: Any) -> dict[str, Any]:
+    """`measured` in a new process."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as own:
+        return own.submit(measured, *given).result()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--dim", type=int, default=256)
+    parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("-o", "--output", type=Path)
+    given = parser.parse_args()
+    rows = max(CHUNK, given.rows // CHUNK * CHUNK)
+    data = write(given.work / f"made-{rows}-{given.dim}", Made(given.dim), rows)
+    answers(data)
+    queries = min(given.queries, FILTERED)
+    result: dict[str, Any] = {
+        "rows": rows,
+        "dim": given.dim,
+        "machine": machine(),
+        "versions": {name: version(name) for name in ("pymilvus", "faiss-cpu", "numpy")},
+        "milvus": "2.3.5 standalone, consistency session",
+        "load_before": load(),
+        "stores": [],
+    }
+    embedded, remote = given.work / "embedded", given.work / "milvus"
+    for folder in (embedded, remote, given.work / "server"):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+    result["stores"].append(apart("sqlite", embedded, data, queries))
+    server = Server(given.work / "server")
+    try:
+        address = f"milvus://127.0.0.1:{server.port}/bench?timeout=120"
+        (remote / "catalog.milvus").write_text(json.dumps({"address": address}))
+        found = apart("milvus", remote, data, queries)
+        found["server_bytes"] = server.memory()
+        result["stores"].append(found)
+    finally:
+        server.stop()
+    result["load_after"] = load()
+    text = json.dumps(result, indent=1) + "\n"
+    print(text)
+    if given.output:
+        given.output.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
