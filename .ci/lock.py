@@ -17,7 +17,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 #: Everything that the project can install, and what builds it.
-EVERYTHING = f"{ROOT}[learn,clip,remote,milvus,database,serve,dev]"
+EVERYTHING = f"{ROOT}[learn,clip,remote,milvus,database,ray,serve,dev]"
 BUILD = ("hatchling>=1.25", "editables>=0.5", "pip>=25.3")
 HEADER = """\
 # The exact versions that the tests ran with: {python}, {system}.

@@ -94,6 +94,7 @@ class TrainingError(HemlineError):
 _EXTRAS = {
     "learn": "torch, torchvision, timm, lightning, onnx, onnxscript, safetensors, yaml, matplotlib",
     "synthetic": "cv2",
+    "ray": "ray",
     "remote": "fsspec, aiohttp, s3fs, gcsfs",
     "database": "sqlalchemy, psycopg",
     "serve": "fastapi, starlette, uvicorn, prometheus_client, httpx2",

@@ -16,7 +16,7 @@ from helpers import needs
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-_FRAME = """
+FRAME = """
 daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr info;
 events {{}}
 http {{
@@ -55,6 +55,17 @@ def certificate(folder: Path, name: str = "shop.example") -> None:
 
 
 @contextmanager
+def running(conf: Path) -> Iterator[None]:
+    """An nginx with this file."""
+    assert NGINX is not None
+    with subprocess.Popen([NGINX, "-p", str(conf.parent), "-c", str(conf)]) as nginx:
+        try:
+            yield
+        finally:
+            nginx.terminate()
+
+
+@contextmanager
 def behind_nginx(folder: Path, port: int, *, takes_off: bool = False) -> Iterator[str]:
     """Yields the address of nginx before a service at ``port``.
 
@@ -82,12 +93,9 @@ def behind_nginx(folder: Path, port: int, *, takes_off: bool = False) -> Iterato
         assert old in servers, old
         servers = servers.replace(old, new)
     conf = folder / "nginx.conf"
-    conf.write_text(_FRAME.format(folder=folder, servers=servers), encoding="utf-8")
-    with subprocess.Popen([NGINX, "-p", str(folder), "-c", str(conf)]) as nginx:
-        try:
-            wait_for(f"https://127.0.0.1:{front}/")
-            moved = httpx.get(f"http://127.0.0.1:{plain}/finder", headers={"Host": "shop.example"})
-            assert moved.headers["location"] == "https://shop.example/finder"
-            yield f"https://127.0.0.1:{front}"
-        finally:
-            nginx.terminate()
+    conf.write_text(FRAME.format(folder=folder, servers=servers), encoding="utf-8")
+    with running(conf):
+        wait_for(f"https://127.0.0.1:{front}/")
+        moved = httpx.get(f"http://127.0.0.1:{plain}/finder", headers={"Host": "shop.example"})
+        assert moved.headers["location"] == "https://shop.example/finder"
+        yield f"https://127.0.0.1:{front}"

@@ -10,6 +10,7 @@ import pytest
 NEEDS = {
     "browser": ("page tests", "no browser: make browser"),
     "nginx": ("tests behind nginx", "apt-get install nginx"),
+    "linters": ("checks by linters", "pip install yamllint check-jsonschema kubernetes-validate"),
     "caddy": ("tests behind Caddy", "apt-get install caddy"),
     "photos": ("tests on the real grocery photos", "set HEMLINE_SHARED to the folder they lie in"),
     "weights": ("tests of pretrained weights", "set HEMLINE_SHARED to the folder they lie in"),
@@ -22,6 +23,7 @@ NEEDS = {
     ),
     "database": ("tests of a shared database", "pip install 'hemline[database]'"),
     "postgres": ("tests on PostgreSQL", "apt-get install postgresql"),
+    "ray": ("tests of embedding on Ray", "pip install 'hemline[ray]'"),
     "compiler": ("tests of faults of the disk", "Linux and a C compiler"),
     "plots": ("tests of plots", "no matplotlib: make test"),
     "learn": ("files or tests of training", "no torch: make test"),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hemline.catalog import folders, pointer, stats
+from hemline.catalog.cluster.engine import HERE
 from hemline.catalog.intake.crops import Whole
 from hemline.catalog.intake.prepare import Preparer
 from hemline.catalog.intake.update import ItemOutcome, ItemUpdate
@@ -174,6 +175,7 @@ class Catalog:
         workers: int | None = None,
         encoder: Encoder | None = None,
         remote: Fetcher | None = None,
+        engine: str = HERE,
         advance: Advance = silent,
     ) -> ImageReport:
         """Embeds the shop (or ``gallery``) rows of a manifest and stores them.
@@ -183,7 +185,7 @@ class Catalog:
 
         Args:
             manifest: its rows.
-            crop, batch, workers, encoder, remote: see `IntakeOptions`.
+            crop, batch, workers, encoder, remote, engine: see `IntakeOptions`.
             advance: called with (rows done, rows) after each commit; those are durable.
 
         Raises:
@@ -194,7 +196,7 @@ class Catalog:
         from hemline.catalog.intake.manifest import add
         from hemline.catalog.intake.options import IntakeOptions
 
-        options = IntakeOptions(crop, batch, workers, encoder, remote)
+        options = IntakeOptions(crop, batch, workers, encoder, remote, engine)
         with self.writing() as live:
             return add(live, self.images, manifest, options, advance)
 
@@ -343,6 +345,7 @@ class Catalog:
         batch: int = 64,
         threads: int | None = None,
         drop_lost: bool = False,
+        engine: str = HERE,
         advance: Advance = silent,
     ) -> rebuild.RebuildReport:
         """Embeds the copies of all images with another bundle, then switches to it in one step.
@@ -355,20 +358,15 @@ class Catalog:
             batch: images in one durable commit.
             threads: of its shop tower.
             drop_lost: drops images whose copy can't be opened.
+            engine: see `IntakeOptions`.
             advance: called with (images done, images) after each commit.
 
         Raises:
             CatalogError: copies can't be opened, another rebuild or (at the end) a writer is
                 running, or a full disk; the catalogue is unchanged.
         """
-        return rebuild.rebuild(
-            self,
-            bundle,
-            batch=batch,
-            threads=threads,
-            drop_lost=drop_lost,
-            advance=advance,
-        )
+        options = (batch, threads, drop_lost, engine)
+        return rebuild.rebuild(self, bundle, *options, advance)
 
     def abandon_rebuild(self) -> int:
         """Deletes what an interrupted rebuild left; gives the number of parts.

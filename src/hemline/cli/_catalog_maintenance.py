@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hemline.cli._catalog_options import LISTED, Folder, Pictures, Threads, addressed
+from hemline.cli._catalog_options import LISTED, Engine, Folder, Pictures, Threads, addressed
 from hemline.cli._common import JsonOption, emit, natives_hushed, out, progress, say
 from hemline.errors import UsageError
 
@@ -193,6 +193,7 @@ def rebuild(
     ] = False,
     batch: Annotated[int, typer.Option(help="Images in one durable commit.")] = 64,
     threads: Threads = None,
+    engine: Engine = "here",
     as_json: JsonOption = False,
 ) -> None:
     """Embed every image with another bundle, beside the live catalogue, then swap in one step.
@@ -219,7 +220,12 @@ def rebuild(
             )
             return
         report = opened.rebuild(
-            Bundle.open(bundle), batch=batch, threads=threads, drop_lost=drop_lost, advance=advance
+            Bundle.open(bundle),
+            batch=batch,
+            threads=threads,
+            drop_lost=drop_lost,
+            engine=engine,
+            advance=advance,
         )
     emit({"catalog": str(catalog), **asdict(report)}, as_json, _tell_rebuild)
 

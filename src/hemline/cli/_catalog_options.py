@@ -35,6 +35,14 @@ Pictures = Annotated[
         "that fsspec opens; in its folder by default.",
     ),
 ]
+Engine = Annotated[
+    str,
+    typer.Option(
+        help="Where images are embedded: 'here' in this process; 'ray' on the Ray cluster of "
+        "RAY_ADDRESS or of this machine; 'ray://HOST:PORT' on that of a Ray client server. Its "
+        "machines must see the images under the same paths."
+    ),
+]
 SkippedFile = Annotated[
     Path | None, typer.Option("--skipped", help="Write the list of skipped images there, as CSV.")
 ]

@@ -13,6 +13,7 @@ from hemline.cli._catalog_options import (
     LISTED,
     Batch,
     Crop,
+    Engine,
     Folder,
     Items,
     Pictures,
@@ -85,6 +86,7 @@ def add(
     crop: Crop = None,
     batch: Batch = 64,
     threads: Threads = None,
+    engine: Engine = "here",
     skipped: SkippedFile = None,
     allow_host: AllowHost = None,
     allow_network: AllowNetwork = None,
@@ -99,6 +101,8 @@ def add(
     Example: hemline catalog add shop products.csv
 
     Example: hemline catalog add shop products.csv --allow-host cdn.shop.example
+
+    Example: hemline catalog add shop products.parquet --engine ray
     """
     from hemline.catalog.catalog import Catalog
     from hemline.data.manifest import Manifest
@@ -109,7 +113,9 @@ def add(
         opened.encoder(threads)
         table = Manifest.read(manifest)
         with remote as fetcher:
-            report = opened.add(table, crop=crop, batch=batch, remote=fetcher, advance=advance)
+            report = opened.add(
+                table, crop=crop, batch=batch, remote=fetcher, engine=engine, advance=advance
+            )
         counts = opened.store.counts()
     write_skipped(skipped, report.skipped)
     if report.skipped and not (report.embedded + report.updated + report.unchanged):

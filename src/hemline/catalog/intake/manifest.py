@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from hemline.catalog.cluster.ahead import EncodedAhead, updates_ahead
+from hemline.catalog.cluster.engine import HERE, SHARDS
+from hemline.catalog.cluster.ray_workers import ray_run
+from hemline.catalog.cluster.worker import Setup
 from hemline.catalog.folders import check_fingerprint
 from hemline.catalog.images import ImageStore
+from hemline.catalog.intake import damaged
 from hemline.catalog.intake.crops import find_crop
 from hemline.catalog.intake.feed_values import plain
 from hemline.catalog.intake.options import IntakeOptions
@@ -54,10 +61,46 @@ def add(
         options.threads,
     )
     updates = (_update(*one, rows, options.remote) for one in zip(rows, numbers, strict=True))
-    for _ in upsert.run(updates, len(rows), advance):
-        pass
-    upsert.report.whole = crop.whole
+    if options.engine == HERE:
+        for _ in upsert.run(updates, len(rows), advance):
+            pass
+    else:
+        _run_on_cluster(upsert, updates, options, len(rows), advance)
+    upsert.report.whole += crop.whole
     return upsert.report
+
+
+def _run_on_cluster(
+    upsert: Upsert,
+    updates: Iterable[ItemUpdate],
+    options: IntakeOptions,
+    total: int,
+    advance: Advance,
+) -> None:
+    """`Upsert.run` on what the workers of ``options.engine`` embed; see `Catalog.add`.
+
+    Raises:
+        UsageError: Ray isn't installed, or the catalogue is in memory.
+    """
+    if upsert.copies is None:
+        raise UsageError("a cluster embeds for a catalogue in a folder, not for one in memory")
+    live = upsert.live
+    remote = options.remote.settings if options.remote else None
+    setup = Setup(live.bundle.fingerprint, options.crop or "none", remote=remote)
+    folder = upsert.copies.folder.parent / SHARDS
+    encoder = EncodedAhead(upsert.encoder or live.encoder(), live.bundle.info.vocabulary)
+    upsert.encoder = encoder
+    with ray_run(options.engine, setup, live.bundle, folder) as run:
+
+        def told(done: int, of: int) -> None:
+            run.committed(done)
+            advance(done, of)
+
+        stored = partial(damaged.images, live.store)
+        given = updates_ahead(run, updates, stored, live.bundle.info)
+        for _ in upsert.run(given, total, told):
+            pass
+    upsert.report.whole += encoder.whole
 
 
 def gallery(manifest: Manifest) -> Manifest:

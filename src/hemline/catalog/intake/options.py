@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from hemline.catalog.cluster.engine import HERE, check_engine
 from hemline.catalog.intake.feed_map import FeedMapping
 from hemline.data.remote.fetcher import Fetcher
 from hemline.encoding import Encoder
@@ -29,9 +30,11 @@ class IntakeOptions:
         workers: threads that decode images; None: up to 4.
         encoder: used instead of the bundle's own; it must have the same fingerprint.
         remote: fetches images that are named by addresses; None: nothing is fetched.
+        engine: ``here`` embeds in this process; ``ray`` on the Ray cluster of RAY_ADDRESS or of
+            this machine, ``ray://HOST:PORT`` on that of a Ray client server (`Catalog.add`).
 
     Raises:
-        UsageError: ``batch`` or ``workers`` is below 1.
+        UsageError: ``batch`` or ``workers`` is below 1, or another engine.
     """
 
     crop: str | None = None
@@ -39,8 +42,10 @@ class IntakeOptions:
     workers: int | None = None
     encoder: Encoder | None = None
     remote: Fetcher | None = None
+    engine: str = HERE
 
     def __post_init__(self) -> None:
+        check_engine(self.engine)
         if self.batch < 1 or (self.workers is not None and self.workers < 1):
             raise UsageError(
                 f"batch and workers are at least 1, not {self.batch} and {self.workers}"

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hemline.bundle import BundleInfo
+from hemline.catalog.cluster.shards import Encoded
 from hemline.catalog.images import MAX_SIDE, QUALITY, ImageStore
 from hemline.catalog.intake.crops import Crop
 from hemline.catalog.intake.embedding import same_content
@@ -21,10 +22,11 @@ from hemline.catalog.intake.update import Attributes, Change, ImageUpdate, ItemU
 from hemline.catalog.store import Row
 from hemline.data.bounded import opened
 from hemline.data.images import encode_jpeg, read_bytes
-from hemline.data.preprocess import PreparedImage
+from hemline.data.preprocess import PreparedImage, Preprocessing
 from hemline.data.remote.fetcher import RemoteImage
 from hemline.errors import DamageError, HemlineError, ImageError, UsageError
 from hemline.limits import MAX_COLUMNS, MAX_PIXELS
+from hemline.types import Box
 
 
 class ToEmbed(NamedTuple):
@@ -115,6 +117,10 @@ class Preparer:
         try:
             if image.source is None:
                 return Skipped(image.image_id, image.name, image.problem)
+            if image.encoded is not None:
+                ready = self._encoded(update, image, image.encoded, batch)
+                if ready is not None:
+                    return ready
             if isinstance(image.source, RemoteImage):
                 return self._fetched(update, image, image.source, batch)
             return self._image(update, image, image.source, batch)
@@ -155,10 +161,39 @@ class Preparer:
     def _image(
         self, update: ItemUpdate, image: ImageUpdate, file: bytes | Path, batch: Batch
     ) -> Prepared:
-        attributes = image.attributes or update.attributes
-        assert isinstance(attributes, Attributes), "changes are for stored images alone"
         digest, data = self._digest(file, batch)
-        source = digest + self.crop.mark(image.box, attributes.category)
+        category = _attributes(update, image).category
+        found = self._compared(update, image, digest + self.crop.mark(image.box, category), batch)
+        if isinstance(found, Complete):
+            return found
+        # Prepared here, so that small images wait for their batch and not whole photos.
+        prepared, copy = embeddable(
+            data or _read(file),
+            self.crop,
+            image.box,
+            category,
+            self.info.preprocessing,
+            self.max_pixels,
+        )
+        return ToEmbed(found[0], prepared, copy, found[1])
+
+    def _encoded(
+        self, update: ItemUpdate, image: ImageUpdate, encoded: Encoded, batch: Batch
+    ) -> Prepared | None:
+        """An image that a worker of a cluster has read; None where it has to be read here."""
+        if not encoded.source:
+            return None
+        found = self._compared(update, image, encoded.source, batch)
+        if isinstance(found, Complete):
+            return found
+        return ToEmbed(found[0], encoded, encoded.copy, found[1]) if encoded.embedded else None
+
+    def _compared(
+        self, update: ItemUpdate, image: ImageUpdate, source: str, batch: Batch
+    ) -> Complete | tuple[Row, bool]:
+        """The row of an image with this source, complete with a stored vector; or one without,
+        and whether the image is stored already."""
+        attributes = _attributes(update, image)
         if image.image_id:
             image_id, old = image.image_id, batch.by_image.get(image.image_id)
         else:
@@ -179,19 +214,14 @@ class Preparer:
         match = old
         if old is None or old.source != source:
             match = self.duplicate(source)
-        if match is not None and self._same_vector(match, row):
-            row = replace(
-                row, embedding=match.embedding, norm=match.norm, image_digest=match.image_digest
-            )
-            if old is not None and same_content(row, old):
-                return Complete(row, "unchanged")
-            return Complete(row, "columns" if match is old else "duplicates")
-        # Prepared here, so that small images wait for their batch and not whole photos.
-        with opened(data or _read(file), self.max_pixels) as decoded:
-            part = self.crop.part(decoded, image.box, attributes.category)
-            prepared = PreparedImage.of(part, self.info.preprocessing)
-            copy = encode_jpeg(part, QUALITY, MAX_SIDE)
-        return ToEmbed(row, prepared, copy, old is not None)
+        if match is None or not self._same_vector(match, row):
+            return row, old is not None
+        row = replace(
+            row, embedding=match.embedding, norm=match.norm, image_digest=match.image_digest
+        )
+        if old is not None and same_content(row, old):
+            return Complete(row, "unchanged")
+        return Complete(row, "columns" if match is old else "duplicates")
 
     def _same_vector(self, match: Row, row: Row) -> bool:
         return match.source == row.source and not (self.info.uses_tags and match.tags != row.tags)
@@ -206,7 +236,7 @@ class Preparer:
             if stamp is not None and before == (stamp.size, stamp.changed):
                 return stamp.digest, None
         data = _read(file)
-        digest = hashlib.sha256(data).hexdigest()[:40]
+        digest = content_digest(data)
         if before is not None and before[0] == len(data):
             assert isinstance(file, Path)
             batch.read[file] = Stamp(*before, digest)
@@ -219,6 +249,38 @@ def with_attributes(row: Row, item_id: str, new: Attributes) -> Complete:
         row, item_id=item_id, category=new.category, tags=new.tags, columns=new.columns
     )
     return Complete(changed, "unchanged" if same_content(changed, row) else "columns")
+
+
+def content_digest(data: bytes) -> str:
+    """The first part of `Row.source`: of the bytes of an image's file."""
+    return hashlib.sha256(data).hexdigest()[:40]
+
+
+def embeddable(
+    data: bytes,
+    crop: Crop,
+    box: Box | None,
+    category: str,
+    spec: Preprocessing,
+    max_pixels: int = MAX_PIXELS,
+    copied: bool = True,
+) -> tuple[PreparedImage, bytes]:
+    """The part of an image that is embedded, prepared for the tower; and, if it is to be
+    ``copied``, its copy as JPEG.
+
+    Raises:
+        ImageError: it can't be opened.
+    """
+    with opened(data, max_pixels) as decoded:
+        part = crop.part(decoded, box, category)
+        copy = encode_jpeg(part, QUALITY, MAX_SIDE) if copied else b""
+        return PreparedImage.of(part, spec), copy
+
+
+def _attributes(update: ItemUpdate, image: ImageUpdate) -> Attributes:
+    attributes = image.attributes or update.attributes
+    assert isinstance(attributes, Attributes), "changes are for stored images alone"
+    return attributes
 
 
 def _read(file: bytes | Path) -> bytes:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from hemline.catalog.cluster.shards import Encoded
 from hemline.catalog.store import Row
 from hemline.data.amounts import priced
 from hemline.data.remote.fetcher import RemoteImage
@@ -86,6 +87,7 @@ class ImageUpdate:
         attributes: of this image; None: those of the item.
         domain: empty keeps the stored one, ``shop`` for a new image.
         box: of the product in the image, for ``crop="box"``.
+        encoded: what a worker of a cluster has made of it.
     """
 
     source: bytes | Path | RemoteImage | None
@@ -95,6 +97,7 @@ class ImageUpdate:
     attributes: Attributes | None = None
     domain: str = ""
     box: Box | None = None
+    encoded: Encoded | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,25 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hemline.catalog import folders, pointer
-from hemline.catalog.intake.embedding import batches, counted_tags, embed_copies, same_content
+from hemline.catalog.cluster.ahead import EncodedAhead, copies_ahead
+from hemline.catalog.cluster.engine import HERE, SHARDS, check_engine
+from hemline.catalog.cluster.ray_workers import ray_run
+from hemline.catalog.cluster.shards import Encoded
+from hemline.catalog.cluster.worker import Setup
+from hemline.catalog.intake.embedding import (
+    batches,
+    counted_tags,
+    embed_copies,
+    embed_rows,
+    same_content,
+)
 from hemline.catalog.store import Advance, Row, Store, StoreSpec
 from hemline.errors import BundleError, CatalogBusy, CatalogError
 from hemline.files import file_lock, publish_folder
@@ -35,6 +46,7 @@ LOCK = "rebuild.lock"
 PATIENCE = 3600.0
 #: Seconds of work under the write lock, and the rest between two of them for the writers.
 SLICE, REST = 2.0, 0.5
+_NOTHING: Mapping[str, Encoded] = {}
 _ROUNDS = 10  # without the write lock
 _FEW = 16  # rows of a round that may well be the last; embedded at a time from the second round on
 
@@ -63,13 +75,14 @@ class RebuildReport:
 def rebuild(
     catalog: Catalog,
     bundle: Bundle,
-    *,
     batch: int,
     threads: int | None,
     drop_lost: bool,
+    engine: str,
     advance: Advance,
 ) -> RebuildReport:
     """See `Catalog.rebuild`."""
+    check_engine(engine)
     folder, spec = folders.stored(catalog.folder)
     with _alone(folder):
         if catalog.live().store.fingerprint == bundle.fingerprint:
@@ -79,7 +92,7 @@ def rebuild(
         staged = spec.open(place)
         try:
             with staged.writing():
-                run = _Rebuild(catalog, staged, place, batch, threads, advance)
+                run = _Rebuild(catalog, staged, place, batch, threads, engine, advance)
                 run.publish = spec.publish
                 run.run(drop_lost)
         finally:
@@ -162,12 +175,15 @@ class _Rebuild:
         place: Path,
         batch: int,
         threads: int | None,
+        engine: str,
         advance: Advance,
     ) -> None:
         self.catalog, self.staged, self.place = catalog, staged, place
-        self.batch, self.advance = batch, advance
-        self.encoder: BundleEncoder = BundleEncoder(Bundle.open(place / "bundle"), threads)
-        self.report = RebuildReport(fingerprint=self.encoder.fingerprint)
+        self.batch, self.engine, self.advance = batch, engine, advance
+        self.bundle = Bundle.open(place / "bundle")
+        own = BundleEncoder(self.bundle, threads)
+        self.encoder = EncodedAhead(own, self.bundle.info.vocabulary)
+        self.report = RebuildReport(fingerprint=own.fingerprint)
         self.seen = 0  # the live store's revision up to which the new store has its rows
         self.lost: set[str] = set()
         self.publish: Callable[[Path], None] | None = None
@@ -234,13 +250,23 @@ class _Rebuild:
         """The first round, of all rows; an interrupted run's are compared only."""
         revision = live.revision
         total, done = live.counts().images, 0
-        for rows in batches(live.rows(), self.batch):
-            changed = self._update(rows)
-            self.report.there += len(rows) - changed
-            done += len(rows)
-            self.advance(min(done, total), total)
+        for some, encoded in self._ahead(live):
+            for rows in batches(some, self.batch):
+                changed = self._update(rows, encoded)
+                self.report.there += len(rows) - changed
+                done += len(rows)
+                self.advance(min(done, total), total)
         self._remove_others(live)
         self.seen = revision
+
+    def _ahead(self, live: Store) -> Iterator[tuple[list[Row], Mapping[str, Encoded]]]:
+        """The rows, some at a time, with what the workers of a cluster have made of them."""
+        if self.engine == HERE:
+            yield from ((rows, {}) for rows in batches(live.rows(), self.batch))
+            return
+        setup = Setup(self.bundle.fingerprint, copies=False)
+        with ray_run(self.engine, setup, self.bundle, self.place / SHARDS) as run:
+            yield from copies_ahead(run, live.rows(), self._compared, self.catalog.image_path)
 
     def _round(self, live: Store, end: float = math.inf) -> int:
         """Brings the rows written since the last round to the new store; returns their number.
@@ -265,8 +291,29 @@ class _Rebuild:
         for some in batches(extra, 500):
             self.staged.add([], some)
 
-    def _update(self, rows: Sequence[Row]) -> int:
-        """Makes the rows of the new store equal to these; returns how many weren't."""
+    def _update(self, rows: Sequence[Row], encoded: Mapping[str, Encoded] = _NOTHING) -> int:
+        """Makes the rows of the new store equal to these; returns how many weren't.
+
+        Args:
+            rows: of the live store.
+            encoded: image_id → what a worker has made of its copy.
+        """
+        embed, write, known = self._compared(rows)
+        ready = [row for row in embed if row.image_id in encoded]
+        others = [row for row in embed if row.image_id not in encoded]
+        coded = embed_rows(self.encoder, ready, [encoded[row.image_id] for row in ready])
+        made = [row for row in coded if row is not None]
+        made += embed_copies(self.catalog.image_path, self.encoder, others)
+        lost = {row.image_id for row in embed} - {row.image_id for row in made}
+        self.lost |= lost
+        self.report.embedded += len(made)
+        removed = [image_id for image_id in lost if image_id in known]
+        if made or write or removed:
+            self.staged.add([*made, *write], removed)
+        return len(embed) + len(write)
+
+    def _compared(self, rows: Sequence[Row]) -> tuple[list[Row], list[Row], Mapping[str, Row]]:
+        """Rows to be embedded, rows whose vector the new store has, and its own of all of them."""
         known = self.staged.get([row.image_id for row in rows])
         write: list[Row] = []
         embed: list[Row] = []
@@ -276,16 +323,9 @@ class _Rebuild:
                 embed.append(row)
             elif not same_content(row, old):
                 write.append(replace(row, embedding=old.embedding, norm=old.norm))
-        made = embed_copies(self.catalog.image_path, self.encoder, embed)
-        lost = {row.image_id for row in embed} - {row.image_id for row in made}
-        self.lost |= lost
-        self.report.embedded += len(made)
-        removed = [image_id for image_id in lost if image_id in known]
-        if made or write or removed:
-            self.staged.add([*made, *write], removed)
-        return len(embed) + len(write)
+        return embed, write, known
 
     def _same_vector(self, old: Row, row: Row) -> bool:
         """Whether the new store's vector is that of the live row."""
-        same_tags = not self.encoder.bundle.info.uses_tags or old.tags == row.tags
+        same_tags = not self.bundle.info.uses_tags or old.tags == row.tags
         return (old.source, old.image_digest) == (row.source, row.image_digest) and same_tags
