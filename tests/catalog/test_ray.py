@@ -109,16 +109,20 @@ def test_the_command_embeds_on_the_cluster_of_ray_address(
         assert_same(one, many)
 
 
-@pytest.mark.slow
 def test_an_address_where_no_cluster_is_gives_an_error(
-    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bundle: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     rows = manifest(tmp_path / "data", 2)
     rows.write(tmp_path / "data/rows.csv")
     Catalog.create(tmp_path / "shop", bundle).close()
     words = ["catalog", "add", str(tmp_path / "shop"), str(tmp_path / "data/rows.csv")]
-    assert main([*words, "--engine", "ray"]) == 1
+    for engine in ("ray", "ray://127.0.0.1:1"):
+        assert main([*words, "--engine", engine]) == 1
+        assert "can't be reached: 127.0.0.1:1" in capsys.readouterr().err
 
 
 def kill_a_worker(cluster: Any, ended: threading.Event) -> bool:

@@ -7,6 +7,7 @@ when its worker or machine is lost. A machine that joins gets the next tasks.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from hemline.runtime.bundle import Bundle
 
 #: Times that a shard is made again after its worker or machine was lost.
 RETRIES = 10
+_PATIENCE = 10.0  # seconds to reach a cluster
 
 
 @contextmanager
@@ -50,6 +52,7 @@ def ray_run(engine: str, setup: Setup, bundle: Bundle, folder: Path) -> Iterator
         # A cluster that this command starts reports nothing to Ray's makers.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         address = None if engine == RAY else engine
+        _check_reached(engine, address or os.environ.get("RAY_ADDRESS", ""))
         try:
             ray.init(
                 address=address,
@@ -67,6 +70,23 @@ def ray_run(engine: str, setup: Setup, bundle: Bundle, folder: Path) -> Iterator
     finally:
         if own:
             ray.shutdown()
+
+
+def _check_reached(engine: str, address: str) -> None:
+    """Ray itself tries for minutes where nobody listens.
+
+    Raises:
+        CatalogError: nobody does.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdigit()):
+        return  # of this machine, or in another form of Ray's
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
+    except OSError as error:
+        raise CatalogError(
+            f"the cluster of {engine} can't be reached: {host}:{port}: {error.strerror or error}"
+        ) from None
 
 
 class RayWorkers:
