@@ -201,9 +201,8 @@ def test_a_shop_that_keeps_photos_says_so_and_asks(page: Any, shop: Stub) -> Non
     """Failed before: "this browser alone keeps a copy", and every photo was kept."""
     shop.keeps = 30
     page.goto(shop.url)
-    words = page.locator("#consent").inner_text()
-    assert "for 30 days" in words
-    assert "unless you agree" in page.locator("#privacy").inner_text()
+    until(page, lambda: "for 30 days" in page.locator("#consent").inner_text())
+    until(page, lambda: "unless you agree" in page.locator("#privacy").inner_text())
     upload(page)
     found(page)
     assert shop.of("/v1/search")[0]["keep"] == "false"
@@ -218,5 +217,6 @@ def test_a_shop_that_keeps_none_asks_nothing(page: Any, shop: Stub) -> None:
     begin(page, shop)
     assert "keep" not in shop.of("/v1/search")[0]
     page.goto(shop.url)
+    said = "this browser alone keeps a copy"
+    until(page, lambda: said in page.locator("#privacy").inner_text())
     assert not page.locator("#consent").is_visible()
-    assert "this browser alone keeps a copy" in page.locator("#privacy").inner_text()

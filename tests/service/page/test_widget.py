@@ -270,7 +270,7 @@ def test_its_weight(tab: Any, site: Site, service: str) -> None:
 def test_a_shop_brings_texts_in_its_language(page: Any, site: Site, service: str) -> None:
     more = 'data-texts="/fr.json" data-label="Par photo" data-limit="4"'
     page.goto(site.show(service, more, "fr"))
-    assert page.locator("hemline-widget .open").inner_text() == "Par photo"
+    until(page, lambda: page.locator("hemline-widget .open").inner_text() == "Par photo")
     look(page)
     layer = page.get_by_role("dialog", name="Chercher par photo")
     assert layer.get_by_role("status").inner_text() == "4 produits"
