@@ -125,5 +125,6 @@ def test_no_small_file_is_waited_for(whole: Path, made: Path, tmp_path: Path, na
 def test_no_file_is_waited_for(whole: Path, made: Path, tmp_path: Path) -> None:
     names = [str(p.relative_to(whole)) for p in sorted(whole.rglob("*")) if p.is_file()]
     assert set(SAMPLE) <= set(names)
-    left = [name for name in names if name not in SAMPLE]
+    # SQLite's own of a connection that is still open are gone with it.
+    left = [n for n in names if n not in SAMPLE and not n.endswith(("-shm", "-wal"))]
     assert not [t for n in left for t in hangs(whole, tmp_path, made / "pictures/0.jpg", n)]

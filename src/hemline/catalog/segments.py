@@ -9,7 +9,9 @@ didn't complete, and the next writer overwrites them.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +82,8 @@ class Segments:
         fresh = not path.exists()
         if fresh:
             make_folder(self.folder)
+        elif not path.is_file():
+            raise OSError(errno.EINVAL, "it is a pipe, socket or device", str(path))
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
         try:
             os.lseek(descriptor, offset * self.record_bytes, os.SEEK_SET)
@@ -150,7 +154,10 @@ class Segments:
             return known
         path = self.path(number)
         try:
-            there = path.stat().st_size // self.record_bytes
+            found = path.stat()
+            if not stat.S_ISREG(found.st_mode):  # mapping a pipe would wait for its writer
+                raise OSError(errno.EINVAL, "it is a pipe, socket or device")
+            there = found.st_size // self.record_bytes
             if there < rows:
                 raise SegmentError(self.damage_message(number, f"has {there} vectors of {rows}"))
             mapped: Any = np.memmap(path, self._type, "r", shape=(there,))

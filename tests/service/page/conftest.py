@@ -12,11 +12,13 @@ from helpers.page_stub import Stub
 
 #: ``shop.example`` is here, for the tests behind a proxy.
 RULES = "--host-resolver-rules=MAP shop.example 127.0.0.1"
+#: A test's own certificate is believed by each connection of a page that opens several at once.
+CERTIFICATES = "--ignore-certificate-errors"
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    with chromium(RULES) as own:
+    with chromium(RULES, CERTIFICATES) as own:
         yield own
 
 

@@ -89,10 +89,16 @@ def _check_copies(
         health.problems.append(Problem("picture", place, "the copy is missing"))
     if deep:
         for digest in sorted(referenced & there):
-            path = images.path(digest)
-            if hashlib.sha256(images.read(digest)).hexdigest()[:40] != digest:
-                place = str(path.relative_to(images.folder.parent))
-                health.problems.append(Problem("picture", place, "the copy is damaged"))
+            try:
+                data = images.read(digest)
+            except OSError as error:  # no regular file, or a disk that fails
+                words = f"the copy can't be read ({error.strerror or error})"
+            else:
+                words = "the copy is damaged"
+                if hashlib.sha256(data).hexdigest()[:40] == digest:
+                    continue
+            place = str(images.path(digest).relative_to(images.folder.parent))
+            health.problems.append(Problem("picture", place, words))
     health.strays = catalog.sweep() if repair else len(images.strays(referenced))
 
 

@@ -29,10 +29,11 @@ _LOOK_UP = (
     "SELECT item_id, number FROM items WHERE number IN (SELECT value FROM json_each(?)) "
     "AND +item_id > ? ORDER BY +item_id LIMIT ?"
 )
-# Of an intact item the table and its index of ids agree.
+# Of an intact item the table and its index of ids agree. The plus keeps SQLite from finding the
+# number in the table, which would be compared with itself.
 _DAMAGED = (
     "SELECT a.item_id FROM items AS a WHERE a.number IN (SELECT value FROM json_each(?)) AND NOT "
-    "EXISTS (SELECT 1 FROM items AS b WHERE b.item_id = a.item_id AND b.number = a.number)"
+    "EXISTS (SELECT 1 FROM items AS b WHERE b.item_id = a.item_id AND +b.number = a.number)"
 )
 _IN_ORDER = "SELECT item_id, number FROM items WHERE item_id > ? ORDER BY item_id LIMIT ?"
 
