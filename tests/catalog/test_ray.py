@@ -193,7 +193,7 @@ with Catalog.open(sys.argv[1]) as catalog:
 
 
 @pytest.mark.slow
-def test_a_killed_command_goes_on_from_its_shards(
+def test_a_killed_command_on_a_cluster_goes_on_from_its_shards(
     bundle: Bundle, two_nodes: Any, tmp_path: Path
 ) -> None:
     rows = manifest(tmp_path / "data", 800)

@@ -199,18 +199,23 @@ class RemoteCache:
         """An image of so many bytes came in: others leave where all are too many."""
         with self._lock:
             if self._used is None:
-                self._used = sum(file.stat().st_size for file in self.folder.glob("??/*"))
+                self._used = sum(found.st_size for _, found in self._files())
             else:
                 self._used += size
             if self._used > self._limit:
                 self._used = self._trim()
 
+    def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
+        """All files but those that another thread has just replaced or deleted."""
+        for file in self.folder.glob("??/*"):
+            with contextlib.suppress(OSError):
+                yield file, file.stat()
+
     def _trim(self) -> int:
         """Deletes the images that were asked for longest ago; gives the bytes that are left."""
         groups: dict[Path, list[os.stat_result]] = {}
-        for file in self.folder.glob("??/*"):
-            with contextlib.suppress(OSError):
-                groups.setdefault(file.parent / file.name.partition(".")[0], []).append(file.stat())
+        for file, found in self._files():
+            groups.setdefault(file.parent / file.name.partition(".")[0], []).append(found)
         used = sum(one.st_size for own in groups.values() for one in own)
         for stem, own in sorted(groups.items(), key=lambda one: max(s.st_mtime for s in one[1])):
             if used <= _TRIMMED * self._limit:
