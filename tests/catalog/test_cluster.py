@@ -27,6 +27,11 @@ class Killed(BaseException):
     """In place of a signal."""
 
 
+def kill(done: int, total: int) -> None:
+    """The command ends when its first images are in the catalogue."""
+    raise Killed
+
+
 @pytest.fixture
 def bundle(tmp_path: Path) -> Bundle:
     return Bundle.open(make_tiny_bundle(tmp_path / "bundle"))
@@ -116,9 +121,6 @@ def test_a_killed_command_goes_on_from_its_shards(
     with Catalog.create(tmp_path / "one", bundle) as one:
         one.add(rows)
 
-        def kill(done: int, total: int) -> None:
-            raise Killed
-
         with Catalog.create(tmp_path / "many", bundle) as many:
             with pytest.raises(Killed):
                 many.add(rows, engine="ray", batch=8, advance=kill)
@@ -136,9 +138,6 @@ def test_what_has_changed_since_is_made_again(
     damage: str, bundle: Bundle, cluster: ThreadCluster, tmp_path: Path
 ) -> None:
     rows = manifest(tmp_path / "data", 40)
-
-    def kill(done: int, total: int) -> None:
-        raise Killed
 
     with Catalog.create(tmp_path / "many", bundle) as many:
         with pytest.raises(Killed):
