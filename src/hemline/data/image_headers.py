@@ -26,12 +26,15 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from hemline.data.coded_size import check_avif, check_tiff
 from hemline.errors import ImageError
 
 #: Bytes that tell the format.
 MAGIC_BYTES = 512
 #: A progressive JPEG has about ten scans; each costs as much as decoding a whole image.
 _MAX_SCANS = 100
+#: Formats whose decoders may take more pixels than the header names.
+_CODED_SIZE = {"TIFF": check_tiff, "AVIF": check_avif}
 _SCAN = re.compile(b"\xff\xda")  # found in a third of the time of `bytes.count`
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf")
@@ -87,6 +90,8 @@ def read_header(data: bytes) -> Header:
     image = _open(kind, stream)
     if kind.name == "JPEG":
         _check_scans(data, stream.tell())
+    elif kind.name in _CODED_SIZE:
+        _CODED_SIZE[kind.name](data, *image.size)
     return Header(kind.name, image)
 
 
