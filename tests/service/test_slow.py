@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import time
 from collections.abc import Iterator
@@ -55,7 +56,13 @@ def test_what_is_too_long_or_too_slow_is_cut_off(port: int) -> None:
     flood = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"".join(
         b"X-%d: %s\r\n" % (n, b"a" * 1000) for n in range(200)
     )
-    assert talk(port, flood + b"\r\n").startswith((b"HTTP/1.1 400", b""))
+    refused = (b"HTTP/1.1 400", b"HTTP/1.1 431")  # the parser's words, or the service's
+    assert talk(port, flood + b"\r\n").startswith((*refused, b""))
+    # As one packet that is read whole.
+    address = b"GET /v1/items?after=" + b"a" * 40_000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    header = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"a" * 40_000 + b"\r\n\r\n"
+    for long in (address, header):
+        assert talk(port, long).startswith(refused)
     head, _, body = talk(port, b"\x16\x03\x01" + b"\0" * 300).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400")
     assert b"application/problem+json" in head
@@ -82,3 +89,22 @@ def test_small_packets_leave_at_once(shop: Path) -> None:
     """asyncio asks so only of sockets that name their protocol; else answers wait 40 ms."""
     with run.listen(Settings(shop, port=0)) as bound:
         assert bound.proto == socket.IPPROTO_TCP
+
+
+def test_a_client_that_leaves_is_no_crash(shop: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A body that breaks off, and one whose chunks are none, were logged as the server's fault."""
+    with listening(Settings(shop, port=0)) as url, caplog.at_level(logging.INFO):
+        port = int(url.rpartition(":")[2])
+        for path in (b"/v1/search", b"/v1/detect", b"/v1/feedback", b"/v1/items:bulk"):
+            head = HEAD.replace(b"/v1/search", path)
+            if path.endswith(b"bulk"):
+                head = head.replace(b"/json", b"/jsonl")
+            with socket.create_connection(("127.0.0.1", port)) as connection:
+                connection.sendall(head + b'Content-Length: 1000\r\n\r\n{"a":')
+            answer = talk(port, head + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n{}\r\n0\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 400"), path
+        good = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+        assert talk(port, good).startswith(b"HTTP/1.1 200")
+    events = [record.getMessage() for record in caplog.records]
+    assert events.count("request") >= 9
+    assert "crash" not in events

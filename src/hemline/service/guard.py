@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hemline.errors import HemlineError, UsageError
@@ -22,6 +23,7 @@ from hemline.service.front import is_foreign
 from hemline.service.logs import log
 from hemline.service.metrics import Metrics
 from hemline.service.problems import Problem, disk_is_full, of_error
+from hemline.service.protocol import HEAD
 from hemline.service.settings import Settings, is_loopback
 from hemline.service.writer_proxy import Handover
 from hemline.text import check_text
@@ -151,6 +153,8 @@ class _Request:
             await self._problem(of_error(error))
         except Problem as problem:
             await self._problem(problem)
+        except ClientDisconnect:  # it has left, or broken off its body: no fault of the server
+            self.refused = "left"
         except Exception as error:
             shop = shop_field(self._settings)
             log("crash", exc=error, request_id=self.id, path=self._scope["path"][:200], **shop)
@@ -167,9 +171,12 @@ class _Request:
     def _check(self) -> None:
         """
         Raises:
-            Problem: a Content-Length over the limit, an address that is no text, a foreign host or
-                origin, or too many connections.
+            Problem: a head or Content-Length over the limit, an address that is no text, a foreign
+                host or origin, or too many connections.
         """
+        if _head_size(self._scope) > HEAD and not self._forwarded:  # the parser reads one packet
+            headers = {"Connection": "close"}
+            raise Problem(431, "long-head", f"a request's head has at most {HEAD:,} bytes", headers)
         if self._scope["state"].get("full"):
             headers = {"Retry-After": "1", "Connection": "close"}
             raise Problem(503, "busy", "too many connections; try again in a second", headers)
@@ -310,6 +317,12 @@ class _Request:
 def shop_field(settings: Settings) -> dict[str, Any]:
     """The shop as a field of the log, where there are several."""
     return {"shop": settings.shop} if settings.shop else {}
+
+
+def _head_size(scope: Scope) -> int:
+    """Bytes of a request's head, but for its method and blanks."""
+    address = len(scope.get("raw_path") or b"") + len(scope.get("query_string", b""))
+    return address + sum(len(name) + len(value) + 4 for name, value in scope["headers"])
 
 
 def _hostname(host: str) -> str:

@@ -94,6 +94,12 @@ class BoundedProtocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answers bytes that are no request; uvicorn's own answer would be plain text."""
+        if self.cycle is not None and not self.cycle.response_complete:  # they are its body
+            self.cycle.disconnected = True  # what it still sends is dropped
+            self.cycle.message_event.set()
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # the answer has begun
+            self.transport.close()
+            return
         problem = Problem(400, "bad-http", "this is no HTTP request")
         answer = problem.response(secrets.token_hex(8))
         events = (
