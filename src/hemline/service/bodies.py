@@ -28,7 +28,7 @@ from hemline.types import Box, PageRequest, SearchRequest
 MULTIPART, JSON = "multipart/form-data", "application/json"
 #: Of JSON, where an item's has some hundred: each may be an error of its own, which takes 0.01 ms
 #: of the loop that answers everybody.
-_PARTS = 20_000
+_PARTS = 50_000
 _FIELD = 1 << 16  # bytes of a field that is no file
 _CHARSET = re.compile(r'charset[^=;]*=\s*"?([^\s";]*)')
 _CHARSETS = ("utf-8", "utf8", "us-ascii")
