@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 from hemline.catalog.milvus import log
 from hemline.catalog.milvus.address import is_address, parse
 from hemline.catalog.milvus.log import Commit
-from hemline.catalog.stores import STORES
-from hemline.errors import CatalogError, UsageError
+from hemline.catalog.stores import STORES, milvus
+from hemline.documents import write_document
+from hemline.errors import CatalogError, DamageError, UsageError
 
 
 @pytest.mark.parametrize(
@@ -108,3 +110,15 @@ def test_the_chain_of_commits() -> None:
 def test_what_is_visible_after_some_commits() -> None:
     live, removed = log.live_ids([commit(0, -1, count=5), commit(1, 0), commit(2, 1, (11, 3))])
     assert (live, removed) == ({10, 20, 21}, {11, 3})
+
+
+def test_a_flipped_bit_of_the_file_that_names_the_collection_is_damage(tmp_path: Path) -> None:
+    settings = {"format_version": 1, "address": "milvus://h/a", "collection": "shop_1", "dim": 3}
+    write_document(tmp_path / milvus.FILE, settings)
+    assert milvus._settings(tmp_path) == settings
+    damaged = (tmp_path / milvus.FILE).read_bytes().replace(b"shop_1", b"shop_3")
+    (tmp_path / milvus.FILE).write_bytes(damaged)
+    with pytest.raises(DamageError, match="checksum"):
+        milvus._settings(tmp_path)
+    (tmp_path / milvus.FILE).write_text(json.dumps(settings))  # of an earlier version
+    assert milvus._settings(tmp_path) == settings

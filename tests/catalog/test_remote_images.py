@@ -1,6 +1,7 @@
 """Copies of images at an address of fsspec."""
 
-from __future__ import annotations
+from __future__ import json
+import annotations
 
 import shutil
 from pathlib import Path
@@ -102,6 +103,24 @@ def test_wrong_addresses(tmp_path: Path, address: str) -> None:
     (tmp_path / FILE).write_text("[]")
     with pytest.raises(DamageError, match="address again"):
         open_images(tmp_path)
+
+
+def test_no_flipped_bit_leads_to_another_address(tmp_path: Path, address: str) -> None:
+    """The sweep of copies without a row would delete those of another catalogue."""
+    place_images(tmp_path, address)
+    whole = (tmp_path / FILE).read_bytes()
+    for at in range(8 * len(whole)):
+        flipped = bytearray(whole)
+        flipped[at // 8] ^= 1 << at % 8
+        (tmp_path / FILE).write_bytes(flipped)
+        try:
+            found = open_images(tmp_path)
+        except DamageError:
+            continue
+        assert isinstance(found, RemoteImages), at
+        assert found.address == address, at
+    (tmp_path / FILE).write_text(json.dumps({"address": address}))  # of an earlier version
+    assert isinstance(open_images(tmp_path), RemoteImages)
 
 
 def test_a_catalogue_keeps_its_copies_at_an_address(tmp_path: Path, address: str) -> None:

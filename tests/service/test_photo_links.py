@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hemline import files
 from hemline.errors import DataError
 from hemline.runtime.pool import EncoderPool
 from hemline.search.encoded import EncodedPhoto
@@ -130,6 +131,35 @@ def test_an_encoding_is_kept_as_it_is() -> None:
     assert EncodedPhoto.from_bytes(bare).query.local is None
     with pytest.raises(DataError):
         EncodedPhoto.from_bytes(bare[:50])
+    older = bare[: bare.rindex(b"hemline:")]  # without a checksum
+    assert EncodedPhoto.from_bytes(older).size == (1, 1)
+
+
+def test_no_flipped_bit_of_an_encoding_is_searched_with() -> None:
+    """A bit of NumPy's file could leave out the local features, or end in a traceback."""
+    query = Query(np.ones((1, 3), np.float32), np.ones((1, 2, 2), np.float32))
+    data = EncodedPhoto("print", query, (26, 18)).to_bytes()
+    for at in range(8 * len(data)):
+        flipped = bytearray(data)
+        flipped[at // 8] ^= 1 << at % 8
+        try:
+            found = EncodedPhoto.from_bytes(bytes(flipped))
+        except DataError:
+            continue
+        assert (found.fingerprint, found.size) == ("print", (26, 18)), at
+        assert np.array_equal(found.query.embeddings, query.embeddings), at
+        assert found.query.local is not None, at
+
+
+def test_a_link_that_was_given_is_on_the_disk(
+    open_client: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, synced = open_client(photo_links=True), []
+    real = files.sync_file
+    monkeypatch.setattr(files, "sync_file", lambda path: (synced.append(path.name), real(path)))
+    name = share(client, photo).json()["id"]
+    assert [part for text in synced for part in (".npz", ".jpg") if name in text and part in text]
+    assert sum(name in text for text in synced) == 2
 
 
 def test_what_is_no_photo_is_refused(open_client: Any, photo: bytes, shop: Path) -> None:

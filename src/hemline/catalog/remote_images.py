@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,8 @@ from urllib.parse import urlsplit
 
 from hemline.catalog.images import ImageStore, is_copy
 from hemline.errors import CatalogError, DamageError, UsageError
-from hemline.files import read_regular, write_atomic, write_durable
+from hemline.documents import read_document, write_document
+from hemline.files import write_atomic
 
 #: In the catalogue's folder; says where its copies of images are.
 FILE = "pictures.json"
@@ -40,11 +40,13 @@ def open_images(folder: Path) -> ImageStore:
     """
     path = folder / FILE
     try:
-        address = json.loads(read_regular(path))["address"]
+        address = read_document(path)["address"]
     except FileNotFoundError:
         return ImageStore(folder / "pictures")
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise DamageError(f"{path} can't be read: {error}; write the address again") from None
+    except DamageError as error:  # copies without a row are deleted, so it must be no other's
+        raise DamageError(f"{error}; write the address again") from None
+    except LookupError:
+        raise DamageError(f"{path} has no address; write it again") from None
     return RemoteImages(folder / "pictures", str(address))
 
 
@@ -59,7 +61,7 @@ def place_images(folder: Path, address: str) -> None:
         raise UsageError("an address of pictures has no password; set it in the environment")
     if next(RemoteImages(folder / "pictures", address).names(), None) is not None:
         raise UsageError(f"{address} has pictures already; name a place of this catalogue's own")
-    write_durable(folder / FILE, json.dumps({"address": address}) + "\n")
+    write_document(folder / FILE, {"address": address})
 
 
 class RemoteImages(ImageStore):

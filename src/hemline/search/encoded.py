@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
+import zlib
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -11,6 +13,9 @@ import numpy as np
 from hemline.errors import DataError
 from hemline.search.photo import SearchedPhoto
 from hemline.search.ranking import Query
+
+#: Behind the arrays: NumPy's checksums don't cover the names of the arrays and their number.
+_CHECKSUM = re.compile(rb"hemline:([0-9a-f]{8})\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ class EncodedPhoto:
         return SearchedPhoto(None, (), self.size, self.size)
 
     def to_bytes(self) -> bytes:
-        """NumPy's ``.npz``; local features in half precision, as they are large."""
+        """NumPy's ``.npz`` and a CRC-32; local features in half precision, as they are large."""
         local = self.query.local
         arrays = {
             "fingerprint": np.array(self.fingerprint),
@@ -43,7 +48,8 @@ class EncodedPhoto:
         }
         buffer = BytesIO()
         np.savez(buffer, **arrays)  # type: ignore[arg-type]  # its stubs take the names for options
-        return buffer.getvalue()
+        data = buffer.getvalue()
+        return data + b"hemline:%08x" % zlib.crc32(data)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> EncodedPhoto:
@@ -51,11 +57,17 @@ class EncodedPhoto:
         Raises:
             DataError: the bytes aren't those of `to_bytes`.
         """
+        if told := _CHECKSUM.search(data):  # earlier versions wrote none
+            data = data[: told.start()]
+            if zlib.crc32(data) != int(told[1], 16):
+                raise DataError("an encoded photo is damaged: its bytes aren't those of its sum")
         try:
             with np.load(BytesIO(data), allow_pickle=False) as stored:
                 local = stored["local"].astype(np.float32) if "local" in stored else None
                 width, height = (int(side) for side in stored["size"])
                 query = Query(stored["embedding"], local)
                 return cls(str(stored["fingerprint"]), query, (width, height))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (  # RuntimeError: a damaged flag says that it is encrypted, or compressed otherwise
+            OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile,
+        ) as error:  # fmt: skip
             raise DataError(f"an encoded photo can't be read: {error}") from None

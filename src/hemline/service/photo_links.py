@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hemline.errors import DatabaseError
-from hemline.files import file_lock, read_regular, write_atomic
+from hemline.files import file_lock, read_regular, write_durable
 from hemline.service.problems import Problem, busy, unavailable
 
 #: Seconds that a photo is kept.
@@ -87,8 +87,8 @@ class PhotoLinks:
                 if photos >= self._most or size > self._most_bytes:
                     raise too_many()
                 if encoded:
-                    write_atomic(self._folder / f"{name}{_ENCODED}", encoded)
-                write_atomic(self._folder / f"{name}{_SUFFIX}", data)
+                    write_durable(self._folder / f"{name}{_ENCODED}", encoded)
+                write_durable(self._folder / f"{name}{_SUFFIX}", data)
         except OSError as error:
             raise unavailable(error, "the photo can't be kept") from None
 

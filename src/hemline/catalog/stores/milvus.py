@@ -8,7 +8,6 @@ what it does, what it costs and what it refuses.
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -42,8 +41,8 @@ from hemline.catalog.store import (
 )
 from hemline.catalog.stores._facet_columns import count_columns
 from hemline.catalog.where.expression import Where
+from hemline.documents import read_document, write_document
 from hemline.errors import CatalogError, DamageError
-from hemline.files import write_durable
 from hemline.types import FloatArray
 
 FILE = "catalog.milvus"
@@ -95,7 +94,7 @@ class MilvusStore:
                 )
             client.create(dim, f"hemline catalogue {address.name}, bundle {fingerprint[:12]}")
             begin(client)
-            write_durable(folder / FILE, json.dumps(settings, indent=1) + "\n")
+            write_document(folder / FILE, settings)
             if first:
                 client.make_alias()
         finally:
@@ -331,11 +330,11 @@ def _settings(folder: Path) -> dict[str, Any]:
     """
     path = folder / FILE
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_document(path)
         version = found["format_version"]
         if version == FORMAT_VERSION and found["collection"] and found["dim"] > 0:
             return dict(found)
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, DamageError, LookupError, TypeError) as error:
         raise DamageError(f"{path} can't be read: {error}; create the catalogue again") from None
     raise CatalogError(f"{path} is of format {version}, this hemline reads {FORMAT_VERSION}")
 
@@ -348,7 +347,7 @@ def _address(folder: Path) -> tuple[bool, str]:
     """Whether this is the catalogue's first part, and its address."""
     for place in (folder, folder.parent):
         if (place / FILE).is_file():
-            text = json.loads((place / FILE).read_text(encoding="utf-8"))["address"]
+            text = read_document(place / FILE)["address"]
             return place == folder, str(text)
     return True, _LITE
 
