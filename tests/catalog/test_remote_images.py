@@ -1,8 +1,8 @@
 """Copies of images at an address of fsspec."""
 
-from __future__ import json
-import annotations
+from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any

@@ -18,8 +18,8 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from hemline.catalog.images import ImageStore, is_copy
-from hemline.errors import CatalogError, DamageError, UsageError
 from hemline.documents import read_document, write_document
+from hemline.errors import CatalogError, DamageError, UsageError
 from hemline.files import write_atomic
 
 #: In the catalogue's folder; says where its copies of images are.
