@@ -77,11 +77,13 @@ class Neighbours(NamedTuple):
     """ids (n,) of rows by descending similarity (n,), the dot product with the query.
 
     A store that has read their vectors anyway gives them, too: embedding (n, D) may be float16.
+    Without ``verified`` their checksums are still to be compared (`Store.vectors`).
     """
 
     ids: Ids
     similarity: FloatArray
     vectors: Vectors | None = None
+    verified: bool = True
 
 
 class Counts(NamedTuple):
@@ -225,8 +227,8 @@ class Store(Protocol):
         """Adds rows in one durable commit, in place of stored ones with the same image_id.
 
         The same commit removes the rows of the image_ids ``removed``, where they exist. A row whose
-        rounded vector and norm equal the stored ones keeps its id, and only its columns are
-        written. Of several rows with one image_id the last counts.
+        rounded vector and norm equal the stored ones keeps its id: only its columns are written. Of
+        several rows with one image_id the last counts.
 
         Raises:
             CatalogError: the disk is full, another process or thread writes, or a vector has the
@@ -239,12 +241,10 @@ class Store(Protocol):
     def get(self, image_ids: Collection[str], vectors: bool = True) -> dict[str, Row]:
         """The rows of those ``image_ids`` that exist.
 
-        Without ``vectors`` the embeddings are empty and the norms 0, which also works for rows
-        whose vector is lost.
+        Without ``vectors`` embeddings are empty and norms 0, also of rows whose vector is lost.
 
         Raises:
-            DamageError: what is stored of one of them is damaged; so does every method that
-                gives rows.
+            DamageError: a stored row is damaged; so does every method that gives rows.
         """
 
     def take(self, ids: Ids, vectors: bool = True) -> list[Row | None]:
@@ -254,10 +254,8 @@ class Store(Protocol):
         """
 
     def rows(self, since: int = 0) -> Iterator[Row]:
-        """The rows written after the revision ``since`` (0: all), in the order of their ids.
-
-        A store that doesn't know when its rows were written may yield more of them.
-        """
+        """The rows written after the revision ``since`` (0: all), by id; more of them where a store
+        doesn't know when they were written."""
 
     def row_keys(self) -> Iterator[RowKey]:
         """The keys of all rows, in the order of their ids, without reading vectors and columns."""
@@ -296,15 +294,18 @@ class Store(Protocol):
         """
 
     def search_many(
-        self, queries: FloatArray, k: int, where: Where | None = None
+        self, queries: FloatArray, k: int, where: Where | None = None, verified: bool = True
     ) -> list[Neighbours]:
-        """`search` for each of ``queries`` (Q, D), faster than one by one."""
+        """`search` for each of ``queries`` (Q, D), faster than one by one.
+
+        Without ``verified`` a store may leave the checksums of their vectors to `vectors`.
+        """
 
     def search_exact(self, query: FloatArray, k: int, where: Where | None = None) -> Neighbours:
         """`search` over every vector, exact: the reference for tests and benchmarks."""
 
     def vectors(self, ids: Ids) -> Vectors:
-        """The vectors of ``ids`` (n,) in their order; a removed one's norm may be NaN."""
+        """The vectors of ``ids`` (n,) in their order, verified; a removed one's norm may be NaN."""
 
     def item_codes(self, ids: Ids) -> Ids:
         """A number for the item of each of ``ids`` (n,), -1 for a removed row; from memory only.
@@ -330,9 +331,8 @@ class Store(Protocol):
     def save(self) -> None:
         """Saves the derived index and columns, so that the next open is fast.
 
-        A store does so when it is closed and much has changed. Does nothing where another process
-        writes or the folder can't be written to.
-        """
+        Closing does so where much has changed. Nothing is done where another process writes or the
+        folder can't be written to."""
 
     def compact(self, advance: Advance = silent) -> CompactReport:
         """Frees the space of removed rows while others search; rows that move get new ids.

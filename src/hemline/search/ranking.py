@@ -106,7 +106,7 @@ class Ranking:
         self._top = top if query.local is not None else 0
         self._fusion = fusion
         self._depth = max(self._top, DEPTH)
-        self._ended = False
+        self._ended, self._verified = False, True
         self._seen: Ids = np.zeros(0, np.int64)
         self._lowest = np.float32(np.inf)
         self._shift = np.float32(0.0)
@@ -131,13 +131,18 @@ class Ranking:
             self._depth *= _GROWTH
 
     def _nearest(self) -> Neighbours:
-        """The images of the first search, to the present depth."""
-        embeddings = self._query.embeddings
-        if len(embeddings) > 1 and self._fusion == "max":
-            found = self._store.search_many(embeddings, self._depth, self._where)
-            lists = [near.ids for near in found], [near.similarity for near in found]
-            return Neighbours(*fuse_lists(*lists, self._depth))
-        return self._store.search(fuse_embeddings(embeddings), self._depth, self._where)
+        """The images of the first search, to the present depth.
+
+        Re-ranking reads their vectors, so those are verified; otherwise only what is shown is.
+        """
+        embeddings, several = self._query.embeddings, self._fusion == "max"
+        queries = embeddings if several else fuse_embeddings(embeddings)[None]
+        found = self._store.search_many(queries, self._depth, self._where, self._top > 0)
+        self._verified = all(near.verified for near in found)
+        if len(found) == 1:
+            return found[0]
+        lists = [near.ids for near in found], [near.similarity for near in found]
+        return Neighbours(*fuse_lists(*lists, self._depth))
 
     def _scores(self, near: Neighbours) -> Scores:
         """Scores (n,) of new images; the first of all are re-ranked."""
@@ -178,7 +183,13 @@ class Ranking:
         self._attended = np.concatenate([self._attended, rows])
 
     def items(self, start: int, end: int) -> list[RankedItem]:
-        """The items from rank ``start`` (0 for the first) to before ``end``."""
+        """The items from rank ``start`` (0 for the first) to before ``end``.
+
+        Raises:
+            CatalogError: the vector of one of them is damaged.
+        """
+        if not self._verified:
+            self._store.vectors(self.ids[start:end])
         return [
             RankedItem(
                 int(self.ids[rank]),

@@ -114,10 +114,25 @@ def admit_writer(request: Request) -> None:
     Raises:
         Problem: 401, 403 or 429.
     """
-    scheme, _, text = request.headers.get("authorization", "").partition(" ")
-    bearer = scheme.lower() == "bearer" and text
-    given = HTTPAuthorizationCredentials(scheme=scheme, credentials=text) if bearer else None
+    given = _given(request)
     _admit(request, given, WRITER, _look_up(request, given))
+
+
+async def admit_reader(request: Request) -> None:
+    """As `READ`, for a request that no route of FastAPI answers.
+
+    Raises:
+        Problem: 401, 403 or 429.
+    """
+    await _admit_needing(_READER, request, _given(request))
+
+
+def _given(request: Request) -> HTTPAuthorizationCredentials | None:
+    """What `Given` is."""
+    scheme, _, text = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not text:
+        return None
+    return HTTPAuthorizationCredentials(scheme=scheme, credentials=text)
 
 
 def check_admin_page(service: Service) -> None:
@@ -170,19 +185,26 @@ def _too_many(wait: float) -> Problem:
     return Problem(429, "rate", "too many requests; wait a little", {"Retry-After": seconds})
 
 
+async def _admit_needing(
+    need: Need, request: Request, given: HTTPAuthorizationCredentials | None
+) -> None:
+    if request.app.state.service.keys.remote:
+        found = await asyncio.to_thread(_look_up, request, given)
+    else:
+        found = _look_up(request, given)
+    _admit(request, given, need, found)
+
+
 def _needing(need: Need) -> list[Any]:
     async def admit(request: Request, given: Given) -> None:
-        if request.app.state.service.keys.remote:
-            found = await asyncio.to_thread(_look_up, request, given)
-        else:
-            found = _look_up(request, given)
-        _admit(request, given, need, found)
+        await _admit_needing(need, request, given)
 
     return [Depends(admit)]
 
 
 #: Search, and whatever the page asks for.
-READ = _needing(Need("read", public=True, named=True))
+_READER = Need("read", public=True, named=True)
+READ = _needing(_READER)
 #: The list of all products, which would give the whole catalogue away.
 LIST = _needing(Need("read", named=True))
 #: Metrics.

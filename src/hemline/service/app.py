@@ -18,6 +18,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from hemline import __version__
 from hemline.errors import HemlineError
 from hemline.service.access import admit_writer
+from hemline.service.direct import Direct
 from hemline.service.front import Head, RootPath
 from hemline.service.guard import EXPOSED, Guard, shop_field
 from hemline.service.logs import log
@@ -99,6 +100,7 @@ def create_app(
 def _wrap(app: FastAPI, service: Service, handover: Handover | None, writes: bool) -> None:
     """Adds the middleware, the innermost first."""
     settings = service.settings
+    app.add_middleware(Direct, path="/v1/search", endpoint=search.search, failed=_answer_error)
     if settings.cors:  # in public nobody else's page sends a key, or changes anything: see `access`
         methods = ["GET", "POST"] + ["PUT", "PATCH", "DELETE"] * (not settings.public)
         app.add_middleware(

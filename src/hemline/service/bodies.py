@@ -124,17 +124,15 @@ async def read_form(request: Request, files: int, limit: int) -> Form:
             UTF-8 or can't be stored.
     """
 
-    class InMemory(MultiPartParser):
-        spool_max_size = limit + 1
-
-    def stream() -> AsyncGenerator[bytes, None]:
-        return request.stream()
-
     # Starlette would read bytes that aren't UTF-8 as Latin-1; so it reads all of them so.
     headers = Headers({"content-type": f"{request.headers['content-type']}; charset=latin-1"})
     form = Form()
     try:
-        parser = InMemory(headers, stream(), max_files=files, max_fields=32, max_part_size=_FIELD)
+        stream: AsyncGenerator[bytes, None] = request.stream()  # type: ignore[assignment]
+        parser = MultiPartParser(
+            headers, stream, max_files=files, max_fields=32, max_part_size=_FIELD
+        )
+        parser.spool_max_size = limit + 1  # never on the disk
         parsed = await parser.parse()
         for raw, value in parsed.multi_items():
             name = _utf8(raw)

@@ -266,7 +266,8 @@ class _Request:
         begun = time.monotonic()
         wait = self._settings.slow if self._long else self._end - begun
         try:
-            message = await asyncio.wait_for(self._receive(), max(wait, 0.001))
+            async with asyncio.timeout(max(wait, 0.001)):
+                message = await self._receive()
         except TimeoutError:
             raise self._too_slow() from None
         self._waited += time.monotonic() - begun

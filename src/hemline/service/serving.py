@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import TypeVar
 
 from hemline.budget import check_time, limited, limits
@@ -147,19 +148,28 @@ class Service:
                 check_time()  # it may have waited for a thread until now
                 return job()
 
+        answered: asyncio.Future[T] = loop.create_future()
+
+        def leave(done: Future[T]) -> None:
+            self._enter(-1)
+            error = done.exception()
+            if error is None:
+                answered.set_result(done.result())
+            else:
+                answered.set_exception(error)
+
+        def ended(done: Future[T]) -> None:
+            work.leave()
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(leave, done)  # once: each wakes the loop
+
         try:
             running = self.shared.threads.submit(within_limits)
         except RuntimeError:
             raise busy("the server is shutting down; try again in a while", 5) from None
         self._enter(1)
         work.enter()
-
-        def leave(_: object) -> None:
-            work.leave()
-            _leave(loop, self._enter)
-
-        running.add_done_callback(leave)
-        answered = asyncio.wrap_future(running)
+        running.add_done_callback(ended)
         try:
             await asyncio.wait([answered], timeout=own.seconds)
             if answered.done():
@@ -185,11 +195,6 @@ class Service:
         self.journal.close()
         self.photo_links.close()
         self.catalog.close()
-
-
-def _leave(loop: asyncio.AbstractEventLoop, enter: Callable[[int], None]) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop is closed
-        loop.call_soon_threadsafe(enter, -1)
 
 
 def _ignore(answered: asyncio.Future[T]) -> None:

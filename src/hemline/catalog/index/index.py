@@ -226,13 +226,16 @@ class Index:
             self._all_alive = Subset.of(self.alive.data)
         return self._all_alive
 
-    def search_many(self, queries: FloatArray, k: int, where: Where | None) -> list[Neighbours]:
-        """See `Store.search_many`; verifies the checksums of the results.
+    def search_many(
+        self, queries: FloatArray, k: int, where: Where | None, verified: bool = True
+    ) -> list[Neighbours]:
+        """See `Store.search_many`.
 
         Raises:
-            SegmentError: a segment is missing or damaged.
+            SegmentError: a segment is missing or, where it is ``verified``, damaged.
         """
-        return [self._verified(found) for found in self._search(queries, k, where)]
+        found = self._search(queries, k, where)
+        return [self._verified(one) if verified else one._replace(verified=False) for one in found]
 
     def _search(self, queries: FloatArray, k: int, where: Where | None) -> list[Neighbours]:
         subset = self._subset(where)

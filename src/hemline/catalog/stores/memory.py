@@ -159,7 +159,7 @@ class MemoryStore:
     search_exact = search
 
     def search_many(
-        self, queries: FloatArray, k: int, where: Where | None = None
+        self, queries: FloatArray, k: int, where: Where | None = None, verified: bool = True
     ) -> list[Neighbours]:
         return [self.search(query, k, where) for query in queries]
 

@@ -227,7 +227,7 @@ class MilvusStore:
         return self.search_many(np.asarray(query).reshape(1, -1), k, where)[0]
 
     def search_many(
-        self, queries: FloatArray, k: int, where: Where | None = None
+        self, queries: FloatArray, k: int, where: Where | None = None, verified: bool = True
     ) -> list[Neighbours]:
         return self._searcher.search_many(queries, k, where)
 

@@ -262,17 +262,17 @@ class SqliteStore:
     def vectors(self, ids: Ids) -> Vectors:
         ids = np.asarray(ids, np.int64)
         try:
-            return self._vectors(ids)
+            return self._vectors(ids, verified=True)
         except SegmentError:  # damaged, or in a segment that a compaction has deleted
             sql = "SELECT id FROM pictures WHERE id IN (SELECT value FROM json_each(?))"
             there = np.isin(ids, [id_ for (id_,) in self._query(sql, (json_list(ids.tolist()),))])
             embedding = np.zeros((len(ids), self.dim), np.float32)
             norm = np.full(len(ids), np.nan, np.float32)
-            embedding[there], norm[there] = self._vectors(ids[there])
+            embedding[there], norm[there] = self._vectors(ids[there], verified=True)
             return Vectors(embedding, norm)
 
-    def _vectors(self, ids: Ids) -> Vectors:
-        records = self._segments.records(ids)
+    def _vectors(self, ids: Ids, verified: bool = False) -> Vectors:
+        records = (self._segments.verified if verified else self._segments.records)(ids)
         return Vectors(records["half"].astype(np.float32), records["norm"])
 
     # Searching
@@ -281,11 +281,11 @@ class SqliteStore:
         return self.search_many(np.asarray(query).reshape(1, -1), k, where)[0]
 
     def search_many(
-        self, queries: FloatArray, k: int, where: Where | None = None
+        self, queries: FloatArray, k: int, where: Where | None = None, verified: bool = True
     ) -> list[Neighbours]:
         def read() -> list[Neighbours]:
             with self._reader.index(columns=where is not None, fill=True) as index:
-                return index.search_many(queries, k, where)
+                return index.search_many(queries, k, where, verified)
 
         return self._retried(read)
 
