@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import onnxruntime
 import pytest
 import torch
 
 from helpers.learning import SEED, learned
 from hemline.errors import DataError, UsageError
+from hemline.learn.export.graphs import serialized, trace
 from hemline.learn.model import MODELS, Batch, Fitting
 from hemline.learn.models.yfit import FLOOR, covered, zoomed
 
@@ -134,6 +136,23 @@ def test_balance_needs_the_sources_of_images() -> None:
     part = Fitting(images, items, none, torch.arange(8) % 2)
     model.fit([part], [part])
     assert float(model.street.weight.detach().abs().sum()) > 0
+
+
+def test_experts_need_the_sources_of_images_and_are_exported_as_they_are() -> None:
+    spec = MODELS["yfit"]
+    fitted = {"rank": 2, "experts": 2}
+    model = spec.build(spec.configure({**spec.tiny, "fitted": fitted}), ()).eval()
+    images, items, none = torch.rand(12, 3, 64, 64), torch.arange(12) % 6, torch.zeros(12, 0)
+    with pytest.raises(DataError, match=r"fitted\.experts needs .* data\.batch_by"):
+        model.fit(*[[Fitting(images, items, none)]] * 2)
+    part = Fitting(images, items, none, items % 2)
+    model.fit([part], [part])
+    assert float(model.street.weight[0].sub(model.street.weight[1]).abs().max()) > 0
+    session = onnxruntime.InferenceSession(serialized(trace(model)["shop"]))
+    got, _ = session.run(None, {"images": images[:5].numpy()})
+    with torch.no_grad():
+        want = model.encode_shop(images[:5], none[:5]).embedding
+    torch.testing.assert_close(torch.from_numpy(got), want, rtol=1e-4, atol=1e-4)
 
 
 def test_kinds_need_two() -> None:

@@ -35,6 +35,8 @@ class DomainMapConfig(ModelConfig):
         kinds_shrinkage: as ``shrinkage``, for the kinds.
         balance: how far sources of images (``data.batch_by``) count alike, whatever their number of
             images: 0 for every image alike, 1 for every source alike.
+        experts: at most so many maps for each domain, one for each source; sources that share items
+            share one (`hemline.learn.layers.map_mixture`). 1 for one map for all.
     """
 
     shrinkage: float = Field(default=1.0, gt=0)
@@ -44,6 +46,7 @@ class DomainMapConfig(ModelConfig):
     kinds_weight: float = Field(default=1.0, gt=0)
     kinds_shrinkage: float = Field(default=3.0, gt=0)
     balance: float = Field(default=0.0, ge=0, le=1)
+    experts: int = Field(default=1, ge=1, le=64)
 
 
 class DomainMaps(NamedTuple):
@@ -92,22 +95,16 @@ def fit_maps(
     Raises:
         DataError: fewer than two items have both photos and shop images.
     """
-    street, shop = street.double(), shop.double()
-    scale = torch.cat([torch.full((n,), n**-0.5, dtype=torch.float64) for n in blocks])
-    x, street_mean, street_factor = _standardised(street, scale)
-    y, shop_mean, shop_factor = _standardised(shop, scale)
-    both = torch.isin(street_items, shop_items), torch.isin(shop_items, street_items)
-    items = torch.unique(street_items[both[0]])
-    if len(items) < 2:
-        raise DataError(
-            f"{len(items)} items have both street and shop images; fitting needs at least two"
-        )
-    sources = _sources(groups, both, config)
-    photos = _Side(x[both[0]], torch.searchsorted(items, street_items[both[0]]), sources[0])
-    goods = _Side(y[both[1]], torch.searchsorted(items, shop_items[both[1]]), sources[1])
-    matrix = _of_items(photos, goods, config)
+    x, y, (street_mean, street_factor), (shop_mean, shop_factor) = standardised(
+        street, shop, blocks
+    )
+    sources = _sources(groups, (x, y), config)
+    photos, goods = paired(
+        DomainImages(x, street_items, sources[0]), DomainImages(y, shop_items, sources[1])
+    )
+    matrix = item_directions(photos, goods, config)
     if config.kinds:
-        matrix = torch.cat([matrix, _of_kinds(torch.cat([x, y]), kinds, matrix, config)])
+        matrix = torch.cat([matrix, kind_directions(torch.cat([x, y]), kinds, matrix, config)])
     street_weight, shop_weight = matrix * street_factor, matrix * shop_factor
     return DomainMaps(
         street_weight.float(),
@@ -117,8 +114,8 @@ def fit_maps(
     )
 
 
-class _Side(NamedTuple):
-    """Features (N, C) of one domain's images, (N,) their items from 0 on, (N,) their sources."""
+class DomainImages(NamedTuple):
+    """Features (N, C) of one domain's images, (N,) their items, (N,) their sources."""
 
     features: Tensor
     items: Tensor
@@ -126,18 +123,39 @@ class _Side(NamedTuple):
 
 
 def _sources(
-    groups: tuple[Tensor, Tensor] | None, both: tuple[Tensor, Tensor], config: DomainMapConfig
+    groups: tuple[Tensor, Tensor] | None, images: tuple[Tensor, Tensor], config: DomainMapConfig
 ) -> tuple[Tensor, Tensor]:
-    """The source of each photo and of each shop image that is kept; one source without balance."""
+    """The source of each photo and of each shop image; one source without balance."""
     if not config.balance:
-        street, shop = (torch.zeros(int(kept.sum()), dtype=torch.int64) for kept in both)
+        street, shop = (torch.zeros(len(x), dtype=torch.int64) for x in images)
         return street, shop
     if groups is None:
         raise DataError("the images' sources aren't given; set fitted.balance to 0")
-    return groups[0][both[0]], groups[1][both[1]]
+    return groups
 
 
-def _of_items(street: _Side, shop: _Side, config: DomainMapConfig) -> Tensor:
+def paired(street: DomainImages, shop: DomainImages) -> tuple[DomainImages, DomainImages]:
+    """The images of items that both domains show, and their items numbered from 0 on.
+
+    Raises:
+        DataError: fewer than two such items.
+    """
+    items = torch.unique(street.items[torch.isin(street.items, shop.items)])
+    if len(items) < 2:
+        raise DataError(
+            f"{len(items)} items have both street and shop images; fitting needs at least two"
+        )
+    photos, goods = (
+        DomainImages(
+            side.features[kept], torch.searchsorted(items, side.items[kept]), side.sources[kept]
+        )
+        for side in (street, shop)
+        for kept in (torch.isin(side.items, items),)
+    )
+    return photos, goods
+
+
+def item_directions(street: DomainImages, shop: DomainImages, config: DomainMapConfig) -> Tensor:
     """(D, C) directions in which items differ, where photos of one item don't."""
     photos, within = _centred(street.features, street.items)
     goods, among = _centred(shop.features, shop.items)
@@ -165,7 +183,7 @@ def _covariance(x: Tensor, weights: Tensor) -> Tensor:
     return (x * weights[:, None]).T @ x / len(x)
 
 
-def _of_kinds(
+def kind_directions(
     x: Tensor, labels: tuple[Tensor, Tensor] | None, matrix: Tensor, config: DomainMapConfig
 ) -> Tensor:
     """(K, C) directions in which kinds differ, scaled beside those of ``matrix`` (D, C)."""
@@ -211,16 +229,33 @@ def _discriminant(spread: Tensor, centres: Tensor, shrinkage: float, rank: int) 
     return rows
 
 
-def _standardised(x: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    mean = x.mean(dim=0)
-    factor = scale / (x.std(dim=0, correction=0) + 1e-6)
-    return (x - mean) * factor, mean, factor
+def standardised(
+    street: Tensor, shop: Tensor, blocks: Sequence[int]
+) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Both domains' features in double precision, less their mean, times a factor for each channel.
+
+    A block of n channels (a layer) weighs 1 / sqrt(n), so that all layers have equal weight.
+
+    Args:
+        street: (N, C). shop: (M, C). blocks: channels of each layer, adding up to C.
+
+    Returns:
+        (N, C), (M, C), then mean (C,) and factor (C,) of each domain.
+    """
+    scale = torch.cat([torch.full((n,), n**-0.5, dtype=torch.float64) for n in blocks])
+    x, y = street.double(), shop.double()
+    means = x.mean(dim=0), y.mean(dim=0)
+    factors = tuple(scale / (side.std(dim=0, correction=0) + 1e-6) for side in (x, y))
+    return (
+        (x - means[0]) * factors[0],
+        (y - means[1]) * factors[1],
+        (means[0], factors[0]),
+        (means[1], factors[1]),
+    )
 
 
 class DomainMap(nn.Module):
-    """y = weight @ x + bias at every location; fitted, and trained further by a stage with epochs.
-
-    Attention sums to 1 over locations, so it may stand before or after pooling.
+    """y = weight @ x + bias; fitted, and trained further by a stage with epochs.
 
     Args:
         channels: C.
@@ -244,10 +279,9 @@ class DomainMap(nn.Module):
 
     def of(self, features: Tensor) -> Tensor:
         """(N, C), on any device → (N, D) of length 1, on the map's."""
-        mapped = self(features.to(self.weight)[:, :, None])[:, :, 0]
-        return functional.normalize(mapped, dim=1)
+        return functional.normalize(self(features.to(self.weight)), dim=1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, C, L) → (B, D, L)."""
-        mapped: Tensor = torch.matmul(self.weight, features) + self.bias[:, None]
+        """(B, C) → (B, D)."""
+        mapped: Tensor = features @ self.weight.T + self.bias
         return mapped

@@ -9,7 +9,8 @@ branch of each domain is one linear map, computed in closed form from the traini
 of the Y             here
 ==================== ===========================================================================
 subnetwork I         ``trunk``, frozen (but for stage ``Tune``), tapped at several stages
-subnetworks II, III  ``shop``, ``street``: `hemline.learn.layers.domain_maps.DomainMap`
+subnetworks II, III  ``shop``, ``street``: `hemline.learn.layers.domain_maps.DomainMap`, or with
+                     ``fitted.experts`` `hemline.learn.layers.map_mixture.MapMixture`
 pooling              the mean over locations and over several views; shop images on white: over
                      locations that are not white
 ==================== ===========================================================================
@@ -33,7 +34,8 @@ from hemline.errors import DataError
 from hemline.learn.backbones import BackboneConfig, build_backbone
 from hemline.learn.gathering import gathered
 from hemline.learn.layers.distillation import FeatureDistillation
-from hemline.learn.layers.domain_maps import DomainMap, DomainMapConfig, fit_maps
+from hemline.learn.layers.domain_maps import DomainImages, DomainMap, DomainMapConfig, fit_maps
+from hemline.learn.layers.map_mixture import MapMixture, fit_mixture
 from hemline.learn.layers.querybank import FURTHER, Querybank, QuerybankConfig
 from hemline.learn.losses.info_nce import info_nce_loss
 from hemline.learn.model import (
@@ -117,8 +119,8 @@ class YFit(RetrievalModel):
         self.blocks = backbone.blocks
         self.grid = backbone.grid
         dim = config.fitted.rank + config.fitted.kinds
-        self.street = DomainMap(backbone.channels, dim)  # III
-        self.shop = DomainMap(backbone.channels, dim)  # II
+        self.street = self._map(backbone.channels, dim)  # III
+        self.shop = self._map(backbone.channels, dim)  # II
         self.querybank = Querybank(config.querybank, dim) if config.querybank else None
         self.embedding_dim = dim + (FURTHER if self.querybank else 0)
         if config.kind_loss:
@@ -127,6 +129,10 @@ class YFit(RetrievalModel):
             self.distillation = FeatureDistillation(backbone.channels)
         # In a list: neither saved nor exported, and made by the first step that needs it.
         self._frozen: list[torch.nn.Module] = []
+
+    def _map(self, channels: int, dim: int) -> DomainMap | MapMixture:
+        experts = self.config.fitted.experts
+        return MapMixture(channels, dim, experts) if experts > 1 else DomainMap(channels, dim)
 
     def stages(self) -> tuple[Stage, ...]:
         """The maps are fitted and then, if the recipe gives the stage epochs, trained; with
@@ -160,11 +166,11 @@ class YFit(RetrievalModel):
         return torch.stack(pooled).mean(dim=0).float()
 
     def encode_street(self, images: Tensor) -> StreetOutput:
-        mapped = self.street(self.street_features(images).unsqueeze(2))[:, :, 0]
+        mapped = self.street(self.street_features(images))
         return StreetOutput.of(self.querybank.street(mapped) if self.querybank else mapped)
 
     def encode_shop(self, images: Tensor, tags: Tensor) -> ShopOutput:
-        mapped = self.shop(self.shop_features(images).unsqueeze(2))[:, :, 0]
+        mapped = self.shop(self.shop_features(images))
         return ShopOutput.of(self.querybank.shop(mapped) if self.querybank else mapped)
 
     @torch.no_grad()
@@ -176,18 +182,18 @@ class YFit(RetrievalModel):
             )
         x, street_items, street_kinds, street_groups = self._gathered(street, self.street_features)
         y, shop_items, shop_kinds, shop_groups = self._gathered(shop, self.shop_features)
-        maps = fit_maps(
-            x,
-            street_items,
-            y,
-            shop_items,
-            self.blocks,
-            self.config.fitted,
-            (street_kinds, shop_kinds),
-            (street_groups, shop_groups),
-        )
-        self.street.put(maps.street_weight, maps.street_bias)
-        self.shop.put(maps.shop_weight, maps.shop_bias)
+        kinds, groups = (street_kinds, shop_kinds), (street_groups, shop_groups)
+        config = self.config.fitted
+        if isinstance(self.street, MapMixture) and isinstance(self.shop, MapMixture):
+            photos = DomainImages(x, street_items, street_groups)
+            goods = DomainImages(y, shop_items, shop_groups)
+            mixtures = fit_mixture(photos, goods, self.blocks, config, kinds)
+            self.street.put(mixtures[0])
+            self.shop.put(mixtures[1])
+        else:
+            maps = fit_maps(x, street_items, y, shop_items, self.blocks, config, kinds, groups)
+            self.street.put(maps.street_weight, maps.street_bias)
+            self.shop.put(maps.shop_weight, maps.shop_bias)
         if self.querybank is not None:
             self.querybank.fit(self.street.of(x), street_groups, self.shop.of(y))
 
@@ -210,11 +216,16 @@ class YFit(RetrievalModel):
     def _groups(self, part: Fitting) -> Tensor:
         if part.groups is not None:
             return part.groups
-        if self.config.fitted.balance:
-            raise DataError(
-                "fitted.balance needs the column that names each image's source: set "
-                "data.batch_by, or model.config.fitted.balance=0"
-            )
+        fitted = self.config.fitted
+        for name, needed, off in (
+            ("balance", fitted.balance > 0, 0),
+            ("experts", fitted.experts > 1, 1),
+        ):
+            if needed:
+                raise DataError(
+                    f"fitted.{name} needs the column that names each image's source: set "
+                    f"data.batch_by, or model.config.fitted.{name}={off}"
+                )
         return torch.zeros_like(part.items)
 
     def _kinds(self, part: Fitting) -> Tensor:
@@ -229,8 +240,8 @@ class YFit(RetrievalModel):
         if self.config.distillation:
             frozen = self._frozen_features(torch.cat([batch.street, batch.shop]))
         with torch.autocast(batch.street.device.type, enabled=False):
-            street = StreetOutput.of(self.street(photos.unsqueeze(2))[:, :, 0])
-            shop = ShopOutput.of(self.shop(goods.unsqueeze(2))[:, :, 0])
+            street = StreetOutput.of(self.street(photos))
+            shop = ShopOutput.of(self.shop(goods))
             street, shop, every = gathered(street, shop, batch)
             distances = torch.cdist(street.embedding, shop.embedding)
             total = info_nce_loss(
