@@ -206,6 +206,6 @@ class MapMixture(nn.Module):
         share = torch.softmax(features @ self.gate_weight.T + self.gate_bias, dim=1)  # (B, K)
         experts, rank, _ = self.weight.shape
         each = (features * self.factor) @ self.weight.flatten(0, 1).T  # (B, K · D)
-        each = each.unflatten(1, (experts, rank)) + self.bias
+        each = each.view(-1, experts, rank) + self.bias
         mapped: Tensor = (share[:, :, None] * each).sum(dim=1)
         return mapped

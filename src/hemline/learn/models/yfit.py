@@ -190,7 +190,7 @@ class YFit(RetrievalModel):
             mixtures = fit_mixture(photos, goods, self.blocks, config, kinds)
             self.street.put(mixtures[0])
             self.shop.put(mixtures[1])
-        else:
+        elif isinstance(self.street, DomainMap) and isinstance(self.shop, DomainMap):
             maps = fit_maps(x, street_items, y, shop_items, self.blocks, config, kinds, groups)
             self.street.put(maps.street_weight, maps.street_bias)
             self.shop.put(maps.shop_weight, maps.shop_bias)
