@@ -14,10 +14,11 @@ import numpy.typing as npt
 
 from hemline.types import FloatArray, Image
 
-#: Source lines of one product of matrices: more would be multiplied by zeros, fewer cost calls.
-_LINES = 32
+#: Source lines of one product of matrices, down and across: more would be multiplied by zeros,
+#: fewer cost calls.
+_DOWN, _ACROSS = 13, 26
 #: Rows of the result that are made at a time, so that a large image needs little memory.
-_STRIPE = 128
+_STRIPE = 192
 #: Most columns of an image whose weights across are kept.
 _WIDE = 8192
 
@@ -41,7 +42,7 @@ def _area(image: Image, height: int, width: int) -> Image:
     """Area averaging: each target pixel is the mean of what it covers."""
     rows, columns, channels = image.shape
     flat = image.reshape(rows, columns * channels)
-    down, across = _bands(rows, height), _across(columns, width, channels)
+    down, across = _bands(rows, height, _DOWN), _across(columns, width, channels)
     halves = (rows, columns) == (2 * height, 2 * width)
     out = np.empty((height, width, channels), np.uint8)
     for top in range(0, height, _STRIPE):
@@ -86,15 +87,16 @@ def _spread(source: int, target: int, channels: int) -> list[_Band]:
             high * channels,
             np.ascontiguousarray(np.kron(weights.T, np.eye(channels, dtype=np.float32))),
         )
-        for top, low, high, weights in _bands(source, target)
+        for top, low, high, weights in _bands(source, target, _ACROSS)
     ]
 
 
 @lru_cache(64)
-def _bands(source: int, target: int) -> list[_Band]:
-    """The shares (target, source) of one axis, cut into bands of what isn't 0."""
+def _bands(source: int, target: int, most: int) -> list[_Band]:
+    """The shares (target, source) of one axis, cut into bands of what isn't 0, of
+    ``most`` source lines."""
     scale = source / target
-    count = max(1, min(16, int(_LINES / scale)))
+    count = max(1, min(16, int(most / scale)))
     bands: list[_Band] = []
     for stripe in range(0, target, _STRIPE):
         end = min(target, stripe + _STRIPE)

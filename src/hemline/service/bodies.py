@@ -128,7 +128,7 @@ async def read_form(request: Request, files: int, limit: int) -> Form:
     headers = Headers({"content-type": f"{request.headers['content-type']}; charset=latin-1"})
     form = Form()
     try:
-        stream: AsyncGenerator[bytes, None] = request.stream()  # type: ignore[assignment]
+        stream: AsyncGenerator[bytes, None] = request.stream()
         parser = MultiPartParser(
             headers, stream, max_files=files, max_fields=32, max_part_size=_FIELD
         )

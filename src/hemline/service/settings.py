@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import os
 import re
@@ -227,6 +228,7 @@ def name_of(folder: Path) -> str:
     return Path(os.path.abspath(folder)).name  # a link's own name
 
 
+@functools.lru_cache(32)  # each request has its Host
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is a loopback one."""
     if host == "localhost":
