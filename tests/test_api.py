@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 NAMES = {
     "Box", "Bundle", "Catalog", "Client", "Detection", "Engine", "HemlineError", "Hit", "Manifest",
     "Record", "SearchRequest", "SearchResult", "SyncOptions", "__version__", "adapt", "evaluate",
-    "load", "losses", "metrics", "train",
+    "load", "losses", "metrics", "quantize", "train",
 }  # fmt: skip
 METRICS = {
     "average_precision", "hits_at_k", "mean_average_precision", "mean_reciprocal_rank",

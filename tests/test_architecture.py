@@ -37,6 +37,9 @@ ALLOWED: dict[str, set[str]] = {
         "data", "datasets", "ranking", "runtime", "catalog", "search", "learn", *_FORMAT,
     },
     "adaptation": {"data", "ranking", "runtime", "catalog", "evaluation", *_FORMAT},
+    "quantization": {
+        "data", "ranking", "runtime", "catalog", "learn", "evaluation", "adaptation", *_FORMAT,
+    },
     "views": {"data", "ranking", "runtime", "catalog", "search", "evaluation", *_FORMAT},
     "reproduce": {
         "data", "datasets", "synthetic", "ranking", "runtime", "learn", "evaluation", "views",
@@ -52,7 +55,8 @@ ALLOWED: dict[str, set[str]] = {
     "losses": {"learn"},
     "cli": {
         "data", "datasets", "tagging", "synthetic", "runtime", "catalog", "learn", "search",
-        "evaluation", "adaptation", "views", "reproduce", "demo", "service", *_FORMAT,
+        "evaluation", "adaptation", "quantization", "views", "reproduce", "demo", "service",
+        *_FORMAT,
     },
     "__main__": {"cli"},
 }  # fmt: skip

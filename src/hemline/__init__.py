@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hemline.errors import HemlineError
     from hemline.evaluation.api import evaluate
     from hemline.learn.api import train
+    from hemline.quantization.api import quantize
     from hemline.runtime.bundle import Bundle
     from hemline.runtime.encoder import load
     from hemline.search.engine import Engine
@@ -46,6 +47,7 @@ _PUBLIC = {
     "load": "hemline.runtime.encoder",
     "losses": "",
     "metrics": "",
+    "quantize": "hemline.quantization.api",
     "train": "hemline.learn.api",
 }
 
@@ -69,6 +71,7 @@ __all__ = [
     "load",
     "losses",
     "metrics",
+    "quantize",
     "train",
 ]
 

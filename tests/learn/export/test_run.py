@@ -22,8 +22,8 @@ from hemline.learn.api import train
 from hemline.learn.checkpoint import CheckpointEncoder, load_run
 from hemline.learn.export import graphs
 from hemline.learn.export import writer as exporting
-from hemline.learn.export.graphs import _int8
 from hemline.learn.export.run import export, without_folders
+from hemline.learn.export.weights import _int8
 from hemline.learn.export.writer import ExportOptions
 from hemline.learn.recipe import parse
 from hemline.runtime.bundle import Bundle

@@ -20,6 +20,7 @@ from hemline.learn.detection.network import DetectorNetwork, Outputs
 from hemline.learn.detection.runs import DetectorRun, load_detector
 from hemline.learn.export import graphs
 from hemline.learn.export.card import fill_card, quality_rows
+from hemline.learn.export.weights import serialized, shrink
 from hemline.learn.export.writer import ExportOptions, check_equal, open_session
 from hemline.types import Image
 
@@ -104,8 +105,8 @@ def export_detector(
     side = heads.preprocessing.size
     example = {"images": torch.randn(2, 3, side, side)}
     model = graphs.traced(network, example, {"images"}, list(Outputs._fields))
-    graphs.shrink(model, options.precision)
-    graph = graphs.serialized(model)
+    shrink(model, options.precision)
+    graph = serialized(model)
     loss = _compare(network, graph, options.images)
     check_equal(loss, options.precision)
     if threshold is not None:

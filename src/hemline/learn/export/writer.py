@@ -18,6 +18,7 @@ from hemline.data.preprocess import prepare
 from hemline.errors import TrainingError, UsageError, nearest
 from hemline.files import durable_folder
 from hemline.learn.export import graphs
+from hemline.learn.export.weights import shrink, write
 from hemline.learn.model import RetrievalModel
 from hemline.types import FloatArray, Image
 
@@ -70,8 +71,8 @@ def write_bundle(
         options.say("tracing the graphs")
         traced = graphs.trace(model)
         for graph in traced.values():
-            graphs.shrink(graph, options.precision)
-        files = graphs.write(traced, folder)
+            shrink(graph, options.precision)
+        files = write(traced, folder)
         options.say("comparing them with torch")
         loss = compare(model, folder, files, options.images)
         check_equal(loss, options.precision)
