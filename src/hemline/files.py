@@ -178,14 +178,19 @@ def disk_full(error: BaseException | None) -> bool:
     return False
 
 
-def make_folder(path: Path) -> None:
-    """Creates a folder and those above it, and syncs the parent of each new one."""
+def make_folder(path: Path, mode: int = 0o777) -> None:
+    """Creates a folder and those above it, and syncs the parent of each new one.
+
+    Args:
+        mode: permissions of the folder itself.
+    """
     missing = []
-    while not path.is_dir():
-        missing.append(path)
-        path = path.parent
+    above = path
+    while not above.is_dir():
+        missing.append(above)
+        above = above.parent
     for folder in reversed(missing):
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(mode if folder == path else 0o777, exist_ok=True)
         sync_folder(folder.parent)
 
 

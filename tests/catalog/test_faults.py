@@ -21,7 +21,7 @@ from helpers import needs
 HELPERS = Path(__file__).parents[1] / "helpers"
 VERBS = (
     "create", "add", "sync", "update", "index", "remove", "compact", "rebuild", "backup", "repair",
-    "export", "keys", "feedback", "bundle",
+    "export", "copy", "keys", "links", "feedback", "bundle",
 )  # fmt: skip
 
 

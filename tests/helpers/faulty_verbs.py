@@ -55,6 +55,7 @@ from hemline.errors import CatalogError, HemlineError
 from hemline.runtime.bundle import Bundle
 from hemline.service.journal import Journal, Search
 from hemline.service.keys import KeyRing
+from hemline.service.photo_links import DAY, PhotoLinks
 from hemline.service.problems import Problem
 
 KINDS = {
@@ -270,8 +271,58 @@ def _backed_up() -> Verb:
     return Verb(base.run, base.prepare, check)
 
 
+def _copy(root: Path) -> None:
+    with opened(root) as catalog:
+        if not (root / "copy").exists():
+            Catalog.create(root / "copy", Bundle.open(DATA / "bundle0")).close()
+        with Catalog.open(root / "copy") as target:
+            catalog.copy_to(target)
+    mark(DONE)
+
+
+def _copied(root: Path, seen: int) -> list[str]:
+    with opened(root) as catalog:
+        wanted = state(catalog)
+        if seen >= DONE:
+            with Catalog.open(root / "copy") as copy:
+                if state(copy) != wanted:
+                    return ["the acknowledged copy differs"]
+        _copy(root)  # goes on
+        with Catalog.open(root / "copy") as copy:
+            whole = state(copy) == wanted and copy.check(deep=True).ok
+        return [] if whole else ["the copy differs"]
+
+
+def _links(root: Path) -> None:
+    links = PhotoLinks(root / "photos", True)
+    try:
+        for number in range(2):
+            name = links.put(b"photo" * 200, b"encoded" * 200)
+            with root.with_name("names").open("a" if number else "w") as stream:
+                stream.write(f"{name}\n")
+            mark(number + 1)
+    finally:
+        links.close()
+    mark(DONE)
+
+
+def _links_left(root: Path, seen: int) -> list[str]:
+    names = root.with_name("names").read_text().split() if seen > 0 else []
+    links, wrong = PhotoLinks(root / "photos", True), []
+    try:
+        for name in names[: min(seen, 2)]:
+            if (links.get(name), links.encoded(name)) != (b"photo" * 200, b"encoded" * 200):
+                wrong.append("a shared photo isn't whole")
+        later = PhotoLinks(root / "photos", True, clock=lambda: time.time() + 2 * DAY)
+        later.close()
+        left = [path.name for path in (root / "photos").glob("*") if path.name != "lock"]
+        return wrong + [f"after a day there is still {left}"] * bool(left)
+    finally:
+        links.close()
+
+
 def _keys(root: Path) -> None:
-    ring = KeyRing(root)
+    ring = KeyRing(root / "service")
     keys = [ring.create("read", f"key {number}")[1] for number in range(2)]
     (root.with_name("ids")).write_text(" ".join(key.id for key in keys))
     mark(1)
@@ -280,7 +331,7 @@ def _keys(root: Path) -> None:
 
 
 def _keys_left(root: Path, seen: int) -> list[str]:
-    ring = KeyRing(root)
+    ring = KeyRing(root / "service")
     valid = {key.id for key in ring.list() if key.revoked is None}
     first, second = root.with_name("ids").read_text().split() if seen > 0 else ("", "")
     wrong = []
@@ -293,7 +344,7 @@ def _keys_left(root: Path, seen: int) -> list[str]:
 
 
 def _journal(root: Path) -> None:
-    journal = Journal(root)
+    journal = Journal(root / "service")
     try:
         for number in range(3):
             one = Search(f"s{number}", {"k": 5}, (("a", "b", 0.5),), {"total": 1.0})
@@ -306,14 +357,14 @@ def _journal(root: Path) -> None:
 
 
 def _journal_left(root: Path, seen: int) -> list[str]:
-    journal = Journal(root)
+    journal = Journal(root / "service")
     found = journal.judged()["right"]
     journal.note(Search("more", {"k": 5}, (("a", "b", 0.5),), {"total": 1.0}))
     journal.judge("more", "a", False)
     more = journal.judged()["wrong"]
     journal.close()
     least = 3 if seen >= DONE else max(0, seen)
-    aside = list(root.glob("journal-damaged*"))
+    aside = list((root / "service").glob("journal-damaged*"))
     return [f"{found} of {least} judgements, {aside}"] * (found < least or more != 1 or bool(aside))
 
 
@@ -342,7 +393,9 @@ def define() -> None:
         backup=_backed_up(),
         repair=on_catalog(_repair, _damaged),
         export=on_catalog(_export),
+        copy=Verb(_copy, fill, _copied),
         keys=Verb(_keys, nothing, _keys_left),
+        links=Verb(_links, nothing, _links_left),
         feedback=Verb(_journal, nothing, _journal_left),
         bundle=Verb(_copy_bundle, nothing, _bundle_left),
     )

@@ -202,8 +202,12 @@ def test_a_start_deletes_what_is_old_or_no_longer_allowed(tmp_path: Path) -> Non
     first.close()
     before = time.time() - DAY - 1
     os.utime(folder / f"{old}.jpg", (before, before))
+    torn = folder / f".{new}.jpg.0a1b2c3d"  # a kill has left it
+    torn.write_bytes(b"half of a photo")
+    os.utime(torn, (before, before))
     second = PhotoLinks(folder, True)
     assert [path.stem for path in folder.glob("*.jpg")] == [new]
+    assert not torn.exists()
     second.close()
     PhotoLinks(folder, False)
     assert not folder.exists()

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hemline.files import disk_full, file_lock
+from hemline.files import disk_full, file_lock, make_folder
 from hemline.service import kept_photos
 from hemline.service.logs import bounded, log
 from hemline.service.problems import Problem, unavailable
@@ -324,7 +324,7 @@ class Journal:
             return result
 
     def _open(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._path.parent)
         db = sqlite3.connect(self._path, timeout=10, check_same_thread=False)
         try:
             db.text_factory = _text

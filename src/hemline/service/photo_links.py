@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hemline.errors import DatabaseError
-from hemline.files import file_lock, read_regular, write_durable
+from hemline.files import file_lock, make_folder, read_regular, write_durable
 from hemline.service.problems import Problem, busy, unavailable
 
 #: Seconds that a photo is kept.
@@ -27,7 +27,7 @@ MOST = 2_000
 MOST_BYTES = 200 << 20
 _EVERY = 600
 _ID = re.compile(r"[0-9a-f]{32}")
-_SUFFIX, _ENCODED = ".jpg", ".npz"
+_SUFFIX, _ENCODED, _LOCK = ".jpg", ".npz", "lock"
 
 
 class PhotoLinks:
@@ -78,8 +78,8 @@ class PhotoLinks:
 
     def _store(self, name: str, data: bytes, encoded: bytes) -> None:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with file_lock(self._folder / "lock", too_many(), timeout=5):
+            make_folder(self._folder, 0o700)
+            with file_lock(self._folder / _LOCK, too_many(), timeout=5):
                 self.sweep()
                 kept = self._paths()
                 photos = sum(path.suffix == _SUFFIX for path in kept)
@@ -133,7 +133,8 @@ class PhotoLinks:
         self._stop.set()
 
     def _paths(self) -> list[Path]:
-        return [p for suffix in (_SUFFIX, _ENCODED) for p in self._folder.glob(f"*{suffix}")]
+        """All files, also those that a kill left half written: they are of a photo, too."""
+        return [path for path in self._folder.glob("*") if path.name != _LOCK]
 
     def _is_old(self, path: Path) -> bool:
         return self._clock() - path.stat().st_mtime >= self._seconds
