@@ -6,7 +6,8 @@ import torch
 
 from helpers.learning import SEED, learned
 from hemline.errors import DataError, UsageError
-from hemline.learn.export.graphs import serialized, trace
+from hemline.learn.export.graphs import trace
+from hemline.learn.export.weights import serialized
 from hemline.learn.model import MODELS, Batch, Fitting
 from hemline.learn.models.yfit import FLOOR, covered, zoomed
 
