@@ -100,7 +100,7 @@ def full_disk(root: Path) -> str:
     with small_disk(2.5) as disk:
         place = disk / "store"
         state, words = until_refused(place, fill(place))
-        assert "room" in words, words
+        assert "no space on the disk" in words, words
         agrees(place, state)  # still full
         remount(disk, "size=64m")
         agrees(place, state)
