@@ -68,3 +68,28 @@ def test_a_damaged_vector_is_refused_where_it_is_shown(catalog: Catalog) -> None
         assert len(engine.answer(request_of(catalog, 20)).hits) == 20
         with pytest.raises(DamageError, match="has damaged vectors"):
             engine.answer(request_of(catalog, 21))
+
+
+@pytest.mark.parametrize("step", ["search_many", "item_codes", "vectors"])
+def test_rows_that_get_new_ids_during_a_search_are_still_found(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """A compaction or an update between two steps of a search moves rows; none may be left out."""
+    with catalog:
+        engine, store = Engine(catalog, threads=1), catalog.store
+        real, moved = getattr(store, step), []
+
+        def then_moved(*args: object, **kwargs: object) -> object:
+            done = real(*args, **kwargs)
+            if not moved:
+                moved.append(True)
+                row = store.get(["image3"])["image3"]
+                turned = row.embedding[::-1].copy()
+                store.add([Row("image3", "item3", turned, 1.0)])  # a new vector: a new id
+                store.add([Row("image3", "item3", row.embedding, 1.0)])
+            return done
+
+        monkeypatch.setattr(store, step, then_moved)
+        hits = engine.answer(request_of(catalog, 5)).hits
+        assert moved
+        assert [hit.item_id for hit in hits] == [f"item{n}" for n in range(5)]

@@ -346,8 +346,8 @@ class Engine:
                 read = ranking.items(0 if left_out else offset, end + left_out)
                 ids = np.array([item.id for item in read], np.int64)
                 rows = store.take(ids, vectors=False)
-            if all(row is not None for row in rows):
-                break  # else a writer has removed some of them meanwhile
+            if not ranking.overtaken and all(row is not None for row in rows):
+                break  # else a writer has removed or moved some of them meanwhile
         found = [(one, row) for one, row in zip(read, rows, strict=True) if row is not None]
         more = len(ranking.ids) > end
         if left_out:

@@ -107,6 +107,8 @@ class Ranking:
         self._fusion = fusion
         self._depth = max(self._top, DEPTH)
         self._ended, self._verified = False, True
+        #: Whether a row went while this searched: removed, or moved to a new id.
+        self.overtaken = False
         self._seen: Ids = np.zeros(0, np.int64)
         self._lowest = np.float32(np.inf)
         self._shift = np.float32(0.0)
@@ -171,8 +173,9 @@ class Ranking:
         order = np.argsort(-scores.score, kind="stable")
         before = len(self.ids)
         codes = self._store.item_codes(np.concatenate([self.ids, ids[order]]))
+        self.overtaken |= bool((codes < 0).any())
         firsts = first_of_each(codes)
-        new = firsts[(firsts >= before) & (codes[firsts] >= 0)]  # -1: removed meanwhile
+        new = firsts[(firsts >= before) & (codes[firsts] >= 0)]
         places = order[new - before]
         self.ids = np.concatenate([self.ids, ids[places]])
         self._score = np.concatenate([self._score, scores.score[places]])
