@@ -142,7 +142,7 @@ class Writer(threading.Thread):
         elif answer is not None:
             self._settle(client, "patch", item)
 
-    def _delete(self, client: httpx.Client) -> None:
+    def _remove(self, client: httpx.Client) -> None:
         item = self._item()
         self._ledger.begin("delete", item, lambda _: None)
         answer = self._send(client, "delete", "DELETE", f"/v1/items/{item}")
