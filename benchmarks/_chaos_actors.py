@@ -102,7 +102,7 @@ class Writer(threading.Thread):
             with self._service.client() as client:
                 if client is None:
                     return
-                kind = self._random.choices(("put", "patch", "delete", "bulk"), (6, 5, 2, 2))[0]
+                kind = self._random.choices(("put", "patch", "remove", "bulk"), (6, 5, 2, 2))[0]
                 getattr(self, f"_{kind}")(client)
             time.sleep(self._random.uniform(0, 0.1))
 
