@@ -306,6 +306,7 @@ def main() -> None:
     parser.add_argument("--split", choices=("val", "test"), default="val")
     parser.add_argument("--model", action="append", default=[], help="a run or bundle")
     parser.add_argument("--before", help="a bundle that shipped before, as another row")
+    parser.add_argument("--before-folds", default="", help="its runs, as --folds")
     parser.add_argument("--folds", default="", help="runs of the last model: a path with {fold}")
     parser.add_argument("--work", type=Path, help="folder for the pictures; kept for the next run")
     parser.add_argument("--only", action="store_true", help="leave start and shipped bundle out")
@@ -330,7 +331,8 @@ def main() -> None:
         start: Measured | None = None
         for model in models:
             print(f"\n== {model}")
-            of_folds = args.folds if model == models[-1] else ""
+            of_folds = args.before_folds if model == args.before else ""
+            of_folds = args.folds if model == models[-1] else of_folds
             measured = measure(sets, model, args.threads, of_folds, work, args.sheets)
             start = measured if model == START else start
             result["models"][model] = summary(measured, start)
