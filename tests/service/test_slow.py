@@ -59,8 +59,8 @@ def test_what_is_too_long_or_too_slow_is_cut_off(port: int) -> None:
     refused = (b"HTTP/1.1 400", b"HTTP/1.1 431")  # the parser's words, or the service's
     assert talk(port, flood + b"\r\n").startswith((*refused, b""))
     # As one packet that is read whole.
-    address = b"GET /v1/items?after=" + b"a" * 40_000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
-    header = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"a" * 40_000 + b"\r\n\r\n"
+    address = b"GET /v1/items?after=" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    header = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"a" * 70_000 + b"\r\n\r\n"
     for long in (address, header):
         assert talk(port, long).startswith(refused)
     head, _, body = talk(port, b"\x16\x03\x01" + b"\0" * 300).partition(b"\r\n\r\n")

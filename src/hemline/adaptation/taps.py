@@ -27,6 +27,8 @@ MOST_LAYERS = 6
 #: Name of the output.
 FEATURES = "features"
 _TOWERS = ("street", "shop")
+#: Last operations among which the last activation is looked for: maps and banks may follow it.
+_TAIL = 48
 #: Operations whose results are activations.
 _ACTIVE = {"Conv", "Relu", "Clip", "Mul", "Add", "HardSwish", "LeakyRelu", "PRelu", "Gelu"}
 # Fields of ONNX messages.
@@ -94,7 +96,7 @@ def _layers(file: Path, bundle: Bundle) -> list[Layer]:
     nodes = list(read_nodes(graph))
     sums = [n.outputs[0] for n in nodes if n.op == "Add"]
     active = [n.outputs[0] for n in nodes if n.op in _ACTIVE]
-    names = dict.fromkeys([*(sums or active[:-8]), *active[-8:]])
+    names = dict.fromkeys([*(sums or active[:-_TAIL]), *active[-_TAIL:]])
     found = _shapes(file, graph, list(names), bundle)
     stages: dict[tuple[int, ...], Layer] = {}
     last = next(reversed(found), "")

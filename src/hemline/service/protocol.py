@@ -23,7 +23,7 @@ from hemline.service.problems import Problem
 CONNECTIONS = 1000
 PER_ADDRESS = 500
 #: Most bytes of a request's head; seconds in which it must arrive.
-HEAD, _HEAD_SECONDS = 32 << 10, 15.0
+HEAD, _HEAD_SECONDS = 64 << 10, 15.0  # the longest condition takes 48,000 bytes in an address
 #: Within so many seconds a client reads so many bytes of a waiting answer, or all of it.
 _READ_SECONDS, _READ_BYTES = 20.0, 32 << 10
 
