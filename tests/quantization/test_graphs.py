@@ -132,6 +132,20 @@ def test_last_layers_are_found(graph: Path) -> None:
     assert last_layers(heads) == []
 
 
+def test_all_linear_layers_behind_the_pooling_stay_in_float(graph: Path) -> None:
+    """Maps and a querybank may follow each other; the two towers share the weights of the maps."""
+    from hemline.learn.export.int8 import last_layers
+
+    model = onnx.load(graph)
+    body = model.graph
+    body.node[-1].output[0] = "mapped"
+    body.initializer.append(numpy_helper.from_array(np.ones((8, 5), np.float32), "bank"))
+    body.node.append(helper.make_node("MatMul", ["mapped", "bank"], ["embedding"]))
+    body.output[0].type.tensor_type.shape.dim[1].dim_value = 5
+    found = last_layers(model)
+    assert [node.output[0] for node in body.node if node.name in found] == ["mapped", "embedding"]
+
+
 def test_weights_stored_as_float16_are_read(graph: Path, feeds: list[dict[str, Any]]) -> None:
     from hemline.learn.export.int8 import quantized
     from hemline.learn.export.weights import shrink, write

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,19 @@ def _per_query(outcome: Outcome) -> dict[str, Any]:
 
 def _json(interval: Interval) -> dict[str, float]:
     return {name: round(value, 4) for name, value in interval._asdict().items()}
+
+
+def comparison_table(compared: Mapping[str, Any]) -> list[str]:
+    """The lines of a Markdown table of what `compare` gives."""
+    parts = ("before", "after", "difference")
+    lines = ["| | before | after | difference |", "|---|---|---|---|"]
+    for figure in compared["after"]:
+        cells = [
+            f"{one['value']:.3f} ({one['low']:.3f} to {one['high']:.3f})"
+            for one in (compared[part][figure] for part in parts)
+        ]
+        lines.append(f"| {figure} | {' | '.join(cells)} |")
+    return lines
 
 
 def thresholds(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hemline import __version__
-from hemline.adaptation.report import thresholds
+from hemline.adaptation.report import comparison_table, thresholds
 from hemline.adaptation.run import Adapted
 from hemline.bundle import INFO_FILE, MAPS_FILE, BundleInfo, take_detector, write_info
 from hemline.data.seen import SEEN_FILE, Seen
@@ -141,12 +141,8 @@ def _card(base: Bundle, info: BundleInfo, result: Mapping[str, Any]) -> str:
             f"or choosing, searched among {result['gallery']} shop images; 95 % intervals by a "
             "bootstrap over items:",
             "",
-            "| | before | after | difference |",
-            "|---|---|---|---|",
+            *comparison_table(result),
         ]
-        for figure in result["after"]:
-            cells = [_cell(result[part][figure]) for part in ("before", "after", "difference")]
-            lines.append(f"| {figure} | {' | '.join(cells)} |")
     else:
         lines.append("Nothing was measured: too few items with several images.")
     old = base.folder / _CARD
@@ -159,7 +155,3 @@ def _detector(base: Bundle, info: BundleInfo) -> str:
     if info.detector is None or info.detector == base.info.detector:
         return ""
     return f" Its detector is `{info.detector.name}`, of another bundle."
-
-
-def _cell(figure: Mapping[str, float]) -> str:
-    return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"

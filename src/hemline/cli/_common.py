@@ -110,6 +110,21 @@ def out(text: str) -> None:
     sys.stdout.write(printable(text) + "\n")
 
 
+def out_comparison(result: Mapping[str, Any], after: str) -> None:
+    """Prints the figures before and after as a table, with intervals and paired differences.
+
+    Args:
+        result: of `hemline.adapt` or `hemline.quantize`.
+        after: what the column of the later figures is called.
+    """
+    out(f"{'':10} {'before':>21} {after:>21}   difference, 95 %")
+    for name in result["after"]:
+        old, new, gap = (result[part][name] for part in ("before", "after", "difference"))
+        cells = [f"{one['value']:.3f} ({one['low']:.3f}-{one['high']:.3f})" for one in (old, new)]
+        change = f"{gap['value']:+.3f} ({gap['low']:+.3f} to {gap['high']:+.3f})"
+        out(f"{name:10} {cells[0]:>21} {cells[1]:>21}   {change}")
+
+
 def say(text: str) -> None:
     """Prints one message on standard error."""
     err.print(printable(text), markup=False, highlight=False, soft_wrap=True)

@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from hemline.cli._common import JsonOption, emit, natives_hushed, out, progress, say
+from hemline.cli._common import (
+    JsonOption,
+    emit,
+    natives_hushed,
+    out,
+    out_comparison,
+    progress,
+    say,
+)
 from hemline.errors import DataError, UsageError
-
-if TYPE_CHECKING:
-    pass
 
 Rows = Annotated[Path | None, typer.Argument(help="Shop rows, and street rows of the same items.")]
 Shop = Annotated[
@@ -184,17 +189,7 @@ def _figures(result: Mapping[str, Any]) -> None:
         f"{result['queries']} photos of {result['items']} products that took no part in fitting or "
         f"choosing, among {result['gallery']} shop images of {result['gallery_items']}:"
     )
-    out(f"{'':10} {'before':>21} {'after':>21}   difference, 95 %")
-    for name in result["after"]:
-        old, new, gap = (result[part][name] for part in ("before", "after", "difference"))
-        out(
-            f"{name:10} {_cell(old):>21} {_cell(new):>21}   "
-            f"{gap['value']:+.3f} ({gap['low']:+.3f} to {gap['high']:+.3f})"
-        )
-
-
-def _cell(figure: Mapping[str, float]) -> str:
-    return f"{figure['value']:.3f} ({figure['low']:.3f}-{figure['high']:.3f})"
+    out_comparison(result, "after")
 
 
 COMMANDS: Mapping[str, Callable[..., Any]] = {"adapt": adapt}

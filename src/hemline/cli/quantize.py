@@ -8,7 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from hemline.cli._common import JsonOption, emit, natives_hushed, out, progress, say
+from hemline.cli._common import (
+    JsonOption,
+    emit,
+    natives_hushed,
+    out,
+    out_comparison,
+    progress,
+    say,
+)
 
 Crop = Annotated[
     str,
@@ -96,13 +104,7 @@ def _words(result: Mapping[str, Any]) -> None:
         f"{result['queries']} photos of {result['items']} products that took no part in that, "
         f"among {result['gallery']} shop images of {result['gallery_items']}:"
     )
-    out(f"{'':10} {'before':>21} {'int8':>21}   difference, 95 %")
-    for name in result["after"]:
-        old, new, gap = (result[part][name] for part in ("before", "after", "difference"))
-        out(
-            f"{name:10} {_cell(old):>21} {_cell(new):>21}   "
-            f"{gap['value']:+.3f} ({gap['low']:+.3f} to {gap['high']:+.3f})"
-        )
+    out_comparison(result, "int8")
     spent, bytes_, cosine = result["cpu_ms"], result["bytes"], result["cosine"]
     out(
         f"one photo: {spent['after']} ms of CPU time, before {spent['before']} "
@@ -113,10 +115,6 @@ def _words(result: Mapping[str, Any]) -> None:
     if result["written"]:
         out(f"{result['bundle']}: {result['name']}")
         out(f"Next: hemline catalog rebuild CATALOG --bundle {result['bundle']}")
-
-
-def _cell(figure: Mapping[str, float]) -> str:
-    return f"{figure['value']:.3f} ({figure['low']:.3f}-{figure['high']:.3f})"
 
 
 COMMANDS: Mapping[str, Callable[..., Any]] = {"quantize": quantize}

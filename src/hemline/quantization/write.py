@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hemline import __version__
+from hemline.adaptation.report import comparison_table
 from hemline.bundle import DETECTOR, WEIGHTS_FILE, BundleInfo, write_info
 from hemline.errors import UsageError
 from hemline.progress import ProgressOf
@@ -110,12 +111,8 @@ def _card(base: Bundle, info: BundleInfo, report: Mapping[str, Any], old: str) -
         f"that took no part in calibration, searched among {report['gallery']} shop images; 95 % "
         "intervals by a bootstrap over items:",
         "",
-        "| | before | after | difference |",
-        "|---|---|---|---|",
+        *comparison_table(report),
     ]
-    for figure in report["after"]:
-        cells = [_cell(report[part][figure]) for part in ("before", "after", "difference")]
-        lines.append(f"| {figure} | {' | '.join(cells)} |")
     lines += [
         "",
         f"One photo in the street tower took {spent['after']} ms of CPU time, "
@@ -125,10 +122,6 @@ def _card(base: Bundle, info: BundleInfo, report: Mapping[str, Any], old: str) -
     if old:
         lines += ["", "## The bundle it was made from", "", old]
     return "\n".join([*lines, ""])
-
-
-def _cell(figure: Mapping[str, float]) -> str:
-    return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
 
 
 def size(folder: Path) -> int:

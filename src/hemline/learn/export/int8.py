@@ -5,7 +5,8 @@ channel. x86 processors without VNNI add two such products in 16 bits, which may
 of 7 bits (``portable``) can't, and give the same numbers everywhere.
 Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html.
 
-The last linear layer stays in float: one vector for each image, little time, and all the precision.
+Linear layers behind the pooling stay in float: one vector for each image, little time, and all the
+precision.
 
 Rounded weights shift a layer's mean, and its bias takes the shift back (`corrected`); without that
 a MobileNetV2's embeddings lose several times as much.
@@ -179,9 +180,11 @@ def _means(model: Any, names: set[str], feeds: Sequence[Feed]) -> dict[str, Floa
 
 
 def last_layers(model: Any, keep: Sequence[str] = ()) -> list[str]:
-    """The names of the nodes that stay in float: the last linear layers and what follows them; and
-    of the outputs ``keep`` the last convolutions, too. Nodes without a name get one."""
+    """The names of the nodes that stay in float: the linear layers that see one vector of each
+    image, at least the last one, and what follows them; and of the outputs ``keep`` the last
+    convolutions, too. Nodes without a name get one."""
     nodes = list(model.graph.node)
+    vectors = _vectors(model)
     for number, node in enumerate(nodes):
         node.name = node.name or f"node_{number}"
     reaching: set[str] = set()  # tensors from which a linear layer follows
@@ -192,8 +195,19 @@ def last_layers(model: Any, keep: Sequence[str] = ()) -> list[str]:
         kept = any(name in towards for name in node.output)
         if not follows and (kept or node.op_type in ("MatMul", "Gemm", "Add")):
             found.append(node.name)
-        if follows or node.op_type in _LINEAR:
+        if follows or (node.op_type in _LINEAR and node.output[0] not in vectors):
             reaching.update(node.input)
         elif kept:
             towards.update(node.input)
+    return found
+
+
+def _vectors(model: Any) -> set[str]:
+    """The tensors (B, C), where B is the number of images."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    found: set[str] = set()
+    for port in (*graph.value_info, *graph.output):
+        shape = port.type.tensor_type.shape.dim
+        if len(shape) == 2 and shape[0] == graph.input[0].type.tensor_type.shape.dim[0]:
+            found.add(port.name)
     return found
