@@ -261,6 +261,17 @@ def test_at_bench_rows_share_epochs_and_network(tmp_path: Path) -> None:
             assert network_of(recipe) == TRUNK, row.name
 
 
+def test_settings_are_those_of_every_row_and_named(tmp_path: Path) -> None:
+    found = reproduce(
+        "siamese-table", tmp_path, scale="smoke", only=["siamese"], settings=["batch_size=4"]
+    )
+    (run,) = (tmp_path / "runs").iterdir()
+    assert json.loads((run / "recipe.json").read_text("utf-8"))["batch_size"] == 4
+    assert found["settings"] == ["batch_size=4"]
+    table = (tmp_path / "siamese-table-smoke" / TABLE).read_text("utf-8")
+    assert "1 epochs; batch_size=4;" in table
+
+
 def test_galleries_grow_and_hold_every_right_answer(out: Path) -> None:
     made = source.drawn(find("darn-figure6"), SCALES["smoke"], out, no_progress)
     ((part,),) = made.parts.values()
@@ -279,6 +290,7 @@ def test_what_is_asked_wrongly_is_told(tmp_path: Path, capsys: pytest.CaptureFix
         (["ynet-figure3", "-o", "X", "--runs", "YNI=run"], "YNIN"),
         (["ynet-figure3", "-o", "X", "--weights", "nin=none"], "NETWORK=FILE"),
         (["ynet-figure3", "-o", "X", "--seeds", "a"], "--seeds"),
+        (["siamese-table", "-o", "X", "--scale", "smoke", "--set", "batchsize=4"], "batch_size"),
         (["ynet-figure3", "-o", "X", "--protocol", "darn"], "--data"),
     ):
         words = [str(tmp_path / word) if word == "X" else word for word in words]

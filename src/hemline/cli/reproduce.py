@@ -73,6 +73,14 @@ Products = Annotated[
 Epochs = Annotated[
     int | None, typer.Option(min=1, help="Epochs of a row; the scale's own by default.")
 ]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="NAME=VALUE of every row's recipe, as of hemline train; the table names it. May be "
+        "repeated.",
+    ),
+]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of a bundle.")]
 AllowLeak = Annotated[
     bool,
@@ -99,6 +107,7 @@ def reproduce(
     seeds: Seeds = "",
     products: Products = None,
     epochs: Epochs = None,
+    settings: Settings = None,
     threads: Threads = None,
     allow_leak: AllowLeak = False,
     json: JsonOption = False,
@@ -126,7 +135,7 @@ def reproduce(
         name, output, scale=scale, data=data, data_format=data_format, protocol=protocol,
         runs=runs or (), starts=start or (), detector=detector, weights=weights or (),
         only=only or (), seeds=[int(w) for w in words],
-        products=products, epochs=epochs, threads=threads, allow_leak=allow_leak, say=say,
+        products=products, epochs=epochs, settings=settings or (), threads=threads, allow_leak=allow_leak, say=say,
         progress=progress,
     )  # fmt: skip
     emit(found, json, _print)

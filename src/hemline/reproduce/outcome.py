@@ -246,6 +246,8 @@ def _about(found: Mapping[str, Any]) -> str:
     if not found["rows"]:
         return f"{title}; {found['machine']['processor']}, {found['when']}."
     epochs = f"{found['epochs']} epochs; " if found.get("epochs") else ""
+    if found.get("settings"):
+        epochs += f"{', '.join(found['settings'])}; "
     return (
         f"{title}: {data['words']} "
         f"({own}); {epochs}{data['queries']:,} queries, {data['gallery']:,} gallery pictures; "

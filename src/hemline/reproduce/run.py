@@ -49,6 +49,7 @@ def reproduce(
     seeds: Sequence[int] = (),
     products: int | None = None,
     epochs: int | None = None,
+    settings: Sequence[str] = (),
     threads: int | None = None,
     allow_leak: bool = False,
     say: Say = _silent,
@@ -68,6 +69,7 @@ def reproduce(
         weights: ``NETWORK=FILE`` to start from.
         only: names of rows.
         seeds, products, epochs: of trainings, drawn data and rows; the scale's own by default.
+        settings: ``NAME=VALUE`` of every row's recipe, over all else; the outcome names them.
         threads: of a bundle's graphs.
         allow_leak: also measure models that were trained on queries; the outcome says so.
         say, progress: as of `hemline.train`.
@@ -84,14 +86,16 @@ def reproduce(
     given_runs, chosen = _runs(runs, experiment), _chosen(experiment, only)
     source = _source(experiment, Path(out), sized, data, data_format, protocol, progress, detector)
     crop = "box" if detector else None if source.own else experiment.crop
-    plan = Plan(sized, crop, _weights(weights), source.keep_out, source.extra)
+    extra = (*source.extra, *settings)
+    plan = Plan(sized, crop, _weights(weights), source.keep_out, extra)
     shop = Workshop(
         Path(out), source, plan, tuple(seeds) or sized.seeds, say, progress, *given_runs,
         _begun(starts, experiment), allow_leak, threads,
     )  # fmt: skip
     folder = Path(out) / f"{name}-{scale}"
     folder.mkdir(parents=True, exist_ok=True)
-    return _written(_measured(name, experiment, shop, chosen, folder), experiment, folder)
+    found = _measured(name, experiment, shop, chosen, folder, settings)
+    return _written(found, experiment, folder)
 
 
 def _written(found: dict[str, Any], experiment: Experiment, folder: Path) -> dict[str, Any]:
@@ -122,12 +126,17 @@ def _source(
 
 
 def _measured(
-    name: str, experiment: Experiment, shop: Workshop, rows: Sequence[Row], folder: Path
+    name: str,
+    experiment: Experiment,
+    shop: Workshop,
+    rows: Sequence[Row],
+    folder: Path,
+    settings: Sequence[str],
 ) -> dict[str, Any]:
     label = shop.plan.scale.label
     told: dict[str, Any] = {
         "scale": shop.plan.scale.name, "label": label, "seeds": list(shop.seeds),
-        "epochs": shop.plan.scale.epochs,
+        "epochs": shop.plan.scale.epochs, "settings": list(settings),
     }  # fmt: skip
     if experiment.drawn == "detectors":
         made = detectors.rows(shop, experiment, rows)
