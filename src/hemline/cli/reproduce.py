@@ -135,8 +135,8 @@ def reproduce(
         name, output, scale=scale, data=data, data_format=data_format, protocol=protocol,
         runs=runs or (), starts=start or (), detector=detector, weights=weights or (),
         only=only or (), seeds=[int(w) for w in words],
-        products=products, epochs=epochs, settings=settings or (), threads=threads, allow_leak=allow_leak, say=say,
-        progress=progress,
+        products=products, epochs=epochs, settings=settings or (), threads=threads,
+        allow_leak=allow_leak, say=say, progress=progress,
     )  # fmt: skip
     emit(found, json, _print)
 

@@ -82,20 +82,17 @@ def reproduce(
         DataError: the data can't be read or lacks what is needed.
     """
     experiment = find(name)
-    sized = _scale(scale, products, epochs)
+    sized = _scale(scale, products, epochs, settings)
     given_runs, chosen = _runs(runs, experiment), _chosen(experiment, only)
     source = _source(experiment, Path(out), sized, data, data_format, protocol, progress, detector)
     crop = "box" if detector else None if source.own else experiment.crop
-    extra = (*source.extra, *settings)
-    plan = Plan(sized, crop, _weights(weights), source.keep_out, extra)
+    plan = Plan(sized, crop, _weights(weights), source.keep_out, source.extra)
     shop = Workshop(
         Path(out), source, plan, tuple(seeds) or sized.seeds, say, progress, *given_runs,
         _begun(starts, experiment), allow_leak, threads,
     )  # fmt: skip
     folder = Path(out) / f"{name}-{scale}"
-    folder.mkdir(parents=True, exist_ok=True)
-    found = _measured(name, experiment, shop, chosen, folder, settings)
-    return _written(found, experiment, folder)
+    return _written(_measured(name, experiment, shop, chosen, folder), experiment, folder)
 
 
 def _written(found: dict[str, Any], experiment: Experiment, folder: Path) -> dict[str, Any]:
@@ -126,17 +123,13 @@ def _source(
 
 
 def _measured(
-    name: str,
-    experiment: Experiment,
-    shop: Workshop,
-    rows: Sequence[Row],
-    folder: Path,
-    settings: Sequence[str],
+    name: str, experiment: Experiment, shop: Workshop, rows: Sequence[Row], folder: Path
 ) -> dict[str, Any]:
+    folder.mkdir(parents=True, exist_ok=True)
     label = shop.plan.scale.label
     told: dict[str, Any] = {
         "scale": shop.plan.scale.name, "label": label, "seeds": list(shop.seeds),
-        "epochs": shop.plan.scale.epochs, "settings": list(settings),
+        "epochs": shop.plan.scale.epochs, "settings": list(shop.plan.scale.settings),
     }  # fmt: skip
     if experiment.drawn == "detectors":
         made = detectors.rows(shop, experiment, rows)
@@ -197,12 +190,13 @@ def listed() -> list[dict[str, Any]]:
     ]
 
 
-def _scale(name: str, products: int | None, epochs: int | None) -> Scale:
+def _scale(name: str, products: int | None, epochs: int | None, settings: Sequence[str]) -> Scale:
     if name not in SCALES:
         raise UsageError(f"no scale {name!r}. {nearest(name, SCALES)}")
     scale = SCALES[name]
     return replace(
-        scale, products=products or scale.products, epochs=epochs or scale.epochs
+        scale, products=products or scale.products, epochs=epochs or scale.epochs,
+        settings=tuple(settings),
     )  # fmt: skip
 
 

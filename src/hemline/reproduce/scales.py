@@ -33,6 +33,7 @@ class Scale:
         side: of the network's images at ``bench``.
         seeds: of the trainings.
         label: of every figure.
+        settings: of every row's recipe, over all else.
     """
 
     name: ScaleName
@@ -42,6 +43,7 @@ class Scale:
     side: int | None
     seeds: tuple[int, ...]
     label: str
+    settings: tuple[str, ...] = ()
 
 
 SCALES: Mapping[str, Scale] = {
@@ -127,7 +129,7 @@ def _words(row: Row, plan: Plan) -> list[str]:
         words.append(f"data.crop={'box' if plan.crop == 'box' else 'none'}")
     if plan.keep_out:
         words.append(plan.keep_out)
-    return [*words, *plan.extra]
+    return [*words, *plan.extra, *scale.settings]
 
 
 def _trunk(row: Row, plan: Plan) -> list[str]:
