@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -195,3 +197,47 @@ def test_an_open_address_needs_a_key(shop: Path) -> None:
     assert done.returncode == 2
     assert "hemline key create" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no /proc to count sockets in")
+def test_workers_share_a_burst_of_connections(start: Start) -> None:
+    """One alone would serve all of it on its share of the cores, while the other is idle."""
+    service = start("--workers", "2")
+    end = time.monotonic() + 60
+    while sum('"ready"' in line for line in service.lines) < 2 and time.monotonic() < end:
+        time.sleep(0.05)
+    own = service.process.pid
+    children = Path(f"/proc/{own}/task/{own}/children").read_text().split()
+    workers = [
+        one for one in children if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()
+    ]
+    assert len(workers) == 2
+    for _ in range(3):  # one may not listen yet, a moment after it is ready
+        time.sleep(0.2)
+        got = _burst(service.url, workers)
+        if min(got) >= 6:
+            break
+    assert min(got) >= 6, got  # of 24
+
+
+def _burst(url: str, workers: list[str]) -> list[int]:
+    """How many of 24 connections each process takes."""
+    host, port = url.removeprefix("http://").split(":")
+    before = [_sockets(pid) for pid in workers]
+    with contextlib.ExitStack() as stack:
+        for _ in range(24):
+            stack.enter_context(socket.create_connection((host, int(port))))
+        end, got = time.monotonic() + 10, [0, 0]
+        while sum(got) < 24 and time.monotonic() < end:
+            got = [_sockets(pid) - old for pid, old in zip(workers, before, strict=True)]
+            time.sleep(0.02)
+    return got
+
+
+def _sockets(pid: str) -> int:
+    """The open sockets of a process."""
+    found = 0
+    for one in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found += os.readlink(one).startswith("socket:")
+    return found

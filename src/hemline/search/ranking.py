@@ -21,9 +21,10 @@ from hemline.ranking.merge import RERANK_TOP, first_of_each, merge_reranked
 from hemline.search.clock import Clock
 from hemline.types import FloatArray
 
-#: The first depth, in images; each further one is `_GROWTH` times as deep.
+#: The first depth, in images, of several photos and of re-ranking; each further one is `_GROWTH`
+#: times as deep. One photo's order doesn't depend on it: so many images for each item will do.
 DEPTH = RERANK_TOP
-_GROWTH = 4
+_GROWTH = _FOR_EACH = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class Ranking:
         self._store, self._encoder, self._query, self._where = store, encoder, query, where
         self._top = top if query.local is not None else 0
         self._fusion = fusion
-        self._depth = max(self._top, DEPTH)
+        self._depth = DEPTH if self._top or len(query.embeddings) > 1 else 0
         self._ended, self._verified = False, True
         #: Whether a row went while this searched: removed, or moved to a new id.
         self.overtaken = False
@@ -119,6 +120,7 @@ class Ranking:
 
     def reach(self, count: int, clock: Clock) -> None:
         """Puts ``count`` items in order, if there are so many."""
+        self._depth = max(self._depth, self._top, min(DEPTH, _FOR_EACH * count))
         while len(self.ids) < count and not self._ended:
             with clock.step("search"):
                 near = self._nearest()

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from hemline.service.problems import Problem
+from hemline.service.turns import Turns
 
 #: Most connections; most of one address, so that one alone can't use them up.
 CONNECTIONS = 1000
@@ -33,6 +34,8 @@ class BoundedProtocol(H11Protocol):
 
     #: Networks of the trusted proxies: all clients come from their few addresses.
     proxies: ClassVar[tuple[IPv4Network | IPv6Network, ...]] = ()
+    #: Of several processes.
+    turns: ClassVar[Turns | None] = None
     _addresses: ClassVar[Counter[str]] = Counter()  # open connections of each, of the process
     _head: asyncio.TimerHandle | None = None
     _reading: asyncio.TimerHandle | None = None
@@ -51,6 +54,7 @@ class BoundedProtocol(H11Protocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self._count()
         # `pause_writing` and `resume_writing` are called when bytes begin and cease to wait.
         transport.set_write_buffer_limits(high=0)
         self._address = self.client[0] if self.client else ""
@@ -91,6 +95,7 @@ class BoundedProtocol(H11Protocol):
             if work is not None:
                 work.stop()
         super().connection_lost(exc)
+        self._count()
 
     def send_400_response(self, msg: str) -> None:
         """Answers bytes that are no request; uvicorn's own answer would be plain text."""
@@ -115,6 +120,10 @@ class BoundedProtocol(H11Protocol):
             self.transport.write(self.conn.send(event))
         self.transport.close()
 
+    def _count(self) -> None:
+        if self.turns is not None:
+            self.turns.has(len(self.connections))
+
     def _may_hold_many(self) -> bool:
         """Whether the other end is a process of the service or a trusted proxy."""
         if not self._address:
@@ -137,7 +146,12 @@ class BoundedProtocol(H11Protocol):
             self._await_reader()
 
 
-def protocol_for(proxies: Sequence[str]) -> type[BoundedProtocol]:
-    """The protocol of a service behind these trusted proxies (addresses or networks)."""
+def protocol_for(proxies: Sequence[str], turns: Turns | None = None) -> type[BoundedProtocol]:
+    """The protocol of a service.
+
+    Args:
+        proxies: that it trusts, addresses or networks.
+        turns: the connections of several processes.
+    """
     networks = tuple(ip_network(proxy) for proxy in proxies)
-    return type("ProxiedProtocol", (BoundedProtocol,), {"proxies": networks})
+    return type("ProxiedProtocol", (BoundedProtocol,), {"proxies": networks, "turns": turns})

@@ -28,6 +28,7 @@ from hemline.service.logs import log, set_up
 from hemline.service.metrics import SHARED
 from hemline.service.server import STOP_LISTENING, make_server
 from hemline.service.settings import Settings
+from hemline.service.turns import Counts, SharedSocket, Turns, absent
 from hemline.service.writer_proxy import Handover
 
 Around = Callable[[], AbstractContextManager[None]]
@@ -67,6 +68,7 @@ class _Workers:
         self._spawning = multiprocessing.get_context("spawn")
         self._count = settings.workers
         self._processes: dict[int, SpawnProcess] = {}
+        self._counts: Counts = self._spawning.RawArray("i", self._count)
         self._ending = False
 
     def end(self, *_: Any) -> None:
@@ -109,8 +111,9 @@ class _Workers:
                 process.join()
 
     def _start(self, number: int) -> None:
+        absent(self._counts, number)
         process = self._spawning.Process(
-            target=_work, args=(number, *self._arguments), name=f"hemline-{number}"
+            target=_work, args=(number, self._counts, *self._arguments), name=f"hemline-{number}"
         )
         self._processes[number] = process
         try:
@@ -123,20 +126,26 @@ class _Workers:
 
 
 def _work(
-    number: int, settings: Settings, bound: socket.socket, handover: Handover, around: Around
+    number: int,
+    counts: Counts,
+    settings: Settings,
+    bound: socket.socket,
+    handover: Handover,
+    around: Around,
 ) -> None:
     """One process; number 0 is the writer, and listens at the other processes' socket too."""
     threading.Thread(target=_end_with_parent, name="hemline-parent", daemon=True).start()
     with around():
         set_up()
         join(handover.socket.parent)
-        sockets = [bound]
+        turns = Turns(counts, number)
+        sockets: list[socket.socket] = [SharedSocket(bound, turns)]
         if number == 0:
             handover.socket.unlink(missing_ok=True)
             unix = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             unix.bind(str(handover.socket))
             sockets.append(unix)
-        make_server(settings, handover, writes=number == 0).run(sockets=sockets)
+        make_server(settings, handover, number == 0, turns).run(sockets=sockets)
 
 
 def _end_with_parent() -> None:
