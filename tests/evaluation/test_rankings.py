@@ -15,9 +15,12 @@ from hemline.data.manifest import Manifest
 from hemline.datasets import build
 from hemline.errors import DataError, UsageError
 from hemline.evaluation import vectors
+from hemline.evaluation.embed import Block
+from hemline.evaluation.ranker import Ranker
 from hemline.evaluation.rankings import Rankings
 from hemline.evaluation.report import per_query, report
 from hemline.evaluation.run import EvaluationResult, evaluate
+from hemline.ranking.metrics import MISS, item_distances, item_ranks
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +80,22 @@ def test_precision_map_and_ndcg_are_those_of_the_slow_loop(
         dcg = ((2.0 ** np.array(gains[:5]) - 1) * discounts).sum()
         best = ((2.0 ** np.array(sorted(gains)[::-1][:5]) - 1) * discounts).sum()
         assert kept.measure("ndcg@5")[place] == pytest.approx(dcg / best)
+
+
+def test_ranks_are_those_of_the_distances_of_all_items(result: EvaluationResult) -> None:
+    """With ties, images that are not searched, and queries without an answer."""
+    part, count = result.protocol, len(result.protocol.gallery)
+    arrays = {"embedding": np.zeros((count, 3), np.float32), "norm": np.ones(count, np.float32)}
+    block = Block(0, np.ones(count, bool), arrays)
+    ranker = Ranker(ToyEncoder(), part, vectors.GalleryVectors([block], count, 3))
+    rng = np.random.default_rng(0)
+    far = rng.integers(0, 12, (200, count)).astype(np.float32)
+    far[rng.random(far.shape) < 0.3] = np.inf
+    items = len(ranker.numbers)
+    right = [frozenset(rng.choice(items, rng.integers(0, 4), replace=False).tolist()) for _ in far]
+    wanted = item_ranks(item_distances(far, ranker.items, items), right)
+    assert ranker._item_ranks(far, right).tolist() == wanted.tolist()
+    assert {1, MISS} < set(wanted.tolist())
 
 
 @pytest.mark.parametrize("name", ["recall", "recall@0", "recal@5", "map@1001", "mrr@2", "ndcg@x"])

@@ -29,8 +29,6 @@ from hemline.ranking.metrics import (
     Floats,
     average_precision,
     image_ranks,
-    item_distances,
-    item_ranks,
     ndcg_at_k,
     ranks_of_right,
 )
@@ -147,7 +145,16 @@ class Ranker:
             result.ndcg[place] = self._ndcg(place, order)
 
     def _item_ranks(self, far: Floats, right: Sequence[frozenset[int]]) -> Ints:
-        return item_ranks(item_distances(far, self.items, len(self.numbers)), right)
+        """`item_ranks` of `item_distances`, without the distances of all items."""
+        ranks = _misses(len(far))
+        for row, (distances, own) in enumerate(zip(far, right, strict=True)):
+            nearest = distances[self._by_item.members(own)].min(initial=np.inf)
+            if np.isfinite(nearest):
+                near = np.zeros(len(self.numbers), bool)
+                near[self.items[distances <= nearest]] = True
+                near[list(own)] = False
+                ranks[row] = 1 + np.count_nonzero(near)
+        return ranks
 
     def _served(self, far: Floats, local: FloatArray | None) -> Floats:
         """(q, G) distances of the first search → as served: re-ranked where there is ``local``."""
