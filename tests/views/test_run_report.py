@@ -24,6 +24,10 @@ from hemline.evaluation.stored import read_results
 from hemline.views.chart import Line, line_chart
 from hemline.views.run_report import write_report
 
+LABELS = {
+    "attribute_map": 0.25, "attribute_types": {"colour": {"map": 0.375}},
+    "landmark_error": 0.0625, "landmarks": {"left_hem": {"nme": 0.125, "images": 9}},
+}  # fmt: skip
 SAYS = "LEAK: 3 of 60 queries were trained on"
 
 
@@ -40,6 +44,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         found = full_report([outcome], [], ["clutter"], 0)
         if name == "second":
             found["training_overlap"] = {"queries": 3, "says": SAYS}
+            found["labels"] = LABELS
         (root / f"results/{name[:6].strip()}.json").write_text(json.dumps(found))
     return root
 
@@ -82,7 +87,8 @@ def test_the_page_has_every_part_and_needs_no_other_file(page: str) -> None:
     assert "http" not in re.sub(r"data:image[^\"]*", "", page)
     titles = re.findall("<h2>(.*?)</h2>", page)
     for title in ("Figures", "Recall", "Size of the gallery", "Shared tags", "Groups",
-                  "Worst queries", "Published figures", "Provenance"):  # fmt: skip
+                  "Attributes and landmarks", "Time of a search", "Worst queries",
+                  "Published figures", "Provenance"):  # fmt: skip
         assert title in titles
     assert any(title.startswith("Found first by") for title in titles)
     assert any(title.startswith("Not found first by") for title in titles)
@@ -100,6 +106,17 @@ def test_figures_are_those_of_the_results(place: Path, page: str) -> None:
         steps = one.found["ladder"]
         ratio = steps[0]["recall@20"] / steps[-1]["recall@20"] - 1
         assert f"<td>{ratio:+.1%}</td>" in page
+
+
+def test_predicted_labels_and_the_time_of_a_search_are_those_of_the_results(
+    place: Path, page: str
+) -> None:
+    assert '<th scope="row">colour</th><td>0.375</td>' in page
+    assert '<th scope="row">left_hem</th><td>0.125</td>' in page
+    for one in read_results([place / "results"]):
+        search = one.found["search"]
+        assert search["dimensions"] == 3
+        assert f"<td>{search['processor_seconds_per_1000']:.3f}</td>" in page
 
 
 def test_a_leak_is_marked_wherever_its_result_is_shown(page: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,7 @@ class Ranker:
             tag_matches=None if self.tags is None else _no_matches(count, len(gallery)),
             started_from=str(getattr(encoder, "started_from", "")),
             unseen_ranks=_misses(count) if self.seen.any() else None,
+            dimensions=gallery.dimensions,
         )
 
     def add(self, block: Block) -> None:
@@ -105,7 +107,9 @@ class Ranker:
     def _rank(self, places: Ints, embeddings: FloatArray, local: FloatArray | None) -> None:
         """Ranks queries (q,) of the protocol by embeddings (q, D) and local features (q, C, L)."""
         result, queries = self.result, self.protocol.queries[places]
+        began = process_time()
         far: Floats = self.gallery.distances(embeddings)
+        result.search_seconds += process_time() - began
         if self.protocol.within_category:
             own, theirs = self.categories[queries], self.categories[self.rows]
             far[own[:, None] != theirs[None, :]] = np.inf
@@ -138,7 +142,9 @@ class Ranker:
         result.average_precision[place] = average_precision(far, relevant)
         result.right_ranks[place] = ranks_of_right(far, relevant, DEPTH)
         result.right_total[place] = np.count_nonzero(relevant)
+        began = process_time()
         order = nearest_images(far, DEPTH)
+        result.search_seconds += process_time() - began
         best = order[first_of_each(self.items[order])[:SHOWN]]
         result.top[place, : len(best)] = self.rows[best]
         if result.ndcg is not None:

@@ -80,6 +80,12 @@ def report(
         },
         "machine": machine(),
     }
+    if one.dimensions and items:
+        spent = sum(result.search_seconds for result in results)
+        found["search"] = {
+            "dimensions": one.dimensions,
+            "processor_seconds_per_1000": round(1000 * spent / len(items), 4),
+        }
     found |= _where_they_apply(results, ks)
     return found | {"rankings": Rankings.of(results).to_json()}
 

@@ -58,6 +58,9 @@ class EvaluationResult:
         started_from: what the model's training started from; empty where it isn't known.
         unseen_ranks: (Q,) item rank without the distractors that were trained on, or None where
             there are none.
+        dimensions: of an embedding; 0 where embeddings weren't compared here.
+        search_seconds: the processor's, of all queries' exact search for their first `DEPTH` images
+            by embeddings.
     """
 
     protocol: Protocol
@@ -80,6 +83,8 @@ class EvaluationResult:
     overlap: Overlap = field(default_factory=Overlap)
     started_from: str = ""
     unseen_ranks: Ints | None = None
+    dimensions: int = 0
+    search_seconds: float = 0.0
 
     @property
     def items(self) -> list[str]:

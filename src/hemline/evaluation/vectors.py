@@ -60,6 +60,11 @@ class GalleryVectors:
         self._rows, self._squares = rows[:end], np.concatenate(squares)
         self.norms = np.concatenate(norms)
 
+    @property
+    def dimensions(self) -> int:
+        """D."""
+        return int(self._rows.shape[1])
+
     def __len__(self) -> int:
         return len(self._rows)
 
