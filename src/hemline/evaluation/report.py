@@ -80,20 +80,21 @@ def report(
         },
         "machine": machine(),
     }
-    if one.dimensions and items:
-        spent = sum(result.search_seconds for result in results)
-        found["search"] = {
-            "dimensions": one.dimensions,
-            "processor_seconds_per_1000": round(1000 * spent / len(items), 4),
-        }
     found |= _where_they_apply(results, ks)
     return found | {"rankings": Rankings.of(results).to_json()}
 
 
 def _where_they_apply(results: Sequence[EvaluationResult], ks: Sequence[int]) -> dict[str, Any]:
-    """``detected``, ``first_search``, the papers' figures, folds and parts."""
+    """``search``, ``detected``, ``first_search``, the papers' figures, folds and parts."""
     one = results[0]
     found: dict[str, Any] = {}
+    if one.dimensions:
+        spent = sum(result.search_seconds for result in results)
+        asked = sum(len(result.ranks) for result in results)
+        found["search"] = {
+            "dimensions": one.dimensions,
+            "processor_seconds_per_1000": round(1000 * spent / max(1, asked), 4),
+        }
     if one.started_from:
         found["started_from"] = one.started_from
     if one.detected:
