@@ -59,8 +59,10 @@ def slow(
     centres = np.concatenate([means, y]) @ root
     mean = (twice * centres).mean(0)
     centres = np.sqrt(twice) * (centres - mean)
-    _, _, directions = np.linalg.svd(centres - centres.mean(0), full_matrices=False)
-    axes = directions[: config.rank]
+    _, strength, directions = np.linalg.svd(centres - centres.mean(0), full_matrices=False)
+    axes = directions[: config.rank] * (strength[: config.rank, None] / strength[0]) ** (
+        config.strength
+    )
     return x @ root @ axes.T, y @ root @ axes.T
 
 
@@ -75,6 +77,16 @@ def test_it_is_what_its_text_says(items: int, rank: int) -> None:
     # Axes may be turned or mirrored between two square roots; inner products may not.
     np.testing.assert_allclose((photos @ products.T).numpy(), x @ y.T, atol=2e-4)
     np.testing.assert_allclose((photos @ photos.T).numpy(), x @ x.T, atol=2e-4)
+
+
+def test_directions_are_as_long_as_they_are_strong() -> None:
+    street, street_items, shop, shop_items = pairs(12, 5)
+    config = DomainMapConfig(rank=4, strength=0.5)
+    maps = fit_maps(street, street_items, shop, shop_items, BLOCKS, config)
+    photos = street @ maps.street_weight.T + maps.street_bias
+    products = shop @ maps.shop_weight.T + maps.shop_bias
+    x, y = slow(street, street_items, shop, config)
+    np.testing.assert_allclose((photos @ products.T).numpy(), x @ y.T, atol=2e-4)
 
 
 @pytest.mark.parametrize("balance", [0.5, 1.0])

@@ -127,3 +127,20 @@ def test_a_source_needs_two_items() -> None:
     seen = together(source(0, 20, 1), source(1, 1, 2))
     with pytest.raises(DataError, match="1 items have both"):
         fit_mixture(*seen, BLOCKS, DomainMapConfig(rank=2, experts=2))
+
+
+def test_kinds_are_of_no_weight_where_no_image_has_one() -> None:
+    seen = together(source(0, 30, 1), source(1, 30, 2))
+    kinds = tuple(torch.where(side.sources == 0, side.items % 3, -1) for side in seen)
+    config = DomainMapConfig(rank=4, experts=2, kinds=2)
+    fitted, _ = fit_mixture(*seen, BLOCKS, config, (kinds[0], kinds[1]))
+    assert fitted.weight[0, 4:].abs().max() > 0
+    assert not fitted.weight[1, 4:].any()
+    assert fitted.weight[1, :4].abs().max() > 0
+
+
+def test_an_expert_has_fewer_directions_than_items() -> None:
+    seen = together(source(0, 30, 1), source(1, 4, 2))
+    fitted, _ = fit_mixture(*seen, BLOCKS, DomainMapConfig(rank=8, experts=2))
+    ranks = [int(torch.linalg.matrix_rank(weight, rtol=1e-4)) for weight in fitted.weight]
+    assert ranks == [8, 3]

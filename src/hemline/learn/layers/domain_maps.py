@@ -28,7 +28,10 @@ class DomainMapConfig(ModelConfig):
             more.
         shift: weight of the street-to-shop difference of each item beside the variation of its
             photos.
-        rank: D, dimensions that are kept; at most items + shop images - 1.
+        rank: D, dimensions that are kept; at most items + shop images - 1, and with ``experts``
+            at most the source's items - 1.
+        strength: power of each direction's strength (the deviation of items along it, whitened) in
+            its length; 0 for equal lengths. What hardly tells items apart then counts less.
         kinds: K, further dimensions in which kinds of items differ (their categories, say); 0 for
             none.
         kinds_weight: length of those beside 1 for the others.
@@ -42,6 +45,7 @@ class DomainMapConfig(ModelConfig):
     shrinkage: float = Field(default=1.0, gt=0)
     shift: float = Field(default=0.1, ge=0)
     rank: int = Field(default=120, ge=1)
+    strength: float = Field(default=0.0, ge=0, le=2)
     kinds: int = Field(default=0, ge=0)
     kinds_weight: float = Field(default=1.0, gt=0)
     kinds_shrinkage: float = Field(default=3.0, gt=0)
@@ -76,7 +80,7 @@ def fit_maps(
        several, + ``shift`` · mean of (item's mean - its shop
        image)² over items + ``shrinkage`` · (trace S / C) · 1.
     3. x → S^(-1/2) x, then onto the first ``rank`` principal directions of the items' street means
-       and shop images.
+       and shop images, each of a length by its ``strength``.
     4. With ``kinds``: further rows, of unit length over the training images as the first ones
        together times ``kinds_weight``, from the linear discriminant analysis of the kinds.
 
@@ -169,7 +173,7 @@ def item_directions(street: DomainImages, shop: DomainImages, config: DomainMapC
     centres, weights = torch.cat([photos, goods]), torch.cat([items, items])[:, None]
     mean = (centres * weights).mean(dim=0)
     centres = mean + (centres - mean) * weights.sqrt()
-    return _discriminant(spread, centres, config.shrinkage, config.rank)
+    return _discriminant(spread, centres, config.shrinkage, config.rank, config.strength)
 
 
 def _weights(sources: Tensor, balance: float) -> Tensor:
@@ -212,8 +216,11 @@ def _centred(x: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
     return means, x - means[numbers]
 
 
-def _discriminant(spread: Tensor, centres: Tensor, shrinkage: float, rank: int) -> Tensor:
-    """(D, C): the ``spread`` (C, C), shrunk, whitened, then the directions of ``centres``."""
+def _discriminant(
+    spread: Tensor, centres: Tensor, shrinkage: float, rank: int, power: float = 0.0
+) -> Tensor:
+    """(D, C): the ``spread`` (C, C), shrunk, whitened, then the directions of ``centres``; each as
+    long as its strength beside the first one's, to ``power``."""
     spread.diagonal().add_(shrinkage * float(spread.trace()) / len(spread))
     lower = torch.linalg.cholesky(spread)
     white = torch.linalg.solve_triangular(lower, centres.T, upper=False).T  # (2I, C)
@@ -226,7 +233,7 @@ def _discriminant(spread: Tensor, centres: Tensor, shrinkage: float, rank: int) 
     kept = int((strength > strength[0] * 1e-7).sum())
     axes = directions[: min(rank, kept)]  # (D, C)
     rows: Tensor = torch.linalg.solve_triangular(lower.T, axes.T, upper=True).T  # (D, C)
-    return rows
+    return rows * ((strength[: len(rows)] / strength[0]) ** power)[:, None]
 
 
 def standardised(

@@ -58,9 +58,11 @@ def fit_mixture(
 
     1. Each domain's features are standardised as for one map, and one map is fitted for all.
     2. The images of sources that share items have one expert: the directions of its own items,
-       about its own mean in each domain, scaled to a mean length of 1 and turned onto the map for
-       all (orthogonal Procrustes), so that two experts' embeddings can be compared.
-    3. ``config.kinds`` directions, the same for all experts, follow.
+       fewer than those, about its own mean in each domain, scaled to a mean length of 1 and turned
+       onto the map for all (orthogonal Procrustes), so that two experts' embeddings can be
+       compared.
+    3. ``config.kinds`` directions, the same for all experts, follow; they are 0 for an expert none
+       of whose images has a kind, whose items they would only blur.
     4. The gate of each domain is the linear discriminant analysis of its images' experts, each as
        likely as the others beforehand.
 
@@ -77,7 +79,7 @@ def fit_mixture(
     x, y, *standard = standardised(street.features, shop.features, blocks)
     sides = DomainImages(x, *street[1:]), DomainImages(y, *shop[1:])
     labels = _experts(*sides, config.experts)
-    common = item_directions(*paired(*sides), config)  # (D, C)
+    common = item_directions(*paired(*sides), config.model_copy(update={"strength": 0.0}))  # (D, C)
     weight = x.new_zeros(config.experts, config.rank + config.kinds, x.shape[1])
     bias = x.new_zeros(2, *weight.shape[:2])
     for expert in range(int(labels[0].max()) + 1):
@@ -92,7 +94,8 @@ def fit_mixture(
     if config.kinds:
         rows = kind_directions(torch.cat([x, y]), kinds, common, config)
         length = (x @ common.T).norm(dim=1).mean()
-        weight[:, config.rank : config.rank + len(rows)] = rows / length
+        named = torch.unique(torch.cat(labels)[torch.cat(kinds or ()) >= 0])
+        weight[named, config.rank : config.rank + len(rows)] = rows / length
     street_map, shop_map = (
         _of_domain(side.features, of, weight, own_bias, mean, factor)
         for side, of, own_bias, (mean, factor) in zip(sides, labels, bias, standard, strict=True)
@@ -128,7 +131,10 @@ def _aligned(
     centred = [
         side._replace(features=side.features - side.features.mean(0)) for side in (street, shop)
     ]
-    matrix = item_directions(*paired(*centred), config)
+    pairs = paired(*centred)
+    # Items fewer than directions: the further ones tell their shop images from their photos.
+    rank = min(config.rank, int(pairs[0].items.max()))
+    matrix = item_directions(*pairs, config.model_copy(update={"rank": rank}))
     own = [side.features @ matrix.T for side in centred]
     all_of = [side.features @ common.T for side in (street, shop)]
     lengths = own[0].norm(dim=1).mean()
