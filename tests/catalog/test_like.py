@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hemline import budget
 from hemline.budget import limited
 from hemline.catalog.index import column
 from hemline.catalog.index.columns import Columns
@@ -215,6 +216,24 @@ def test_limits_hold_where_the_work_is_done(store: str, asked: str, tmp_path: Pa
         ask(with_rows, costly)
     ask(with_rows, where)  # what was interrupted left nothing broken
     with_rows.close()
+
+
+def test_rows_that_wait_for_their_columns_are_polled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Failed before: up to 512 rows were tested without a look at the clock."""
+    columns = Columns.empty()
+    columns.put(np.arange(100), [{"tags": [], "title": "long"} for _ in range(100)])
+    where = Where.parse("title like '%a%'", ["title"])
+    assert not columns.mask(where, 100).any()
+    before = iter([False, False, False])  # of the cost, of the columns, and of the first rows
+    monkeypatch.setattr(budget, "is_over", lambda: next(before, True))
+    with pytest.raises(TimeLimitError):
+        columns.mask(where, 100)
+
+
+def test_a_long_text_is_no_match_once_the_time_is_over() -> None:
+    """Failed before: only patterns with _ looked at the clock, and 256 texts came between."""
+    with limited(QueryLimits(), time.monotonic() - 1), pytest.raises(TimeLimitError):
+        Pattern("%b%").matches("é" * 100_000)
 
 
 def test_sqlite_itself_is_interrupted(tmp_path: Path) -> None:

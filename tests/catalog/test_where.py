@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from typing import Any
 
 import pytest
 
+from hemline.budget import limited
+from hemline.catalog.where import conditions
 from hemline.catalog.where.expression import Where
-from hemline.errors import UsageError
+from hemline.errors import TimeLimitError, UsageError
+from hemline.limits import QueryLimits
 
 EXTRA = ["price", "title", "in_stock", "my column"]
 ROWS = [
@@ -191,3 +195,22 @@ def test_a_long_chain_is_fine() -> None:
 def test_what_is_wrong_is_said_plainly(text: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         Where.parse(text, EXTRA)
+
+
+def test_a_list_of_constants_costs_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Failed before: each value was read as a number again for each of some thousand constants."""
+    read: list[object] = []
+    monkeypatch.setattr(conditions, "as_number", lambda value: read.append(value))
+    where = Where.parse(f"price in ({','.join(map(str, range(900)))})", EXTRA)
+    assert not where.matches({"price": ["no", "number"], "tags": []})
+    assert read == ["no", "number"]
+
+
+@pytest.mark.parametrize("text", ["price in (1, 2)", "price < 1", "price like '%a%'"])
+def test_a_long_list_of_values_ends_with_its_time(text: str) -> None:
+    """Failed before: between two looks at the clock all elements of 256 lists were compared."""
+    where = Where.parse(text, EXTRA)
+    row = {"price": ["no number"] * 1000, "tags": []}
+    assert not where.matches(row)
+    with limited(QueryLimits(), time.monotonic() - 1), pytest.raises(TimeLimitError):
+        where.matches(row)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hemline.budget import check_time
+from hemline.budget import check_time, polled
 from hemline.catalog.index.column import (
     TRUE,
     UNKNOWN,
@@ -122,7 +122,7 @@ class Columns:
         where.check_cost(length)
         found = np.zeros(length, bool)
         found[: self.length] = self._truths(where.tree) == TRUE
-        for slot, row in self._pending.items():
+        for slot, row in polled(self._pending.items(), 16):
             found[slot] = where.matches(row)
         return found
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hemline.budget import polled
 from hemline.catalog.where.pattern import compiled, fold
 from hemline.data.amounts import amount
 
@@ -41,7 +42,7 @@ class Compare:
     def test(self, value: Any) -> Truth:
         if isinstance(value, list | tuple):
             join = all_of if self.symbol == "<>" else any_of  # "<>" is "not ="
-            return join(self.test(part) for part in value) if value else None
+            return join(self.test(part) for part in polled(value)) if value else None
         return _compare(value, self.key, self.symbol, self.exact)
 
 
@@ -53,15 +54,33 @@ class OneOf:
     constants: tuple[Scalar, ...]
     exact: bool = False
     keys: tuple[Scalar, ...] = field(init=False, compare=False)
+    _texts: frozenset[str] = field(init=False, compare=False, repr=False)
+    _numbers: frozenset[float] = field(init=False, compare=False, repr=False)
+    _longest: int = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         keys = tuple(_key(constant, self.exact) for constant in self.constants)
+        texts = frozenset(key for key in keys if isinstance(key, str))
+        numbers = (float(key) for key in keys if key is not None and not isinstance(key, str))
         object.__setattr__(self, "keys", keys)
+        object.__setattr__(self, "_texts", texts)
+        object.__setattr__(self, "_numbers", frozenset(numbers))
+        object.__setattr__(self, "_longest", max(map(len, texts), default=0))
 
     def test(self, value: Any) -> Truth:
+        """As `Compare` with each constant, but at the cost of one: their number doesn't matter."""
         if isinstance(value, list | tuple):
-            return any_of(self.test(part) for part in value) if value else None
-        return any_of(_compare(value, key, "=", self.exact) for key in self.keys)
+            return any_of(self.test(part) for part in polled(value)) if value else None
+        if value is None:
+            return None
+        if self._texts:
+            text = str(value)[: self._longest + 1]  # `fold` keeps its length
+            if (text if self.exact else fold(text)) in self._texts:
+                return True
+        number = as_number(value) if self._numbers else None
+        if number in self._numbers:
+            return True
+        return None if None in self.keys or (self._numbers and number is None) else False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +92,7 @@ class Like:
 
     def test(self, value: Any) -> Truth:
         if isinstance(value, list | tuple):
-            return any_of(self.test(part) for part in value) if value else None
+            return any_of(self.test(part) for part in polled(value)) if value else None
         return None if value is None else compiled(self.pattern).matches(str(value))
 
 

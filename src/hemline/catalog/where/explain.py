@@ -7,6 +7,7 @@ from contextlib import suppress
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from hemline.budget import polled
 from hemline.catalog.where.conditions import (
     And,
     Compare,
@@ -105,7 +106,7 @@ def _near(text: str, values: list[str]) -> str:
     """``. Did you mean 'Dress'?``, or some of the values."""
     folded = {fold(value[:200]): value for value in reversed(values)}
     bare = fold(text[:200]).strip("%")
-    close = get_close_matches(bare, folded, n=3, cutoff=0.6)
+    close = get_close_matches(bare, polled(folded, 16), n=3, cutoff=0.6)
     inside = [key for key in folded if bare and bare in key and key not in close]
     if names := [_shown(folded[key]) for key in [*close, *inside][:3]]:
         return f". Did you mean {' or '.join(names)}?"

@@ -30,6 +30,8 @@ class Pattern:
 
     def matches(self, text: str) -> bool:
         """Whether the pattern matches the whole text."""
+        if len(text) > _PART:
+            check_time()  # a second for twenty megabytes that aren't ASCII
         text = fold(text)
         place, end = self._first.length, len(text) - self._last.length
         if self._whole:
