@@ -7,6 +7,9 @@ from pathlib import Path
 
 from fastapi.testclient import TestClient
 
+from hemline.service.app import create_app
+from hemline.service.settings import Settings
+
 
 def test_a_damaged_item_is_refused_and_can_be_removed(client: TestClient, shop: Path) -> None:
     listed = client.get("/v1/items").json()["items"]
@@ -26,3 +29,14 @@ def test_a_damaged_item_is_refused_and_can_be_removed(client: TestClient, shop: 
     assert client.delete(f"/v1/items/{item}").status_code == 200
     assert client.get(f"/v1/items/{item}").status_code == 404
     assert item not in [one["item_id"] for one in client.get("/v1/items").json()["items"]]
+
+
+def test_a_service_starts_with_damaged_vectors(shop: Path, photo: bytes) -> None:
+    """Failed before: the search that warms it up raised the error, and the service ended."""
+    segment = shop / "segments/000001.seg"
+    segment.write_bytes(bytes(byte ^ 1 for byte in segment.read_bytes()))
+    with TestClient(create_app(Settings(shop)), base_url="http://127.0.0.1:8000") as client:
+        assert client.get("/readyz").status_code == 200
+        assert client.get("/v1/items").status_code == 200
+        answer = client.post("/v1/search", files={"photo": photo})
+        assert (answer.status_code, answer.json()["type"]) == (500, "urn:hemline:problem:damaged")

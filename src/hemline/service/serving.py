@@ -16,12 +16,15 @@ from hemline.bundle import BundleInfo
 from hemline.catalog.catalog import Catalog
 from hemline.catalog.pointer import Live
 from hemline.encoding import Encoder
+from hemline.errors import DamageError
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.pool import EncoderPool, OnRun
 from hemline.search.engine import Engine
 from hemline.service.folders import UPLOAD, sweep
+from hemline.service.guard import shop_field
 from hemline.service.jobs import Jobs
 from hemline.service.keys import KeyStore, RateLimit
+from hemline.service.logs import log
 from hemline.service.metrics import Metrics
 from hemline.service.problems import busy
 from hemline.service.settings import Settings
@@ -113,12 +116,15 @@ class Service:
 
     def warm(self) -> None:
         """Loads graphs and index, so that the first answer is as fast as the others."""
-        self.engine.warm()
+        try:
+            self.engine.warm()
+            self.count()
+        except DamageError as error:  # it costs the answers that need it, not all the others
+            log("damaged", reason=str(error), **shop_field(self.settings))
         if self.info.detector is not None:
             import numpy as np
 
             self.engine.detector().detect([np.zeros((64, 64, 3), np.uint8)])
-        self.count()
         self.ready = True
 
     def count(self) -> None:
