@@ -229,6 +229,22 @@ def test_a_damaged_index_is_as_good_as_none(tmp_path: Path, damage: str) -> None
     again.close()
 
 
+@pytest.mark.parametrize(("old", "new"), [("season=summer", "season=simmer"), ("price", "prica")])
+def test_a_damaged_name_is_shown_by_no_answer(tmp_path: Path, old: str, new: str) -> None:
+    """Failed before: the list of files had no checksum, and it has the tags and columns' names."""
+    store = filled(tmp_path, ONE)
+    good = store.facets(["tags", "price"])
+    store.close()
+    listed = disk.folders(tmp_path)[0] / "index.json"
+    listed.write_text(listed.read_text().replace(f'"{old}"', f'"{new}"'))
+    again = SqliteStore(tmp_path, ONE)
+    assert again.facets(["tags", "price"]) == good
+    assert again.search(made(1, 1)[0], 5, Where.parse("'summer' in tags")).ids.size == 5
+    found = [problem for problem in again.verify().problems if problem.part == "index"]
+    assert ["its list" in problem.found for problem in found] == [True]
+    again.close()
+
+
 def test_trained_anew_when_grown(tmp_path: Path) -> None:
     store = filled(tmp_path, dataclasses.replace(ONE, retrain_growth=2.0))
     assert codes_of(store).trained == COUNT

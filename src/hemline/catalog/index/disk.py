@@ -1,7 +1,8 @@
 """The saved index, with which a large store opens quickly; it can be derived at any time.
 
-It is a folder ``index/REVISION`` whose ``index.json`` has the size and CRC-32 of every file; a
-folder that doesn't match them is ignored. So it is renamed into place without being synced.
+It is a folder ``index/REVISION`` whose ``index.json`` has the size and CRC-32 of every file, and a
+checksum of its own; a folder that doesn't match them is ignored. So it is renamed into place
+without being synced.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from hemline.catalog.index.column import CodedColumn, GrowingArray, NumberColumn
 from hemline.catalog.index.columns import Columns
 from hemline.catalog.index.index import Index
 from hemline.catalog.index.tags import Tags
-from hemline.files import open_regular, read_regular
+from hemline.documents import CHECKSUM, checksum, read_document
+from hemline.errors import DamageError
+from hemline.files import open_regular
 
 FOLDER = "index"
 FORMAT = 1
@@ -44,8 +47,8 @@ def revision(folder: Path) -> int:
 def trained(folder: Path) -> int:
     """The number of vectors at the training of the newest saved codebook; 0 for none."""
     for saved in folders(folder):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            return int(json.loads(read_regular(saved / _LIST))["trained"])
+        with contextlib.suppress(OSError, DamageError, ValueError, KeyError, TypeError):
+            return int(read_document(saved / _LIST)["trained"])
     return 0
 
 
@@ -88,6 +91,7 @@ def write(folder: Path, index: Index) -> None:
             "columns": _write_columns(partial, index.columns),
         }
         about["files"] = {path.name: _size_and_crc(path) for path in sorted(partial.iterdir())}
+        about[CHECKSUM] = checksum(about)
         (partial / _LIST).write_text(json.dumps(about, ensure_ascii=False), "utf-8")
         _delete(target)
         partial.rename(target)
@@ -102,9 +106,9 @@ def read(folder: Path, index: Index) -> bool:
     """Fills an empty ``index`` from the newest intact one; False if there is none."""
     for saved in folders(folder):
         with contextlib.suppress(
-            OSError, ValueError, KeyError, TypeError, RuntimeError, pa.ArrowException
+            OSError, DamageError, ValueError, KeyError, TypeError, RuntimeError, pa.ArrowException
         ):
-            about = json.loads(read_regular(saved / _LIST))
+            about = read_document(saved / _LIST)
             if about["format"] != FORMAT or about["dim"] != index.dim or any(damaged_files(saved)):
                 continue
             ids, alive, items = (np.load(saved / f"{n}.npy") for n in ("ids", "alive", "items"))
@@ -124,8 +128,12 @@ def read(folder: Path, index: Index) -> bool:
 
 
 def damaged_files(saved: Path) -> Iterator[str]:
-    """The files of a saved index that differ from what was written."""
-    about = json.loads(read_regular(saved / _LIST))
+    """The files of a saved index that differ from what was written.
+
+    Raises:
+        OSError, DamageError, ValueError, KeyError, TypeError: ``index.json`` does.
+    """
+    about = read_document(saved / _LIST)
     for name, (size, total) in about["files"].items():
         path = saved / name
         if (

@@ -23,6 +23,7 @@ from hemline.catalog.stores import _counter, _rows, _texts
 from hemline.catalog.stores._damage import integrity
 from hemline.catalog.stores._database import FILE, SUMMED_VERSION, Meta
 from hemline.catalog.stores._rows import Damaged, json_list
+from hemline.errors import DamageError
 
 _BLOCK = 8192
 _SHOWN = 100  # damaged rows that are named
@@ -276,7 +277,7 @@ def saved_index(folder: Path, repair: bool) -> list[Problem]:
     for path in disk.folders(folder):
         try:
             found = ", ".join(disk.damaged_files(path))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, DamageError, ValueError, KeyError, TypeError):
             found = "its list"
         if found:
             text = f"is damaged ({found}); it is rebuilt when it is needed"
