@@ -14,7 +14,7 @@ from typing import Any
 _PATIENCE = 0.005  # seconds that a connection waits for a process with fewer
 _ABSENT = 1 << 30  # connections of a process that doesn't listen: no other waits for it
 
-#: Connections of each process, in shared memory.
+#: In shared memory: of each process its connections, then of each how many it has ever taken.
 Counts = MutableSequence[int]
 
 
@@ -28,6 +28,7 @@ class Turns:
 
     def __init__(self, counts: Counts, own: int) -> None:
         self._counts, self._own = counts, own
+        self._processes = len(counts) // 2
         self._listens = True
 
     def has(self, connections: int) -> None:
@@ -42,7 +43,15 @@ class Turns:
 
     def over(self) -> bool:
         """Whether this process has more connections than another."""
-        return self._counts[self._own] > min(self._counts)
+        return self._counts[self._own] > min(self._counts[: self._processes])
+
+    def took(self) -> None:
+        """This process has taken a connection."""
+        self._counts[self._processes + self._own] += 1
+
+    def taken(self) -> int:
+        """How many connections all of them have taken."""
+        return sum(self._counts[self._processes :])
 
 
 class SharedSocket(socket.socket):
@@ -52,7 +61,7 @@ class SharedSocket(socket.socket):
         """Takes the place of ``bound``, the socket of all processes."""
         super().__init__(bound.family, bound.type, bound.proto, fileno=bound.detach())
         self._turns = turns
-        self._since = 0.0
+        self._since, self._seen = 0.0, 0
         self._taken = False
 
     def accept(self) -> tuple[socket.socket, Any]:
@@ -65,6 +74,7 @@ class SharedSocket(socket.socket):
             self._taken = False
             raise BlockingIOError
         connection = super().accept()
+        self._turns.took()
         self._taken, self._since = True, 0.0
         return connection
 
@@ -72,6 +82,7 @@ class SharedSocket(socket.socket):
         """Whether another process may still come."""
         if not self._turns.over():
             return False
-        now = time.monotonic()
-        self._since = self._since or now
+        now, taken = time.monotonic(), self._turns.taken()
+        if not self._since or taken != self._seen:  # somebody took the one that waited before
+            self._since, self._seen = now, taken
         return now - self._since < _PATIENCE

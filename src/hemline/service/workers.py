@@ -68,7 +68,7 @@ class _Workers:
         self._spawning = multiprocessing.get_context("spawn")
         self._count = settings.workers
         self._processes: dict[int, SpawnProcess] = {}
-        self._counts: Counts = self._spawning.RawArray("i", self._count)
+        self._counts: Counts = self._spawning.RawArray("i", 2 * self._count)
         self._ending = False
 
     def end(self, *_: Any) -> None:
@@ -84,15 +84,15 @@ class _Workers:
             self._start(number)
         ready()
         while not self._ending:
-            sentinels = [process.sentinel for process in self._processes.values()]
-            multiprocessing.connection.wait(sentinels, timeout=1.0)
+            started = [one for one in self._processes.values() if one.pid is not None]
+            multiprocessing.connection.wait([one.sentinel for one in started], timeout=1.0)
             for number, process in list(self._processes.items()):
                 if not process.is_alive() and not self._ending:
                     log("worker died", worker=number, exit=process.exitcode)
                     mark_process_dead(process.pid)  # type: ignore[no-untyped-call]
                     time.sleep(_PAUSE)
                     if not self._ending:
-                        self._start(number)
+                        self._restart(number)
         self._join(process for number, process in self._processes.items() if number > 0)
         writer = self._processes[0]  # last: the others' requests may need it
         if writer.is_alive():
@@ -109,6 +109,13 @@ class _Workers:
                 log("worker killed", reason="it didn't end in time", pid=process.pid)
                 process.kill()
                 process.join()
+
+    def _restart(self, number: int) -> None:
+        """Starts a process in the place of one that died, or says why that has to wait."""
+        try:
+            self._start(number)
+        except OSError as error:  # no memory, or too many processes; the others serve meanwhile
+            log("worker not started", worker=number, reason=str(error))
 
     def _start(self, number: int) -> None:
         absent(self._counts, number)
