@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2 as httpx
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
+from uvicorn.server import ServerState
 
 import hemline
 from helpers.service_thread import listening
 from hemline.cli import main
 from hemline.errors import UsageError
 from hemline.service import protocol, run
-from hemline.service.access import network_of
 from hemline.service.app import create_app
+from hemline.service.front import network_of
 from hemline.service.keys import KeyRing
 from hemline.service.logs import JsonLines
 from hemline.service.settings import Settings
@@ -184,6 +188,64 @@ def test_a_proxy_may_hold_many_connections(
             with suppress(httpx.TransportError):
                 answered += client.get("/healthz").status_code == 200
         assert answered == (4 if trusted else 2)
+
+
+def test_a_proxy_of_ipv4_is_known_where_ipv6_is_served(
+    shop: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Failed before: its address came as ::ffff:127.0.0.1, which is in no list of IPv4."""
+    caplog.set_level(logging.INFO, "hemline.service")
+    settings = Settings(shop, host="::", port=0, public=True, proxies=("127.0.0.1",))
+    try:
+        run.listen(settings).close()
+    except UsageError:
+        pytest.skip("no IPv6 here")
+    with listening(settings) as url:
+        own = f"http://127.0.0.1:{url.rpartition(':')[2]}/healthz"
+        assert httpx.get(own, headers={"X-Forwarded-For": "203.0.113.9"}).status_code == 200
+        assert httpx.get(own).status_code == 200
+    assert clients_told(caplog) == ["203.0.113.9", "127.0.0.1"]
+
+
+@pytest.mark.parametrize(("prefix", "left"), [("2001:db8::", 2), ("2001:db8:0:", 4)])
+def test_a_network_of_ipv6_cannot_have_all_connections(
+    monkeypatch: pytest.MonkeyPatch, prefix: str, left: int
+) -> None:
+    """Failed before: each of a client's countless addresses had a share of its own."""
+    monkeypatch.setattr(protocol, "PER_ADDRESS", 2)
+    config = uvicorn.Config(lambda: None, lifespan="off")  # type: ignore[arg-type,return-value]
+    config.load()
+    aborted = 0
+
+    class Transport(asyncio.Transport):
+        def abort(self) -> None:
+            nonlocal aborted
+            aborted += 1
+
+        def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+            pass
+
+        def is_closing(self) -> bool:
+            return True
+
+        def close(self) -> None:
+            pass
+
+        def resume_reading(self) -> None:
+            pass
+
+    async def connect() -> None:
+        kind, state = protocol.protocol_for(()), ServerState()
+        made = [kind(config=config, server_state=state, app_state={}) for _ in range(4)]
+        for number, one in enumerate(made):
+            peer = (f"{prefix}{number}{'::1' * (left == 4)}", 4000, 0, 0)
+            ends = {f"get{end}name": lambda peer=peer: peer for end in ("peer", "sock")}
+            one.connection_made(Transport({"socket": SimpleNamespace(**ends)}))
+        for one in made:
+            one.connection_lost(None)
+
+    asyncio.run(connect())
+    assert 4 - aborted == left
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ import uvicorn
 from fastapi.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
-from hemline.service.access import network_of
 from hemline.service.app import create_app
+from hemline.service.front import network_of
 from hemline.service.keys import KeyRing
 from hemline.service.problems import Problem
 from hemline.service.settings import Settings

@@ -6,7 +6,6 @@ The table in docs/deploy.md says who may do what; a test holds each of its cells
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -15,7 +14,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from hemline.budget import allow
-from hemline.service.front import is_foreign
+from hemline.service.front import is_foreign, network_of
 from hemline.service.keys import Key, KeyStore, Scope
 from hemline.service.problems import Problem
 from hemline.service.serving import Service
@@ -160,20 +159,6 @@ def check_watchable(services: Iterable[Service]) -> None:
     for service in services:
         if not _WATCHER.open(service.settings, service.keys.required):
             raise _unknown("each shop's metrics are at /NAME/metrics, with one of its keys")
-
-
-def network_of(client: str) -> str:
-    """An address as requests are counted: of IPv6 the network, as one client has all of it."""
-    try:
-        address = ipaddress.ip_address(client)
-    except ValueError:  # a text of a proxy
-        return client[:64]
-    mapped = getattr(address, "ipv4_mapped", None)
-    if mapped is not None:
-        return str(mapped)
-    if address.version == 4:
-        return client
-    return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
 
 
 def _unknown(detail: str) -> Problem:

@@ -6,6 +6,7 @@ answers both, and writes it into every address that it gives.
 
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_network
 from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers
@@ -22,6 +23,27 @@ def is_foreign(headers: Headers) -> bool:
         return urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
     except ValueError:  # no address at all
         return True
+
+
+def plain(address: str) -> str:
+    """An address of IPv4 as such, also where it came to a socket of IPv6 (``::ffff:10.0.0.1``)."""
+    try:
+        mapped = getattr(ip_address(address), "ipv4_mapped", None)
+    except ValueError:
+        return address
+    return address if mapped is None else str(mapped)
+
+
+def network_of(client: str) -> str:
+    """An address as requests are counted: of IPv6 the network, as one client has all of it."""
+    client = plain(client)
+    try:
+        address = ip_address(client)
+    except ValueError:  # a text of a proxy
+        return client[:64]
+    if address.version == 4:
+        return client
+    return str(ip_network((int(address) >> 64 << 64, 64)))
 
 
 class RootPath:

@@ -17,10 +17,11 @@ import h11
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from hemline.service.front import network_of, plain
 from hemline.service.problems import Problem
 from hemline.service.turns import Turns
 
-#: Most connections; most of one address, so that one alone can't use them up.
+#: Most connections; most of one address (of IPv6: one network), so that one client can't have all.
 CONNECTIONS = 1000
 PER_ADDRESS = 500
 #: Most bytes of a request's head; seconds in which it must arrive.
@@ -36,7 +37,7 @@ class BoundedProtocol(H11Protocol):
     proxies: ClassVar[tuple[IPv4Network | IPv6Network, ...]] = ()
     #: Of several processes.
     turns: ClassVar[Turns | None] = None
-    _addresses: ClassVar[Counter[str]] = Counter()  # open connections of each, of the process
+    _addresses: ClassVar[Counter[str]] = Counter()  # open connections of each, in the process
     _head: asyncio.TimerHandle | None = None
     _reading: asyncio.TimerHandle | None = None
     _address = ""
@@ -57,7 +58,9 @@ class BoundedProtocol(H11Protocol):
         self._count()
         # `pause_writing` and `resume_writing` are called when bytes begin and cease to wait.
         transport.set_write_buffer_limits(high=0)
-        self._address = self.client[0] if self.client else ""
+        if self.client:
+            self.client = plain(self.client[0]), self.client[1]
+            self._address = network_of(self.client[0])
         self._addresses[self._address] += 1
         if self._addresses[self._address] > PER_ADDRESS and not self._may_hold_many():
             transport.abort()
@@ -126,9 +129,9 @@ class BoundedProtocol(H11Protocol):
 
     def _may_hold_many(self) -> bool:
         """Whether the other end is a process of the service or a trusted proxy."""
-        if not self._address:
+        if not self.client:
             return True
-        address = ip_address(self._address)
+        address = ip_address(self.client[0])
         return any(address in network for network in self.proxies)
 
     def _await_head(self) -> None:

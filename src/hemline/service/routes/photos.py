@@ -13,9 +13,10 @@ from hemline.data.images import crop, encode_jpeg
 from hemline.errors import OtherBundleError
 from hemline.limits import DEFAULT_K, MAX_HITS, MAX_RANK
 from hemline.search.encoded import EncodedPhoto
-from hemline.service.access import READ, Served, network_of
+from hemline.service.access import READ, Served
 from hemline.service.answers import answer
 from hemline.service.bodies import SearchForm, search_body
+from hemline.service.front import network_of
 from hemline.service.models import FILE, PhotoModel, SearchModel, body
 from hemline.service.photo_links import DAY
 from hemline.service.problems import Problem, bad, responses

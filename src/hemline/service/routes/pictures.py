@@ -17,7 +17,8 @@ from fastapi import Path as InPath
 from starlette.responses import Response
 
 from hemline.files import read_regular
-from hemline.service.access import Served, network_of
+from hemline.service.access import Served
+from hemline.service.front import network_of
 from hemline.service.problems import Problem, responses
 from hemline.service.serving import Service
 from hemline.service.thumbnails import media_type
