@@ -272,6 +272,18 @@ def test_settings_are_those_of_every_row_and_named(tmp_path: Path) -> None:
     assert "1 epochs; batch_size=4;" in table
 
 
+def test_a_difference_is_published_where_both_rows_are(out: Path) -> None:
+    first = reproduce("siamese-table", out, scale="smoke", only=["siamese"])
+    (run,) = first["rows"][0]["protocols"]["siamese-1k"]["runs"]
+    found = reproduce("siamese-table", out, scale="smoke", runs=[f"baseline={out / 'runs' / run}"])
+    gains = found["rows"][1]["gain"]["measured"]
+    assert gains["siamese-1k"]["published"] == pytest.approx(0.153)
+    assert gains["siamese-10k"]["published"] == pytest.approx(0.111)
+    assert gains["siamese-1k"]["value"] == 0  # a run beside itself
+    table = (out / "siamese-table-smoke" / TABLE).read_text("utf-8")
+    assert "| +0.000 (+0.000 to +0.000) over baseline | +0.153 |" in table
+
+
 def test_galleries_grow_and_hold_every_right_answer(out: Path) -> None:
     made = source.drawn(find("darn-figure6"), SCALES["smoke"], out, no_progress)
     ((part,),) = made.parts.values()

@@ -65,9 +65,7 @@ def row_of(
         figures["curve"] = _curve(runs)
         figures["groups"] = _groups(runs, experiment.by)
         found["protocols"][protocol] = figures
-    found["published"] = {
-        name: {"value": value, "label": "published"} for name, value in row.published.items()
-    }
+    found["published"] = _labelled(row.published)
     if row.note:
         found["note"] = row.note
     if not found["protocols"]:
@@ -100,13 +98,29 @@ def _gain(row: Row, experiment: Experiment, results: Results, label: str) -> dic
         if not theirs or ours[0].rankings is None:
             continue
         measure = experiment.measures[0]
+        known = _published_gain(row, experiment, protocol) if published is None else published
         found = paired_difference(
             per_query(ours, measure).mean(axis=0),
             per_query(theirs, measure).mean(axis=0),
             ours[0].rankings.products,
         )
-        gain["measured"][protocol] = {**found._asdict(), "label": label}
+        gain["measured"][protocol] = {**found._asdict(), "label": label, "published": known}
     return {"gain": gain}
+
+
+def _published_gain(row: Row, experiment: Experiment, protocol: str) -> float | None:
+    """The difference of the first measure, where the figures of both rows are published."""
+    assert row.over is not None
+    other = next(one for one in experiment.rows if one.name == row.over[0])
+    ours, theirs = (
+        published_of(_labelled(one.published), experiment.measures[0], protocol)
+        for one in (row, other)
+    )
+    return None if ours is None or theirs is None else ours - theirs
+
+
+def _labelled(published: Mapping[str, float | None]) -> dict[str, dict[str, Any]]:
+    return {name: {"value": value, "label": "published"} for name, value in published.items()}
 
 
 def _curve(runs: Sequence[StoredResult]) -> list[list[float]]:
@@ -286,5 +300,6 @@ def _gain_cells(row: Mapping[str, Any], protocol: str) -> list[str]:
     gain = row["gain"]
     value = gain["measured"].get(protocol)
     told = f"{value['value']:+.3f} ({value['low']:+.3f} to {value['high']:+.3f})" if value else "–"
-    known = NOT_AVAILABLE if gain["published"] is None else f"{gain['published']:+.3f}"
+    published = gain["published"] if value is None else value["published"]
+    known = NOT_AVAILABLE if published is None else f"{published:+.3f}"
     return [f"{told} over {gain['over']}", known]
