@@ -316,6 +316,10 @@ def test_list_says_what_each_needs(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"{name}: " in told for name in EXPERIMENTS)
     assert "data: darn, protocol darn;" in told
     assert "hemline bundle nin --weights FILE" in told
+    # Five steps of the ladder, from one network that learned categories.
+    assert (
+        "takes: 6 trainings at bench" in told.partition("darn-figure5: ")[2].partition("darn-")[0]
+    )
 
 
 def shop_of_pairs(folder: Path, rows: list[dict[str, Any]]) -> Path:

@@ -158,6 +158,8 @@ def _print_list(found: Mapping[str, Any]) -> None:
             out(f"  needs: {need}, which this version doesn't have")
         if one["rows"]:
             out(f"  rows: {', '.join(one['rows'])}")
+        if one["trainings"]:
+            out(f"  takes: {one['trainings']} trainings at bench for one seed")
         for row, why in one["not_trained"].items():
             out(f"  {row}: {why}")
 

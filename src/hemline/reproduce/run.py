@@ -183,11 +183,19 @@ def listed() -> list[dict[str, Any]]:
             "protocols": list(one.protocols),
             "needs": [f"protocol {protocol}" for protocol in missing(one)],
             "rows": [row.name for row in one.rows],
+            "trainings": len(_trained(one.rows)),
             "not_trained": {row.name: row.instead for row in one.rows if row.instead},
             "measures": list(one.measures),
         }
         for name, one in EXPERIMENTS.items()
     ]
+
+
+def _trained(rows: Sequence[Row]) -> set[str]:
+    """Names of the rows that are trained at ``bench``, with those that they start from."""
+    own = {row.name for row in rows if row.recipe}
+    before = [row.start for row in rows if row.start is not None]
+    return own | _trained(before) if before else own
 
 
 def _scale(name: str, products: int | None, epochs: int | None, settings: Sequence[str]) -> Scale:
