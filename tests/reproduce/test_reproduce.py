@@ -136,6 +136,16 @@ def test_curves_have_the_interval_of_each_row(name: str) -> None:
     assert ends == [[pytest.approx(0.4), pytest.approx(0.7)]] * 2
 
 
+@pytest.mark.skipif(find_spec("matplotlib") is None, reason=needs.reason("plots"))
+def test_a_plot_says_how_it_was_measured(out: Path) -> None:
+    found = reproduce("siamese-table", out, scale="smoke")
+    axes = plots.new_axes()
+    plots.finish(axes, found | {"settings": ["batch_size=4"]}, out / "told.png")
+    (words,) = (text.get_text() for text in axes.texts)
+    assert "not the paper's data" in words
+    assert words.endswith("seeds 0; 1 epochs; batch_size=4")
+
+
 def test_a_stopped_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from hemline.learn import api
 

@@ -61,7 +61,10 @@ def finish(axes: Any, found: Found, path: Path) -> None:
     data = found["data"]
     own = "the paper's own data" if data["own"] else "not the paper's data"
     words = f"scale {found['scale']}, {data['words']} ({own}); {found['label']}"
-    axes.set_title(found["title"], loc="left", fontweight="bold", fontsize=11, pad=22, wrap=True)
+    if found["rows"]:
+        words += f"\n{_how(found)}"
+    pad = 22 + 12 * words.count("\n")
+    axes.set_title(found["title"], loc="left", fontweight="bold", fontsize=11, pad=pad, wrap=True)
     axes.text(0, 1.02, words, transform=axes.transAxes, fontsize=8, color="#555555")
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
@@ -74,6 +77,14 @@ def finish(axes: Any, found: Found, path: Path) -> None:
             loc="upper left", bbox_to_anchor=(1.01, 1.0),
         )  # fmt: skip
     axes.figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def _how(found: Found) -> str:
+    """Queries, gallery and training, in one line."""
+    data, seeds = found["data"], ", ".join(map(str, found["seeds"]))
+    words = [f"{data['queries']:,} queries, {data['gallery']:,} gallery pictures", f"seeds {seeds}"]
+    words += [f"{found['epochs']} epochs"] if found["epochs"] else []
+    return "; ".join([*words, *found["settings"]])
 
 
 def entries(found: Found) -> Entries:
@@ -133,12 +144,14 @@ def _first(found: Found, measure: str) -> int:
 
 def _sizes(axes: Any, found: Found, experiment: Experiment) -> None:
     """Recall@20 by the size of the gallery."""
-    for number, (label, figures) in enumerate(entries(found)):
+    rows = entries(found)
+    for number, (label, figures) in enumerate(rows):
         own = figures["measured"].get("recall@20", {}).get("value")
         steps = figures.get("ladder") or [[found["data"]["gallery"], own]]
         _line(axes, number, label, steps)
-        if own is not None:  # of the whole gallery
-            _bar(axes, number, steps[-1][0], figures["measured"]["recall@20"])
+        if own is not None:  # of the whole gallery; bars of several rows lie side by side
+            aside = 1 + 0.012 * (number - (len(rows) - 1) / 2)
+            _bar(axes, number, steps[-1][0] * aside, figures["measured"]["recall@20"])
     words = "pictures in the gallery; bars: 95 % intervals over products"
     axes.set(xlabel=words, ylabel="recall@20", ylim=(0, None))
 
