@@ -242,21 +242,23 @@ def test_a_damaged_vector_is_never_answered_and_can_be_healed(
     store.close()
 
 
-@pytest.mark.parametrize("damage", ["gone", "cut"])
+@pytest.mark.parametrize("damage", ["gone", "cut", "empty"])
 def test_a_segment_that_is_gone_or_cut_off(tmp_path: Path, damage: str) -> None:
+    """Failed before: that an empty file can't be mapped was a traceback, also of the repair."""
     filled(tmp_path).close()
     path = tmp_path / "segments" / "000003.seg"
     if damage == "gone":
         path.unlink()
     else:
-        os.truncate(path, 10 * (2 * DIM + 8) + 3)
+        os.truncate(path, 10 * (2 * DIM + 8) + 3 if damage == "cut" else 0)
     store = SqliteStore(tmp_path)
-    with pytest.raises(CatalogError, match=r"segments/000003\.seg (has 10 vectors|can't be read)"):
+    words = r"segments/000003\.seg (has 1?0 vectors|can't be read)"
+    with pytest.raises(CatalogError, match=words):
         store.search(np.ones(DIM, np.float32), 5)
     with pytest.raises(CatalogError, match=r"000003\.seg"):
         list(store.rows())
     report = store.verify()
-    lost = range(200 if damage == "gone" else 210, 300)
+    lost = range(210 if damage == "cut" else 200, 300)
     assert report.lost == tuple(f"image{n}" for n in lost)
     assert len(report.problems) == 1
     store.add([row for row in rows(180, 90) + rows(270, 90) if row.image_id in report.lost])

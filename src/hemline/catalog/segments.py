@@ -158,7 +158,7 @@ class Segments:
             if not stat.S_ISREG(found.st_mode):  # mapping a pipe would wait for its writer
                 raise OSError(errno.EINVAL, "it is a pipe, socket or device")
             there = found.st_size // self.record_bytes
-            if there < rows:
+            if there < max(rows, 1):  # nothing of an empty file can be mapped
                 raise SegmentError(self.damage_message(number, f"has {there} vectors of {rows}"))
             mapped: Any = np.memmap(path, self._type, "r", shape=(there,))
         except OSError as error:
