@@ -90,6 +90,27 @@ def test_lost_vectors_are_made_from_the_copies(
     np.testing.assert_allclose(mended.embedding, before["3.jpg"].embedding, atol=0.03)
 
 
+@pytest.mark.parametrize("left", [None, 0, 100])
+def test_a_segment_that_is_lost_is_made_from_the_copies(
+    catalog: Catalog, tmp_path: Path, left: int | None
+) -> None:
+    """Failed before: the repair read the lost vectors, and ended with the advice to repair."""
+    before = {row.image_id: row.embedding for row in catalog.store.rows()}
+    catalog.close()
+    segment = tmp_path / "shop/segments/000001.seg"
+    if left is None:
+        segment.unlink()
+    else:
+        os.truncate(segment, left)
+    with Catalog.open(tmp_path / "shop") as again:
+        health = again.check(repair=True)
+        assert (health.ok, health.lost) == (True, [])
+        assert health.embedded == 20 - (left or 0) // 24
+        assert again.check(deep=True).problems == []
+        for row in again.store.rows():
+            np.testing.assert_allclose(row.embedding, before[row.image_id], atol=0.03)
+
+
 def test_a_backup_is_a_catalogue(catalog: Catalog, tmp_path: Path) -> None:
     (tmp_path / "shop/feed.json").write_text('{"columns": {}, "without": [], "images": ""}')
     done = catalog.backup(tmp_path / "copies" / "monday")

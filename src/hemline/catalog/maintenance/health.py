@@ -65,7 +65,9 @@ def check(catalog: Catalog, repair: bool, deep: bool, advance: Advance) -> Healt
 
 def _restore(catalog: Catalog, live: Live, health: Health) -> None:
     """Embeds lost vectors again from the copies, and marks the problems this repaired."""
-    made = embed_copies(catalog.image_path, live.encoder(), live.store.get(health.lost).values())
+    made = embed_copies(
+        catalog.image_path, live.encoder(), live.store.get(health.lost, vectors=False).values()
+    )
     if not made:
         return
     live.store.add(made)
