@@ -225,9 +225,10 @@ def test_feedback_without_photos_is_counted_and_left_out(place: Path, tmp_path: 
     assert (counts["feedback_of_unknown_items"], counts["feedback_negatives"]) == (1, 1)
     assert found["queries"] == 60
     assert found["written"]
-    file.write_text('{"search_id": 1}\n', encoding="utf-8")
-    with pytest.raises(DataError, match="line 1: no triplet"):
-        hemline.adapt(place / "tiny", goods, tmp_path / "other", feedback=file)
+    for line in ('{"search_id": 1}', "[" * 100_000):
+        file.write_text(f"{line}\n", encoding="utf-8")
+        with pytest.raises(DataError, match="line 1: no triplet"):
+            hemline.adapt(place / "tiny", goods, tmp_path / "other", feedback=file)
 
 
 def test_rows_of_the_test_split_are_left_alone(place: Path, tmp_path: Path) -> None:

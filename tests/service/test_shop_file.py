@@ -65,6 +65,8 @@ def test_a_folder_without_a_file(tmp_path: Path) -> None:
         ("[servise]", "line 1: servise: no setting of the file. Did you mean 'service'?"),
         ("service = 3", "line 1: service: it is a table: [service]"),
         ("[service]\ntitle = \n", "isn't TOML: Invalid value (at line 2, column 9)"),
+        ("a = " + "[" * 3000, "isn't TOML: it is nested too deeply, more than 64 levels"),
+        ('[service]\nlogo = "x\\u0000.svg"', "hemline.toml: 'x\\x00.svg' has a NUL character"),
         ("[service]\n\ntitle = 3", "line 3: title: a text of at most 100 characters"),
         ("[service]\njudging = 'no'", "line 2: judging: true or false is expected, not 'no'"),
         ("[service]\nlogo = 'x.svg'", "x.svg can't be read: No such file"),
@@ -88,6 +90,8 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, text: str, told: st
     [
         ("{", "isn't JSON"),
         ("[]", "isn't a JSON object"),
+        ("[" * 100_000, "isn't JSON: it is nested too deeply, more than 64 levels"),
+        ('{"title": "\\ud800"}', "has half of a surrogate pair"),
         ('{"titel": "x"}', "titel is no text of the page. Did you mean 'title'?"),
         ('{"alike": {"sam": "x"}}', "alike.sam is no text of the page. Did you mean 'same'?"),
         ('{"alike": "x"}', "alike: an object of texts is expected"),

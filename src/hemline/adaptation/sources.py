@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import numpy as np
 from hemline.catalog.catalog import Catalog
 from hemline.data.manifest import Manifest
 from hemline.errors import DataError, UsageError, nearest
+from hemline.parsing import parse_json
 from hemline.types import Box
 
 #: How images are cropped, named as in `hemline evaluate`.
@@ -211,7 +211,7 @@ def read_feedback(path: Path) -> list[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            triplet = json.loads(line)
+            triplet = parse_json(line)
             photo = triplet["anchor"].get("photo")
             if photo is not None:
                 base64.b64decode(photo, validate=True)

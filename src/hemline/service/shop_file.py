@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -24,6 +23,8 @@ from typing import Any
 
 from hemline.errors import UsageError, nearest
 from hemline.files import read_regular
+from hemline.parsing import parse_json, parse_toml
+from hemline.text import check_text, text_problem
 
 #: Its name in a catalogue's folder.
 FILE = "hemline.toml"
@@ -91,7 +92,7 @@ def read_shop_file(path: Path) -> ShopPage:
     """
     try:
         text = read_regular(path).decode()
-        content = tomllib.loads(text)
+        content = check_text(parse_toml(text), str(path))
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror or error}") from None
     except ValueError as error:  # also of TOML, with line and column, and of UTF-8
@@ -195,7 +196,7 @@ class _Reader:
             raise self._wrong(name, f"it is {known}, 'auto' or a JSON file of texts, not {value!r}")
         path = self._file(name, value)
         try:
-            texts = json.loads(self._bytes(name, path))
+            texts = parse_json(self._bytes(name, path))
         except ValueError as error:
             raise self._wrong(name, f"{path} isn't JSON: {error}") from None
         if not isinstance(texts, dict):
@@ -203,7 +204,7 @@ class _Reader:
         tag = texts.pop("language", path.stem)
         if not isinstance(tag, str) or not _TAG.fullmatch(tag):
             raise self._wrong(name, f"{path} says its language by a tag such as 'fr', not {tag!r}")
-        problem = next(problems(texts, page_texts("en")), None)
+        problem = text_problem(texts) or next(problems(texts, page_texts("en")), None)
         if problem:
             raise self._wrong(name, f"{path}: {problem}")
         return tag, {tag: texts}
