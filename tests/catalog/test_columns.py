@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,9 +18,11 @@ from hemline.catalog.index import column, disk
 from hemline.catalog.index.codes import Codes
 from hemline.catalog.index.columns import Columns
 from hemline.catalog.index.index import Index
+from hemline.catalog.index.tags import Tags
 from hemline.catalog.segments import Segments
 from hemline.catalog.settings import StoreSettings
 from hemline.catalog.store import Row
+from hemline.catalog.stores import _facet_columns
 from hemline.catalog.stores._facet_columns import count_columns
 from hemline.catalog.where.expression import Where
 from hemline.errors import UsageError
@@ -200,8 +204,35 @@ def test_facets_count_what_counting_rows_counts(
     items = np.array([int(row["item_id"][4:]) for row in rows], np.int64)
     slots = np.arange(len(rows))
     columns = in_columns(rows, pieces)
-    got = count_columns(columns, slots, items, names, limit)
-    assert got == count_rows([as_row(row) for row in rows], names, limit)
+    counted = count_rows([as_row(row) for row in rows], names, limit)
+    for block in (1, 3, 1 << 20):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_facet_columns, "_BLOCK", block, raising=False)
+            assert count_columns(columns, slots, items, names, limit) == counted
+
+
+@pytest.mark.parametrize("name", ["sizes", "tags"])
+def test_facets_of_lists_take_bounded_memory(name: str) -> None:
+    """Failed before: 980 MB for a million images with lists of 20 sizes, for each such request."""
+    rows, each = 200_000, 30
+    codes = np.arange(rows, dtype=np.int32) % 100
+    lists = pa.array([json.dumps([f"S{n}" for n in range(each)])] * 100, pa.large_string())
+    start = np.arange(rows, dtype=np.int64) * each
+    tags = np.arange(rows * each, dtype=np.int32) % 90
+    names = [f"size=S{n}" for n in range(90)]
+    columns = Columns(
+        {"sizes": column.CodedColumn(codes, lists, plain=False)},
+        Tags(start, np.full(rows, each, np.int32), tags, names),
+        rows,
+    )
+    slots = np.arange(rows)
+    tracemalloc.start()
+    try:
+        (facet,) = count_columns(columns, slots, slots // 2, [name], 5).values()
+        assert tracemalloc.get_traced_memory()[1] < 150e6
+    finally:
+        tracemalloc.stop()
+    assert facet.items == rows // 2
 
 
 def test_columns_come_back_from_the_disk(tmp_path: Path) -> None:

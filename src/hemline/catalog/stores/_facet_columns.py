@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,9 @@ from hemline.catalog.facets import TAGS, bins, check_facets, from_texts, shown
 from hemline.catalog.index.column import CodedColumn, NumberColumn, Slots
 from hemline.catalog.index.columns import Columns
 from hemline.catalog.store import Facet
+
+#: Elements of lists that are counted at a time: each takes some 50 bytes meanwhile.
+_BLOCK = 1 << 20
 
 
 def count_columns(
@@ -48,8 +51,7 @@ def count_columns(
             found[name] = _texts(column, slots, items, limit)
         else:
             present, places = np.unique(column.codes.data[slots], return_inverse=True)
-            values, places, owners = _parts(column.some(present), places)
-            found[name] = _any(places, items[owners], values, limit)
+            found[name] = _lists(column.some(present), places, items, limit)
     return found
 
 
@@ -99,48 +101,71 @@ def _texts(column: CodedColumn, slots: Slots, items: Slots, limit: int) -> Facet
     return Facet(_different(items), values, len(counts) - len(order))
 
 
-def _parts(values: Sequence[Any], places: Slots) -> tuple[list[Any], Slots, Slots]:
-    """Flattens lists: all values, the place of each row's values among them, and their rows."""
-    flat: list[Any] = []
-    spans: list[tuple[int, int]] = []
-    for value in polled(values):
-        parts = list(value) if isinstance(value, list) else [value]
-        spans.append((len(flat), len(parts)))
-        flat += parts
-    starts, counts = np.array(spans, np.int64).reshape(-1, 2)[places].T
-    owners = np.repeat(np.arange(len(places)), counts)
-    within = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return flat, np.repeat(starts, counts) + within, owners
+def _blocks(lengths: Slots, items: Slots) -> Iterator[Slots]:
+    """The places of rows with lists of ``lengths`` (n,), about `_BLOCK` elements at a time.
+
+    All rows of an item are in one block, so that the items of the blocks add up.
+
+    Raises:
+        TimeLimitError: the present query's time is over.
+    """
+    order = np.argsort(items, kind="stable")
+    ordered, ends = items[order], np.cumsum(lengths[order])
+    start = done = 0
+    while start < len(order):
+        check_time()
+        last = min(int(np.searchsorted(ends, done + _BLOCK)), len(order) - 1)
+        stop = int(np.searchsorted(ordered, ordered[last], "right"))
+        yield order[start:stop]
+        start, done = stop, int(ends[stop - 1])
 
 
-def _any(codes: Slots, items: Slots, values: Sequence[Any], limit: int) -> Facet:
-    """Counts the values that ``codes`` (n,) refer to; None isn't counted."""
-    texts = [None if value is None else json.dumps(shown(value)) for value in polled(values)]
-    places: dict[str, int] = {}
-    for text in texts:
-        if text is not None:
-            places.setdefault(text, len(places))
-    one = np.array([-1 if text is None else places[text] for text in texts], np.int64)
-    chosen = one[codes]
-    items = items[chosen >= 0]
-    counts = _products(chosen[chosen >= 0], items, len(places)).tolist()
-    named = {text: shown(value) for text, value in zip(texts, values, strict=True) if text}
-    by_text = {text: counts[place] for text, place in places.items()}
-    return from_texts(by_text, named, _different(items), limit)
+def _lists(values: Sequence[Any], places: Slots, items: Slots, limit: int) -> Facet:
+    """Counts the elements of ``values``, lists or single ones, which ``places`` (n,) refer to."""
+    codes: dict[str, int] = {}
+    named: dict[str, Any] = {}
+    flat: list[int] = []
+    lengths = np.zeros(len(values), np.int64)
+    for number, value in enumerate(polled(values)):
+        for part in polled(value if isinstance(value, list) else [value]):
+            if part is not None:
+                text = json.dumps(part := shown(part))
+                flat.append(codes.setdefault(text, len(codes)))
+                named.setdefault(text, part)
+                lengths[number] += 1
+    parts, starts = np.array(flat, np.int64), np.cumsum(lengths) - lengths
+    counts, different = np.zeros(len(codes), np.int64), 0
+    for block in _blocks(lengths[places], items):
+        some = places[block]
+        owners = np.repeat(np.arange(len(some)), lengths[some])
+        begins = np.repeat(starts[some] - (np.cumsum(lengths[some]) - lengths[some]), lengths[some])
+        own = items[block][owners]
+        counts += _products(parts[begins + np.arange(len(owners))], own, len(codes))
+        different += _different(own)
+    by_text = dict(zip(codes, counts.tolist(), strict=True))
+    return from_texts(by_text, named, different, limit)
 
 
 def _tags(memory: Columns, slots: Slots, items: Slots, name: str, limit: int) -> dict[str, Facet]:
-    owners, codes = memory.tags.pairs(slots)
     parts = [tag.partition("=") for tag in memory.tags.names]
     names = sorted({column for column, _, _ in parts})
     number = {column: i for i, column in enumerate(names)}
-    numbers = np.array([number[column] for column, _, _ in parts], np.int64)[codes]
-    found: dict[str, Facet] = {}
-    for column in names:
-        if name in ("tags", TAGS + column):
-            chosen = numbers == number[column]
-            if chosen.any():
-                present, own = np.unique(codes[chosen], return_inverse=True)
-                values = [parts[code][2] for code in present.tolist()]
-                found[TAGS + column] = _any(own, items[owners[chosen]], values, limit)
+    columns = np.array([number[column] for column, _, _ in parts], np.int64)
+    counts = np.zeros(len(parts), np.int64)
+    different = np.zeros(len(names), np.int64)
+    for block in _blocks(memory.tags.count.data[slots].astype(np.int64), items):
+        owners, codes = memory.tags.pairs(slots[block])
+        own = items[block][owners]
+        counts += _products(codes.astype(np.int64), own, len(parts))
+        different += _products(columns[codes], own, len(names))
+    by_column: dict[str, dict[str, int]] = {column: {} for column in names}
+    for code in np.flatnonzero(counts).tolist():
+        column, _, value = parts[code]
+        by_column[column][value] = int(counts[code])
+    found = {}
+    for column, values in by_column.items():
+        if values and name in ("tags", TAGS + column):
+            by_text = {json.dumps(value): count for value, count in values.items()}
+            texts = {json.dumps(value): value for value in values}
+            found[TAGS + column] = from_texts(by_text, texts, int(different[number[column]]), limit)
     return found
