@@ -12,6 +12,7 @@ from helpers.colour_shop import make_colour_shop
 from helpers.toy_encoder import ToyEncoder
 from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
+from hemline.data.protocol import Published
 from hemline.datasets import build
 from hemline.errors import DataError, UsageError
 from hemline.evaluation import vectors
@@ -80,6 +81,28 @@ def test_precision_map_and_ndcg_are_those_of_the_slow_loop(
         dcg = ((2.0 ** np.array(gains[:5]) - 1) * discounts).sum()
         best = ((2.0 ** np.array(sorted(gains)[::-1][:5]) - 1) * discounts).sum()
         assert kept.measure("ndcg@5")[place] == pytest.approx(dcg / best)
+
+
+def test_ahbns_columns_count_images_on_the_protocols_it_measured(
+    result: EvaluationResult,
+) -> None:
+    entry = Published("AHBN, TCSVT 2021", "AHBN", "acc@1", None, "")
+    found = report([replace(result, protocol=replace(result.protocol, published=(entry,)))])
+    assert result.image_ranks is not None
+    assert found["accuracy"] == {
+        f"acc@{k}": np.mean(result.image_ranks <= k) for k in (1, 10, 20, 30, 40, 50)
+    }
+    assert "accuracy" not in report([result])
+
+
+def test_the_universal_protocol_reports_mean_precision_at_5(shop: Manifest) -> None:
+    (part,) = build("universal", shop)
+    one = evaluate(ToyEncoder(), part)
+    found = report([one])
+    assert found["mp@5"] == pytest.approx(Rankings.of([one]).measure("mp@5").mean())
+    assert found["intervals"]["mp@5"][0] <= found["mp@5"] <= found["intervals"]["mp@5"][1]
+    assert len(part.gallery) == (shop.column("domain") == "shop").sum()
+    assert [entry["value"] for entry in found["published"]] == [0.688]
 
 
 def test_ranks_are_those_of_the_distances_of_all_items(result: EvaluationResult) -> None:

@@ -113,6 +113,11 @@ def test_a_converted_backbone_computes_what_caffe_does(
         found, wanted, rtol=1e-3, atol=1e-3 * float(wanted.detach().abs().max())
     )
     assert normalisation_of(tmp_path / "out.safetensors") == (MEAN, STD)
+    if form == "npz":  # the plain network as a baseline: hemline bundle nin --weights FILE
+        loaded = load_source(name, tmp_path / "out.safetensors")
+        assert (loaded.preprocessing.size, loaded.preprocessing.street_mean) == (224, MEAN)
+        with torch.inference_mode():
+            assert loaded.network.eval()(torch.rand(1, 3, 224, 224)).shape == (1, found.shape[1])
 
 
 def test_vgg_19_loads_into_timms_with_its_first_connected_layer(tmp_path: Path) -> None:
