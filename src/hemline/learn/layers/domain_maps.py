@@ -233,7 +233,8 @@ def _discriminant(
     kept = int((strength > strength[0] * 1e-7).sum())
     axes = directions[: min(rank, kept)]  # (D, C)
     rows: Tensor = torch.linalg.solve_triangular(lower.T, axes.T, upper=True).T  # (D, C)
-    return rows * ((strength[: len(rows)] / strength[0]) ** power)[:, None]
+    scaled: Tensor = rows * ((strength[: len(rows)] / strength[0]) ** power)[:, None]
+    return scaled
 
 
 def standardised(
