@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from hemline.catalog.index import column
 from hemline.catalog.index.columns import Columns
 from hemline.catalog.settings import StoreSettings
 from hemline.catalog.store import Row, Store
+from hemline.catalog.stores._lock import SharedLock
 from hemline.catalog.stores.memory import MemoryStore
 from hemline.catalog.stores.sqlite import SqliteStore
 from hemline.catalog.where.expression import Where
@@ -234,6 +237,25 @@ def test_a_long_text_is_no_match_once_the_time_is_over() -> None:
     """Failed before: only patterns with _ looked at the clock, and 256 texts came between."""
     with limited(QueryLimits(), time.monotonic() - 1), pytest.raises(TimeLimitError):
         Pattern("%b%").matches("é" * 100_000)
+
+
+def test_who_waits_for_a_slow_search_leaves_when_its_time_is_over() -> None:
+    """Failed before: after a write all threads waited for the slow search that came before it."""
+    lock, left = SharedLock(), threading.Event()
+
+    def search() -> None:
+        over = limited(QueryLimits(), time.monotonic() - 1)
+        with suppress(TimeLimitError), over, lock.exclusive():
+            return
+        left.set()
+
+    with lock.shared():
+        threading.Thread(target=search, daemon=True).start()
+        assert left.wait(20)
+        with lock.shared():
+            pass  # nobody waits before it
+    with lock.exclusive():
+        pass
 
 
 def test_sqlite_itself_is_interrupted(tmp_path: Path) -> None:

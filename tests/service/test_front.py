@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
+import os
+import re
+import socket
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -197,14 +201,30 @@ def test_a_proxy_of_ipv4_is_known_where_ipv6_is_served(
     caplog.set_level(logging.INFO, "hemline.service")
     settings = Settings(shop, host="::", port=0, public=True, proxies=("127.0.0.1",))
     try:
-        run.listen(settings).close()
+        with run.listen(settings) as bound:
+            alone = bound.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
     except UsageError:
         pytest.skip("no IPv6 here")
+    if alone:
+        pytest.skip("sockets of IPv6 take no IPv4 here")
     with listening(settings) as url:
         own = f"http://127.0.0.1:{url.rpartition(':')[2]}/healthz"
         assert httpx.get(own, headers={"X-Forwarded-For": "203.0.113.9"}).status_code == 200
         assert httpx.get(own).status_code == 200
     assert clients_told(caplog) == ["203.0.113.9", "127.0.0.1"]
+
+
+def test_a_machine_without_ipv6_says_so(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Failed before: a traceback."""
+
+    def none(*_: object) -> None:
+        raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+
+    monkeypatch.setattr(socket, "socket", none)
+    with pytest.raises(
+        UsageError, match=r"can't listen at ::1:0 \(" + re.escape(os.strerror(errno.EAFNOSUPPORT))
+    ):
+        run.listen(Settings(shop, host="::1", port=0))
 
 
 @pytest.mark.parametrize(("prefix", "left"), [("2001:db8::", 2), ("2001:db8:0:", 4)])

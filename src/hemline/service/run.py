@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, nullcontext, suppress
 
 from hemline.catalog.catalog import Catalog
 from hemline.errors import DamageError, UsageError
@@ -54,18 +54,20 @@ def listen(settings: Settings) -> socket.socket:
         UsageError: the address is taken, or isn't this machine's.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # asyncio sets TCP_NODELAY only on sockets whose protocol is given.
-    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((settings.host, settings.port))
-    except OSError as error:
-        bound.close()
-        raise UsageError(
-            f"can't listen at {settings.host}:{settings.port} ({error.strerror}); "
-            "name another with --host and --port"
-        ) from None
-    bound.set_inheritable(True)
+    with ExitStack() as stack:
+        try:
+            # asyncio sets TCP_NODELAY only on sockets whose protocol is given.
+            bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+            stack.enter_context(bound)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind((settings.host, settings.port))
+        except OSError as error:  # taken, of another machine, or without IPv6
+            raise UsageError(
+                f"can't listen at {settings.host}:{settings.port} ({error.strerror}); "
+                "name another with --host and --port"
+            ) from None
+        bound.set_inheritable(True)
+        stack.pop_all()
     return bound
 
 

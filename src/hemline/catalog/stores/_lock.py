@@ -10,11 +10,14 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from hemline.budget import check_time
 from hemline.errors import CatalogBusy, CatalogError
+
+_LOOK = 0.25  # seconds between two looks at the clock of a query that waits
 
 if sys.platform == "win32":
     import msvcrt
@@ -124,7 +127,7 @@ class SharedLock:
     @contextlib.contextmanager
     def shared(self) -> Iterator[None]:
         with self._state:
-            self._state.wait_for(lambda: not self._exclusive and not self._pending)
+            self._wait(lambda: not self._exclusive and not self._pending)
             self._sharing += 1
         try:
             yield
@@ -138,8 +141,13 @@ class SharedLock:
     def exclusive(self) -> Iterator[None]:
         with self._state:
             self._pending += 1
-            self._state.wait_for(lambda: not self._exclusive and not self._sharing)
-            self._pending -= 1
+            try:
+                self._wait(lambda: not self._exclusive and not self._sharing)
+            except BaseException:
+                self._state.notify_all()
+                raise
+            finally:
+                self._pending -= 1
             self._exclusive = True
         try:
             yield
@@ -147,6 +155,15 @@ class SharedLock:
             with self._state:
                 self._exclusive = False
                 self._state.notify_all()
+
+    def _wait(self, free: Callable[[], bool]) -> None:
+        """
+        Raises:
+            TimeLimitError: the present query's time is over.
+        """
+        while not free():
+            check_time()
+            self._state.wait(_LOOK)
 
 
 def _holder(file: BinaryIO) -> str:
