@@ -24,6 +24,7 @@ from hemline.client import Client
 from hemline.data.manifest import Manifest
 from hemline.runtime.bundle import Bundle
 from hemline.service import journal as journals
+from hemline.service import uploads
 from hemline.service.app import create_app
 from hemline.service.journal import FILE, Journal, Search
 from hemline.service.settings import Settings
@@ -61,6 +62,24 @@ def test_a_broken_zip_is_refused(
     answer = client.post("/v1/admin/manifest", files={"manifest": ("feed.zip", data)})
     assert answer.status_code == 422, answer.text
     assert "unpacked" in answer.json()["detail"]
+
+
+def test_a_zip_with_a_list_of_countless_files_is_refused(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Failed before: a list of two gigabytes, of files that aren't there, was read into memory."""
+    monkeypatch.setattr(uploads, "_LIST", 10_000, raising=False)
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("feed.csv", FEED)
+        for number in range(300):
+            archive.writestr(f"{number}.jpg", b"")
+    sent = {"manifest": ("feed.zip", stream.getvalue())}
+    answer = client.post("/v1/admin/manifest", files=sent)
+    assert answer.status_code == 422, answer.text
+    assert "its list of files is too long" in answer.json()["detail"]
+    monkeypatch.undo()
+    assert client.post("/v1/admin/manifest", files=sent).status_code == 202
 
 
 @pytest.mark.parametrize("value", ["[" * 900 + "]" * 900, "9" * 400, "9" * 5000])

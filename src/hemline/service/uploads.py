@@ -6,6 +6,7 @@ refused. Items are added and changed; none is removed.
 
 from __future__ import annotations
 
+import io
 import lzma
 import struct
 import zipfile
@@ -38,6 +39,7 @@ _FIELD = 1 << 16  # bytes of a field that is no file
 _BATCH = 32
 _REPORTED = 100  # refused items and bad rows that are listed
 _PIECE = 1 << 20
+_LIST = 32 << 20  # bytes of a zip's list of files, which takes some ten times as many in memory
 #: What `zipfile` and its decompressors raise for damaged or unknown data.
 _BROKEN = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, RuntimeError,
@@ -116,7 +118,7 @@ class Upload:
         Raises:
             DataError: too many bytes or files, or a name that isn't allowed.
         """
-        with part.path.open("rb") as source:
+        with _Bounded(io.FileIO(part.path)) as source:
             if part.name.lower().endswith(".zip"):
                 self._unzip(source)
             else:
@@ -177,6 +179,17 @@ class Upload:
     def close(self) -> None:
         """Deletes it."""
         self._temporary.close()
+
+
+class _Bounded(io.BufferedReader):
+    """A file that isn't read in pieces longer than a zip's list of files may be."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        most = _LIST + 1
+        data = super().read(most if size is None or size < 0 else min(size, most))
+        if len(data) > _LIST:
+            raise zipfile.BadZipFile("its list of files is too long")
+        return data
 
 
 def _read(source: Any) -> bytes:
