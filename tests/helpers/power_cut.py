@@ -12,6 +12,7 @@ import os
 import shutil
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,7 +46,15 @@ class Disk:
 
     def restart(self) -> None:
         """Unmounts and mounts again, which replays the file system's log."""
-        _run("umount", str(self.root))
+        end = time.monotonic() + 30
+        while True:
+            try:
+                _run("umount", str(self.root))
+                break
+            except PowerCutUnavailable:  # a killed process may take a moment to let go of its files
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
         _run("mount", "-o", "loop", str(self.image), str(self.root))
 
 
