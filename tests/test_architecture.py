@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "hemline"
 #: Modules of the foundation; whatever lies above may import them.
 _BASE = {
     "__init__", "types", "errors", "limits", "budget", "registry", "files", "documents", "parsing",
-    "text", "work", "progress",
+    "text", "work", "progress", "sql",
 }  # fmt: skip
 _FORMAT = {"encoding", "bundle"}
 #: room → the rooms it may import besides itself and the foundation.

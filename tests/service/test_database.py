@@ -21,6 +21,7 @@ from hemline.service.database.photos import DatabasePhotoLinks
 from hemline.service.database.tables import Database
 from hemline.service.journal import Search
 from hemline.service.problems import Problem
+from hemline.sql import DATABASE
 
 from .conftest import Open
 
@@ -249,7 +250,7 @@ def test_two_services_share_keys_feedback_and_photos(
 ) -> None:  # fmt: skip
     a, b = (open_client(database=url, photo_links=True) for _ in range(2))
     assert a.get("/v1/items").status_code == 200
-    monkeypatch.setenv(tables.VARIABLE, url)
+    monkeypatch.setenv(DATABASE, url)
     capsys.readouterr()
     assert main(["key", "create", str(shop), "--scope", "write", "--json"]) == 0
     made = json.loads(capsys.readouterr().out)

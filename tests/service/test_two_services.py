@@ -18,9 +18,9 @@ import pytest
 from helpers import milvus, postgres
 from helpers.service_process import Running
 from hemline.catalog.catalog import Catalog
-from hemline.service.database.tables import VARIABLE
 from hemline.service.settings import Settings
 from hemline.service.state import open_keys
+from hemline.sql import DATABASE
 
 pytestmark = pytest.mark.slow
 
@@ -87,7 +87,7 @@ def services(shops: tuple[Path, Path]) -> Iterator[tuple[list[Running], str]]:
     """Two running services, and the address of their database."""
     url = postgres.server().new()
     with ExitStack() as stack:
-        running = [Running(folder, "--rate", "1000", **{VARIABLE: url}) for folder in shops]
+        running = [Running(folder, "--rate", "1000", **{DATABASE: url}) for folder in shops]
         for one in running:
             stack.callback(one.close)
         yield running, url
@@ -114,7 +114,7 @@ def test_one_of_two_is_killed_under_load(
     running[0].process.wait()
     waited(shoppers[0], 3)
     running[0].close()
-    again = Running(shops[0], "--rate", "1000", **{VARIABLE: url})
+    again = Running(shops[0], "--rate", "1000", **{DATABASE: url})
     running[0] = again
     waited(shoppers[0], 5)
     for shopper in shoppers:

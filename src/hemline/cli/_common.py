@@ -26,6 +26,7 @@ from rich.progress import (
 )
 
 from hemline.progress import Advance
+from hemline.sql import DATABASE
 
 #: Messages for people.
 err = Console(stderr=True)
@@ -35,7 +36,7 @@ DatabaseOption = Annotated[
     str,
     typer.Option(
         metavar="ADDRESS",
-        envvar="HEMLINE_DATABASE",
+        envvar=DATABASE,
         help="Database with keys, feedback and shared photos, for services on several machines: "
         "postgresql://USER@HOST/NAME. By default files in the catalogue's folder.",
     ),

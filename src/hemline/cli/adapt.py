@@ -19,6 +19,7 @@ from hemline.cli._common import (
     say,
 )
 from hemline.errors import DataError, UsageError
+from hemline.sql import DATABASE
 
 Rows = Annotated[Path | None, typer.Argument(help="Shop rows, and street rows of the same items.")]
 Shop = Annotated[
@@ -138,7 +139,7 @@ def _of_catalog(
 
 def _stored_feedback(place: Path) -> list[dict[str, Any]] | None:
     """The feedback on hits of the catalogue's service, or None where it has none."""
-    database = os.environ.get("HEMLINE_DATABASE", "")
+    database = os.environ.get(DATABASE, "")
     if not database and not (place / "service" / "journal.sqlite").is_file():
         return None
     from hemline.service.problems import Problem

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 
 from hemline.cli._common import DatabaseOption, natives_hushed, say
 from hemline.limits import MAX_SENT_PIXELS
+from hemline.sql import DATABASE
 
 if TYPE_CHECKING:
     from hemline.service.settings import Settings
@@ -174,6 +176,9 @@ def serve(
     """
     given = dict(locals())
     from hemline.service.run import serve as run
+
+    if database:  # for the writers of catalogues, also in worker processes
+        os.environ[DATABASE] = database
 
     served = ", ".join(str(folder) for folder in catalog)
     run(_settings(given), lambda url: say(f"{served} is served at {url}"), natives_hushed)

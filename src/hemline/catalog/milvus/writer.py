@@ -1,7 +1,7 @@
 """Commits to a collection: rows, then the record that makes them visible, then the deletions.
 
-One process writes at a time: the lock is a file in the catalogue's folder, which processes on
-several machines have to share.
+One process writes at a time: the lock is a file in the catalogue's folder, and, where a database is
+configured, also there, for machines that don't share the folder.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from hemline.catalog.milvus import log
 from hemline.catalog.milvus.client import Client
+from hemline.catalog.milvus.lease import Lease, lease
 from hemline.catalog.milvus.log import Commit
 from hemline.catalog.milvus.mirror import Entry
 from hemline.catalog.milvus.reader import Reader
@@ -43,13 +44,14 @@ class Writer:
     def __init__(self, client: Client, reader: Reader, folder: Path, dim: int) -> None:
         self._client, self._reader, self._dim = client, reader, dim
         self._lock = WriterLock(folder / "catalog.lock")
+        self._lease: Lease | None = None  # made by the first write; reading needs no database
         self._depth = 0
         self._gap = 0  # numbers to leave out, as a commit failed or its writer died
 
     @contextmanager
     def holding(self) -> Iterator[bool]:
         """Holds the write lock, at the newest commit; True if the last writer died or failed."""
-        died = self._lock.acquire()
+        died = self._acquire()
         clean = False
         self._depth += 1
         try:
@@ -61,7 +63,34 @@ class Writer:
             clean = True
         finally:
             self._depth -= 1
+            if self._depth == 0 and self._lease is not None:
+                self._lease.release(clean)
             self._lock.release(clean)
+
+    def _acquire(self) -> bool:
+        """Takes the file's lock, then the database's; True if the last holder of one died."""
+        died = self._lock.acquire()
+        try:
+            if self._depth or self._client.address.is_lite:  # a file, which one process opens
+                return died
+            self._lease = self._lease or lease(self._client.collection)
+            return died if self._lease is None else self._lease.acquire() or died
+        except BaseException:
+            self._lock.release(clean=not died)
+            raise
+
+    def _check(self) -> None:
+        """
+        Raises:
+            CatalogError: another machine may write by now.
+        """
+        if self._lease is not None:
+            self._lease.check()
+
+    def close(self) -> None:
+        """Ends the connection to the database, if there is one."""
+        if self._lease is not None:
+            self._lease.close()
 
     def _recover(self) -> None:
         """Deletes rows that no commit has, and those whose deletion was cut off."""
@@ -157,6 +186,7 @@ class Writer:
         failed, self._gap = self._gap + log.GAP, self._gap
         try:
             self._client.upsert(entities)
+            self._check()
             self._client.upsert(log.records(commit), log=True)
         except BaseException:
             self._gap = failed
@@ -191,6 +221,7 @@ class Writer:
                     "restore a copy"
                 )
             extra = sorted(set(there) - set(ids))
+            self._check()
             self._client.delete(extra)
             return len(extra)
 
@@ -211,6 +242,7 @@ class Writer:
                     total=sum(ids),
                     bounds=log.bounds(ids),
                 )
+            self._check()
             self._client.upsert(log.records(commit), log=True)
             older = self._client.scan(0, commit.revision * log.PARTS, [], log=True, strong=True)
             self._client.delete([int(one["id"]) for one in older], log=True)

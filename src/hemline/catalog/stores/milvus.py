@@ -319,6 +319,7 @@ class MilvusStore:
             }
 
     def close(self) -> None:
+        self._writer.close()
         self._client.close()
 
 

@@ -11,18 +11,16 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hemline.errors import DatabaseError, UsageError
+from hemline.errors import DatabaseError
 from hemline.service.logs import log
+from hemline.sql import Shared, line
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 T = TypeVar("T")
 FORMAT = 1
-#: Its place in the environment, as an address may have a password.
-VARIABLE = "HEMLINE_DATABASE"
 _TRIES, _PAUSE = 4, 0.1  # seconds, doubled each time
-_CONNECT, _STATEMENT = 5, 10_000  # seconds; milliseconds
 
 
 @functools.cache
@@ -46,33 +44,11 @@ class Database:
 
     def __init__(self, url: str) -> None:
         """See `database`."""
-        try:
-            import sqlalchemy
-        except ImportError:
-            raise UsageError(
-                "a database needs SQLAlchemy: pip install 'hemline[database]'"
-            ) from None
-        self._api: Any = sqlalchemy
+        shared = Shared(url, pool_pre_ping=True, pool_recycle=1800)
+        self._api, self._engine, self.shown = shared.api, shared.engine, shared.shown
         self._failing = False
-        try:
-            address = sqlalchemy.make_url(url)
-            self.shown = address.render_as_string(hide_password=True)
-            if address.drivername in ("postgresql", "postgres"):
-                address = address.set(drivername="postgresql+psycopg")
-            self._engine = sqlalchemy.create_engine(
-                address, pool_pre_ping=True, pool_recycle=1800, **_options(address.drivername)
-            )
-        except sqlalchemy.exc.ArgumentError as error:
-            raise UsageError(
-                f"a database is like postgresql://USER@HOST/NAME: {_line(error)}"
-            ) from None
-        except ImportError as error:
-            raise UsageError(
-                f"the driver of {self.shown} isn't installed ({error}); pip install "
-                "'hemline[database]' brings PostgreSQL's"
-            ) from None
-        self._metadata = sqlalchemy.MetaData()
-        self.tables = _tables(sqlalchemy, self._metadata)
+        self._metadata = self._api.MetaData()
+        self.tables = _tables(self._api, self._metadata)
         self.run(self._create)
 
     def _create(self, connection: Connection) -> None:
@@ -103,10 +79,10 @@ class Database:
             except failures as error:
                 if attempt == _TRIES - 1:
                     if not self._failing:
-                        log("database failed", reason=_line(error))
+                        log("database failed", reason=line(error))
                     self._failing = True
                     raise DatabaseError(
-                        f"the database {self.shown} can't be used: {_line(error)}"
+                        f"the database {self.shown} can't be used: {line(error)}"
                     ) from error
             time.sleep(_PAUSE * 2**attempt)
         raise AssertionError
@@ -114,19 +90,6 @@ class Database:
     def close(self) -> None:
         """Closes the connections that are idle."""
         self._engine.dispose()
-
-
-def _options(driver: str) -> dict[str, Any]:
-    if driver == "postgresql+psycopg":
-        options = f"-c statement_timeout={_STATEMENT}"
-        return {"connect_args": {"connect_timeout": _CONNECT, "options": options}}
-    return {}
-
-
-def _line(error: Exception) -> str:
-    """The driver's own words, without SQLAlchemy's statement and parameters."""
-    said = getattr(error, "orig", None) or error
-    return " ".join(str(said).split())[:200] or type(said).__name__
 
 
 def _tables(sa: Any, metadata: Any) -> dict[str, Any]:
