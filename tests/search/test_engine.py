@@ -10,7 +10,6 @@ from helpers.tiny_bundle import make_tiny_bundle
 from hemline.bundle import ScoreThresholds
 from hemline.catalog.catalog import Catalog
 from hemline.catalog.store import Row
-from hemline.data import images
 from hemline.data.images import encode_jpeg
 from hemline.data.preprocess import PreparedImage, Preprocessing
 from hemline.errors import CatalogError, ImageError, UsageError
@@ -237,10 +236,10 @@ def test_a_large_photo_is_decoded_smaller_and_found_alike(
     monkeypatch.setattr(PreparedImage, "of", classmethod(seen))
     with filled(bundle) as catalog:
         engine = Engine(catalog, threads=1)
-        whole = engine.search(photo, box=box)
-        monkeypatch.setattr(images, "LARGE_PIXELS", 1_000_000)
         reduced = engine.search(photo, box=box)
-    assert opened[1][0] < opened[0][0] / 7
+        monkeypatch.setattr("hemline.search.engine.reduction", lambda *_: 1.0)
+        whole = engine.search(photo, box=box)
+    assert opened[0][0] < opened[1][0] / 7
     assert (reduced.size, reduced.box) == (whole.size, whole.box) == ((1600, 1200), box)
     gap = [a.score - b.score for a, b in zip(reduced.hits, whole.hits, strict=True)]
     assert np.abs(gap).max() < 0.01

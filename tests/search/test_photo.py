@@ -9,10 +9,12 @@ from hemline.types import Box
 TOWER = Preprocessing(size=192)
 
 
-def test_a_phones_photo_is_decoded_at_a_quarter() -> None:
-    assert 4 <= reduction(TOWER, None, False, 4032, 3024) < 8
+def test_large_photos_are_decoded_smaller() -> None:
+    assert reduction(TOWER, None, False, 4032, 3024) >= 8
+    assert 2 <= reduction(TOWER, None, False, 800, 600) < 4
+    assert reduction(TOWER, None, False, 512, 341) < 2
 
 
 def test_a_small_part_and_a_photo_to_detect_in_are_not_divided() -> None:
-    assert reduction(TOWER, Box(0, 0, 500, 900), False, 4032, 3024) < 1
+    assert reduction(TOWER, Box(0, 0, 500, 900), False, 4032, 3024) < 2
     assert reduction(TOWER, None, True, 4032, 3024) == 1

@@ -33,7 +33,7 @@ class StoreSettings:
     """
 
     segment_rows: int = 65_536
-    exact_rows: int = 50_000
+    exact_rows: int = 10_000
     subset_rows: int = 4_000
     subset_part: int = 100
     train_rows: int = 16_384

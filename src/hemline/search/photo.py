@@ -9,10 +9,10 @@ from hemline.data.images import Reduced
 from hemline.data.preprocess import PreparedImage, Preprocessing
 from hemline.types import Box, Detection
 
-#: Sides of the searched part over the tower's input that a large JPEG is decoded to at least: 12
-#: megapixels at a quarter. Then the embeddings had a cosine of 0.9989 or more with those of the
-#: whole photo, 0.9997 on average (14 street photos enlarged to 14 megapixels, by hand).
-_KEPT = 3.5
+#: Sides of the searched part over the tower's input that a JPEG is decoded to at least: one of
+#: 800 × 600 at a half, of 12 megapixels at an eighth. `benchmarks/decoding.py` measures what it
+#: changes.
+_KEPT = 1.5
 
 
 class SearchedPhoto(NamedTuple):
