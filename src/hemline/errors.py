@@ -97,7 +97,7 @@ _EXTRAS = {
     "ray": "ray",
     "remote": "fsspec, aiohttp, s3fs, gcsfs",
     "database": "sqlalchemy, psycopg",
-    "serve": "fastapi, starlette, uvicorn, prometheus_client, httpx2",
+    "serve": "fastapi, starlette, uvicorn, httptools, prometheus_client, httpx2",
 }
 
 

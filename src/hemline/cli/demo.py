@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hemline.demo.shop import Shop
 
 #: Libraries without which nothing is served.
-_NEEDED = ("fastapi", "uvicorn", "prometheus_client", "python_multipart")
+_NEEDED = ("fastapi", "uvicorn", "httptools", "prometheus_client", "python_multipart")
 _SAMPLES = 12
 
 

@@ -1,7 +1,8 @@
 """A connection: uvicorn's HTTP/1.1, with an end to everything that a client may delay.
 
 A request's head must arrive in time, and an answer must be read in time. A client that has left
-ends the work for its request. Slow bodies are the `Guard`'s.
+ends the work for its request. Slow bodies are the `Guard`'s. The parser, httptools, has no bounds
+of its own: what it collects without handing anything on is counted here.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, ClassVar
 
-import h11
 from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from hemline.service.front import network_of, plain
 from hemline.service.problems import Problem
@@ -26,11 +26,13 @@ CONNECTIONS = 1000
 PER_ADDRESS = 500
 #: Most bytes of a request's head; seconds in which it must arrive.
 HEAD, _HEAD_SECONDS = 64 << 10, 15.0  # the longest condition takes 48,000 bytes in an address
+#: Most requests that wait behind one that is answered; each that was read takes some kilobytes.
+_WAITING = 32
 #: Within so many seconds a client reads so many bytes of a waiting answer, or all of it.
 _READ_SECONDS, _READ_BYTES = 20.0, 32 << 10
 
 
-class BoundedProtocol(H11Protocol):
+class BoundedProtocol(HttpToolsProtocol):
     """Closes a connection whose request doesn't arrive, or whose answer isn't read."""
 
     #: Networks of the trusted proxies: all clients come from their few addresses.
@@ -42,6 +44,9 @@ class BoundedProtocol(H11Protocol):
     _reading: asyncio.TimerHandle | None = None
     _address = ""
     _unread = 0
+    _collected = 0  # bytes since the parser has handed something on
+    _handed_on = False
+    _ended = False  # what the client still sends isn't read
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -68,13 +73,46 @@ class BoundedProtocol(H11Protocol):
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
-        before = self.cycle
+        if self._ended:
+            return
+        before, self._handed_on = self.cycle, False
         super().data_received(data)
+        self._collected = 0 if self._handed_on else self._collected + len(data)
+        if self._collected > HEAD and not self._ended:
+            self._refuse(Problem(431, "long-head", f"a request's head has at most {HEAD:,} bytes"))
         if self.cycle is not before and self._head is not None:
             self._head.cancel()
             self._head = None
         elif self._head is None and (self.cycle is None or self.cycle.response_complete):
             self._await_head()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.cycle is None or self.cycle.scope is not self.scope:
+            super().on_header(name, value)
+        # Else it follows the body: nothing reads it, and the scope is in use.
+
+    def on_headers_complete(self) -> None:
+        """
+        Raises:
+            ValueError: too many requests wait; the parser takes it for an error of the bytes.
+        """
+        self._handed_on = True
+        if len(self.pipeline) >= _WAITING:
+            raise ValueError("too many requests at once on one connection")
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._handed_on = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._handed_on = True
+        super().on_message_complete()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """No other protocol is spoken; after such a request the parser reads no further one."""
+        self.cycle.keep_alive = False
+        self._ended = True
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -102,25 +140,25 @@ class BoundedProtocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answers bytes that are no request; uvicorn's own answer would be plain text."""
-        if self.cycle is not None and not self.cycle.response_complete:  # they are its body
-            self.cycle.disconnected = True  # what it still sends is dropped
-            self.cycle.message_event.set()
-        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # the answer has begun
-            self.transport.close()
-            return
-        problem = Problem(400, "bad-http", "this is no HTTP request")
+        self._refuse(Problem(400, "bad-http", "this is no HTTP request"))
+
+    def _refuse(self, problem: Problem) -> None:
+        """Ends the connection with the answer to bytes that can't be read, or after the answers to
+        the whole requests before them."""
+        self._ended, cycle = True, self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if not cycle.more_body:
+                cycle.keep_alive = False
+                return
+            cycle.disconnected = True  # they are its body; what it still sends is dropped
+            cycle.message_event.set()
+            if cycle.response_started or self.pipeline:
+                self.transport.close()
+                return
         answer = problem.response(secrets.token_hex(8))
-        events = (
-            h11.Response(
-                status_code=400,
-                headers=[*answer.raw_headers, (b"connection", b"close")],
-                reason=b"Bad Request",
-            ),
-            h11.Data(data=bytes(answer.body)),
-            h11.EndOfMessage(),
-        )
-        for event in events:
-            self.transport.write(self.conn.send(event))
+        lines = [b"%b: %b" % header for header in answer.raw_headers]
+        head = [STATUS_LINE[problem.status].strip(), *lines, b"connection: close", b"", b""]
+        self.transport.write(b"\r\n".join(head) + bytes(answer.body))
         self.transport.close()
 
     def _count(self) -> None:

@@ -82,7 +82,6 @@ def make_server(
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            h11_max_incomplete_event_size=protocol.HEAD,
             timeout_keep_alive=20,
             timeout_graceful_shutdown=int(settings.timeout) + 5,
         )

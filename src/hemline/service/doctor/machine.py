@@ -20,7 +20,7 @@ _FULL, _LITTLE = 100 * MEGA, 1024 * MEGA  # bytes free
 _INODES = 1000
 _SAMPLE = 200  # copies of images whose permissions are read
 _RUNTIME = ("onnxruntime", "faiss-cpu", "numpy", "pillow")
-_SERVICE = ("fastapi", "uvicorn")
+_SERVICE = ("fastapi", "uvicorn", "httptools")
 
 
 def versions() -> Iterator[Finding]:
