@@ -28,6 +28,9 @@ LAYOUTS = {
     "two parts": dataclasses.replace(ONE, parts_rows=1000),
     "lists": dataclasses.replace(ONE, parts_rows=1000, lists_rows=1000, lists=16, probes=12),
 }
+LAYOUTS["finer codes"] = dataclasses.replace(
+    LAYOUTS["lists"], huge_rows=1000, list_rows=100, huge_part=2, fine_part=60
+)
 Vectors = npt.NDArray[np.float32]
 
 

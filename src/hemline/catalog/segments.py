@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import mmap
 import os
 import stat
 import zlib
@@ -26,6 +27,7 @@ from hemline.files import make_folder, open_regular, sync_folder
 from hemline.types import FloatArray
 
 FOLDER = "segments"
+_WILL_NEED: int = getattr(mmap, "MADV_WILLNEED", 0)
 Halves = npt.NDArray[np.float16]
 Records = npt.NDArray[np.void]
 
@@ -207,6 +209,24 @@ class Segments:
             return
         for number, places, offsets in self._groups(ids):
             out[places] = self.mapped(number, int(offsets.max()) + 1)["half"][offsets]
+
+    def prefetch(self, ids: Ids) -> None:
+        """Asks the system to read the records of ``ids`` (n,) from the disk, all at a time.
+
+        Raises:
+            SegmentError: a file is missing or too short.
+        """
+        if not _WILL_NEED:
+            return
+        size, page = self.record_bytes, mmap.PAGESIZE
+        for number, offset in zip(
+            (ids // self.rows).tolist(), (ids % self.rows).tolist(), strict=True
+        ):
+            base: Any = self.mapped(number, offset + 1)
+            while isinstance(base, np.ndarray):
+                base = base.base
+            start = offset * size // page * page
+            base.madvise(_WILL_NEED, start, (offset + 1) * size - start)
 
     def _groups(self, ids: Ids) -> Iterator[tuple[int, Any, Ids]]:
         """(segment, places in ``ids``, offsets in the segment)."""

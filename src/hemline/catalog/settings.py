@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from hemline.errors import UsageError
@@ -23,6 +24,11 @@ class StoreSettings:
         lists_rows: the least images for which the codes are in inverted lists.
         lists: number of inverted lists.
         probes: number of lists to scan; more where fewer than half of the images meet a condition.
+        huge_rows: the least images for which there are more lists, and finer codes that rank the
+            candidates before their vectors are read.
+        list_rows: images of an inverted list there; the number of lists is a power of two.
+        fine_part: as ``subset_part`` there, where finer codes choose which are read.
+        huge_part: the lists over those that are scanned there; more are as for ``probes``.
         retrain_growth: the codebook is retrained when the vectors are this many times those at its
             training.
         retrain_loss: and when the quantisation error of new vectors is this many times that of the
@@ -41,20 +47,33 @@ class StoreSettings:
     lists_rows: int = 4_000_000
     lists: int = 1024
     probes: int = 256
+    huge_rows: int = 20_000_000
+    list_rows: int = 20_000
+    fine_part: int = 500
+    huge_part: int = 32
     retrain_growth: float = 4.0
     retrain_loss: float = 1.5
     removed_share: float = 0.3
     stale_share: float = 0.02
 
     def __post_init__(self) -> None:
-        for name in ("segment_rows", "subset_part", "train_rows", "lists", "probes"):
+        positive = ("list_rows", "fine_part", "huge_part")
+        for name in (*positive, "segment_rows", "subset_part", "train_rows", "lists", "probes"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is at least 1, not {getattr(self, name)}")
 
     def sample(self, count: int) -> int:
         """How many of ``count`` vectors to train on; each inverted list needs forty."""
-        lists = 40 * self.lists if count >= self.lists_rows else 0
+        lists = 40 * self.lists_for(count) if count >= self.lists_rows else 0
         return min(count, max(self.train_rows, lists))
+
+    def lists_for(self, count: int) -> int:
+        """The number of inverted lists of ``count`` vectors."""
+        if count < self.lists_rows:
+            return 1
+        if count < self.huge_rows:
+            return self.lists
+        return max(self.lists, 1 << round(math.log2(count / self.list_rows)))
 
     def candidates(self, k: int, count: int) -> int:
         """How many candidates of the codes to re-score exactly for ``k`` of ``count`` vectors.
@@ -66,3 +85,7 @@ class StoreSettings:
         few = 400 * max(1.0, count / 200_000) ** 0.6
         many = 8 * k * max(1.0, count / 1_000_000) ** 0.6
         return int(max(few, many))
+
+    def reread(self, k: int, count: int) -> int:
+        """How many of them to re-score exactly where `Fine` codes have ranked them."""
+        return int(max(300, 4 * k) * max(1.0, count / 50_000_000) ** 0.3)

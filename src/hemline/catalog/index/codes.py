@@ -1,10 +1,10 @@
 """Quantised vectors: FAISS 4-bit product quantisation with fast scan.
 
 Each vector becomes D/2 codes of 4 bits. They are in one inverted list (whose layout supports
-filters, which the flat layout doesn't, at the same speed) or, in very large stores, in about a
-thousand, of which the nearest are scanned. In large stores they are split into two parts that two
+filters, which the flat layout doesn't, at the same speed) or, in very large stores, in a thousand
+or more, of which the nearest are scanned. In large stores they are split into two parts that two
 Python threads search in parallel: FAISS releases the GIL, and its own threads take milliseconds to
-wake.
+wake. Huge stores have `Fine` codes besides.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemline.catalog.index.column import Slots
+from hemline.catalog.index.fine import Fine
 from hemline.catalog.index.scan import threads
 from hemline.catalog.settings import StoreSettings
 from hemline.types import FloatArray
@@ -51,12 +52,19 @@ class Codes:
         trained: the number of vectors at the training of the codebook.
         loss: the mean squared quantisation error at the training.
         new_loss: its moving average over the vectors added since.
+        fine: finer codes of the same slots, in a huge store.
     """
 
     def __init__(
-        self, parts: list[Any], trained: int, loss: float, settings: StoreSettings
+        self,
+        parts: list[Any],
+        trained: int,
+        loss: float,
+        settings: StoreSettings,
+        fine: Fine | None = None,
     ) -> None:
         self._parts = parts
+        self.fine = fine
         self.settings = settings
         self.trained = trained
         self.loss = loss
@@ -66,12 +74,22 @@ class Codes:
         return sum(int(part.ntotal) for part in self._parts)
 
     @classmethod
-    def train(cls, sample: FloatArray, count: int, settings: StoreSettings) -> Codes:
-        """Trains a codebook on ``sample`` (n, D), for ``count`` vectors to be added."""
+    def train(
+        cls,
+        sample: FloatArray,
+        count: int,
+        settings: StoreSettings,
+        slots: int = 0,
+        folder: Path | None = None,
+    ) -> Codes:
+        """Trains a codebook on ``sample`` (n, D), for ``count`` vectors to be added.
+
+        Fine codes of a huge store have room for ``slots``, in a file in ``folder``.
+        """
         import faiss
 
         dim = sample.shape[1]
-        lists = settings.lists if count >= settings.lists_rows else 1
+        lists = settings.lists_for(count)
         kind = faiss.METRIC_INNER_PRODUCT
         coarse: Any = faiss.IndexFlatIP(dim)
         codes = dim // 2 if dim % 2 == 0 else dim
@@ -87,7 +105,11 @@ class Codes:
         parts: list[Any] = [part]
         if count >= settings.parts_rows:
             parts.append(faiss.clone_index(part))
-        return cls(parts, count, 0.0, settings)
+        fine = None
+        if count >= settings.huge_rows and folder is not None:
+            some = sample[:: max(1, len(sample) // settings.train_rows)]
+            fine = Fine.train(some, slots, folder)
+        return cls(parts, count, 0.0, settings, fine)
 
     def measure_loss(self, vectors: FloatArray) -> None:
         """Sets the quantisation error, measured on vectors (n, D) that represent all."""
@@ -111,6 +133,8 @@ class Codes:
             for i, part in enumerate(self._parts):
                 own = slots % len(self._parts) == i
                 part.add_with_ids(np.ascontiguousarray(vectors[own]), slots[own])
+        if self.fine is not None:
+            self.fine.add(slots, vectors)
 
     @property
     def drifted(self) -> bool:
@@ -119,6 +143,8 @@ class Codes:
 
     def fits(self, count: int) -> bool:
         """Whether ``count`` vectors would get this layout."""
+        if count >= self.settings.huge_rows:
+            return self.fine is not None
         lists = self.settings.lists if count >= self.settings.lists_rows else 1
         return int(self._parts[0].nlist) >= lists
 
@@ -166,7 +192,10 @@ class Codes:
         if lists == 1:
             return 1
         share = 1.0 if among is None else max(among.size / max(total, 1), 1e-6)
-        return int(min(lists, self.settings.probes * max(1.0, (0.5 / share) ** 0.5)))
+        probes = self.settings.probes
+        if self.fine is not None:
+            probes = max(1, lists // self.settings.huge_part)
+        return int(min(lists, probes * max(1.0, (0.5 / share) ** 0.5)))
 
     # Saving
 
@@ -180,6 +209,8 @@ class Codes:
 
         for i, part in enumerate(self._parts):
             faiss.write_index(part, str(folder / f"codes-{i}.{_EXTENSION}"))
+        if self.fine is not None:
+            self.fine.write(folder)
 
     @classmethod
     def read(cls, folder: Path, metadata: dict[str, Any], settings: StoreSettings) -> Codes:
@@ -192,7 +223,8 @@ class Codes:
 
         paths = sorted(folder.glob(f"codes-*.{_EXTENSION}"))
         parts = [faiss.read_index(str(path)) for path in paths]
-        codes = cls(parts, int(metadata["trained"]), float(metadata["loss"]), settings)
+        trained, loss = int(metadata["trained"]), float(metadata["loss"])
+        codes = cls(parts, trained, loss, settings, Fine.read(folder))
         codes.new_loss = float(metadata["new_loss"])
         return codes
 

@@ -2,7 +2,8 @@
 
 Vectors have slots in the order of their ids; a slot is never reused. Small stores are scanned
 exactly. In large ones the codes give candidates, which are re-scored exactly; where few rows meet a
-condition, those are scanned exactly. The caller must not search while it changes the index.
+condition, those are scanned exactly. In huge ones finer codes choose among the candidates first.
+The caller must not search while it changes the index.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from hemline.catalog.index.codes import Codes, Subset
 from hemline.catalog.index.column import GrowingArray, Slots
 from hemline.catalog.index.columns import Columns
+from hemline.catalog.index.fine import Fine
 from hemline.catalog.index.scan import Flat, scan
 from hemline.catalog.segments import Halves, Segments
 from hemline.catalog.settings import StoreSettings
@@ -149,9 +151,9 @@ class Index:
             SegmentError: a segment can't be read.
         """
         rng = np.random.default_rng(0)
-        codes = Codes.train(
-            self._sample(self.settings.sample(self.live), rng), self.live, self.settings
-        )
+        sample = self._sample(self.settings.sample(self.live), rng)
+        folder = self.segments.folder.parent
+        codes = Codes.train(sample, self.live, self.settings, len(self), folder)
         sample = self._sample(_LOSS_SAMPLE, rng)  # mostly other vectors than those trained on
         self.add_codes(codes, 0, go_on)
         codes.measure_loss(sample)
@@ -245,16 +247,28 @@ class Index:
         if self.flat is not None:
             return [self._flat(query, k, subset) for query in queries]
         candidates = self.settings.candidates(k, len(self))
-        few = max(self.settings.subset_rows, len(self) // self.settings.subset_part, 2 * candidates)
-        if self.codes is None or self.coded < len(self) or count <= few:
+        fine = None if self.codes is None else self.codes.fine
+        part = self.settings.subset_part if fine is None else self.settings.fine_part
+        few = max(self.settings.subset_rows, len(self) // part, 2 * candidates)
+        if self.codes is None or self.coded < len(self) or (count <= few and fine is None):
             return [self._scan(query, k, where) for query in queries]
-        found = self.codes.candidates(queries, candidates, subset, len(self))
+        if count <= few:
+            found = [np.flatnonzero(self.mask(where))] * len(queries)
+        else:
+            found = self.codes.candidates(queries, candidates, subset, len(self))
         return [
-            scan(query, k, self.ids.data[np.sort(slots)], self.segments.read)
+            self._rescored(query, k, np.sort(slots), fine)
             if len(slots) >= min(k, count)
             else self._scan(query, k, where)
             for query, slots in zip(queries, found, strict=True)
         ]
+
+    def _rescored(self, query: FloatArray, k: int, slots: Slots, fine: Fine | None) -> Neighbours:
+        """The ``k`` nearest of ``slots``, ascending, of which the fine codes choose some."""
+        if fine is not None:
+            slots = fine.best(query, slots, self.settings.reread(k, len(self)))
+            self.segments.prefetch(self.ids.data[slots])
+        return scan(query, k, self.ids.data[slots], self.segments.read)
 
     def _flat(self, query: FloatArray, k: int, subset: Subset | None) -> Neighbours:
         import faiss

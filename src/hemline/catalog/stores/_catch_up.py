@@ -253,7 +253,8 @@ class Reader:
                     index = self._index
                     index.fill()  # which also updates the loss of new vectors
                     if index.needs_rebuild:
-                        index = index.without_removed()
+                        if index.live < len(index):  # else a copy would only take memory
+                            index = index.without_removed()
                         index.build_codes()
                         self._index = index
                 with self._access.shared():
