@@ -173,11 +173,19 @@ def test_rows_that_change(
 ) -> None:
     columns = in_columns(rows, 2)
     slots = np.arange(len(others))
+    where = Where.parse(text, [*VALUES, "absent"])
+    before, puts = columns.mask(where, len(rows)), columns.puts
     columns.put(slots, others)
     now = [*others, *rows[len(others) :]]
-    where = Where.parse(text, [*VALUES, "absent"])
+    changed = columns.put_since(puts)
+    assert changed is not None
+    assert changed.tolist() == slots.tolist()
     for _ in range(2):
         assert columns.mask(where, len(now)).tolist() == [where.matches(row) for row in now]
+        assert columns.meet(where, changed).tolist() == [where.matches(row) for row in others]
+        np.testing.assert_array_equal(
+            columns.mask(where, len(now))[len(others) : len(rows)], before[len(others) :]
+        )
         columns.flush()
     assert columns.rows(np.arange(len(now))) == now
     kept = columns.take(np.arange(len(now)))
@@ -185,6 +193,21 @@ def test_rows_that_change(
     assert kept.mask(where, len(now)).tolist() == [where.matches(row) for row in now]
     filled = {name for row in now for name, value in row.items() if value is not None}
     assert set(kept.columns) == filled - {"tags"}
+
+
+def test_columns_forget_which_rows_changed_long_ago() -> None:
+    columns = Columns.empty()
+    for number in range(100):
+        columns.put(np.array([number % 90]), [{"tags": [], "text": str(number)}])
+    assert columns.put_since(0) is None
+    some = columns.put_since(60)
+    assert some is not None
+    assert some.tolist() == [*range(10), *range(60, 90)]
+    none = columns.put_since(100)
+    assert none is not None
+    assert not len(none)
+    columns.keep({"text"})
+    assert columns.put_since(99) is None
 
 
 def as_row(values: dict[str, Any]) -> Row:

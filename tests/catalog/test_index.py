@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pytest
 
 from hemline.catalog.index import disk
+from hemline.catalog.index.columns import Columns
 from hemline.catalog.index.scan import STEP, Flat, scan, threads
 from hemline.catalog.settings import StoreSettings
 from hemline.catalog.store import Row
@@ -100,6 +101,37 @@ def test_codes_find_what_a_scan_finds(layout: StoreSettings, tmp_path: Path) -> 
         assert recall(store, queries, k) >= 0.99
     for text in ("category = 'dress'", "'summer' in tags", "price < 10", "price < 0"):
         assert recall(store, queries, 20, text) >= 0.99
+    store.close()
+
+
+def test_a_known_condition_is_tested_on_changed_rows_alone(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    store = filled(tmp_path, ONE)
+    wheres = [Where.parse(text, ["price"]) for text in ("price < 500", "category = 'dress'")]
+    query = made(1, 1)[0]
+    for where in wheres:
+        store.search(query, 5, where)
+    masks: list[str] = []
+    whole = Columns.mask
+    monkeypatch.setattr(
+        Columns, "mask", lambda self, where, n: (masks.append(where.text), whole(self, where, n))[1]
+    )
+    fresh = made(60, 5)
+    store.add(rows(fresh[:30], COUNT))  # new, and with the vectors and prices of others
+    store.add([dataclasses.replace(row, columns={"price": 999}) for row in rows(fresh[30:], 100)])
+    store.remove([f"item{n}" for n in range(400, 430)])
+    for where in wheres:
+        answer = store.search(query, 400, where)
+        with store._reader.index(columns=True) as index:
+            np.testing.assert_array_equal(
+                index.mask(where), whole(index.columns, where, len(index)) & index.alive.data
+            )
+        assert not {row.item_id for row in store.take(answer.ids) if row} & {"item410", "item429"}
+    assert masks == []
+    store.add(rows(made(3000, 6), COUNT + 500))  # more than are tested one by one
+    store.search(query, 5, wheres[0])
+    assert masks == ["price < 500"]
     store.close()
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,18 @@ Mask = npt.NDArray[np.bool_]
 _BLOCK = 16_384  # vectors read at a time
 _LOSS_SAMPLE = 2048  # vectors on which the quantisation error is measured
 _FILTERS = 32  # conditions whose masks are cached,
-_FILTER_BYTES = 1 << 27  # fewer where the masks would take more than this
+_FILTER_BYTES = 1 << 27  # fewer where the masks would take more than this,
+_LEAST_FILTERS = 8  # but so many at least
+_FEW_CHANGES = 2048  # rows that a cached condition is tested on again, one by one
+
+
+class _Filter(NamedTuple):
+    """Which slots meet a condition at a revision, after so many puts into the columns."""
+
+    revision: int
+    puts: int
+    mask: Mask
+    subset: Subset
 
 
 class Index:
@@ -60,7 +71,7 @@ class Index:
         self.codes: Codes | None = None
         self.coded = 0
         self.columns: Columns | None = None
-        self._filters: dict[str, tuple[int, Mask, Subset]] = {}
+        self._filters: dict[str, _Filter] = {}
         self._filtering = threading.Lock()
         self._all_alive: Subset | None = None
         self._tag_names: tuple[int, tuple[str, ...]] | None = None
@@ -201,27 +212,38 @@ class Index:
 
     def mask(self, where: Where | None) -> Mask:
         """Which slots are alive and meet a condition."""
-        return self.alive.data if where is None else self._filter(where)[1]
+        return self.alive.data if where is None else self._filter(where).mask
 
-    def _filter(self, where: Where) -> tuple[int, Mask, Subset]:
+    def _filter(self, where: Where) -> _Filter:
         with self._filtering:
             known = self._filters.pop(where.text, None)
-        if known is None or known[0] != self.revision:
+        if known is None or known.revision != self.revision:
             # Outside the lock: a costly condition delays no other.
             assert self.columns is not None
-            mask = self.columns.mask(where, len(self)) & self.alive.data
-            known = (self.revision, mask, Subset.of(mask))
+            met = self._met(where, known) & self.alive.data
+            known = _Filter(self.revision, self.columns.puts, met, Subset.of(met))
         with self._filtering:
-            most = min(_FILTERS, max(2, _FILTER_BYTES // max(1, len(self))))
+            most = min(_FILTERS, max(_LEAST_FILTERS, _FILTER_BYTES // max(1, len(self))))
             while len(self._filters) >= most:  # the first is the least recently used
                 del self._filters[next(iter(self._filters))]
             self._filters[where.text] = known
         return known
 
+    def _met(self, where: Where, before: _Filter | None) -> Mask:
+        """Which slots meet a condition, those removed ``before`` aside."""
+        assert self.columns is not None
+        changed = None if before is None else self.columns.put_since(before.puts)
+        if before is None or changed is None or len(changed) > _FEW_CHANGES:
+            return self.columns.mask(where, len(self))
+        met = np.zeros(len(self), bool)
+        met[: len(before.mask)] = before.mask
+        met[changed] = self.columns.meet(where, changed)
+        return met
+
     def _subset(self, where: Where | None) -> Subset | None:
         """The slots that may be returned; None for all."""
         if where is not None:
-            return self._filter(where)[2]
+            return self._filter(where).subset
         if self.live == len(self):
             return None
         if self._all_alive is None:
