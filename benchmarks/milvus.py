@@ -1,9 +1,11 @@
 """The embedded store beside Milvus in one run: latency, recall, filters, build time and memory.
 
 Needs the extra ``milvus`` and a server (``pip install --no-deps milvus==2.3.5`` into an environment
-of its own). Both get the same rows and queries, one after the other, each from a new process;
-memory is that process's own after the queries, and the server's (all its processes) beside it.
-``walks`` is Milvus' own filtered search, which hemline doesn't use: its recall by width.
+of its own). Both get the same rows and queries. Each step (building, searches for 20 and for 256
+hits) is a new process, with a new server on what is stored, and may be run alone (``--step``); the
+others' results are kept in the folder. Memory is the step's process's own after its queries, and
+the server's (all its processes) beside it. ``walks`` is Milvus' own filtered search, with the ids
+that match as its condition: recall by width.
 
     HEMLINE_MILVUS_SERVER=…/milvus-server python benchmarks/milvus.py --rows 200000 --work FOLDER
 """
@@ -34,8 +36,10 @@ from _vectors import CHUNK, Data, Made, write
 from hemline.catalog.store import Neighbours, Store
 from hemline.catalog.stores import STORES
 from hemline.catalog.where.expression import Where
+from hemline.documents import read_document, write_document
 
-KS = (20, 256)
+STEPS = ("sqlite build", "sqlite 20", "sqlite 256",
+         "milvus build", "milvus 20", "milvus 256", "milvus walks")  # fmt: skip
 WIDTHS = (64, 256, 1024)  # of Milvus' own filtered search (ef)
 _READY = 180.0  # seconds
 _BUILT = 1800.0
@@ -100,66 +104,71 @@ def built(store: Any, data: Data) -> dict[str, float]:
     return {"ingest_s": round(ingest, 1), "build_s": round(time.perf_counter() - start, 1)}
 
 
-def asked(store: Store, names: Callable[[Any], Any], data: Data, count: int) -> list[Any]:
-    """Latency and recall, for each k and condition."""
+def asked(store: Store, names: Callable[[Any], Any], data: Data, count: int, k: int) -> list[Any]:
+    """Latency and recall, for each condition."""
     exact, found = answers(data), []
-    for k in KS:
-        for condition in (None, *CONDITIONS):
-            where = None if condition is None else Where.parse(condition.text, ("price",))
-            chosen = data.queries[-count:]
-            for query in chosen[:3]:
-                store.search(query, k, where)
-            times, rows = [], []
-            for query in chosen:
-                start = time.perf_counter()
-                near = store.search(query, k, where)
-                times.append(1000 * (time.perf_counter() - start))
-                rows.append(names(near))
-            right = exact["" if condition is None else condition.name][-count:]
-            found.append(
-                {
-                    "k": k,
-                    "condition": None if condition is None else condition.name,
-                    "queries": count,
-                    "p50_ms": round(float(np.percentile(times, 50)), 2),
-                    "p95_ms": round(float(np.percentile(times, 95)), 2),
-                    "recall": round(recall(rows, right, k), 4),
-                }
-            )
-            print(found[-1], flush=True)
+    for condition in (None, *CONDITIONS):
+        where = None if condition is None else Where.parse(condition.text, ("price",))
+        chosen = data.queries[-count:]
+        for query in chosen[:3]:
+            store.search(query, k, where)
+        times, rows = [], []
+        for query in chosen:
+            start = time.perf_counter()
+            near = store.search(query, k, where)
+            times.append(1000 * (time.perf_counter() - start))
+            rows.append(names(near))
+        right = exact["" if condition is None else condition.name][-count:]
+        found.append(
+            {
+                "k": k,
+                "condition": None if condition is None else condition.name,
+                "queries": count,
+                "p50_ms": round(float(np.percentile(times, 50)), 2),
+                "p95_ms": round(float(np.percentile(times, 95)), 2),
+                "recall": round(recall(rows, right, k), 4),
+            }
+        )
+        print(found[-1], flush=True)
     return found
 
 
 def walked(store: Any, names: Callable[[Any], Any], data: Data, count: int) -> list[Any]:
-    """Recall@20 of Milvus' filtered search, with the ids that match as its condition."""
+    """Recall@20 and p50 of Milvus' filtered search, with the ids that match as its condition."""
     exact, found = answers(data), []
     for condition in CONDITIONS:
         where = Where.parse(condition.text, ("price",))
         with store._reader.mirror() as mirror:
             ids = mirror.entities(np.flatnonzero(mirror.mask(where))).tolist()
         for width in WIDTHS:
-            rows = []
+            rows, times = [], []
             for query in data.queries[-count:]:
+                start = time.perf_counter()
                 hits = store._client.search(query[None], 20, width, ["vector_id"], f"id in {ids}")
+                times.append(1000 * (time.perf_counter() - start))
                 got = np.array([int(hit["vector_id"]) for hit in hits[0]], np.int64)
                 rows.append(names(Neighbours(got, np.zeros(len(got), np.float32), None)))
             right = recall(rows, exact[condition.name][-count:], 20)
-            found.append({"condition": condition.name, "ef": width, "recall": round(right, 4)})
+            found.append(
+                {
+                    "condition": condition.name,
+                    "images": len(ids),
+                    "ef": width,
+                    "recall": round(right, 4),
+                    "p50_ms": round(float(np.percentile(times, 50)), 2),
+                }
+            )
             print(found[-1], flush=True)
     return found
 
 
-def measured(name: str, folder: Path, data: Data, queries: int) -> dict[str, Any]:
-    """Builds and asks one store; runs in a process of its own."""
-    before = memory()["anonymous"]
-    store = STORES[name].create(folder, FINGERPRINT, data.queries.shape[1])
-    result: dict[str, Any] = {"store": name, **built(store, data)}
-    store.close()
+def opened(name: str, folder: Path, data: Data) -> tuple[Any, Callable[[Any], Any], float]:
+    """(store, hits → their rows' numbers, seconds until it answers)."""
     start = time.perf_counter()
     store = STORES[name].open(folder)
     for query in data.queries[:5]:
         store.search(query, 20, Where.parse("price < 500", ("price",)))
-    result["open_s"] = round(time.perf_counter() - start, 1)
+    took = round(time.perf_counter() - start, 1)
     numbers: dict[int, int] = {}
 
     def names(near: Any) -> Any:
@@ -169,12 +178,25 @@ def measured(name: str, folder: Path, data: Data, queries: int) -> dict[str, Any
             numbers[id_] = int(row.image_id)
         return np.array([numbers[i] for i in near.ids.tolist()], np.int64)
 
-    result["searches"] = asked(store, names, data, queries)
-    result["own_bytes"] = memory()["anonymous"] - before
-    if name == "milvus":
-        result["walks"] = walked(store, names, data, min(20, queries))
+    return store, names, took
+
+
+def measured(step: str, name: str, folder: Path, data: Data, queries: int) -> dict[str, Any]:
+    """One step of a store; runs in a process of its own."""
+    before, begun = memory()["anonymous"], load()
+    result: dict[str, Any] = {}
+    if step == "build":
+        store = STORES[name].create(folder, FINGERPRINT, data.queries.shape[1])
+        result = built(store, data)
+    else:
+        store, names, result["open_s"] = opened(name, folder, data)
+        if step == "walks":
+            result["walks"] = walked(store, names, data, min(20, queries))
+        else:
+            result["searches"] = asked(store, names, data, queries, int(step))
+        result["own_bytes"] = memory()["anonymous"] - before
     store.close()
-    return result
+    return result | {"load": [begun, load()]}
 
 
 def apart(*given: Any) -> dict[str, Any]:
@@ -183,42 +205,57 @@ def apart(*given: Any) -> dict[str, Any]:
         return own.submit(measured, *given).result()
 
 
+def done(step: str, work: Path, data: Data, queries: int) -> dict[str, Any]:
+    """Does a step (``sqlite build``, ``milvus 20`` …), from the beginning where it builds."""
+    name, _, part = step.partition(" ")
+    folder = work / name
+    if part == "build":
+        for one in (folder, work / "server") if name == "milvus" else (folder,):
+            shutil.rmtree(one, ignore_errors=True)
+            one.mkdir()
+    if name == "sqlite":
+        return apart(part, name, folder, data, queries)
+    server = Server(work / "server")
+    try:
+        address = f"milvus://127.0.0.1:{server.port}/bench?timeout=120"
+        settings = folder / "catalog.milvus"
+        if part == "build":
+            settings.write_text(json.dumps({"address": address}))
+        else:  # a server has another port each time
+            write_document(settings, read_document(settings) | {"address": address})
+        found = apart(part, name, folder, data, queries)
+        return found | {"server_bytes": server.memory()}
+    finally:
+        server.stop()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--dim", type=int, default=256)
-    parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--step", choices=STEPS, help="one of them alone; by default all")
     parser.add_argument("-o", "--output", type=Path)
     given = parser.parse_args()
     rows = max(CHUNK, given.rows // CHUNK * CHUNK)
     data = write(given.work / f"made-{rows}-{given.dim}", Made(given.dim), rows)
     answers(data)
-    queries = min(given.queries, FILTERED)
-    result: dict[str, Any] = {
+    path = given.work / "steps.json"
+    steps = json.loads(path.read_text()) if path.is_file() else {}
+    for step in [given.step] if given.step else STEPS:
+        steps[step] = done(step, given.work, data, min(given.queries, FILTERED))
+        path.write_text(json.dumps(steps))
+    result = {
+        "label": "measured here",
+        "when": time.strftime("%Y-%m-%d %H:%M"),
         "rows": rows,
         "dim": given.dim,
         "machine": machine(),
         "versions": {name: version(name) for name in ("pymilvus", "faiss-cpu", "numpy")},
         "milvus": "2.3.5 standalone, consistency session",
-        "load_before": load(),
-        "stores": [],
+        "steps": steps,
     }
-    embedded, remote = given.work / "embedded", given.work / "milvus"
-    for folder in (embedded, remote, given.work / "server"):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-    result["stores"].append(apart("sqlite", embedded, data, queries))
-    server = Server(given.work / "server")
-    try:
-        address = f"milvus://127.0.0.1:{server.port}/bench?timeout=120"
-        (remote / "catalog.milvus").write_text(json.dumps({"address": address}))
-        found = apart("milvus", remote, data, queries)
-        found["server_bytes"] = server.memory()
-        result["stores"].append(found)
-    finally:
-        server.stop()
-    result["load_after"] = load()
     text = json.dumps(result, indent=1) + "\n"
     print(text)
     if given.output:

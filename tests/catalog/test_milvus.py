@@ -121,7 +121,7 @@ def test_every_way_of_a_search_agrees_with_the_exact_store(
         monkeypatch.setattr(search_module, "EXACT_MANY", 0)
     if path == "listed":
         monkeypatch.setattr(search_module, "MAX_HITS", 60)
-        monkeypatch.setattr(search_module, "_LISTED", 50)
+        monkeypatch.setattr(search_module, "_IDS", 50)
     queries = np.stack([row.embedding for row in rows(1000, 3)])
     for text in (None, "price < 130", "price >= 390", "price < 0"):
         where = None if text is None else Where.parse(text, ["price"])

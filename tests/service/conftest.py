@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from helpers.tiny_bundle import make_tiny_bundle
 from helpers.tiny_detector import put_tiny_detector
 from hemline.bundle import ScoreThresholds, read_info, write_info
 from hemline.catalog.catalog import Catalog
+from hemline.cli import main
 from hemline.data.images import encode_jpeg
 from hemline.runtime.bundle import Bundle
 from hemline.service.app import create_app
@@ -23,6 +25,7 @@ from hemline.service.settings import Settings
 
 HOME = "http://127.0.0.1:8000"
 Open = Callable[..., TestClient]
+Report = Callable[..., dict[str, Any]]  # options of the doctor → its result
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +47,23 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shop(made: Path, tmp_path: Path) -> Path:
     """The catalogue's folder, this test's own."""
     return Path(shutil.copytree(made / "shop", tmp_path / "shop"))
+
+
+@pytest.fixture
+def report(shop: Path, capsys: pytest.CaptureFixture[str]) -> Report:
+    """Runs it with options; the result, with the findings of each check by name."""
+
+    def run(*options: str, code: int = 0) -> dict[str, Any]:
+        capsys.readouterr()
+        assert main(["doctor", str(shop), *options, "--json"]) == code
+        result = json.loads(capsys.readouterr().out)
+        result["by"] = {}
+        for finding in result["findings"]:
+            assert bool(finding["advice"]) == (finding["status"] != "ok"), finding
+            result["by"].setdefault(finding["check"], []).append(finding)
+        return result
+
+    return run
 
 
 @pytest.fixture

@@ -27,24 +27,7 @@ from hemline.service.journal import Journal, Search
 from hemline.service.keys import KeyRing
 from hemline.service.settings import Settings
 
-Report = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture
-def report(shop: Path, capsys: pytest.CaptureFixture[str]) -> Report:
-    """Runs it with options; the result, with the findings of each check by name."""
-
-    def run(*options: str, code: int = 0) -> dict[str, Any]:
-        capsys.readouterr()
-        assert main(["doctor", str(shop), *options, "--json"]) == code
-        result = json.loads(capsys.readouterr().out)
-        result["by"] = {}
-        for finding in result["findings"]:
-            assert bool(finding["advice"]) == (finding["status"] != "ok"), finding
-            result["by"].setdefault(finding["check"], []).append(finding)
-        return result
-
-    return run
+from .conftest import Report
 
 
 def tree(folder: Path) -> dict[str, Any]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hemline.cli._common import JsonOption, emit, natives_hushed, out
+from hemline.cli._common import DatabaseOption, JsonOption, emit, natives_hushed, out
+
+if TYPE_CHECKING:
+    from hemline.service.settings import Settings
 
 
 def doctor(
@@ -29,20 +32,20 @@ def doctor(
     settings: Annotated[
         Path | None, typer.Option(metavar="FILE", help="As of 'hemline serve'.")
     ] = None,
+    database: DatabaseOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Check whether a catalogue, or several, can be served from this machine; changes nothing.
 
-    Looks at versions, permissions, disk space, database, index, bundle, one timed search, keys,
-    the given options of 'hemline serve', the shop's settings file, kept photos and the last
-    backup. Run it as the service's user. Each line says what to do. Exits with 1 if something
-    fails; warnings don't count.
+    Looks at versions, permissions, disk space, the catalogue's database, index, bundle, one timed
+    search, the database that services share, keys, the given options of 'hemline serve', the shop's
+    settings file, kept photos and the last backup. Run it as the service's user. Each line says
+    what to do. Exits with 1 if something fails; warnings don't count.
 
     Example: hemline doctor shop --public --name shop.example --trusted-proxy 127.0.0.1
 
     Example: hemline doctor shops/* --public --name shop.example --trusted-proxy 127.0.0.1
     """
-    from hemline.service.doctor.run import examine
     from hemline.service.settings import Settings
 
     several = len(catalog) > 1
@@ -57,12 +60,9 @@ def doctor(
         memory=(memory or 0) << 20,
         settings_file=settings,
         shops=tuple(catalog) if several else (),
+        database=database,
     )
-    results = []
-    with natives_hushed():
-        for folder in catalog:
-            found = examine(replace(given, catalog=folder, shops=()))
-            results.append(_result(folder, [asdict(finding) for finding in found]))
+    results = _results(catalog, given)
     ok = all(result["ok"] for result in results)
     if several:
         sums = {n: sum(result[n] for result in results) for n in ("failures", "warnings")}
@@ -71,6 +71,18 @@ def doctor(
         emit(results[0], as_json, _words)
     if not ok:
         raise typer.Exit(1)
+
+
+def _results(folders: list[Path], given: Settings) -> list[dict[str, Any]]:
+    """What is found of each catalogue."""
+    from hemline.service.doctor.run import examine
+
+    results = []
+    with natives_hushed():
+        for folder in folders:
+            found = examine(replace(given, catalog=folder, shops=()))
+            results.append(_result(folder, [asdict(finding) for finding in found]))
+    return results
 
 
 def _result(catalog: Path, findings: list[dict[str, Any]]) -> dict[str, Any]:

@@ -56,11 +56,13 @@ class Mirror:
         self._names = [""]
         self._columns: set[str] = set()
         self._order: list[str] | None = None
+        self._sorted: Ids | None = None
 
     # Changing
 
     def apply(self, entries: Sequence[Entry], removed: Collection[int], commits: int) -> None:
         """Applies a commit: ``removed`` ids of entities, then the rows ``entries``."""
+        self._sorted = None
         kept = {entry.vector_id for entry in entries}
         gone = np.flatnonzero(np.isin(self._entities.data, np.array(sorted(removed), np.int64)))
         gone = gone[self.index.alive.data[gone]]
@@ -107,6 +109,14 @@ class Mirror:
         self.index = self.index.without_removed()
         for name in ("_entities", "_keys", "_written"):
             setattr(self, name, GrowingArray(getattr(self, name).data[slots]))
+
+    def places(self, entities: Ids) -> Ids:
+        """Where entities (n,) stand among all visible ones, in the order of their writing."""
+        known = self._sorted  # another thread may do the same
+        if known is None:
+            alive = self.index.alive.data
+            known = self._sorted = np.sort(self._entities.data[alive], kind="stable")
+        return np.searchsorted(known, entities)
 
     def flush(self) -> None:
         """Puts rows that wait into the columns, which counting needs."""

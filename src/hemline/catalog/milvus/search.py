@@ -2,9 +2,14 @@
 
 Milvus knows vectors, the mirror which of them meet a condition. Without one, Milvus' HNSW answers.
 With one, few rows are compared exactly; for more, the nearest of all rows are asked for, so many
-that enough of them meet the condition: an HNSW walk that leaves out most nodes loses recall without
-a word, a longer walk over all doesn't. Similarities are computed here from the vectors, so that
-they are those of any other store.
+that enough of them meet the condition: an HNSW walk that leaves out a good part of the nodes loses
+recall without a word, a longer walk over all doesn't. Similarities are computed here from the
+vectors, so that they are those of any other store.
+
+Exactly is either here, from fetched vectors, or in Milvus, which compares each vector of a segment
+where a list of ids leaves at most 7 % of it (knowhere's threshold for HNSW). Segments are rows in
+the order of their writing, a thousand or more where they have an index; so each list has few of
+every piece of that order.
 """
 
 from __future__ import annotations
@@ -28,36 +33,54 @@ from hemline.types import FloatArray
 
 MAX_HITS = 16_384  # of a search in Milvus
 EXACT = 2_000  # rows that are compared exactly
+LISTED = 5_000  # rows whose ids are listed for Milvus before anything else is tried
 EXACT_MANY = 65_536  # where more hits are asked for than Milvus gives
 _EF = 256  # the least width of HNSW's search (Milvus' ef)
 _SPARE = 16  # more hits than asked for: equal similarities at the end, deleted rows
 _MARGIN = 1.5  # more hits under a condition than its share of rows would need
 _ROWS = 1_000  # vectors read at a time
 _TRIES = 5
-_LISTED = 20_000  # ids in a condition
+_IDS = 20_000  # in a condition
+_PIECE, _OF_PIECE = 512, 20  # at most so many rows of so many in the order of writing in a list
+_CALL = 80  # vectors that are fetched in the time of one more search
 
 
 class View(NamedTuple):
     """What one search sees: which slots may be returned, and the vector id of each slot.
 
-    ``slots`` (n,) are those, and ``entities`` (n,) their ids in Milvus, where they were asked for.
+    ``slots`` (n,) are those, ``entities`` (n,) their ids in Milvus, and ``places`` (n,) where they
+    stand in the order of writing, where they were asked for.
     """
 
     allowed: npt.NDArray[np.bool_]
     ids: Ids
     slots: Ids
     entities: Ids
+    places: Ids
     live: int
 
     @classmethod
     def of(cls, mirror: Mirror, where: Where | None, listed: bool) -> View:
         """The view of a condition; ``listed`` with ``slots``, which few or filtered rows have."""
         allowed = mirror.mask(where)
-        slots = entities = np.zeros(0, np.int64)
+        slots = entities = places = np.zeros(0, np.int64)
         if listed or where is not None or mirror.index.live <= EXACT:
             slots = np.flatnonzero(allowed)
             entities = mirror.entities(slots)
-        return cls(allowed, mirror.index.ids.data, slots, entities, mirror.index.live)
+            places = mirror.places(entities)
+        return cls(allowed, mirror.index.ids.data, slots, entities, places, mirror.index.live)
+
+    def lists(self) -> list[list[int]]:
+        """The ids in lists of which each has few of any part of the order of writing."""
+        order = np.argsort(self.places, kind="stable")
+        piece = self.places[order] // _PIECE
+        first = np.searchsorted(piece, piece)  # where its piece begins
+        part = (np.arange(len(piece)) - first) // _OF_PIECE
+        found: list[list[int]] = []
+        for number in range(int(part.max(initial=-1)) + 1):
+            some = self.entities[order[part == number]].tolist()
+            found += [some[i : i + _IDS] for i in range(0, len(some), _IDS)]
+        return found
 
 
 class Searcher:
@@ -90,15 +113,24 @@ class Searcher:
         count = len(view.slots) if filtered else view.live
         if k < 1 or not count:
             return [NO_NEIGHBOURS for _ in queries]
-        if exact or count <= EXACT:
+        least = min(k, count)
+        if exact:
+            return self._exact(view.entities, queries, k)
+        lists = self._lists(view, k, count) if filtered and count <= LISTED else []
+        if lists:
+            return self._listed(view, lists, queries, k, least)
+        if count <= EXACT:
             return self._exact(view.entities, queries, k)
         want, share = k + _SPARE, _MARGIN * view.live / count if filtered else 1.0
         limit = int(want * share)
         while limit <= MAX_HITS:
-            found = self._nearest(view, queries, k, min(k, count), limit)
+            found = self._nearest(view, queries, k, least, limit)
             if found is not None:
                 return found
             limit = MAX_HITS if limit < MAX_HITS < 4 * limit else 4 * limit
+        lists = self._lists(view, k, count) if filtered else []
+        if lists:
+            return self._listed(view, lists, queries, k, least)
         if len(view.slots) and count <= EXACT_MANY:
             return self._exact(view.entities, queries, k)
         if want > MAX_HITS:
@@ -106,7 +138,17 @@ class Searcher:
                 f"Milvus gives {MAX_HITS - _SPARE} hits of a search at most, not {k}; ask for "
                 f"fewer, or let the condition leave {EXACT_MANY} images or fewer"
             )
-        return self._listed(view, queries, k, min(k, count)) if filtered else None
+        return self._listed(view, view.lists(), queries, k, least) if filtered else None
+
+    def _lists(self, view: View, k: int, count: int) -> list[list[int]]:
+        """`View.lists` where they cost less than to fetch all vectors; else none.
+
+        Milvus' own file (milvus-lite) compares by other rules.
+        """
+        if k > MAX_HITS - _SPARE or self._client.address.is_lite:
+            return []
+        lists = view.lists()
+        return lists if len(lists) * (k + _SPARE + _CALL) < count else []
 
     def _nearest(
         self,
@@ -142,15 +184,14 @@ class Searcher:
         return results
 
     def _listed(
-        self, view: View, queries: FloatArray, k: int, least: int
+        self, view: View, lists: Sequence[Sequence[int]], queries: FloatArray, k: int, least: int
     ) -> list[Neighbours] | None:
-        """The nearest of many rows that are too few among the nearest of all."""
+        """The nearest of the rows in ``lists``, each compared by Milvus."""
         parts: list[list[Neighbours]] = []
-        for start in range(0, len(view.entities), _LISTED):
+        limit = min(k + _SPARE, MAX_HITS)
+        for some in lists:
             check_time()
-            some = view.entities[start : start + _LISTED].tolist()
-            limit = min(k + _SPARE, MAX_HITS)
-            found = self._nearest(view, queries, k, 0, limit, f"id in {some}")
+            found = self._nearest(view, queries, k, 0, limit, f"id in {list(some)}")
             if found is None:
                 return None
             parts.append(found)

@@ -42,14 +42,15 @@ class Database:
         shown: the address without its password.
     """
 
-    def __init__(self, url: str) -> None:
-        """See `database`."""
+    def __init__(self, url: str, make: bool = True) -> None:
+        """See `database`; unless ``make``, nothing is connected yet, and no table is made."""
         shared = Shared(url, pool_pre_ping=True, pool_recycle=1800)
         self._api, self._engine, self.shown = shared.api, shared.engine, shared.shown
         self._failing = False
         self._metadata = self._api.MetaData()
         self.tables = _tables(self._api, self._metadata)
-        self.run(self._create)
+        if make:
+            self.run(self._create)
 
     def _create(self, connection: Connection) -> None:
         self._metadata.create_all(connection)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hemline.catalog.read_only import connect_unchanged
 from hemline.errors import DamageError
+from hemline.service.doctor import shared
 from hemline.service.doctor.finding import Finding, failure, fine, warning
 from hemline.service.keys import FILE, REQUIRED, Key, read_keys
 from hemline.service.settings import Settings, is_loopback
@@ -23,20 +24,34 @@ JOURNAL = "journal.sqlite"
 
 
 def keys(settings: Settings) -> Iterator[Finding]:
-    """Their file, and whether there are those that the mode needs."""
-    path = settings.state / FILE
-    try:
-        valid = [key for key in read_keys(path).values() if key.revoked is None]
-    except DamageError as error:
-        yield failure("keys", str(error), "put a copy of the file back")
-        return
-    yield from _file(path)
+    """Where they are kept, and whether there are those that the mode needs.
+
+    Raises:
+        UsageError, DatabaseError: they are in a database that can't be asked.
+    """
+    if settings.database:
+        known = shared.keys(settings)
+    else:
+        path = settings.state / FILE
+        try:
+            known = list(read_keys(path).values())
+        except DamageError as error:
+            yield failure("keys", str(error), "put a copy of the file back")
+            return
+        yield from _file(path)
+    yield from _needed(settings, known)
+
+
+def _needed(settings: Settings, known: list[Key]) -> Iterator[Finding]:
+    """Whether there are keys that the mode needs."""
+    valid = [key for key in known if key.revoked is None]
+    once = bool(known) if settings.database else (settings.state / REQUIRED).exists()
     create = f"'hemline key create {settings.catalog} --scope"
     writes = [key for key in valid if key.scope == "write"]
     if not valid and not settings.public and not settings.local:
         advice = f"{create} read' makes one, or serve with --public"
         yield failure("keys", "others can reach the service, and no key is valid", advice)
-    elif not valid and (settings.state / REQUIRED).exists():
+    elif not valid and once:
         advice = f"{create} write' makes one; 'hemline key reset' opens a loopback address"
         yield warning("keys", "there was a key, none is valid now, so nobody may change", advice)
     elif not writes and (settings.public or settings.names or not settings.local):
@@ -115,6 +130,9 @@ def _memory(settings: Settings) -> Iterator[Finding]:
 
 def photos(settings: Settings) -> Iterator[Finding]:
     """Query photos that the journal has kept."""
+    if settings.database:
+        yield from shared.photos(settings)
+        return
     path = settings.state / JOURNAL
     if not path.exists():
         yield fine("photos", "none is kept")

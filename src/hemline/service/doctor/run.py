@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from hemline.catalog.catalog import Catalog
 from hemline.catalog.read_only import read_only
 from hemline.errors import HemlineError
-from hemline.service.doctor import machine, mode, stored
+from hemline.service.doctor import machine, mode, shared, stored
 from hemline.service.doctor.finding import Finding, failure
 from hemline.service.settings import Settings
 
@@ -28,6 +28,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _guarded("disk", lambda: machine.disk(folder, stored.live_bytes(folder)))
     with read_only():
         yield from _of_catalog(settings)
+    if settings.database:
+        yield from _guarded(shared.CHECK, lambda: shared.database(settings))
     yield from _guarded("keys", lambda: mode.keys(settings))
     yield from _guarded("options", lambda: mode.options(settings))
     yield from _guarded("settings", lambda: mode.page(settings))
