@@ -10,10 +10,12 @@ PINNED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS) --build-constraint $(C
 MOST ?= 476
 # Pythons that `make test-pythons` tries beside PYTHON, where they are installed.
 PYTHONS ?= 3.11 3.12 3.13
+# A Milvus server for the slow tests, where `make servers` has installed it.
+export HEMLINE_MILVUS_SERVER ?= $(wildcard $(CURDIR)/.venv-milvus/bin/milvus-server)
 # Two processes of one thread each.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
-.PHONY: help demo test test-slow test-light test-pythons browser lint types check docs lock size clean
+.PHONY: help demo test test-slow test-light test-pythons browser servers lint types check docs lock size clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +53,12 @@ test-pythons: ## Run the tests without torch on each Python of PYTHONS that is i
 
 browser: $(VENV)/.full ## Install Chromium for the tests of the page.
 	$(BIN)/python .ci/browser.py
+
+servers: $(VENV)/.full ## Install what the slow tests need for Milvus, Ray and buckets, and the linters of deploy/.
+	$(BIN)/python -m pip install --quiet $(PINNED) --editable '.[learn,serve,dev,milvus,ray,remote]' 'moto[server,s3]'
+	$(BIN)/python -m pip install --quiet $(PINNED) yamllint check-jsonschema kubernetes-validate
+	$(PYTHON) -m venv .venv-milvus
+	.venv-milvus/bin/python -m pip install --quiet --no-deps milvus==2.3.5
 
 lint: $(VENV)/.full ## Check style.
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,6 +59,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         slow = item.get_closest_marker("slow") and whole_suite(config)
         if slow and not config.getoption("markexpr"):
             item.add_marker(pytest.mark.skip(reason=needs.reason("slow")))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """File by file, but those that start a Milvus server one after the other in one process: the
+    port of its etcd is fixed, so there is one server on a machine."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    starters = {p for p in TESTS.rglob("test_*.py") if "milvus.server()" in p.read_text("utf-8")}
+    together = {path.relative_to(config.rootpath).as_posix() for path in starters}
+
+    class Scheduling(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "milvus" if file in together else str(file)
+
+    return Scheduling(config, log)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -22,6 +22,7 @@ from hemline.catalog.milvus.address import parse
 from hemline.catalog.milvus.client import Client
 from hemline.catalog.stores.memory import MemoryStore
 from hemline.catalog.stores.milvus import MilvusStore
+from hemline.documents import read_document, write_document
 from hemline.errors import CatalogError
 
 pytestmark = pytest.mark.slow
@@ -137,7 +138,8 @@ def test_a_store_goes_on_when_its_server_is_back(tmp_path: Path, server: milvus.
     milvus.write_address(tmp_path, server.address("?timeout=120"))
     MilvusStore.create(tmp_path, "print", DIM).close()
     settings = tmp_path / "catalog.milvus"
-    settings.write_text(settings.read_text().replace("timeout=120", "timeout=5"))
+    known = read_document(settings)
+    write_document(settings, known | {"address": known["address"].replace("=120", "=5")})
     store = MilvusStore(tmp_path)
     store.add(rows(0, 10))
     server.kill()
