@@ -1,14 +1,21 @@
 """What `hemline adapt` gives with 50, 200 and 1,000 pairs, on products that it hasn't seen.
 
-    python benchmarks/adapt.py hemline-small BUNDLE …
+    python benchmarks/adapt.py BUNDLE …                       groceries
+    python benchmarks/adapt.py --set dressed hemline-small BUNDLE … --work FOLDER
 
 The Grocery Store Dataset's five folds of products: for each fold, so many photos of the other
 folds' products are drawn with a seed, the method is chosen by cross-validation over their products
 and fitted, as `hemline adapt` does; then all photos of the fold search among all 81 shop pictures.
-"Before" is the bundle as it is served, on the same photos.
+"Before" is the bundle as it is served, on the same photos. Each is also done without a querybank,
+and on the embedding alone.
 
-Needs the data under HEMLINE_SHARED (default: ``../shared`` from the project's root), and no torch.
-Writes ``benchmarks/results/adapt.json``.
+``--set dressed``: the row of `real_photos.py` with garments that people of street photos wear,
+framed, each of which searches its own photo, changed, among all and 500 others; five folds of
+garments, none of which the bundle that ships was trained on. It needs ``hemline[learn]`` to make
+the pictures (in ``--work``), groceries don't.
+
+Needs the data under HEMLINE_SHARED (default: ``../shared`` from the project's root). Writes
+``benchmarks/results/adapt.json``, or ``adapt_dressed.json``.
 """
 
 from __future__ import annotations
@@ -18,12 +25,12 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from _shared import SHARED
 
-from hemline.adaptation.choose import Images, Outcome, choose, fitted, mapped, search
+from hemline.adaptation.choose import Images, Outcome, choose, fitted, folds, mapped, search
 from hemline.adaptation.encode import Encoded, encode
 from hemline.adaptation.fit import Side
 from hemline.adaptation.report import compare
@@ -32,17 +39,48 @@ from hemline.adaptation.sources import from_manifest
 from hemline.adaptation.taps import with_features
 from hemline.cli._common import progress
 from hemline.data.manifest import Manifest
-from hemline.data.protocol import Protocol
 from hemline.datasets import READERS, build
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.encoder import BundleEncoder
 
 ROOT = Path(__file__).resolve().parents[1]
 PAIRS = (50, 200, 1000)
+#: Fitted on the layers with a querybank where it is chosen, as `hemline adapt` does; and without.
+KINDS = ("features", "features, no querybank", "embedding")
 
 
-def encoded(bundle: Bundle, manifest: Manifest, threads: int) -> tuple[Encoded, dict[str, Any]]:
-    sources = from_manifest(manifest, split="all")
+class Asked(NamedTuple):
+    """The images of a set, how photos are cropped, and the item ids of each fold."""
+
+    protocol: str
+    manifest: Manifest
+    crop: str
+    folds: list[list[str]]
+
+
+def groceries() -> Asked:
+    manifest, _ = READERS["grocery"].read(SHARED / "data/grocery")
+    parts = [sorted(protocol.held_out) for protocol in build("grocery-folds", manifest)]
+    words = "grocery-folds: products kept out, all 81 shop pictures searched"
+    return Asked(words, manifest, "none", parts)
+
+
+def dressed(work: Path, seed: int) -> Asked:
+    from real_photos import Sets
+
+    sets = Sets(work, "test")
+    protocol = sets.protocol("dressed", "query")
+    rows = np.zeros(len(sets.pairs), bool)
+    rows[protocol.queries] = rows[protocol.gallery] = True
+    manifest = sets.pairs.select(rows)
+    asked = np.unique(np.asarray(sets.pairs.column("item_id"), dtype=np.str_)[protocol.queries])
+    parts = [asked[part].tolist() for part in folds(np.arange(len(asked)), 5, seed)]
+    words = "dressed garments, split test: garments kept out, all and 500 others searched"
+    return Asked(words, manifest, "query", parts)
+
+
+def encoded(bundle: Bundle, asked: Asked, threads: int) -> tuple[Encoded, dict[str, Any]]:
+    sources = from_manifest(asked.manifest, crop=asked.crop, split="all")
     sources.limited(len(sources.street), len(sources.shop), 0)
     begun = time.monotonic()
     with with_features(bundle) as (towers, blocks):
@@ -60,10 +98,10 @@ def some(images: Images, places: np.ndarray) -> Images:
 
 
 def after(
-    images: Images, folds: Sequence[np.ndarray], pairs: int, embedding_only: bool, seed: int
+    images: Images, folds: Sequence[np.ndarray], pairs: int, kind: str, seed: int
 ) -> tuple[Outcome, list[dict[str, Any]], float]:
     """The ranks of all photos, each with maps that haven't seen its product."""
-    if embedding_only:
+    if kind == "embedding":
         own = images.blocks[-1]
         street = Side(images.street.vectors[:, -own:], images.street.items)
         shop = Side(images.shop.vectors[:, -own:], images.shop.items)
@@ -75,7 +113,7 @@ def after(
         others = np.random.default_rng(seed).permutation(np.flatnonzero(~asked))[:pairs]
         begun = time.process_time()
         training = some(images, np.sort(others))
-        method = choose(training, seed)
+        method = choose(training, seed, querybanks=kind != KINDS[1])
         maps = fitted(training, method)
         seconds += time.process_time() - begun
         methods.append(method.described())
@@ -83,20 +121,18 @@ def after(
     return Outcome(ranks), methods, seconds / len(folds)
 
 
-def measure(
-    name: str, manifest: Manifest, protocols: Sequence[Protocol], threads: int, seed: int
-) -> dict[str, Any]:
+def measure(name: str, asked: Asked, threads: int, seed: int) -> dict[str, Any]:
     bundle = Bundle.open(name)
-    found, result = encoded(bundle, manifest, threads)
+    found, result = encoded(bundle, asked, threads)
     numbers = {item: number for number, item in enumerate(found.names)}
-    folds = [np.array([numbers[i] for i in sorted(p.held_out)]) for p in protocols]
+    folds = [np.array([numbers[item] for item in part]) for part in asked.folds]
     before = served(bundle, found, threads)
     items = [found.names[number] for number in found.images.street.items]
     for pairs in PAIRS:
-        for kind in ("features", "embedding"):
+        for kind in KINDS:
             if kind == "embedding" and len(found.images.blocks) == 1:
                 continue
-            outcome, methods, seconds = after(found.images, folds, pairs, kind != "features", seed)
+            outcome, methods, seconds = after(found.images, folds, pairs, kind, seed)
             row = compare(before, outcome, items, seed)
             row |= {"methods": methods, "cpu_seconds_choosing_and_fitting": round(seconds, 1)}
             result[f"{pairs} pairs, {kind}"] = row
@@ -116,20 +152,25 @@ def main() -> None:
     parser.add_argument("bundles", nargs="+", help="a bundle's folder, or a shipped one's name")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("-o", "--output", type=Path, default=ROOT / "benchmarks/results/adapt.json")
+    parser.add_argument("--set", choices=("grocery", "dressed"), default="grocery")
+    parser.add_argument("--work", type=Path, help="of --set dressed, where its pictures are made")
+    parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()
-    manifest, _ = READERS["grocery"].read(SHARED / "data/grocery")
-    protocols = build("grocery-folds", manifest)
+    if args.set == "dressed" and args.work is None:
+        parser.error("--set dressed needs --work, a folder for its pictures")
+    file = "adapt.json" if args.set == "grocery" else "adapt_dressed.json"
+    args.output = args.output or ROOT / "benchmarks/results" / file
+    asked = groceries() if args.set == "grocery" else dressed(args.work, args.seed)
     result: dict[str, Any] = {
         "label": "measured here",
         "when": time.strftime("%Y-%m-%d"),
-        "data": manifest.fingerprint(),
-        "protocol": "grocery-folds: products kept out, all 81 shop pictures searched",
+        "data": asked.manifest.fingerprint(),
+        "protocol": asked.protocol,
         "seed": args.seed,
         "bundles": {},
     }
     for name in args.bundles:
-        own = measure(name, manifest, protocols, args.threads, args.seed)
+        own = measure(name, asked, args.threads, args.seed)
         if args.output.is_file():  # other bundles' rows of the same data stay
             before = json.loads(args.output.read_text("utf-8"))
             if (before["data"], before["seed"]) == (result["data"], args.seed):

@@ -18,10 +18,10 @@ detector   images (B,3,S,S)                         scores, boxes, kinds: `data.
 The detector has a fingerprint of its own: it can be added or replaced, and catalogues made with the
 bundle stay valid.
 
-An adapted bundle also has ``maps.npz``: a linear map for each domain, which the encoder applies to
-the towers' ``features`` (B,F), pooled layers and the embedding, or to their embedding where they
-have no such output (`hemline.runtime.maps`). Its format version is 2, so that an earlier hemline,
-which would leave the maps out, refuses it.
+An adapted bundle also has ``maps.npz``: a linear map for each domain and perhaps a querybank, which
+the encoder applies to the towers' ``features`` (B,F), pooled layers and the embedding, or to their
+embedding where they have no such output (`hemline.runtime.maps`). Its format version is 2, so that
+an earlier hemline, which would leave the maps out, refuses it.
 """
 
 from __future__ import annotations

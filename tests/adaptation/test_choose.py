@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hemline.adaptation.choose import OUTER, Images, folds, mapped, measure, search
-from hemline.adaptation.fit import NONE, Method, Side
+from hemline.adaptation.choose import OUTER, Images, choose, folds, mapped, measure, search
+from hemline.adaptation.fit import NONE, Fitter, Method, Side
 
 
 def images(items: int = 20, photos: int = 2, size: int = 8) -> Images:
@@ -44,3 +44,35 @@ def test_nothing_is_gained_from_noise() -> None:
     assert len(chosen) == OUTER
     assert (outcome.ranks == 1).mean() < 0.1
     assert outcome.ranks.min() >= 1
+
+
+def with_hubs() -> Images:
+    """Photos lie near their item's image and all towards one direction, where two of the shop's
+    images lie as well."""
+    rng = np.random.default_rng(4)
+    centres = rng.normal(size=(30, 12))
+    hub = rng.normal(size=12) * 3
+    asked = np.repeat(np.arange(28), 4)
+    street = centres[asked] + hub + rng.normal(size=(len(asked), 12)) * 0.3
+    centres[28:] += hub
+    items = np.arange(30)
+    return Images(
+        Side(street.astype(np.float32), asked), Side(centres.astype(np.float32), items),
+        np.full(len(asked), -1), (12,),
+    )  # fmt: skip
+
+
+def test_a_querybank_is_chosen_where_it_helps_and_not_where_it_does_not() -> None:
+    hubs = with_hubs()
+    method = choose(hubs, 0, (NONE,))
+    assert method.hubness > 0
+    assert choose(hubs, 0, (NONE,), querybanks=False) == NONE
+    plain, banked = (
+        search(hubs, mapped(hubs, Fitter(hubs.street, hubs.shop, hubs.blocks).fit(one)),
+               hubs.queries).ranks
+        for one in (NONE, method)
+    )  # fmt: skip
+    assert (banked == 1).mean() > (plain == 1).mean()
+    easy = images(items=20)
+    easy.street.vectors[:] = easy.shop.vectors[easy.street.items]
+    assert choose(easy, 0, (NONE,)) == NONE  # nothing is left to gain

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from hemline.adaptation.fit import CENTRE, METHODS, NONE, Fitter, Method, Side
+from hemline.errors import BundleError
+from hemline.runtime.maps import DomainMaps, read_maps
+from hemline.runtime.querybank import Querybank
 
 RNG = np.random.default_rng(0)
 ITEMS, SIZE = 12, 10
@@ -95,7 +100,59 @@ def test_every_method_gives_finite_maps(method: Method, photos: int) -> None:
     street.vectors[:, 3] = shop.vectors[:, 3] = 0.0  # a number that never varies
     maps = Fitter(street, shop).fit(method)
     if maps is not None:
-        assert all(np.isfinite(one).all() for one in maps)
+        assert all(np.isfinite(one).all() for one in maps[:4])
         embedding, length = maps.apply(street.vectors, "street")
         np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1, atol=1e-5)
         assert (length > 0).all()
+
+
+@pytest.mark.parametrize("plain", [NONE, CENTRE, Method("pairs", 1.0, 0.3, 1.0)])
+def test_a_querybank_lowers_the_score_of_a_hub_as_the_formula_says(plain: Method) -> None:
+    street, shop = sides(photos=2)
+    method = plain.with_querybanks()[4]
+    fitter = Fitter(street, shop)
+    linear, maps = fitter.fit(plain) or DomainMaps.same(SIZE), fitter.fit(method)
+    assert maps is not None
+    assert maps.dim == linear.dim + 2
+    photos, goods = linear.apply(street.vectors, "street")[0], linear.apply(shop.vectors, "shop")[0]
+    near = np.exp(method.sharpness * (goods.astype(float) @ photos.T)).mean(axis=1)
+    hubness = method.hubness / method.sharpness * np.log(near)
+    over = hubness - hubness.mean()
+    expected = (photos @ goods.T - over) / (1 + np.abs(over).max())
+    ours, theirs = maps.apply(street.vectors, "street")[0], maps.apply(shop.vectors, "shop")[0]
+    np.testing.assert_allclose(ours @ theirs.T, expected, atol=1e-5)
+    for embedding in (ours, theirs):
+        np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1, atol=1e-5)
+
+
+def test_maps_with_a_querybank_are_read_as_written(tmp_path: Path) -> None:
+    street, shop = sides()
+    maps = Fitter(street, shop).fit(CENTRE.with_querybanks()[0])
+    assert maps is not None
+    (tmp_path / "maps.npz").write_bytes(maps.to_bytes())
+    again = read_maps(tmp_path / "maps.npz", maps.dim)
+    assert again.to_bytes() == maps.to_bytes()
+    for domain in ("street", "shop"):
+        one, other = (m.apply(street.vectors, domain)[0] for m in (maps, again))
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    with pytest.raises(BundleError, match="copy the bundle again"):
+        read_maps(tmp_path / "maps.npz", maps.dim - 2)
+    assert maps.querybank is not None
+    spoilt = maps._replace(querybank=maps.querybank._replace(bound=0.0))
+    (tmp_path / "maps.npz").write_bytes(spoilt.to_bytes())
+    with pytest.raises(BundleError, match="copy the bundle again"):
+        read_maps(tmp_path / "maps.npz", maps.dim)
+
+
+def test_the_layer_of_trained_models_gives_the_same_numbers() -> None:
+    torch = pytest.importorskip("torch")
+    from hemline.learn.layers import querybank as layers
+
+    photos, goods = (unit(RNG.normal(size=(n, SIZE))).astype(np.float32) for n in (30, 20))
+    bank = Querybank.of(photos, goods, 0.6, 14.0)
+    layer = layers.Querybank(layers.QuerybankConfig(photos=30, sharpness=14.0, share=0.6), SIZE)
+    layer.fit(torch.tensor(photos), torch.zeros(30), torch.tensor(goods))
+    for name, given in (("street", photos), ("shop", goods)):
+        there = getattr(layer, name)(torch.tensor(given)).numpy()
+        expected = there / np.linalg.norm(there, axis=1, keepdims=True)
+        np.testing.assert_allclose(getattr(bank, name)(given), expected, atol=1e-5)

@@ -149,14 +149,28 @@ def choose(
     methods: Sequence[Method] = METHODS,
     kept_out: Ints | None = None,
     step: Callable[[], None] = lambda: None,
+    querybanks: bool = True,
 ) -> Method:
-    """The method with the highest mean reciprocal rank over items that its maps haven't seen.
+    """The method with the highest mean reciprocal rank over items that its maps haven't seen; of
+    equal ones the first. The maps are chosen first, then whether a querybank follows.
 
     Args:
         kept_out: items that take no part.
-        step: called after each fold; there are ``INNER`` × `repeats`.
+        step: called after each fold; there are `folds_of_choice`.
+        querybanks: whether methods with a querybank may be chosen.
     """
     out = np.zeros(0, np.int64) if kept_out is None else kept_out
+    best = methods[int(np.argmax(_totals(images, seed, methods, out, step)))]
+    if not querybanks:
+        return best
+    tried = (best, *best.with_querybanks())
+    return tried[int(np.argmax(_totals(images, seed, tried, out, step)))]
+
+
+def _totals(
+    images: Images, seed: int, methods: Sequence[Method], out: Ints, step: Callable[[], None]
+) -> Doubles:
+    """(M,) the sum of each method's reciprocal ranks."""
     queries = images.queries
     queries = queries[~np.isin(images.street.items[queries], out)]
     totals = np.zeros(len(methods))
@@ -168,7 +182,12 @@ def choose(
             ranks = search(images, mapped(images, fitter.fit(method)), places).ranks
             totals[number] += (1.0 / ranks).sum()
         step()
-    return methods[int(np.argmax(totals))]
+    return totals
+
+
+def folds_of_choice(images: Images) -> int:
+    """How often `choose` calls its ``step``."""
+    return 2 * INNER * repeats(images)
 
 
 def repeats(images: Images) -> int:
@@ -192,7 +211,7 @@ def measure(
         np.zeros(len(queries), np.int64), np.full((len(queries), TOP), np.nan),
         np.zeros((len(queries), TOP), bool),
     )  # fmt: skip
-    steps = _steps(advance, (OUTER + 1) * INNER * repeats(images))
+    steps = _steps(advance, (OUTER + 1) * folds_of_choice(images))
     chosen = []
     for fold in folds(images.street.items[queries], OUTER, seed):
         method = choose(images, seed + _TIMES, methods, fold, lambda: next(steps))

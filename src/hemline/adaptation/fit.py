@@ -3,18 +3,20 @@
 The metric of `hemline.learn.layers.domain_maps` without PyTorch: within-class covariance
 normalisation (Hatch, Kajarekar and Stolcke, Interspeech 2006), extended by the shift between
 domains. Few images leave most directions unseen, so all is computed in the span of the samples.
+A querybank of the photos may follow (`hemline.runtime.querybank`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from hemline.runtime.maps import DomainMaps
+from hemline.runtime.querybank import Querybank
 from hemline.types import FloatArray
 
 Doubles = npt.NDArray[np.float64]
@@ -38,6 +40,9 @@ class Method:
         rank: of ``pairs``, D as a multiple of the number of items; of ``whiten``, of the images.
         turn: of ``pairs``, if not 0, the mapped photos are also turned towards the shop images of
             their items by a ridge regression with this share of the mean variance.
+        hubness: of every method, share (0-1) of a shop image's similarity to all photos that is
+            taken off its scores; the photos of the fitting are the querybank.
+        sharpness: with ``hubness``, see `Querybank`.
     """
 
     name: str
@@ -45,6 +50,17 @@ class Method:
     shift: float = 0.0
     rank: float = 0.0
     turn: float = 0.0
+    hubness: float = 0.0
+    sharpness: float = 0.0
+
+    @property
+    def plain(self) -> Method:
+        """The same without a querybank."""
+        return replace(self, hubness=0.0, sharpness=0.0)
+
+    def with_querybanks(self) -> tuple[Method, ...]:
+        """The same with each querybank of `QUERYBANKS`."""
+        return tuple(replace(self, hubness=share, sharpness=sharp) for share, sharp in QUERYBANKS)
 
     def described(self) -> dict[str, Any]:
         """Its settings other than 0, as JSON."""
@@ -69,8 +85,12 @@ METHODS: tuple[Method, ...] = (
         for shrinkage in (10.0, 3.0, 1.0)
     ),
 )
-#: Most numbers of a fitted embedding.
+#: Hubness and sharpness that cross-validation chooses from once the maps are chosen.
+QUERYBANKS = tuple((share, sharp) for share in (0.3, 0.6, 1.0) for sharp in (10.0, 20.0, 40.0))
+#: Most numbers of a fitted embedding, without those of a querybank.
 MOST_DIMENSIONS = 512
+#: Most photos of a querybank.
+_BANK, _SEED = 1000, 0xBA2C
 
 
 class Side(NamedTuple):
@@ -106,9 +126,27 @@ class Fitter:
         self._goods = shop_means[np.searchsorted(np.unique(shop.items), self.paired)]
         self._within = np.concatenate([street_gaps, shop_gaps])
         self._spreads: dict[tuple[str, float], tuple[Doubles, Doubles]] = {}
+        self._street, self._shop = street.vectors, shop.vectors
+        self._last: tuple[Method, DomainMaps | None] | None = None  # without a querybank
 
     def fit(self, method: Method) -> DomainMaps | None:
-        """The maps; None for the method ``none``."""
+        """The maps; None for the method ``none`` without a querybank."""
+        if self._last is None or self._last[0] != method.plain:
+            self._last = method.plain, self._linear(method.plain)
+        maps = self._last[1]
+        return maps if method.hubness == 0 else self._with_querybank(maps, method)
+
+    def _with_querybank(self, maps: DomainMaps | None, method: Method) -> DomainMaps:
+        """The maps, or none, with the bank of the photos."""
+        maps = DomainMaps.same(self._own) if maps is None else maps
+        width = maps.street_weight.shape[1]
+        drawn = np.random.default_rng(_SEED).permutation(len(self._street))[:_BANK]
+        photos, _ = maps.apply(self._street[np.sort(drawn), -width:], "street")
+        goods, _ = maps.apply(self._shop[:, -width:], "shop")
+        bank = Querybank.of(photos, goods, method.hubness, method.sharpness)
+        return maps._replace(querybank=bank)
+
+    def _linear(self, method: Method) -> DomainMaps | None:
         size = self._x.shape[1]
         if method.name == "none":
             return None

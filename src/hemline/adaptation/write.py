@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hemline import __version__
 from hemline.adaptation.report import comparison_table, thresholds
 from hemline.adaptation.run import Adapted
@@ -47,7 +45,7 @@ def write(
     stays, or is that of the bundle ``detector``.
     """
     check_target(folder)
-    maps = _same(fit.blocks[-1]) if fit.maps is None else fit.maps
+    maps = DomainMaps.same(fit.blocks[-1]) if fit.maps is None else fit.maps
     width, every = maps.street_weight.shape[1], sum(fit.blocks)
     source = base if width < every else towers
     if width < every and towers is base:  # its graphs have features already
@@ -72,11 +70,6 @@ def write(
         "embedding_dim": info.embedding_dim,
         "alike": None if info.alike is None else info.alike.model_dump(),
     }
-
-
-def _same(dim: int) -> DomainMaps:
-    one, zero = np.eye(dim, dtype=np.float32), np.zeros(dim, np.float32)
-    return DomainMaps(one, zero, one, zero)
 
 
 def _info(
@@ -104,7 +97,7 @@ def _info(
         update={
             "name": name or f"{old.name}-adapted",
             "summary": f"{old.name}, adapted to a shop's own images. {old.summary}".strip(),
-            "embedding_dim": len(maps.street_weight),
+            "embedding_dim": maps.dim,
             "reranks": False,
             "graphs": {role: file for role, file in old.graphs.items() if role != _RERANK},
             "maps": MAPS_FILE,

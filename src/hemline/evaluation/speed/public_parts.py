@@ -103,8 +103,7 @@ class PublicParts:
         found = dict(zip(_outputs(session), _run(session, images=prepared[None]), strict=True))
         query = found["embedding"][0]
         if self._maps is not None:
-            mapped = self._maps.street_weight @ found.get("features", found["embedding"])[0]
-            query = mapped + self._maps.street_bias
+            query = self._maps.apply(found.get("features", found["embedding"]), "street")[0][0]
         return query / np.linalg.norm(query), found.get("local")
 
     def search(self, query: FloatArray, k: int) -> tuple[npt.NDArray[np.int64], FloatArray]:
