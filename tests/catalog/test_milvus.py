@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import hemline.catalog.milvus.reader as reader_module
 import hemline.catalog.milvus.search as search_module
 from helpers import milvus
 from helpers.small_rows import DIM, rows
@@ -17,6 +18,7 @@ from helpers.small_shop import manifest
 from helpers.tiny_bundle import make_tiny_bundle
 from hemline.catalog import pointer
 from hemline.catalog.catalog import Catalog
+from hemline.catalog.milvus.address import Address
 from hemline.catalog.milvus.client import LOG, Client
 from hemline.catalog.stores.memory import MemoryStore
 from hemline.catalog.stores.milvus import MilvusStore
@@ -238,6 +240,31 @@ def test_missing_and_damaged_rows_are_found(store: MilvusStore, tmp_path: Path) 
     assert "missing" in store.verify().problems[0].found
     with pytest.raises(DamageError, match="missing"):
         MilvusStore(tmp_path)
+
+
+def test_records_that_come_late_after_a_restart_are_waited_for(
+    store: MilvusStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Failed before: after a dozen looks they were called missing."""
+    store.add(rows(0, 4))
+    reader, looks = store._reader, []
+    look = reader._try
+
+    def late(strong: bool) -> tuple[bool, str]:
+        looks.append(strong)
+        if len(looks) <= 40:
+            raise KeyError(1)
+        return look(strong)
+
+    monkeypatch.setattr(reader, "_try", late)
+    monkeypatch.setattr(reader_module, "_PAUSE", 0.0)
+    with monkeypatch.context() as server:
+        server.setattr(Address, "is_lite", property(lambda self: False))
+        reader.sync(strong=True)
+    assert len(looks) == 41
+    del looks[:]
+    with pytest.raises(DamageError, match="log of commits is incomplete"):  # of a file
+        reader.sync(strong=True)
 
 
 def test_a_row_longer_than_milvus_keeps_is_refused(store: MilvusStore) -> None:

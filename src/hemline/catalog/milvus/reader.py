@@ -24,6 +24,7 @@ from hemline.errors import DamageError
 POLL = 1.0  # seconds between two looks for other processes' commits
 _TRIES = 12
 _PAUSE = 0.1  # seconds, and as much more before each further try
+_LONGEST_PAUSE = 2.0
 
 
 class Reader:
@@ -90,11 +91,15 @@ class Reader:
             DamageError: rows that were acknowledged are missing.
         """
         with self._lock:
-            missing = "its log of commits is incomplete"
-            for attempt in range(_TRIES):
-                time.sleep(_PAUSE * attempt)
+            missing, attempt = "its log of commits is incomplete", 0
+            # A restarted server answers before all of its segments are loaded again.
+            address = self._client.address
+            end = time.monotonic() + (0.0 if address.is_lite else address.timeout)
+            while attempt < _TRIES or time.monotonic() < end:
+                time.sleep(min(_PAUSE * attempt, _LONGEST_PAUSE))
+                attempt += 1
                 try:
-                    done, missing = self._try(strong or attempt > 0)
+                    done, missing = self._try(strong or attempt > 1)
                 except KeyError:
                     continue
                 if done:
