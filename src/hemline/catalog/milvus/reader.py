@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from typing import Any
@@ -120,39 +120,65 @@ class Reader:
             return False, "it has no log of commits"
         if not steps:
             return True, ""
-        entries, missing = self._entries(steps, strong)
+        read, entries, missing = self._entries(steps, strong)
         if missing:
             return False, missing
-        self._apply(mirror, steps, entries)
+        self._apply(mirror, read, entries)
         return True, ""
 
     def _read(self, since: int, strong: bool) -> dict[int, Commit]:
         low = (since + 1) * log.PARTS
         return log.commits(self._client.scan(low, None, ["payload"], log=True, strong=strong))
 
-    def _entries(self, steps: Sequence[Commit], strong: bool) -> tuple[list[Entry], str]:
-        """The visible rows of some commits, and what is missing of them."""
-        live, removed = log.live_ids(steps)
-        entries: list[Entry] = []
-        if steps[0].is_checkpoint:
-            base = steps[0]
-            there: list[int] = []
+    def _entries(
+        self, steps: Sequence[Commit], strong: bool
+    ) -> tuple[Sequence[Commit], list[Entry], str]:
+        """(``steps`` and commits that came while this read, visible rows, what is missing of them).
+
+        Other processes go on writing, and delete what they replace: a row that isn't there any more
+        has to be removed by one of the commits that came.
+        """
+        base = steps[0] if steps[0].is_checkpoint else None
+        found: dict[int, Entry] = {}
+        if base is not None:
             for some in pieces(self._client, base, BARE, strong):
-                there += [int(one["id"]) for one in some]
-                entries += [self._entry(one) for one in some if int(one["id"]) not in removed]
-            # Rows that a later commit removed are deleted at any time.
-            later = {i for i in removed if base.first <= i < base.next_id} - set(there)
-            if (len(there) + len(later), sum(there) + sum(later)) != (base.count, base.total):
-                return [], f"{len(there) + len(later)} of {base.count} rows are there"
-        fetched = self._client.fetch(sorted(live), BARE, strong=strong)
-        if len(fetched) < len(live):
-            return [], f"{len(live) - len(fetched)} rows of acknowledged commits are missing"
-        entries += [self._entry(one) for one in fetched.values()]
-        return entries, ""
+                found |= {int(one["id"]): self._entry(one) for one in some}
+        there = frozenset(found)
+        asked: set[int] = set()
+        while True:
+            live, removed = log.live_ids(steps)
+            new = self._client.fetch(sorted(live - asked), BARE, strong=strong)
+            asked |= live
+            found |= {id_: self._entry(one) for id_, one in new.items()}
+            missing = _missing(base, there, live, removed, found)
+            if not missing:
+                return steps, [one for id_, one in found.items() if id_ not in removed], ""
+            last = steps[-1].revision
+            later = log.chain(self._read(last, strong=True), last)
+            if not later:
+                return steps, [], missing
+            steps = [*steps, *later]
 
     def _entry(self, found: dict[str, Any]) -> Entry:
         row = to_row(found, self._client.place, vectors=False)
         return Entry(int(found["id"]), int(found["vector_id"]), row)
+
+
+def _missing(
+    base: Commit | None,
+    there: frozenset[int],
+    live: set[int],
+    removed: set[int],
+    found: Mapping[int, Entry],
+) -> str:
+    """Which rows of a checkpoint and of the commits after it weren't ``found``; empty: none."""
+    if base is not None:
+        # Rows that a later commit removed are deleted at any time.
+        later = {i for i in removed if base.first <= i < base.next_id} - there
+        if (len(there) + len(later), sum(there) + sum(later)) != (base.count, base.total):
+            return f"{len(there) + len(later)} of {base.count} rows are there"
+    lacking = sum(id_ not in found for id_ in live)
+    return f"{lacking} rows of acknowledged commits are missing" if lacking else ""
 
 
 def pieces(
