@@ -80,6 +80,11 @@ class Hemline:
         del data
         self._store = STORES["sqlite"].open(folder)
 
+    @property
+    def store(self) -> Any:
+        """The open store."""
+        return self._store
+
     def use(self, setting: Any) -> None:
         del setting
 

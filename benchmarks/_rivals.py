@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _ivfpq import IvfPq
 from _ours import Hemline
 from _system import THREADS, System
 from _truth import Condition, blocks
@@ -347,6 +348,7 @@ class Qdrant:
 SYSTEMS: Mapping[str, Callable[[], System]] = {
     "hemline": Hemline,
     "faiss-flat": FaissFlat,
+    "faiss-ivfpq": IvfPq,
     "hnswlib": Hnswlib,
     "usearch": Usearch,
     "lancedb": Lance,

@@ -49,7 +49,7 @@ CONDITIONS = (
 )
 
 
-class _Best:
+class Best:
     """The best K of what came so far: similarity (Q, K) falling and row (Q, K), -1 where none."""
 
     def __init__(self, count: int) -> None:
@@ -71,7 +71,7 @@ class _Best:
 
 def blocks(data: Data) -> Iterator[tuple[Ints, Floats]]:
     """Row numbers (n,) and their unit vectors (n, D)."""
-    total = len(data.vectors)
+    total = data.shape[0]
     for start in range(0, total, CHUNK):
         stop = min(total, start + CHUNK)
         yield np.arange(start, stop), data.block(start, stop)
@@ -82,7 +82,7 @@ def answers(data: Data) -> dict[str, Ints]:
     path = data.folder / "truth.npz"
     if not path.is_file():
         queries = data.queries
-        found = {"": _Best(len(queries))} | {c.name: _Best(FILTERED) for c in CONDITIONS}
+        found = {"": Best(len(queries))} | {c.name: Best(FILTERED) for c in CONDITIONS}
         for rows, vectors in blocks(data):
             found[""].see(queries, vectors, rows)
             for condition in CONDITIONS:

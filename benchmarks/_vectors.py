@@ -244,6 +244,16 @@ class Data:
         dim = int(np.load(self.folder / "queries.npy", mmap_mode="r").shape[1])
         return np.memmap(self.folder / "vectors.f16", np.float16, "r").reshape(-1, dim)
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, D)."""
+        rows, dim = self.vectors.shape
+        return rows, dim
+
+    def halves(self, rows: Ints) -> npt.NDArray[np.float16]:
+        """The vectors (n, D) of ``rows`` (n,)."""
+        return np.asarray(self.vectors[rows])
+
     def block(self, start: int, stop: int) -> Floats:
         return unit(self.vectors[start:stop].astype(np.float32))
 

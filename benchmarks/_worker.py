@@ -10,12 +10,14 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 STARTED = time.perf_counter()
 
 import numpy as np  # noqa: E402
+from _large import fresh, opened  # noqa: E402
 from _rivals import SYSTEMS  # noqa: E402
 from _system import System, disk, memory  # noqa: E402
 from _truth import CONDITIONS, FILTERED  # noqa: E402
@@ -48,6 +50,8 @@ def serve(system: System, folder: Path, data: Data) -> Any:
             for at in range(0, len(part), 32):
                 system.search_many(part[at : at + 32], asked["k"])
             yield {"seconds": time.perf_counter() - start}
+        elif asked["do"] == "grow":
+            yield grow(system, data, asked)
         elif asked["do"] == "rerank":
             from hemline.synthetic import SyntheticSettings, draw_product, draw_street
 
@@ -59,7 +63,7 @@ def serve(system: System, folder: Path, data: Data) -> Any:
 def single(system: System, queries: Any, asked: dict[str, Any]) -> dict[str, Any]:
     """One query after another: milliseconds and rows of each."""
     condition = NAMED.get(asked["condition"])
-    part = queries[-FILTERED:] if condition else queries
+    part = queries[-FILTERED:] if condition and not asked.get("any") else queries
     k = asked["k"]
     for query in part[asked["from"] : asked["from"] + asked["warm"]]:
         system.search(query, k, condition)
@@ -72,19 +76,40 @@ def single(system: System, queries: Any, asked: dict[str, Any]) -> dict[str, Any
     return {"ms": taken, "rows": [np.asarray(system.rows(a)).tolist() for a in found]}
 
 
+def grow(system: Any, data: Data, asked: dict[str, Any]) -> dict[str, Any]:
+    """Commits of new rows, then of removals: milliseconds of each, and of the searches after it."""
+    found: dict[str, list[float]] = {}
+
+    def timed(name: str, call: Callable[[], object]) -> None:
+        start = time.perf_counter()
+        call()
+        found.setdefault(name, []).append(round((time.perf_counter() - start) * 1000, 2))
+
+    for number, part in enumerate(fresh(data, asked["commits"], asked["rows"])):
+        query = data.queries[asked["from"] + number]
+        timed("add_ms", lambda part=part: system.store.add(part))
+        timed("next_ms", lambda query=query: system.search(query, 20, None))
+        timed("next_where_ms", lambda query=query: system.search(query, 20, NAMED["10%"]))
+    items = [f"new{number}" for number in range(asked["commits"])]
+    timed("remove_ms", lambda: system.store.remove(items))
+    timed("next_removed_ms", lambda: system.search(query, 20, None))
+    return found
+
+
 def main() -> None:
-    verb, name, data, place = sys.argv[1:]
+    verb, name, folder_of_data, place = sys.argv[1:]
+    data = opened(Path(folder_of_data))
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints doesn't get between the answers
     system, folder = SYSTEMS[name](), Path(place)
     if verb == "build":
         folder.mkdir(parents=True)
         before = memory()
-        report: dict[str, Any] = dict(system.build(folder, Data(Path(data))))
+        report: dict[str, Any] = dict(system.build(folder, data))
         report |= {"disk": disk(folder), "memory": memory(), "empty": before}
         print(json.dumps(report), file=out, flush=True)
         return
-    for answer in serve(system, folder, Data(Path(data))):
+    for answer in serve(system, folder, data):
         print(json.dumps(answer), file=out, flush=True)
 
 
