@@ -82,7 +82,8 @@ def test_pipelined_requests_are_answered_in_turn(port: int) -> None:
 
 
 def test_few_pipelined_requests_wait(port: int) -> None:
-    answer, _ = talk(port, GET * 1000)
+    # In one packet: a connection that ends with bytes unread is reset, and its answers are lost.
+    answer, _ = talk(port, GET * (protocol._WAITING + 10))
     assert answer.count(b"HTTP/1.1 200") == 1 + protocol._WAITING
 
 
