@@ -138,10 +138,11 @@ def test_maps_with_a_querybank_are_read_as_written(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="copy the bundle again"):
         read_maps(tmp_path / "maps.npz", maps.dim - 2)
     assert maps.querybank is not None
-    spoilt = maps._replace(querybank=maps.querybank._replace(bound=0.0))
-    (tmp_path / "maps.npz").write_bytes(spoilt.to_bytes())
-    with pytest.raises(BundleError, match="copy the bundle again"):
-        read_maps(tmp_path / "maps.npz", maps.dim)
+    for spoilt in ({"bound": 0.0}, {"photos": np.zeros((), np.float32)}):
+        bank = maps.querybank._replace(**spoilt)
+        (tmp_path / "maps.npz").write_bytes(maps._replace(querybank=bank).to_bytes())
+        with pytest.raises(BundleError, match="copy the bundle again"):
+            read_maps(tmp_path / "maps.npz", maps.dim)
 
 
 def test_the_layer_of_trained_models_gives_the_same_numbers() -> None:

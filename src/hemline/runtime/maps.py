@@ -89,13 +89,13 @@ def read_maps(path: Path, dim: int) -> DomainMaps:
     wide, own = linear[0].shape[1:], dim - (FURTHER if bank else 0)
     shapes = (
         [(own, *wide), (own,)] * 2
-        + [(len(one), own) for one in bank[:1]]
+        + [(*one.shape[:1], own) for one in bank[:1]]
         + [(4,)] * (len(bank) > 0)
     )
     if (
         len(wide) != 1
         or len(bank) == 1
-        or any(len(one) == 0 for one in bank)
+        or any(one.size == 0 for one in bank)
         or any(
             one.dtype != np.float32 or one.shape != shape or not np.isfinite(one).all()
             for one, shape in zip([*linear, *bank], shapes, strict=True)
