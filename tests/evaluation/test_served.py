@@ -11,10 +11,12 @@ import pytest
 from helpers.colour_shop import make_colour_shop
 from helpers.tiny_bundle import make_tiny_bundle
 from helpers.tiny_detector import put_tiny_detector
+from hemline.bundle import read_info, write_info
 from hemline.catalog.catalog import Catalog
 from hemline.cli import main
 from hemline.data.manifest import Manifest
 from hemline.data.protocol import Choices, Protocol
+from hemline.data.seen import Seen
 from hemline.datasets import build
 from hemline.errors import UsageError
 from hemline.evaluation.run import evaluate
@@ -91,6 +93,37 @@ def test_evaluate_takes_a_catalogue(place: Path, capsys: pytest.CaptureFixture[s
     assert "map" not in found["measures"]
     assert main(["compare", out, bundle, "--measures", "map@5"]) == 2
     assert "no ranks of pictures" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def leaking(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A catalogue whose bundle was trained on some of the queries."""
+    root = tmp_path_factory.mktemp("leaking")
+    make_tiny_bundle(root / "bundle")
+    part = only(place)
+    seen = Seen.of(part.manifest, part.queries[:5], part.queries[5:8])
+    seen.write(root / "bundle")
+    info = read_info(root / "bundle")
+    training = {**info.training, "seen": seen.described()}
+    write_info(root / "bundle", info.model_copy(update={"training": training}))
+    with Catalog.create(root / "catalog", Bundle.open(root / "bundle")) as catalog:
+        catalog.add(Manifest.read(place / "shop"))
+    return root / "catalog"
+
+
+@pytest.mark.parametrize("command", ["evaluate", "trace"])
+def test_a_catalogue_whose_bundle_was_trained_on_queries_is_refused(
+    command: str, leaking: Path, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [command, str(leaking), str(place / "shop")]
+    assert main(asked) == 2
+    assert "was trained on" in (told := capsys.readouterr().err)
+    assert "--allow-leak" in told
+    assert main([*asked, "--allow-leak"]) == 0
+    assert "LEAK: 5 of 80 queries were trained on" in capsys.readouterr().out
+    assert main([*asked, "--allow-leak", "--json"]) == 0
+    overlap = json.loads(capsys.readouterr().out)["training_overlap"]
+    assert (overlap["queries"], overlap["validation"], overlap["allowed"]) == (5, 3, True)
 
 
 def test_every_step_is_measured_on_the_same_queries(place: Path) -> None:

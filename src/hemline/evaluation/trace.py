@@ -110,7 +110,10 @@ class _Step:
         if name in ("checkpoint", "graph"):
             run = checkpoint if name == "checkpoint" else None
             encoder = _encoder(self.catalog, run, self.threads)
-            return evaluate(encoder, self.protocol, rerank=False, cache=cache, advance=self.advance)
+            return evaluate(
+                encoder, self.protocol, rerank=False, cache=cache, advance=self.advance,
+                allow_leak=self.allow_leak,
+            )  # fmt: skip
         if name == "stored":
             return evaluate_stored(
                 self.catalog,
