@@ -30,7 +30,7 @@ from hemline.types import Record
 #: Rows of the names with many; `test_every_row_of_every_name` has the others.
 FEW = {
     "ahbn-table1": ["Single-Branch", "Two-Branch w. LM, features", "AHBN"],
-    "darn-table2": ["DPM", "AN + SVR"],
+    "darn-table2": ["DPM", "AN + SVR", "whole pictures"],
     "darn-figure5": ["DSIFT + FV, C = 64", "pre-trained NIN", "AN", "ARN", "DARN with Conv4-5"],
     "ynet-figure3": ["NIN", "TripletNIN", "YNIN", "TagYNIN", "CtxYNIN"],
     "ynet-figure4": ["VGG-CNN-S", "YVGG", "TagYVGG"],

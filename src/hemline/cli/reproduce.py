@@ -73,6 +73,12 @@ Products = Annotated[
 Epochs = Annotated[
     int | None, typer.Option(min=1, help="Epochs of a row; the scale's own by default.")
 ]
+Distractors = Annotated[
+    int,
+    typer.Option(
+        min=0, help="Shop pictures of so many further products in the gallery of drawn images."
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
@@ -107,6 +113,7 @@ def reproduce(
     seeds: Seeds = "",
     products: Products = None,
     epochs: Epochs = None,
+    distractors: Distractors = 0,
     settings: Settings = None,
     threads: Threads = None,
     allow_leak: AllowLeak = False,
@@ -135,8 +142,8 @@ def reproduce(
         name, output, scale=scale, data=data, data_format=data_format, protocol=protocol,
         runs=runs or (), starts=start or (), detector=detector, weights=weights or (),
         only=only or (), seeds=[int(w) for w in words],
-        products=products, epochs=epochs, settings=settings or (), threads=threads,
-        allow_leak=allow_leak, say=say, progress=progress,
+        products=products, epochs=epochs, distractors=distractors, settings=settings or (),
+        threads=threads, allow_leak=allow_leak, say=say, progress=progress,
     )  # fmt: skip
     emit(found, json, _print)
 

@@ -60,15 +60,20 @@ def with_detected_boxes(protocol: Protocol, detector: Detector, workers: int = 2
     both = protocol.crop == "detected"
     queries = _detect(boxes, manifest, protocol.queries, detector, False, workers)
     gallery = _detect(boxes, manifest, protocol.gallery, detector, True, workers) if both else 0.0
+    crop: Crop = "box" if both else "query"
+    cut = replace(protocol, manifest=boxed(manifest, boxes), crop=crop)
+    return DetectedBoxes(cut, queries, gallery)
+
+
+def boxed(manifest: Manifest, boxes: npt.NDArray[np.float64]) -> Manifest:
+    """The rows with other boxes (N, 4); one of NaN is none."""
     table = manifest.table
     for k, name in enumerate(("x1", "y1", "x2", "y2")):
         at = table.column_names.index(name)
         kind = table.schema.field(name).type
         column = pa.array(boxes[:, k], kind, from_pandas=True)
         table = table.set_column(at, name, column)
-    crop: Crop = "box" if both else "query"
-    cut = replace(protocol, manifest=Manifest(table, manifest.root), crop=crop)
-    return DetectedBoxes(cut, queries, gallery)
+    return Manifest(table, manifest.root)
 
 
 def _detect(

@@ -37,7 +37,7 @@ def hits(shop: Workshop, experiment: Experiment, results: Results, plot: Path) -
     """Figures 7 and 8 of the YNet paper: queries with and without a match among the first five."""
     for every in results.values():
         for runs in every.values():
-            found, lost = found_and_lost(runs[0], shop.source.manifest)
+            found, lost = found_and_lost(runs[0], shop.source.searched)
             note = f"{shop.source.words}; {shop.plan.scale.label}"
             title = f"{runs[0].label}: {len(found)} queries with a match among the first 5, then "
             write_sheet(plot, [*found, *lost], f"{title}{len(lost)} without", note)
@@ -53,7 +53,7 @@ def attention(
     from hemline.learn.looks import attended
 
     (row,) = experiment.rows
-    manifest = shop.source.manifest
+    manifest = shop.source.searched
     part = next(iter(shop.source.parts.values()))[0]
     picked = [int(at) for at in part.gallery if manifest[int(at)].tags][:60]
     records = [manifest[at] for at in picked]
@@ -100,7 +100,7 @@ def channels(
     """Figure 7 of the AHBN paper: channel weights in falling order, sigmoid beside softmax."""
     from hemline.learn.looks import channel_weights
 
-    manifest = shop.source.manifest
+    manifest = shop.source.searched
     part = next(iter(shop.source.parts.values()))[0]
     images = [open_image(manifest.file(int(at))) for at in part.gallery[:_WEIGHED]]
     weights, used = {}, {}

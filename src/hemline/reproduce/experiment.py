@@ -71,6 +71,8 @@ class Experiment:
         drawn: how it is drawn.
         crop: of training and search on drawn data; on the paper's own the protocol's and recipe's.
         by: column of the groups.
+        slices: columns of the data by which the rows and their differences are told apart, where it
+            has them.
         labels: whether tags and landmarks that the rows predict are measured, each by itself.
         cut: domains whose images the paper crops by a detector; ``--detector`` does.
         by_size: on drawn data, a quarter of the products are asked for, the others distract.
@@ -87,6 +89,7 @@ class Experiment:
     drawn: Drawn = "points"
     crop: Crop = "box"
     by: str = "category"
+    slices: tuple[str, ...] = ()
     labels: bool = False
     cut: tuple[Domain, ...] = ("street", "shop")
     by_size: bool = False

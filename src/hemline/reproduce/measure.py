@@ -156,7 +156,7 @@ class Workshop:
             "model": known,
             "protocol": [part.choices for part in parts],
             "sizes": [part.gallery_sizes for part in parts],
-            "data": self.source.manifest.fingerprint(),
+            "data": parts[0].manifest.fingerprint(),
             "leak": self.allow_leak,
         }
         file = self.out / "results" / f"{slug(row.name)}-{hashed(json.dumps(key))}.json"
@@ -199,7 +199,7 @@ class Workshop:
             return {}
         model, parts = self.models(row)[0], list(self.source.parts.values())[-1]
         key = [
-            open_encoder(model).fingerprint, self.source.manifest.fingerprint(), parts[0].crop,
+            open_encoder(model).fingerprint, parts[0].manifest.fingerprint(), parts[0].crop,
             [len(part.queries) for part in parts],
         ]  # fmt: skip
         file = self.out / "results" / f"labels-{slug(row.name)}-{hashed(json.dumps(key))}.json"
@@ -255,7 +255,7 @@ def _training_rows(source: Source) -> Manifest:
     for part in list(source.parts.values())[-1]:
         if part.partition is not None:
             rows = part.partition == "train"
-        rows &= ~part.kept_out()
+        rows &= ~part.kept_out()[: len(rows)]
     if not rows.any():
         raise UsageError("the data has no training rows to fit Fisher vectors to")
     return source.manifest.select(rows)

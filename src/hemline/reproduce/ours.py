@@ -86,6 +86,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         ),
         measures=("recall@1", "recall@20"),
         crop="none",
+        slices=("others",),
         note="All three go on from one YNet, with subnetwork I frozen, for the same number of "
         "epochs, by InfoNCE with a projection to 128 channels.",
     ),

@@ -15,6 +15,7 @@ from hemline.evaluation.bootstrap import cluster_interval, paired_difference
 from hemline.evaluation.machine import machine
 from hemline.evaluation.stored import StoredResult
 from hemline.reproduce.experiment import Experiment, Row
+from hemline.reproduce.slices import ladder_table, sliced_table
 from hemline.reproduce.source import Source
 
 Results = Mapping[str, Mapping[str, Sequence[StoredResult]]]
@@ -167,7 +168,7 @@ def outcome(
         "data": {
             "words": source.words,
             "own": source.own,
-            "fingerprint": source.manifest.fingerprint(),
+            "fingerprint": source.searched.fingerprint(),
             "queries": max(sum(map(_queries, every)) for every in source.parts.values()),
             "gallery": max(len(part.gallery) for part in parts),
         },
@@ -212,7 +213,8 @@ def markdown(found: Mapping[str, Any], measures: Sequence[str]) -> str:
         notes += [f"{row['name']}: {row['note']}."] if "note" in row else []
     if not found["rows"]:
         lines = lines[:1]
-    lines += ["", *_drawing(found.get("drawing", {})), *_labels(found)]
+    lines += ["", *_drawing(found.get("drawing", {})), *_labels(found), *sliced_table(found)]
+    lines += [*_further(found), *ladder_table(found)]
     return "\n".join([*lines, "", *(f"- {note}" for note in dict.fromkeys(notes))]).strip() + "\n"
 
 
@@ -233,6 +235,27 @@ def _labels(found: Mapping[str, Any]) -> list[str]:
             shares = {name: value[key] for name, value in one[each].items()}
             cells = [f"{shares[name]:.3f}" if name in shares else "–" for name in names]
             lines.append(_line([row, f"{one[whole]:.3f}", *cells]))
+    return lines
+
+
+def _further(found: Mapping[str, Any]) -> list[str]:
+    """What a row has beside the measures of the paper, and what validation chose for it."""
+    rows = {
+        row["name"]: one
+        for row in found["rows"]
+        for one in row["protocols"].values()
+        if one.get("further")
+    }
+    if not rows:
+        return []
+    names = list(dict.fromkeys(name for one in rows.values() for name in one["further"]))
+    lines = ["", _line([f"further, {found['label']}", *names]), _line(["---"] * (len(names) + 1))]
+    for row, one in rows.items():
+        lines.append(_line([row, *(_cell(one["further"].get(name)) for name in names)]))
+    for row, one in rows.items():
+        chosen = {name: one for name, one in one.get("chosen", {}).items() if name != "validation"}
+        words = ", ".join(f"{name} {value}" for name, value in chosen.items())
+        lines += ["", f"{row}, chosen by validation: {words}."] if chosen else []
     return lines
 
 

@@ -17,6 +17,7 @@ from hemline.reproduce.experiment import Experiment, Row
 from hemline.reproduce.measure import Say, Workshop
 from hemline.reproduce.outcome import markdown, outcome, row_of
 from hemline.reproduce.scales import SCALES, Plan, Scale
+from hemline.reproduce.slices import slices_of
 from hemline.reproduce.source import Source, drawn, given, missing
 
 EXPERIMENTS: Mapping[str, Experiment] = {
@@ -49,6 +50,7 @@ def reproduce(
     seeds: Sequence[int] = (),
     products: int | None = None,
     epochs: int | None = None,
+    distractors: int = 0,
     settings: Sequence[str] = (),
     threads: int | None = None,
     allow_leak: bool = False,
@@ -58,21 +60,19 @@ def reproduce(
     """Reruns a table or figure of a paper; goes on where it was stopped.
 
     Args:
-        name: of `EXPERIMENTS`.
+        name, scale: of `EXPERIMENTS`; ``smoke``, ``bench`` or ``paper``.
         out: folder of data, runs and results; the outcome goes to ``out/NAME-SCALE``.
-        scale: ``smoke``, ``bench`` or ``paper``.
         data: the paper's own folder or a manifest; drawn images where None.
         data_format, protocol: instead of the paper's; names of `READERS` and `PROTOCOLS`.
         runs: finished runs or bundles: ``ROW=FOLDER``, or a folder of runs named as the rows.
         starts: ``ROW=RUN``, a finished run that the training of a row begins from.
-        detector: a bundle whose detector crops what the paper's crops; for others both sides.
-        weights: ``NETWORK=FILE`` to start from.
-        only: names of rows.
+        detector: a bundle whose detector crops what the paper's does; for others both sides.
+        weights, only: ``NETWORK=FILE`` to start from; names of rows.
         seeds, products, epochs: of trainings, drawn data and rows; the scale's own by default.
+        distractors: shop pictures of so many further products in a drawn gallery.
         settings: ``NAME=VALUE`` of every row's recipe, over all else; the outcome names them.
-        threads: of a bundle's graphs.
+        threads, say, progress: of a bundle's graphs; as of `hemline.train`.
         allow_leak: also measure models that were trained on queries; the outcome says so.
-        say, progress: as of `hemline.train`.
 
     Returns:
         The JSON that is written.
@@ -82,21 +82,25 @@ def reproduce(
         DataError: the data can't be read or lacks what is needed.
     """
     experiment = find(name)
-    sized = _scale(scale, products, epochs, settings)
-    given_runs, chosen = _runs(runs, experiment), _chosen(experiment, only)
-    source = _source(experiment, Path(out), sized, data, data_format, protocol, progress, detector)
+    sized, chosen = _scale(scale, products, epochs, settings), _chosen(experiment, only)
+    given_runs = _runs(runs, experiment)
+    source = _source(
+        experiment, Path(out), sized, data, data_format, protocol, progress, detector, distractors
+    )
     crop = "box" if detector else None if source.own else experiment.crop
     plan = Plan(sized, crop, _weights(weights), source.keep_out, source.extra)
     shop = Workshop(
         Path(out), source, plan, tuple(seeds) or sized.seeds, say, progress, *given_runs,
         _begun(starts, experiment), allow_leak, threads,
     )  # fmt: skip
-    folder = Path(out) / f"{name}-{scale}"
-    return _written(_measured(name, experiment, shop, chosen, folder), experiment, folder)
+    return _written(name, experiment, shop, chosen, Path(out) / f"{name}-{scale}")
 
 
-def _written(found: dict[str, Any], experiment: Experiment, folder: Path) -> dict[str, Any]:
-    """Writes table and JSON."""
+def _written(
+    name: str, experiment: Experiment, shop: Workshop, rows: Sequence[Row], folder: Path
+) -> dict[str, Any]:
+    """Measures, and writes table and JSON."""
+    found = _measured(name, experiment, shop, rows, folder)
     write_durable(folder / TABLE, markdown(found, experiment.measures))
     write_durable(folder / RESULT, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     return found | {"folder": str(folder)}
@@ -111,7 +115,10 @@ def _source(
     protocol: str | None,
     progress: ProgressOf,
     detector: str,
+    distractors: int,
 ) -> Source:
+    if distractors and (data is not None or experiment.drawn in ("time", "detectors")):
+        raise UsageError("--distractors are drawn, and only for a search among drawn images")
     if data is not None:
         return given(experiment, Path(data), data_format, protocol, detector, out, progress)
     if data_format or protocol:
@@ -119,7 +126,7 @@ def _source(
     if experiment.drawn == "time":  # nothing of the images is measured
         made = drawn(experiment, SCALES["smoke"], out, progress)
         return replace(made, words="made-up vectors")
-    return drawn(experiment, scale, out, progress, detector)
+    return drawn(experiment, scale, out, progress, detector, distractors)
 
 
 def _measured(
@@ -132,8 +139,9 @@ def _measured(
         "epochs": shop.plan.scale.epochs, "settings": list(shop.plan.scale.settings),
     }  # fmt: skip
     if experiment.drawn == "detectors":
-        made = detectors.rows(shop, experiment, rows)
+        made, searched = detectors.rows(shop, experiment, rows)
         found = outcome(name, experiment, shop.source, made, told)
+        found["data"] |= searched
         return found | _plotted(found, experiment, folder)
     lacks = {row.name: shop.lacks(row) for row in rows}
     results = {row.name: {} if lacks[row.name] else shop.results(row) for row in rows}
@@ -143,6 +151,7 @@ def _measured(
         labels = {row.name: shop.labels(row) for row in measured}
         told["labels"] = {row: found for row, found in labels.items() if "why" not in found}
     found = outcome(name, experiment, shop.source, made, told)
+    found["slices"] = slices_of(experiment, results, shop.source, label)
     if experiment.drawn in DRAWINGS:
         draw, itself = DRAWINGS[experiment.drawn]
         found["drawing"] = draw(shop, experiment, results, folder / PLOT)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from hemline.data.manifest import Manifest
 from hemline.data.protocol import Choices, Protocol
@@ -22,6 +23,8 @@ from hemline.types import Domain
 STANDS_IN = {"grocery": "grocery"}
 #: Seed of the drawn data and of every protocol.
 DRAWN_SEED, PROTOCOL_SEED = 7, 0
+#: Seed of the products that only distract.
+DISTRACTOR_SEED = 8
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,11 @@ class Source:
     extra: tuple[str, ...] = ()
     drawn: bool = False
 
+    @property
+    def searched(self) -> Manifest:
+        """The rows that the parts' queries and galleries are of: all rows, and distractors."""
+        return next(iter(self.parts.values()))[0].manifest
+
 
 def missing(experiment: Experiment) -> list[str]:
     """Protocols of the paper's data that this version doesn't have."""
@@ -54,34 +62,71 @@ def missing(experiment: Experiment) -> list[str]:
 
 
 def drawn(
-    experiment: Experiment, scale: Scale, out: Path, progress: ProgressOf, detector: str = ""
+    experiment: Experiment,
+    scale: Scale,
+    out: Path,
+    progress: ProgressOf,
+    detector: str = "",
+    distractors: int = 0,
 ) -> Source:
-    """`hemline data make` into ``out``; what is there already isn't drawn again."""
+    """`hemline data make` into ``out``; what is there already isn't drawn again. The shop pictures
+    of ``distractors`` further products are searched, too; nothing is trained on them."""
+    manifest = _made(scale, out, progress)
+    whole, crop = manifest, experiment.crop
+    words = (
+        f"drawn by hemline data make: {scale.products:,} products, {scale.pixels} px, seed "
+        f"{DRAWN_SEED}"
+    )
+    if distractors:
+        whole = distracted(manifest, _made(scale, out, progress, distractors))
+        words += f"; {distractors:,} further shop pictures in the gallery"
+    if detector:
+        whole, crop = detected(whole, detector, experiment.cut, out, progress), "box"
+        manifest = whole.select(np.arange(len(manifest))) if distractors else whole
+    choices = Choices(crop=crop, seed=PROTOCOL_SEED)
+    parts = {name: build(name, whole, choices) for name in experiment.stand_ins}
+    if experiment.by_size:
+        parts = {name: tuple(map(by_size, every)) for name, every in parts.items()}
+    elif distractors:
+        parts = {
+            name: tuple(_growing(part, int((part.gallery < len(manifest)).sum())) for part in every)
+            for name, every in parts.items()
+        }
+    words += _cropped_by(detector, experiment)
+    return Source(manifest, parts, words, own=False, drawn=True)
+
+
+def _made(scale: Scale, out: Path, progress: ProgressOf, distractors: int = 0) -> Manifest:
+    """The scale's products, or the shop pictures of so many others, by another seed."""
     from hemline.synthetic.make import make_dataset
     from hemline.synthetic.settings import SyntheticSettings
 
-    folder = out / "data" / f"{scale.products}-products-{scale.pixels}px"
-    with progress("drawing") as advance:
+    products = f"{distractors}-distractors" if distractors else f"{scale.products}-products"
+    with progress("drawing distractors" if distractors else "drawing") as advance:
         file = make_dataset(
-            folder,
-            scale.products,
-            DRAWN_SEED,
+            out / "data" / f"{products}-{scale.pixels}px",
+            distractors or scale.products,
+            DISTRACTOR_SEED if distractors else DRAWN_SEED,
             SyntheticSettings(size=scale.pixels),
+            street_views=0 if distractors else 2,
             workers=1 if scale.name == "smoke" else None,
             progress=advance,
         )
-    manifest, crop = Manifest.read(file), experiment.crop
-    if detector:
-        manifest, crop = detected(manifest, detector, experiment.cut, out, progress), "box"
-    choices = Choices(crop=crop, seed=PROTOCOL_SEED)
-    parts = {name: build(name, manifest, choices) for name in experiment.stand_ins}
-    if experiment.by_size:
-        parts = {name: tuple(map(by_size, every)) for name, every in parts.items()}
-    words = (
-        f"drawn by hemline data make: {scale.products:,} products, {scale.pixels} px, seed "
-        f"{DRAWN_SEED}{_cropped_by(detector, experiment)}"
-    )
-    return Source(manifest, parts, words, own=False, drawn=True)
+    return Manifest.read(file)
+
+
+def distracted(manifest: Manifest, others: Manifest) -> Manifest:
+    """Its rows as they are, then the others as images of ``test`` with ids of their own."""
+    for name in ("item_id", "image_id"):
+        others = others.with_column(name, [f"other-{one}" for one in others.column(name)])
+    others = others.with_column("split", ["test"] * len(others))
+    tables = [
+        one.table.set_column(
+            one.table.column_names.index("path"), "path", pa.array([str(f) for f in one.files()])
+        )
+        for one in (manifest, others)
+    ]
+    return Manifest.from_table(pa.concat_tables(tables).combine_chunks(), manifest.root)
 
 
 def _cropped_by(detector: str, experiment: Experiment) -> str:
@@ -180,7 +225,7 @@ def given(
 
 def by_size(part: Protocol) -> Protocol:
     """A protocol whose galleries grow: a quarter of the products are asked for, their images come
-    first, and the others follow in a seeded order."""
+    first, and the others follow in a seeded order; each size is twice the one before."""
     items = text_column(part.manifest, "item_id")
     products = sorted(set(items[part.queries].tolist()))
     order = np.random.default_rng(PROTOCOL_SEED).permutation(len(products))
@@ -190,17 +235,23 @@ def by_size(part: Protocol) -> Protocol:
     others = part.gallery[~mask_of(items[part.gallery], asked)]
     others = others[np.random.default_rng(PROTOCOL_SEED).permutation(len(others))]
     gallery = np.concatenate([own, others])
-    sizes = tuple(size for size in (len(own), 2 * len(own)) if size < len(gallery))
     stated = {
         "queries": f"street photos of {len(asked):,} products of test",
         "gallery": "their shop pictures, then the other shop pictures of test",
     }
     relevant = tuple(right for right, kept in zip(part.relevant, keep, strict=True) if kept)
-    return replace(
+    smaller = replace(
         part,
         queries=part.queries[keep],
         gallery=gallery,
         relevant=relevant,
         choices={**part.choices, **stated},
-        gallery_sizes=sizes,
     )
+    return _growing(smaller, len(own))
+
+
+def _growing(part: Protocol, first: int) -> Protocol:
+    """Its galleries of ``first`` images, of twice as many and so on, up to the whole one."""
+    steps = range(len(part.gallery).bit_length())
+    sizes = tuple(size for n in steps if 0 < (size := first << n) < len(part.gallery))
+    return replace(part, gallery_sizes=sizes)

@@ -6,8 +6,9 @@ section 4.2: "the attribute-aware network … in order to embed semantic informa
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import cv2
 import numpy as np
@@ -63,6 +64,7 @@ class NetworkRegions:
         forward: a module of (B, 3, S, S) → (B, C).
         spec: preprocessing, that of street images for every region.
         batch_size: regions at a time.
+        whole: how many of the C numbers, the first ones, are of the whole region.
     """
 
     def __init__(
@@ -71,8 +73,10 @@ class NetworkRegions:
         forward: nn.Module,
         spec: Preprocessing,
         batch_size: int = 64,
+        whole: int = 0,
     ) -> None:
         self._name, self.forward, self.spec, self.batch_size = name, forward, spec, batch_size
+        self.whole = whole
 
     @property
     def name(self) -> str:
@@ -86,6 +90,18 @@ class NetworkRegions:
             images = normalise(torch.from_numpy(part), self.spec, "street", channels_last=True)
             found.append(self.forward(images).float().cpu().numpy())
         return np.concatenate(found)
+
+
+def faster(features: NetworkRegions) -> NetworkRegions:
+    """The same numbers by a frozen trace, in half the time."""
+    size = features.spec.size
+    example = torch.zeros(8, 3, size, size).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trace = torch.jit.optimize_for_inference(
+            torch.jit.trace(features.forward, example)  # type: ignore[no-untyped-call]
+        )
+    return NetworkRegions(features.name, trace, features.spec, features.batch_size, features.whole)
 
 
 class _BackboneParts(nn.Module):
@@ -122,7 +138,8 @@ def backbone_regions(config: BackboneConfig, size: int = 96, name: str = "") -> 
     averaged, and the 3×3 windows of that stage or of the first one tapped, each of unit length."""
     backbone = build_backbone(config, size)
     network = _BackboneParts(nn.Sequential(backbone.shared, backbone.upper), backbone.blocks)
-    return NetworkRegions(name or config.name, _ready(network), Preprocessing(size=size))
+    spec = Preprocessing(size=size)
+    return NetworkRegions(name or config.name, _ready(network), spec, whole=backbone.blocks[-1])
 
 
 def darn_regions(run: Path, name: str = "") -> NetworkRegions:
@@ -134,7 +151,9 @@ def darn_regions(run: Path, name: str = "") -> NetworkRegions:
     model = load_run(run).model
     if not isinstance(model, Darn):
         raise UsageError(f"{run} is a run of another model; the paper's detector needs darn's")
-    network = _DarnParts(model.network("street"))
+    part = model.network("street")
+    whole = cast(nn.Linear, part.fc1[0]).out_features
     return NetworkRegions(
-        name or f"darn {model.config.ladder}", _ready(network), model.preprocessing
-    )
+        name or f"darn {model.config.ladder}", _ready(_DarnParts(part)), model.preprocessing,
+        whole=whole,
+    )  # fmt: skip
