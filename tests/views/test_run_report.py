@@ -22,6 +22,7 @@ from hemline.evaluation.api import full_report
 from hemline.evaluation.run import evaluate
 from hemline.evaluation.stored import read_results
 from hemline.views.chart import Line, line_chart
+from hemline.views.report_parts import by_number
 from hemline.views.run_report import write_report
 
 LABELS = {
@@ -96,6 +97,14 @@ def test_the_page_has_every_part_and_needs_no_other_file(page: str) -> None:
     assert "NDCG@20" in page
     assert "By category" in page
     assert "By clutter" in page
+
+
+def test_groups_of_numbers_stand_in_their_order_and_words_as_they_come() -> None:
+    assert by_number(["2 to 4", "5 to 7", "0 to 2", "1e+01 to 20"]) == [
+        "0 to 2", "2 to 4", "5 to 7", "1e+01 to 20",
+    ]  # fmt: skip
+    assert by_number(["10", "9", "-1.5"]) == ["-1.5", "9", "10"]
+    assert by_number(["skirt", "2 to 4", "dress"]) == ["skirt", "2 to 4", "dress"]
 
 
 def test_figures_are_those_of_the_results(place: Path, page: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 
 from hemline.evaluation.stored import StoredResult
@@ -11,6 +12,18 @@ from hemline.evaluation.stored import StoredResult
 def name_of(one: StoredResult) -> str:
     """A result's label, marked where its model was trained on queries."""
     return f"{one.label} (LEAK)" if one.leak else one.label
+
+
+def by_number(names: Sequence[str]) -> list[str]:
+    """Numbers and ranges of numbers (``2 to 4.5``) by their first number; others as they come."""
+    firsts = [
+        re.fullmatch(r"(-?[0-9]+(?:[.][0-9]+)?(?:e[-+]?[0-9]+)?)(?: to .*)?", name)
+        for name in names
+    ]
+    if not all(firsts):
+        return list(names)
+    numbers = [float(first.group(1)) for first in firsts if first]
+    return [name for _, name in sorted(zip(numbers, names, strict=True))]
 
 
 def table(

@@ -15,7 +15,7 @@ from hemline.evaluation.looks import looks
 from hemline.evaluation.stored import StoredResult, check_same_questions
 from hemline.views.chart import KINDS, Line, line_chart
 from hemline.views.page import write_html
-from hemline.views.report_parts import name_of, section, table
+from hemline.views.report_parts import by_number, name_of, section, table
 from hemline.views.run_labels import predicted
 from hemline.views.run_looks import where_they_look
 from hemline.views.run_sheets import sheets
@@ -198,7 +198,7 @@ def _groups(results: Sequence[StoredResult]) -> str:
             heads += [f"{label}<small>recall@1</small>", f"{label}<small>recall@20</small>"]
         order = sorted(found[0], key=lambda name: -found[0][name]["queries"])
         rows = []
-        for name in order[:GROUPS]:
+        for name in by_number(order[:GROUPS]):
             cells = [html.escape(name), f"{found[0][name]['queries']:,}"]
             for number, groups in enumerate(found):
                 for measure in ("recall@1", "recall@20"):
