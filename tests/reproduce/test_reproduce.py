@@ -102,6 +102,10 @@ def check(name: str, found: dict[str, Any], out: Path) -> None:
         assert row["protocols"] or row["not_measured"]
         assert all(figure["label"] == "published" for figure in row["published"].values())
         assert f"| {row['name']} |" in table
+    for row in found["rows"]:
+        for one in row["protocols"].values():
+            if one.get("started_from"):
+                assert f"Began from {one['started_from']}:" in table
     if plots.available() or EXPERIMENTS[name].drawn in ("hits", "attention"):
         assert (folder / PLOT).stat().st_size > 2000
         assert found["files"] == [TABLE, PLOT, RESULT]

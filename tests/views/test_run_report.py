@@ -42,7 +42,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "results").mkdir()
     for name, reranks in (("first <b>", False), ("second", True)):
         outcome = evaluate(ToyEncoder(reranks, name), part)
-        found = full_report([outcome], [], ["clutter"], 0)
+        found = full_report([outcome], [], ["clutter"], 0) | {"started_from": "random weights"}
         if name == "second":
             found["training_overlap"] = {"queries": 3, "says": SAYS}
             found["labels"] = LABELS
@@ -97,6 +97,7 @@ def test_the_page_has_every_part_and_needs_no_other_file(page: str) -> None:
     assert "NDCG@20" in page
     assert "By category" in page
     assert "By clutter" in page
+    assert "<td>random weights</td>" in page
 
 
 def test_groups_of_numbers_stand_in_their_order_and_words_as_they_come() -> None:

@@ -211,11 +211,23 @@ def markdown(found: Mapping[str, Any], measures: Sequence[str]) -> str:
         if "not_measured" in row:
             notes.append(f"{row['name']} was not measured: {row['not_measured']}.")
         notes += [f"{row['name']}: {row['note']}."] if "note" in row else []
+    notes += _starts(found["rows"])
     if not found["rows"]:
         lines = lines[:1]
     lines += ["", *_drawing(found.get("drawing", {})), *_labels(found), *sliced_table(found)]
     lines += [*_further(found), *ladder_table(found)]
     return "\n".join([*lines, "", *(f"- {note}" for note in dict.fromkeys(notes))]).strip() + "\n"
+
+
+def _starts(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the rows' trainings began from; rows of one start together."""
+    by_start: dict[str, list[str]] = {}
+    for row in rows:
+        for figures in row["protocols"].values():
+            if figures.get("started_from"):
+                names = by_start.setdefault(figures["started_from"], [])
+                names += [row["name"]] if row["name"] not in names else []
+    return [f"Began from {start}: {', '.join(names)}." for start, names in by_start.items()]
 
 
 def _labels(found: Mapping[str, Any]) -> list[str]:

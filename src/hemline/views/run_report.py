@@ -258,10 +258,12 @@ def _provenance(results: Sequence[StoredResult]) -> str:
                 html.escape(name_of(one)),
                 f"<code>{html.escape(str(found['fingerprint'])[:16])}</code>",
                 html.escape(str(words or "not recorded")),
+                html.escape(str(found.get("started_from") or "not recorded")),
                 html.escape(str(found.get("machine", {}).get("hemline", ""))),
             ]
         )
-    body = table("What was measured", ["", "fingerprint", "training", "hemline"], rows, True)
+    heads = ["", "fingerprint", "training", "started from", "hemline"]
+    body = table("What was measured", heads, rows, True)
     choices = results[0].found["protocol"]
     named = [[html.escape(k), html.escape(str(v))] for k, v in choices.items() if k != "trained_on"]
     body += table("Choices of the protocol", ["choice", "value"], named, True)
