@@ -234,6 +234,22 @@ def test_the_papers_own_data_keeps_its_queries_out(tmp_path: Path) -> None:
     assert overlap["queries"] == 0
 
 
+def test_a_rows_recipe_keeps_its_protocol_out_by_itself() -> None:
+    checked = set()
+    for experiment in EXPERIMENTS.values():
+        meant = [n for n in experiment.protocols if PROTOCOLS[n].made_for is not None]
+        for row in experiment.rows:
+            for one in (row, row.start if row.start_always else None):
+                if one is not None and one.recipe:
+                    recipe = load(one.recipe)
+                    assert isinstance(recipe, Recipe)
+                    left = set(meant) - set(recipe.data.protocols)
+                    assert not left, f"{one.recipe} of {experiment.title} trains on {left}"
+                    checked |= {(one.recipe, name) for name in meant}
+    assert ("darn_baseline", "darn-ynet") in checked
+    assert len(checked) > 10
+
+
 def test_published_figures_are_those_of_the_protocols() -> None:
     compared = 0
     for experiment in EXPERIMENTS.values():
