@@ -150,6 +150,23 @@ def test_a_plot_says_how_it_was_measured(out: Path) -> None:
     assert words.endswith("seeds 0; 1 epochs; batch_size=4")
 
 
+@pytest.mark.parametrize("name", ["ahbn-table2", "ahbn-figure8"])
+def test_groups_are_told_by_category_where_there_is_no_pose(name: str, out: Path) -> None:
+    found = reproduce(name, out, scale="smoke", only=["Single-Branch"])
+    (figures,) = found["rows"][0]["protocols"].values()
+    assert figures["by"] == "category"
+    assert sum(group["queries"] for group in figures["groups"].values()) == found["data"]["queries"]
+    table = (out / f"{name}-smoke" / TABLE).read_text("utf-8")
+    assert "| category | queries | Single-Branch, recall@1 | Single-Branch, recall@20 |" in table
+    for group in figures["groups"]:
+        assert f"| {group} | " in table
+    if plots.available():
+        axes = plots.new_axes()
+        plots.draw(axes, found, find(name))
+        assert axes.get_xlabel() == "category"
+        assert len(axes.patches) == len(figures["groups"])
+
+
 def test_a_stopped_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from hemline.learn import api
 

@@ -15,7 +15,7 @@ from hemline.evaluation.bootstrap import cluster_interval, paired_difference
 from hemline.evaluation.machine import machine
 from hemline.evaluation.stored import StoredResult
 from hemline.reproduce.experiment import Experiment, Row
-from hemline.reproduce.slices import ladder_table, sliced_table
+from hemline.reproduce.slices import groups_table, ladder_table, sliced_table
 from hemline.reproduce.source import Source
 
 Results = Mapping[str, Mapping[str, Sequence[StoredResult]]]
@@ -64,7 +64,7 @@ def row_of(
         if one.get("ladder"):
             figures["ladder"] = _ladder(runs)
         figures["curve"] = _curve(runs)
-        figures["groups"] = _groups(runs, experiment.by)
+        figures["groups"], figures["by"] = _groups(runs, experiment.by)
         found["protocols"][protocol] = figures
     found["published"] = _labelled(row.published)
     if row.note:
@@ -137,16 +137,18 @@ def _ladder(runs: Sequence[StoredResult]) -> list[list[float]]:
     return [[size, share] for size, share in zip(sizes, means, strict=True)]
 
 
-def _groups(runs: Sequence[StoredResult], by: str) -> dict[str, Any]:
-    """Recall by category, by another column, or by the parts of a protocol."""
+def _groups(runs: Sequence[StoredResult], by: str) -> tuple[dict[str, Any], str]:
+    """Recall by category, by another column or by the parts of a protocol, of the first run; by
+    category where the protocol doesn't tell the column apart."""
     one = runs[0].found
     known = {"category": one["categories"], **one.get("slices", {})}
     if one.get("parts"):
         known["category"] = {part["name"].rpartition("/")[2]: part for part in one["parts"]}
+    told_by = by if known.get(by) else "category"
     return {
         name: {key: group[key] for key in ("queries", "recall@1", "recall@20")}
-        for name, group in known.get(by, {}).items()
-    }
+        for name, group in known[told_by].items()
+    }, told_by
 
 
 def outcome(
@@ -215,7 +217,7 @@ def markdown(found: Mapping[str, Any], measures: Sequence[str]) -> str:
     if not found["rows"]:
         lines = lines[:1]
     lines += ["", *_drawing(found.get("drawing", {})), *_labels(found), *sliced_table(found)]
-    lines += [*_further(found), *ladder_table(found)]
+    lines += [*_further(found), *ladder_table(found), *groups_table(found)]
     return "\n".join([*lines, "", *(f"- {note}" for note in dict.fromkeys(notes))]).strip() + "\n"
 
 

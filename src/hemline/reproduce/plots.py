@@ -208,7 +208,8 @@ def _groups(axes: Any, found: Found, experiment: Experiment) -> None:
         axes.bar(places, shares, width * 0.95, label=label)
     middles = [at + 0.4 - width / 2 for at in range(len(names))]
     axes.set_xticks(middles, names, rotation=35, ha="right", fontsize=8)
-    axes.set(ylabel="recall@20", ylim=(0, 1), xlabel=experiment.by)
+    told_by = next((f["by"] for _, f in entries(found) if f.get("groups")), experiment.by)
+    axes.set(ylabel="recall@20", ylim=(0, 1), xlabel=told_by)
 
 
 def _bars(axes: Any, found: Found, experiment: Experiment) -> None:

@@ -151,6 +151,7 @@ def _measured(
         labels = {row.name: shop.labels(row) for row in measured}
         told["labels"] = {row: found for row, found in labels.items() if "why" not in found}
     found = outcome(name, experiment, shop.source, made, told)
+    found["drawn"] = experiment.drawn
     found["slices"] = slices_of(experiment, results, shop.source, label)
     if experiment.drawn in DRAWINGS:
         draw, itself = DRAWINGS[experiment.drawn]

@@ -154,6 +154,30 @@ def ladder_table(found: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def groups_table(found: Mapping[str, Any]) -> list[str]:
+    """The lines of a table of recall@1 and recall@20 by category, pose or part, of an experiment
+    that is drawn so."""
+    rows = {
+        row["name"]: one
+        for row in found["rows"]
+        for one in row["protocols"].values()
+        if one.get("groups")
+    }
+    if found.get("drawn") != "groups" or not rows:
+        return []
+    one = next(iter(rows.values()))
+    heads = [f"{row}, {measure}" for row in rows for measure in ("recall@1", "recall@20")]
+    lines = ["", _line([one["by"], "queries", *heads]), _line(["---"] * (len(heads) + 2))]
+    for name, group in one["groups"].items():
+        cells = [
+            f"{figures['groups'][name][measure]:.3f}" if name in figures["groups"] else "–"
+            for figures in rows.values()
+            for measure in ("recall@1", "recall@20")
+        ]
+        lines.append(_line([name, f"{group['queries']:,}", *cells]))
+    return lines
+
+
 def _share(figure: Mapping[str, Any]) -> str:
     return f"{figure['value']:.3f} ({figure['low']:.3f}–{figure['high']:.3f})"
 
