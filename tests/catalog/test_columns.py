@@ -17,6 +17,7 @@ from hemline.catalog.facets import count_rows
 from hemline.catalog.index import column, disk
 from hemline.catalog.index.codes import Codes
 from hemline.catalog.index.columns import Columns
+from hemline.catalog.index.growing import GrowingArray, Texts
 from hemline.catalog.index.index import Index
 from hemline.catalog.index.tags import Tags
 from hemline.catalog.segments import Segments
@@ -241,11 +242,11 @@ def test_facets_of_lists_take_bounded_memory(name: str) -> None:
     codes = np.arange(rows, dtype=np.int32) % 100
     lists = pa.array([json.dumps([f"S{n}" for n in range(each)])] * 100, pa.large_string())
     start = np.arange(rows, dtype=np.int64) * each
-    tags = np.arange(rows * each, dtype=np.int32) % 90
+    counts, tags = np.full(rows, each, np.int32), np.arange(rows * each, dtype=np.int32) % 90
     names = [f"size=S{n}" for n in range(90)]
     columns = Columns(
-        {"sizes": column.CodedColumn(codes, lists, plain=False)},
-        Tags(start, np.full(rows, each, np.int32), tags, names),
+        {"sizes": column.CodedColumn(GrowingArray(codes), Texts([lists]), plain=False)},
+        Tags(GrowingArray(start), GrowingArray(counts), GrowingArray(tags), names),
         rows,
     )
     slots = np.arange(rows)

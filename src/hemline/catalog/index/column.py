@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hemline.budget import check_time, polled
+from hemline.catalog.index.growing import GrowingArray, Texts
 from hemline.catalog.where.conditions import (
     Compare,
     HasTag,
@@ -45,43 +46,20 @@ _PIECE = 4096  # values tested between two looks at the clock
 _EXACT = 2**53  # integers up to here are floats without loss
 
 
-class GrowingArray:
-    """An array that grows at its end, with spare capacity."""
-
-    def __init__(self, data: npt.NDArray[Any]) -> None:
-        self._buffer = data
-        self._length = len(data)
-
-    def __len__(self) -> int:
-        return self._length
-
-    @property
-    def data(self) -> npt.NDArray[Any]:
-        """A view of the elements."""
-        return self._buffer[: self._length]
-
-    def resize(self, length: int, fill: Any) -> None:
-        if length > len(self._buffer) or not self._buffer.flags.writeable:
-            buffer = np.empty(max(length, self._length * 5 // 4, 16), self._buffer.dtype)
-            buffer[: self._length] = self.data
-            self._buffer = buffer
-        self._buffer[self._length : length] = fill
-        self._length = max(length, self._length)
-
-
 class NumberColumn:
     """A column of numbers; ``whole`` tells 20 from 20.0, which differ as texts."""
 
     kind = "number"
 
-    def __init__(self, data: npt.NDArray[np.float64], whole: npt.NDArray[np.bool_]) -> None:
-        self.array = GrowingArray(data)
-        self.whole = GrowingArray(whole)
+    def __init__(self, array: GrowingArray, whole: GrowingArray) -> None:
+        self.array = array
+        self.whole = whole
         self._distinct: tuple[list[Any], Slots] | None = None
 
     def take(self, slots: Slots) -> NumberColumn:
         """The column of ``slots`` (n,) only."""
-        return NumberColumn(self.array.data[slots], self.whole.data[slots])
+        array, whole = self.array.data[slots], self.whole.data[slots]
+        return NumberColumn(GrowingArray(array), GrowingArray(whole))
 
     @property
     def has_values(self) -> bool:
@@ -161,32 +139,24 @@ class CodedColumn:
 
     kind = "coded"
 
-    def __init__(self, codes: npt.NDArray[np.int32], texts: Any, plain: bool) -> None:
-        self.codes = GrowingArray(codes)
+    def __init__(self, codes: GrowingArray, texts: Texts, plain: bool) -> None:
+        self.codes = codes
+        self.texts = texts
         self.plain = plain
-        self._texts: list[Any] = [texts] if len(texts) else []
-        self._count = len(texts)
         self._lookup: dict[str, int] | None = None
         self._numbers: tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]] | None = None
 
     def __len__(self) -> int:
-        return self._count
+        return len(self.texts)
 
     @property
     def has_values(self) -> bool:
         return bool((self.codes.data >= 0).any())
 
-    @property
-    def texts(self) -> Any:
-        """The values' texts by code, an Arrow array."""
-        if len(self._texts) != 1:
-            empty = pa.array([], pa.large_string())
-            self._texts = [pa.concat_arrays(self._texts) if self._texts else empty]
-        return self._texts[0]
-
     def take(self, slots: Slots) -> CodedColumn:
         """The column of ``slots`` (n,) only."""
-        return CodedColumn(self.codes.data[slots], self.texts, self.plain)
+        codes = GrowingArray(self.codes.data[slots])
+        return CodedColumn(codes, Texts(self.texts.pieces), self.plain)
 
     def distinct(self) -> Iterator[Any]:
         """The values by code.
@@ -194,9 +164,9 @@ class CodedColumn:
         Raises:
             TimeLimitError: the present query's time is over.
         """
-        for start in range(0, self._count, _PIECE):
+        for _, texts in self.texts.slices(_PIECE):
             check_time()
-            for text in self.texts.slice(start, _PIECE).to_pylist():
+            for text in texts.to_pylist():
                 yield text if self.plain else json.loads(text)
 
     def at(self, slots: Slots) -> list[Any]:
@@ -205,9 +175,9 @@ class CodedColumn:
 
     def some(self, codes: Any) -> list[Any]:
         """The values of ``codes`` (n,), None for -1."""
-        if not self._count:
+        if not len(self):
             return [None] * len(codes)
-        texts = self.texts.take(pa.array(np.maximum(codes, 0))).to_pylist()
+        texts = self.texts.take(np.maximum(codes, 0)).to_pylist()
         values = texts if self.plain else [json.loads(text) for text in texts]
         return [v if c >= 0 else None for v, c in zip(values, codes.tolist(), strict=True)]
 
@@ -221,7 +191,7 @@ class CodedColumn:
             values = [None if v is None else json.dumps(v, ensure_ascii=False) for v in values]
         if self._lookup is None:
             self._lookup = {}
-            if self._count <= _KNOWN:
+            if len(self) <= _KNOWN:
                 self._lookup = {t: code for code, t in enumerate(self.texts.to_pylist())}
         elif len(self._lookup) > _KNOWN:
             self._lookup = {}
@@ -233,22 +203,22 @@ class CodedColumn:
                 continue
             code = lookup.get(text)
             if code is None:
-                code = lookup[text] = self._count + len(fresh)
+                code = lookup[text] = len(self) + len(fresh)
                 fresh.append(text)
             codes[i] = code
         if fresh:
-            self._texts.append(pa.array(fresh, pa.large_string()))
-            self._count += len(fresh)
+            self.texts.append(fresh)
             self._numbers = None
         self.codes.data[slots] = codes
 
     def _to_json(self) -> None:
         texts = [json.dumps(text, ensure_ascii=False) for text in self.texts.to_pylist()]
-        self._texts = [pa.array(texts, pa.large_string())]
+        self.texts = Texts()
+        self.texts.append(texts)
         self._lookup, self.plain = None, False
 
     def evaluate(self, leaf: Leaf) -> Truths:
-        found = self._arrow(leaf) if self.plain and self._count >= MANY else None
+        found = self._arrow(leaf) if self.plain and len(self) >= MANY else None
         if found is None:
             found = _table([leaf.test(value) for value in polled(self.distinct())])
         # The code -1, no value, indexes the last place.
@@ -258,7 +228,7 @@ class CodedColumn:
     def _arrow(self, leaf: Leaf) -> Truths | None:
         """The truth value of each text, or None where Arrow can't test it."""
         if isinstance(leaf, IsNull | IsTrue):
-            return np.full(self._count, FALSE if isinstance(leaf, IsNull) else UNKNOWN, np.uint8)
+            return np.full(len(self), FALSE if isinstance(leaf, IsNull) else UNKNOWN, np.uint8)
         if isinstance(leaf, Compare) and isinstance(leaf.key, str):
             compare: Callable[..., Any] = getattr(pc, _ARROW[leaf.symbol])
             key = pa.scalar(leaf.key, pa.large_string())
@@ -293,11 +263,10 @@ class CodedColumn:
         self, leaf: Leaf, piece: int, ascii: Callable[[Any], Any], others: bool = True
     ) -> Truths:
         """``ascii`` tests ``piece`` texts at once; those with ``others`` are tested one by one."""
-        found = np.zeros(self._count, bool)
-        for start in range(0, self._count, piece):
+        found = np.zeros(len(self), bool)
+        for start, texts in self.texts.slices(piece):
             check_time()
-            texts = self.texts.slice(start, piece)
-            part = found[start : start + piece]
+            part = found[start : start + len(texts)]
             truths = ascii(texts)
             if truths is not None:
                 part[:] = _bools(truths)
@@ -311,7 +280,7 @@ class CodedColumn:
 
     def _arrow_numbers(self, constant: Any, symbol: str) -> Truths:
         if constant is None:
-            return np.full(self._count, UNKNOWN, np.uint8)
+            return np.full(len(self), UNKNOWN, np.uint8)
         if self._numbers is None:
             numbers = [as_number(text) for text in polled(self.texts.to_pylist())]
             known = np.array([number is not None for number in numbers], bool)
@@ -361,8 +330,9 @@ def _compared(data: npt.NDArray[np.float64], constant: float, symbol: str) -> An
 
 def column_for(values: Sequence[Any], length: int) -> NumberColumn | CodedColumn:
     """An empty column of ``length`` rows, of the kind that ``values`` need."""
-    numbers = NumberColumn(np.full(length, np.nan), np.zeros(length, bool))
+    nothing = GrowingArray(np.full(length, np.nan)), GrowingArray(np.zeros(length, bool))
+    numbers = NumberColumn(*nothing)
     if numbers.accepts(values) and any(value is not None for value in values):
         return numbers
     plain = all(value is None or type(value) is str for value in values)
-    return CodedColumn(np.full(length, -1, np.int32), pa.array([], pa.large_string()), plain)
+    return CodedColumn(GrowingArray(np.full(length, -1, np.int32)), Texts(), plain)

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from hemline.catalog.index.codes import Codes
-from hemline.catalog.index.column import CodedColumn, GrowingArray, NumberColumn
+from hemline.catalog.index.column import CodedColumn, NumberColumn
 from hemline.catalog.index.columns import Columns
+from hemline.catalog.index.growing import GrowingArray, Texts, room
 from hemline.catalog.index.index import Index
 from hemline.catalog.index.tags import Tags
 from hemline.documents import CHECKSUM, checksum, read_document
@@ -29,8 +31,10 @@ from hemline.errors import DamageError
 from hemline.files import open_regular
 
 FOLDER = "index"
-FORMAT = 1
+FORMAT = 2
+_EXACT_LENGTH = 1  # an earlier format, whose arrays have no room to grow
 _LIST = "index.json"
+_BLOCK = 1 << 20  # elements written at a time
 
 
 def folders(folder: Path) -> list[Path]:
@@ -82,11 +86,12 @@ def write(folder: Path, index: Index) -> None:
     partial.mkdir(parents=True)
     try:
         for name in ("ids", "alive", "items"):
-            np.save(partial / f"{name}.npy", getattr(index, name).data)
+            _write_array(partial / f"{name}.npy", getattr(index, name).data)
         index.codes.write(partial)
         about = {
             "format": FORMAT,
             "dim": index.dim,
+            "slots": len(index),
             **index.codes.metadata(),
             "columns": _write_columns(partial, index.columns),
         }
@@ -109,17 +114,19 @@ def read(folder: Path, index: Index) -> bool:
             OSError, DamageError, ValueError, KeyError, TypeError, RuntimeError, pa.ArrowException
         ):
             about = read_document(saved / _LIST)
-            if about["format"] != FORMAT or about["dim"] != index.dim or any(damaged_files(saved)):
+            if about["format"] not in (FORMAT, _EXACT_LENGTH) or about["dim"] != index.dim:
                 continue
-            ids, alive, items = (np.load(saved / f"{n}.npy") for n in ("ids", "alive", "items"))
+            if any(damaged_files(saved)):
+                continue
+            slots = about.get("slots")
+            ids, alive, items = (
+                _read_array(saved / f"{name}.npy", slots, mapped=False)
+                for name in ("ids", "alive", "items")
+            )
             codes = Codes.read(saved, about, index.settings)
             columns = _read_columns(saved, about["columns"], len(ids))
-            index.ids, index.alive, index.items = (
-                GrowingArray(ids),
-                GrowingArray(alive),
-                GrowingArray(items),
-            )
-            index.live = int(np.count_nonzero(alive))
+            index.ids, index.alive, index.items = ids, alive, items
+            index.live = int(np.count_nonzero(alive.data))
             index.codes, index.coded = codes, len(ids)
             index.columns = columns
             index.revision = columns.revision = int(saved.name)
@@ -152,48 +159,71 @@ def _size_and_crc(path: Path) -> list[int]:
     return [size, total]
 
 
+def _write_array(path: Path, data: npt.NDArray[Any]) -> None:
+    """Writes ``data`` (n,) as .npy, with zeros behind it for an index that grows."""
+    about: Any = {"descr": data.dtype.str, "fortran_order": False, "shape": (room(len(data)),)}
+    with open(path, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, about)
+        for start in range(0, len(data), _BLOCK):
+            file.write(np.ascontiguousarray(data[start : start + _BLOCK]).tobytes())
+        file.write(bytes((room(len(data)) - len(data)) * data.dtype.itemsize))
+
+
+def _read_array(path: Path, length: int | None, mapped: bool = True) -> GrowingArray:
+    """The first ``length`` elements of a file, with the rest as room.
+
+    Where it is ``mapped``, what is changed or added is memory of this process, page by page.
+    """
+    data: Any = np.load(path, mmap_mode="c" if mapped else None)
+    if length is not None and length > len(data):
+        raise ValueError("fewer elements than slots")
+    return GrowingArray(data.view(np.ndarray), length)
+
+
 def _write_columns(folder: Path, columns: Columns) -> dict[str, Any]:
     about: list[dict[str, Any]] = []
     for number, (name, column) in enumerate(sorted(columns.columns.items())):
         column.resize(columns.length)
         if isinstance(column, NumberColumn):
-            np.save(folder / f"column-{number}.npy", column.array.data)
-            np.save(folder / f"whole-{number}.npy", column.whole.data)
+            _write_array(folder / f"column-{number}.npy", column.array.data)
+            _write_array(folder / f"whole-{number}.npy", column.whole.data)
         else:
-            np.save(folder / f"column-{number}.npy", column.codes.data)
+            _write_array(folder / f"column-{number}.npy", column.codes.data)
             _write_texts(folder / f"texts-{number}.arrow", column.texts)
         plain = isinstance(column, CodedColumn) and column.plain
         about.append({"name": name, "kind": column.kind, "plain": plain})
     for name in ("start", "count", "codes"):
-        np.save(folder / f"tags-{name}.npy", getattr(columns.tags, name).data)
-    return {"length": columns.length, "columns": about, "tags": columns.tags.names}
+        _write_array(folder / f"tags-{name}.npy", getattr(columns.tags, name).data)
+    kept = {"tags": columns.tags.names, "tag_codes": len(columns.tags.codes)}
+    return {"length": columns.length, "columns": about, **kept}
 
 
 def _read_columns(folder: Path, about: dict[str, Any], slots: int) -> Columns:
     columns: dict[str, NumberColumn | CodedColumn] = {}
+    codes = about.get("tag_codes")
+    length = None if codes is None else about["length"]  # an earlier format has whole arrays
     for number, one in enumerate(about["columns"]):
-        data = np.load(folder / f"column-{number}.npy", mmap_mode="r").view(np.ndarray)
+        data = _read_array(folder / f"column-{number}.npy", length)
         if one["kind"] == NumberColumn.kind:
-            whole = np.load(folder / f"whole-{number}.npy", mmap_mode="r").view(np.ndarray)
+            whole = _read_array(folder / f"whole-{number}.npy", length)
             columns[one["name"]] = NumberColumn(data, whole)
         else:
             texts = _read_texts(folder / f"texts-{number}.arrow")
             columns[one["name"]] = CodedColumn(data, texts, one["plain"])
-    start, count, codes = (
-        np.load(folder / f"tags-{name}.npy", mmap_mode="r").view(np.ndarray)
-        for name in ("start", "count", "codes")
-    )
     if about["length"] > slots:
         raise ValueError("more rows in the columns than slots")
-    return Columns(columns, Tags(start, count, codes, list(about["tags"])), about["length"])
+    start, count = (_read_array(folder / f"tags-{name}.npy", length) for name in ("start", "count"))
+    tags = Tags(start, count, _read_array(folder / "tags-codes.npy", codes), list(about["tags"]))
+    return Columns(columns, tags, about["length"])
 
 
-def _write_texts(path: Path, texts: Any) -> None:
-    batch = pa.record_batch([texts], names=["text"])
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
-        writer.write_batch(batch)
+def _write_texts(path: Path, texts: Texts) -> None:
+    schema = pa.schema([("text", pa.large_string())])
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+        for piece in texts.pieces:
+            writer.write_batch(pa.record_batch([piece], schema=schema))
 
 
-def _read_texts(path: Path) -> Any:
+def _read_texts(path: Path) -> Texts:
     reader = pa.ipc.open_file(pa.memory_map(str(path), "r"))
-    return reader.get_batch(0).column(0)
+    return Texts([reader.get_batch(n).column(0) for n in range(reader.num_record_batches)])

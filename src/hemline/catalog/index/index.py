@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hemline.catalog.index.codes import Codes, Subset
-from hemline.catalog.index.column import GrowingArray, Slots
+from hemline.catalog.index.column import Slots
 from hemline.catalog.index.columns import Columns
 from hemline.catalog.index.fine import Fine
+from hemline.catalog.index.growing import GrowingArray
 from hemline.catalog.index.scan import Flat, scan
 from hemline.catalog.segments import Halves, Segments
 from hemline.catalog.settings import StoreSettings

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hemline.catalog.index.column import FALSE, TRUE, GrowingArray, Slots, Truths
+from hemline.catalog.index.column import FALSE, TRUE, Slots, Truths
+from hemline.catalog.index.growing import GrowingArray
 from hemline.catalog.where.conditions import HasTag
 
 
@@ -17,28 +18,29 @@ class Tags:
 
     def __init__(
         self,
-        start: npt.NDArray[np.int64],
-        count: npt.NDArray[np.int32],
-        codes: npt.NDArray[np.int32],
+        start: GrowingArray,
+        count: GrowingArray,
+        codes: GrowingArray,
         names: list[str],
     ) -> None:
-        self.start = GrowingArray(start)
-        self.count = GrowingArray(count)
-        self.codes = GrowingArray(codes)
+        self.start = start
+        self.count = count
+        self.codes = codes
         self.names = names
         self._lookup = {name: code for code, name in enumerate(names)}
 
     @classmethod
     def empty(cls, length: int) -> Tags:
-        none = np.zeros(length, np.int32)
-        return cls(none.astype(np.int64), none, np.zeros(0, np.int32), [])
+        start, count, codes = np.zeros(length, np.int64), *np.zeros((2, length), np.int32)
+        return cls(GrowingArray(start), GrowingArray(count), GrowingArray(codes, 0), [])
 
     def take(self, slots: Slots) -> Tags:
         """The tags of ``slots`` (n,) only."""
         _, codes = self.pairs(slots)
         counts = self.count.data[slots]
         start = np.cumsum(counts, dtype=np.int64) - counts
-        return Tags(start, counts, codes, list(self.names))
+        arrays = GrowingArray(start), GrowingArray(counts), GrowingArray(codes)
+        return Tags(*arrays, list(self.names))
 
     def resize(self, length: int) -> None:
         self.start.resize(length, 0)

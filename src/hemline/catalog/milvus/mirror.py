@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hemline.catalog.index.column import GrowingArray
 from hemline.catalog.index.columns import Columns
+from hemline.catalog.index.growing import GrowingArray
 from hemline.catalog.index.index import Index, Mask
 from hemline.catalog.milvus.rows import key
 from hemline.catalog.segments import Segments

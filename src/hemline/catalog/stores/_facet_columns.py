@@ -90,7 +90,7 @@ def _texts(column: CodedColumn, slots: Slots, items: Slots, limit: int) -> Facet
         return Facet(0)
     present, places = np.unique(codes[there], return_inverse=True)
     # A value may have several codes.
-    texts = column.texts.take(pa.array(present)).dictionary_encode()
+    texts = column.texts.take(present).dictionary_encode()
     one = np.asarray(texts.indices, np.int64)
     counts = _products(one[places], items, len(texts.dictionary))
     rank = np.empty(len(counts), np.int64)
