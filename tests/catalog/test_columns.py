@@ -175,10 +175,10 @@ def test_rows_that_change(
     columns = in_columns(rows, 2)
     slots = np.arange(len(others))
     where = Where.parse(text, [*VALUES, "absent"])
-    before, puts = columns.mask(where, len(rows)), columns.puts
+    before, puts = columns.mask(where, len(rows)), columns.changes.count
     columns.put(slots, others)
     now = [*others, *rows[len(others) :]]
-    changed = columns.put_since(puts)
+    changed = columns.changes.since(puts)
     assert changed is not None
     assert changed.tolist() == slots.tolist()
     for _ in range(2):
@@ -200,15 +200,15 @@ def test_columns_forget_which_rows_changed_long_ago() -> None:
     columns = Columns.empty()
     for number in range(100):
         columns.put(np.array([number % 90]), [{"tags": [], "text": str(number)}])
-    assert columns.put_since(0) is None
-    some = columns.put_since(60)
+    assert columns.changes.since(0) is None
+    some = columns.changes.since(60)
     assert some is not None
     assert some.tolist() == [*range(10), *range(60, 90)]
-    none = columns.put_since(100)
+    none = columns.changes.since(100)
     assert none is not None
     assert not len(none)
     columns.keep({"text"})
-    assert columns.put_since(99) is None
+    assert columns.changes.since(99) is None
 
 
 def as_row(values: dict[str, Any]) -> Row:

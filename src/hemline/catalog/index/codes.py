@@ -9,40 +9,20 @@ wake. Huge stores have `Fine` codes besides.
 
 from __future__ import annotations
 
-import functools
-import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hemline.catalog.index.column import Slots
 from hemline.catalog.index.fine import Fine
-from hemline.catalog.index.scan import threads
+from hemline.catalog.index.members import Members
+from hemline.catalog.index.scan import pool, threads
 from hemline.catalog.settings import StoreSettings
 from hemline.types import FloatArray
 
 _MEASURED = 2048  # vectors over which the loss of new ones is averaged
 _EXTENSION = "faiss"
-
-
-@functools.lru_cache(1)
-def _pool(process: int) -> ThreadPoolExecutor:
-    """One pool for each process, as a forked child doesn't have its parent's threads."""
-    return ThreadPoolExecutor(2, thread_name_prefix="hemline-codes")
-
-
-class Subset(NamedTuple):
-    """Slots that a search may return: their number, and one bit for each slot."""
-
-    size: int
-    bits: npt.NDArray[np.uint8]
-
-    @classmethod
-    def of(cls, mask: npt.NDArray[np.bool_]) -> Subset:
-        return cls(int(np.count_nonzero(mask)), np.packbits(mask, bitorder="little"))
 
 
 class Codes:
@@ -151,7 +131,7 @@ class Codes:
     # Searching
 
     def candidates(
-        self, queries: FloatArray, count: int, among: Subset | None, total: int
+        self, queries: FloatArray, count: int, among: Members | None, total: int
     ) -> list[Slots]:
         """For each of ``queries`` (Q, D) float32 at most ``count`` slots with the nearest codes.
 
@@ -164,15 +144,14 @@ class Codes:
         if len(self._parts) == 1 or len(queries) > 1:
             found = [self._part(part, queries, count, among, total) for part in self._parts]
         else:
-            pool = _pool(os.getpid())
-            other = pool.submit(self._part, self._parts[1], queries, count, among, total)
+            other = pool().submit(self._part, self._parts[1], queries, count, among, total)
             found = [self._part(self._parts[0], queries, count, among, total), other.result()]
         score = np.concatenate([score for score, _ in found], axis=1)
         slots = np.concatenate([slots for _, slots in found], axis=1)
         return [_best(score[i], slots[i], count) for i in range(len(queries))]
 
     def _part(
-        self, part: Any, queries: FloatArray, count: int, among: Subset | None, total: int
+        self, part: Any, queries: FloatArray, count: int, among: Members | None, total: int
     ) -> tuple[FloatArray, Slots]:
         import faiss
 
@@ -186,16 +165,16 @@ class Codes:
             )
         return score, slots
 
-    def _probes(self, part: Any, among: Subset | None, total: int) -> int:
+    def _probes(self, part: Any, among: Members | None, total: int) -> int:
         """Lists to scan: under a condition more, as the nearest that meet it are spread wider."""
         lists = int(part.nlist)
         if lists == 1:
             return 1
         share = 1.0 if among is None else max(among.size / max(total, 1), 1e-6)
-        probes = self.settings.probes
+        probes, wider = self.settings.probes, self.settings.wider
         if self.fine is not None:
-            probes = max(1, lists // self.settings.huge_part)
-        return int(min(lists, probes * max(1.0, (0.5 / share) ** 0.5)))
+            probes, wider = max(1, lists // self.settings.huge_part), self.settings.huge_wider
+        return int(min(lists, probes * max(1.0, (0.5 / share) ** wider)))
 
     # Saving
 

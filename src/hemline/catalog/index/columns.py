@@ -6,7 +6,6 @@ row by row, and are put into the columns together.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -23,16 +22,20 @@ from hemline.catalog.index.column import (
     Truths,
     column_for,
 )
+from hemline.catalog.index.members import SlotLog
 from hemline.catalog.index.tags import Tags
 from hemline.catalog.where.conditions import And, Node, Not, Or
 from hemline.catalog.where.expression import Where
 
 _MAX_PENDING = 512
-_LOGGED = 64  # the last `put`s whose slots are remembered
 
 
 class Columns:
-    """All columns, and the tags, of the slots below ``length``."""
+    """All columns, and the tags, of the slots below ``length``.
+
+    Attributes:
+        changes: the slots that were `put`.
+    """
 
     def __init__(
         self, columns: dict[str, NumberColumn | CodedColumn], tags: Tags, length: int
@@ -42,8 +45,7 @@ class Columns:
         self.length = length
         self.revision = 0
         self._pending: dict[int, Mapping[str, Any]] = {}
-        self._puts = 0
-        self._log: deque[Slots] = deque(maxlen=_LOGGED)
+        self.changes = SlotLog()
 
     @classmethod
     def empty(cls) -> Columns:
@@ -51,8 +53,7 @@ class Columns:
 
     def put(self, slots: Slots, rows: list[dict[str, Any]]) -> None:
         """Adds or replaces the rows (`Row.values`) of ``slots``, ascending."""
-        self._puts += 1
-        self._log.append(slots)
+        self.changes.append(slots)
         self._pending.update(zip(slots.tolist(), rows, strict=True))
         if len(self._pending) > _MAX_PENDING:
             self.flush()
@@ -92,7 +93,7 @@ class Columns:
     def keep(self, names: Collection[str]) -> None:
         """Drops the columns with other names, which no row has any more."""
         self.columns = {name: column for name, column in self.columns.items() if name in names}
-        self._log.clear()
+        self.changes.forget()
 
     def take(self, slots: Slots) -> Columns:
         """The columns of ``slots`` (n,) only, after `flush`; without those that have no value."""
@@ -132,19 +133,6 @@ class Columns:
         for slot, row in polled(self._pending.items(), 16):
             found[slot] = where.matches(row)
         return found
-
-    @property
-    def puts(self) -> int:
-        """How often `put` was called."""
-        return self._puts
-
-    def put_since(self, puts: int) -> Slots | None:
-        """The slots (n,) of the calls of `put` after the first ``puts``; None if it forgot them."""
-        calls = self._puts - puts
-        if calls > len(self._log):
-            return None
-        recent = list(self._log)[len(self._log) - calls :]
-        return np.unique(np.concatenate([np.zeros(0, np.int64), *recent]))
 
     def meet(self, where: Where, slots: Slots) -> npt.NDArray[np.bool_]:
         """Which of ``slots`` (n,), ascending, meet a condition: `mask`, row by row.

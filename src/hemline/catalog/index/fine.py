@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hemline.budget import check_time
 from hemline.catalog.index.column import Slots
-from hemline.catalog.index.scan import threads
+from hemline.catalog.index.scan import pool, threads
 from hemline.types import FloatArray
 
 Bytes = npt.NDArray[np.uint8]
@@ -85,16 +86,30 @@ class Fine:
         return np.concatenate([self._mapped.take(slots[:split], axis=0), newer])
 
     def best(self, query: FloatArray, slots: Slots, count: int) -> Slots:
-        """The ``count`` of ``slots`` (n,), ascending, whose codes are nearest to ``query`` (D,)."""
+        """The ``count`` of ``slots`` (n,), ascending, whose codes are nearest to ``query`` (D,).
+
+        Raises:
+            TimeLimitError: the present query's time is over.
+        """
         if len(slots) <= count:
             return slots
-        scores, places = [], []
+        half = len(slots) // 2
+        other = pool().submit(self._nearest, query, slots[:half], count)
+        score, found = self._nearest(query, slots[half:], count)
+        others, also = other.result()
+        score, found = np.concatenate([others, score]), np.concatenate([also, found])
+        return np.sort(found[np.argpartition(-score, count - 1)[:count]])
+
+    def _nearest(self, query: FloatArray, slots: Slots, count: int) -> tuple[FloatArray, Slots]:
+        """Scores and slots of the ``count`` nearest of each block of ``slots`` (n,), ascending."""
+        scores, found = [np.zeros(0, np.float32)], [np.zeros(0, np.int64)]
         for start in range(0, len(slots), _BLOCK):
-            score, place = self._rank(query, self._take(slots[start : start + _BLOCK]), count)
+            check_time()
+            some = slots[start : start + _BLOCK]
+            score, place = self._rank(query, self._take(some), count)
             scores.append(score)
-            places.append(start + place)
-        score, place = np.concatenate(scores), np.concatenate(places)
-        return np.sort(slots[place[np.argpartition(-score, count - 1)[:count]]])
+            found.append(some[place])
+        return np.concatenate(scores), np.concatenate(found)
 
     def _rank(self, query: FloatArray, codes: Bytes, count: int) -> tuple[FloatArray, Slots]:
         import faiss

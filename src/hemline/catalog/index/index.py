@@ -13,13 +13,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from hemline.catalog.index.codes import Codes, Subset
+from hemline.catalog.index.codes import Codes
 from hemline.catalog.index.column import Slots
 from hemline.catalog.index.columns import Columns
 from hemline.catalog.index.fine import Fine
 from hemline.catalog.index.growing import GrowingArray
+from hemline.catalog.index.members import Mask, Members, SlotLog
 from hemline.catalog.index.scan import Flat, scan
 from hemline.catalog.segments import Halves, Segments
 from hemline.catalog.settings import StoreSettings
@@ -27,7 +27,6 @@ from hemline.catalog.store import NO_NEIGHBOURS, Ids, Neighbours, Vectors
 from hemline.catalog.where.expression import Where
 from hemline.types import FloatArray
 
-Mask = npt.NDArray[np.bool_]
 _BLOCK = 16_384  # vectors read at a time
 _LOSS_SAMPLE = 2048  # vectors on which the quantisation error is measured
 _FILTERS = 32  # conditions whose masks are cached,
@@ -37,12 +36,12 @@ _FEW_CHANGES = 2048  # rows that a cached condition is tested on again, one by o
 
 
 class _Filter(NamedTuple):
-    """Which slots meet a condition at a revision, after so many puts into the columns."""
+    """Which slots meet a condition, after so many changes of columns and removals."""
 
     revision: int
-    puts: int
-    mask: Mask
-    subset: Subset
+    changes: int
+    removals: int
+    members: Members
 
 
 class Index:
@@ -74,7 +73,8 @@ class Index:
         self.columns: Columns | None = None
         self._filters: dict[str, _Filter] = {}
         self._filtering = threading.Lock()
-        self._all_alive: Subset | None = None
+        self._all_alive: Members | None = None
+        self._removals = SlotLog()
         self._tag_names: tuple[int, tuple[str, ...]] | None = None
 
     def __len__(self) -> int:
@@ -90,7 +90,8 @@ class Index:
             array.data[before:] = values
         self.alive.resize(length, True)
         self.live += len(ids)
-        self._all_alive = None
+        if self._all_alive is not None:
+            self._all_alive.put(np.arange(before, length), True)
 
     def remove(self, ids: Ids) -> None:
         """Marks rows as removed; unknown ids are ignored."""
@@ -100,7 +101,9 @@ class Index:
         self.alive.resize(len(self), False)
         self.alive.data[slots] = False
         self.live -= len(slots)
-        self._all_alive = None
+        self._removals.append(slots)
+        if self._all_alive is not None:
+            self._all_alive.put(slots, False)
 
     def slots(self, ids: Ids) -> Slots:
         """The slots of ``ids`` (n,); -1 for an unknown one."""
@@ -215,40 +218,49 @@ class Index:
         """Which slots are alive and meet a condition."""
         return self.alive.data if where is None else self._filter(where).mask
 
-    def _filter(self, where: Where) -> _Filter:
+    def _filter(self, where: Where) -> Members:
         with self._filtering:
             known = self._filters.pop(where.text, None)
         if known is None or known.revision != self.revision:
             # Outside the lock: a costly condition delays no other.
             assert self.columns is not None
-            met = self._met(where, known) & self.alive.data
-            known = _Filter(self.revision, self.columns.puts, met, Subset.of(met))
+            members = None if known is None else self._again(where, known)
+            if members is None:
+                members = Members(self.columns.mask(where, len(self)) & self.alive.data)
+            counts = self.columns.changes.count, self._removals.count
+            known = _Filter(self.revision, *counts, members)
         with self._filtering:
             most = min(_FILTERS, max(_LEAST_FILTERS, _FILTER_BYTES // max(1, len(self))))
             while len(self._filters) >= most:  # the first is the least recently used
                 del self._filters[next(iter(self._filters))]
             self._filters[where.text] = known
-        return known
+        return known.members
 
-    def _met(self, where: Where, before: _Filter | None) -> Mask:
-        """Which slots meet a condition, those removed ``before`` aside."""
+    def _again(self, where: Where, known: _Filter) -> Members | None:
+        """The members of a condition that was evaluated before; None after too many changes.
+
+        Changes them in place: they were taken out of the cache, and no search has them, as the
+        index changes only when none goes on.
+        """
         assert self.columns is not None
-        changed = None if before is None else self.columns.put_since(before.puts)
-        if before is None or changed is None or len(changed) > _FEW_CHANGES:
-            return self.columns.mask(where, len(self))
-        met = np.zeros(len(self), bool)
-        met[: len(before.mask)] = before.mask
-        met[changed] = self.columns.meet(where, changed)
-        return met
+        changed = self.columns.changes.since(known.changes)
+        removed = self._removals.since(known.removals)
+        if changed is None or removed is None or len(changed) > _FEW_CHANGES:
+            return None
+        met = self.columns.meet(where, changed) & self.alive.data[changed]
+        known.members.resize(len(self))
+        known.members.put(removed, False)
+        known.members.put(changed, met)
+        return known.members
 
-    def _subset(self, where: Where | None) -> Subset | None:
+    def _subset(self, where: Where | None) -> Members | None:
         """The slots that may be returned; None for all."""
         if where is not None:
-            return self._filter(where).subset
+            return self._filter(where)
         if self.live == len(self):
             return None
         if self._all_alive is None:
-            self._all_alive = Subset.of(self.alive.data)
+            self._all_alive = Members(self.alive.data)
         return self._all_alive
 
     def search_many(
@@ -269,7 +281,7 @@ class Index:
             return [NO_NEIGHBOURS] * len(queries)
         if self.flat is not None:
             return [self._flat(query, k, subset) for query in queries]
-        candidates = self.settings.candidates(k, len(self))
+        candidates = self.settings.candidates(k, len(self), count)
         fine = None if self.codes is None else self.codes.fine
         part = self.settings.subset_part if fine is None else self.settings.fine_part
         few = max(self.settings.subset_rows, len(self) // part, 2 * candidates)
@@ -282,9 +294,17 @@ class Index:
         return [
             self._rescored(query, k, np.sort(slots), fine)
             if len(slots) >= min(k, count)
-            else self._scan(query, k, where)
+            else self._without_lists(query, k, where, fine)
             for query, slots in zip(queries, found, strict=True)
         ]
+
+    def _without_lists(
+        self, query: FloatArray, k: int, where: Where | None, fine: Fine | None
+    ) -> Neighbours:
+        """Where the lists that were scanned have too few that meet the condition."""
+        if fine is None:
+            return self._scan(query, k, where)
+        return self._rescored(query, k, np.flatnonzero(self.mask(where)), fine)
 
     def _rescored(self, query: FloatArray, k: int, slots: Slots, fine: Fine | None) -> Neighbours:
         """The ``k`` nearest of ``slots``, ascending, of which the fine codes choose some."""
@@ -293,7 +313,7 @@ class Index:
             self.segments.prefetch(self.ids.data[slots])
         return scan(query, k, self.ids.data[slots], self.segments.read)
 
-    def _flat(self, query: FloatArray, k: int, subset: Subset | None) -> Neighbours:
+    def _flat(self, query: FloatArray, k: int, subset: Members | None) -> Neighbours:
         import faiss
 
         assert self.flat is not None

@@ -6,8 +6,11 @@ extra vectors are selected that none is lost to the rounding, however many have 
 
 from __future__ import annotations
 
+import functools
+import os
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -41,6 +44,17 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         faiss.omp_set_num_threads(before)
+
+
+def pool() -> ThreadPoolExecutor:
+    """Two threads for parts of one search; a task of theirs mustn't wait for another."""
+    return _pool(os.getpid())
+
+
+@functools.lru_cache(1)
+def _pool(process: int) -> ThreadPoolExecutor:
+    """One pool for each process, as a forked child doesn't have its parent's threads."""
+    return ThreadPoolExecutor(2, thread_name_prefix="hemline-codes")
 
 
 class Flat:

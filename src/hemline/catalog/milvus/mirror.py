@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from hemline.catalog.index.columns import Columns
 from hemline.catalog.index.growing import GrowingArray
-from hemline.catalog.index.index import Index, Mask
+from hemline.catalog.index.index import Index
+from hemline.catalog.index.members import Mask
 from hemline.catalog.milvus.rows import key
 from hemline.catalog.segments import Segments
 from hemline.catalog.settings import StoreSettings
