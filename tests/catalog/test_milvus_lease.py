@@ -24,14 +24,7 @@ from hemline.sql import DATABASE
 
 WRITER = Path(milvus.__file__).with_name("milvus_shared_writer.py")
 _PATIENCE = 300.0  # seconds
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    postgres.needed()
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'shared.sqlite'}"
-    return postgres.server().new()
+url = postgres.url
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ import uuid
 from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
+
 from helpers import needs
 from helpers.behind_nginx import free_port
 
@@ -107,3 +109,12 @@ def server() -> Server:
     if programs is None or (os.geteuid() == 0 and _user() is None):
         needs.skip("postgres")
     return Server(programs)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a new database of each kind."""
+    needed()
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'shared.sqlite'}"
+    return server().new()

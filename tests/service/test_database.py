@@ -25,15 +25,9 @@ from hemline.sql import DATABASE
 
 from .conftest import Open
 
+url = postgres.url
+
 HITS = (("item1", "image1", 0.9), ("item2", "image2", 0.8), ("it\ud800em3", "image3", 0.7))
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    postgres.needed()
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'shared.sqlite'}"
-    return postgres.server().new()
 
 
 @pytest.fixture

@@ -22,17 +22,11 @@ from hemline.sql import DATABASE
 
 from .conftest import Report
 
+url = postgres.url
+
 
 def statuses(result: dict[str, Any], check: str) -> list[str]:
     return [finding["status"] for finding in result["by"].get(check, [])]
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    postgres.needed()
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'shared.sqlite'}"
-    return postgres.server().new()
 
 
 def test_the_shared_database(
