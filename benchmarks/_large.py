@@ -19,13 +19,21 @@ import numpy as np
 import numpy.typing as npt
 from _ours import BATCH, FINGERPRINT
 from _system import memory
-from _truth import CONDITIONS, Best, blocks
+from _truth import CONDITIONS, Best, Condition, K, blocks
 from _vectors import CHUNK, PRICES, Data, Floats, Ints, Made
 
 from hemline.catalog.segments import Segments
 from hemline.catalog.settings import StoreSettings
 from hemline.catalog.store import Row
 from hemline.catalog.stores import STORES
+
+PRICED = tuple(
+    sorted(
+        [c for c in CONDITIONS if c.column == "price"]
+        + [Condition("3%", "price", below=30), Condition("0.3%", "price", below=3)],
+        key=lambda condition: -(condition.below or 0),
+    )
+)
 
 
 def prices(rows: int) -> npt.NDArray[np.int16]:
@@ -109,6 +117,9 @@ class Stored(Data):
     def block(self, start: int, stop: int) -> Floats:
         return self.halves(np.arange(start, stop)).astype(np.float32)
 
+    def prefetch(self, rows: Ints) -> None:
+        self._segments.prefetch(rows + self._segments.rows)
+
     def forget(self) -> None:
         """Unmaps the segments, so that their pages don't count as this process's."""
         self._segments.close()
@@ -144,23 +155,36 @@ def prepare(folder: Path, rows: int, dim: int, asked: int, others: int) -> Store
     return Stored(folder)
 
 
-def truth(data: Stored, asked: int, filtered: int) -> dict[str, Ints]:
+class Nearest(Best):
+    """`Best` from similarities: only those above the present worst are looked at."""
+
+    def take(self, similarity: Floats, rows: Ints) -> None:
+        """Similarities (Q, n) of rows (n,), the numbers of which ascend from call to call."""
+        query, place = np.nonzero(similarity > self.similarity[:, -1:])
+        starts = np.searchsorted(query, np.arange(len(similarity) + 1))
+        for at in np.unique(query).tolist():
+            some = place[starts[at] : starts[at + 1]]
+            near = np.concatenate([self.similarity[at], similarity[at, some]])
+            order = np.argsort(-near, kind="stable")[:K]  # of equal ones the lower number is first
+            self.similarity[at] = near[order]
+            self.rows[at] = np.concatenate([self.rows[at], rows[some]])[order]
+
+
+def truth(data: Stored, asked: int) -> dict[str, Ints]:
     """Name of a condition (empty: none) → the nearest rows (Q, K) by a scan of every vector.
 
-    It is of the first ``asked`` queries; the last ``filtered`` of these are also asked under each
-    condition on the price. Kept in the folder.
+    It is of the first ``asked`` queries, also under each condition of `PRICED`. Kept in the folder.
     """
     path = data.folder / "truth.npz"
     if not path.is_file():
         price, queries = data.array("price"), data.queries[:asked]
-        kinds = [c for c in CONDITIONS if c.column == "price"]
-        found = {"": Best(asked)} | {c.name: Best(filtered) for c in kinds}
+        found = {name: Nearest(asked) for name in ("", *(c.name for c in PRICED))}
         for numbers, vectors in blocks(data):
-            found[""].see(queries, vectors, numbers)
-            for condition in kinds:
+            similarity = queries @ vectors.T
+            found[""].take(similarity, numbers)
+            for condition in PRICED:
                 chosen = condition.mask(price[numbers])
-                own = queries[-filtered:]
-                found[condition.name].see(own, vectors[chosen], numbers[chosen])
+                found[condition.name].take(similarity[:, chosen], numbers[chosen])
             data.forget()
         kept: Any = {name or "all": best.rows for name, best in found.items()}
         np.savez(path, **kept)

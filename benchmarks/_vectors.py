@@ -257,6 +257,12 @@ class Data:
     def block(self, start: int, stop: int) -> Floats:
         return unit(self.vectors[start:stop].astype(np.float32))
 
+    def prefetch(self, rows: Ints) -> None:
+        """Asks for the vectors of ``rows`` (n,) at a time, where that is possible."""
+
+    def forget(self) -> None:
+        """Lets go of what was read."""
+
     def array(self, name: str) -> npt.NDArray[np.int64]:
         found: npt.NDArray[np.int64] = np.load(self.folder / f"{name}.npy", mmap_mode="r")
         return found

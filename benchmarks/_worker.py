@@ -17,13 +17,13 @@ from typing import Any
 STARTED = time.perf_counter()
 
 import numpy as np  # noqa: E402
-from _large import fresh, opened  # noqa: E402
+from _large import PRICED, fresh, opened  # noqa: E402
 from _rivals import SYSTEMS  # noqa: E402
 from _system import System, disk, memory  # noqa: E402
 from _truth import CONDITIONS, FILTERED  # noqa: E402
 from _vectors import Data  # noqa: E402
 
-NAMED = {condition.name: condition for condition in CONDITIONS}
+NAMED = {condition.name: condition for condition in (*CONDITIONS, *PRICED)}
 
 
 def serve(system: System, folder: Path, data: Data) -> Any:
