@@ -5,7 +5,8 @@ of its own). Both get the same rows and queries. Each step (building, searches f
 hits) is a new process, with a new server on what is stored, and may be run alone (``--step``); the
 others' results are kept in the folder. Memory is the step's process's own after its queries, and
 the server's (all its processes) beside it. ``walks`` is Milvus' own filtered search, with the ids
-that match as its condition: recall by width.
+that match as its condition: recall by width. ``levels`` asks at each level of consistency, without
+writes and right after a commit of its own.
 
     HEMLINE_MILVUS_SERVER=…/milvus-server python benchmarks/milvus.py --rows 200000 --work FOLDER
 """
@@ -13,6 +14,7 @@ that match as its condition: recall by width.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import shutil
@@ -39,7 +41,8 @@ from hemline.catalog.where.expression import Where
 from hemline.documents import read_document, write_document
 
 STEPS = ("sqlite build", "sqlite 20", "sqlite 256",
-         "milvus build", "milvus 20", "milvus 256", "milvus walks")  # fmt: skip
+         "milvus build", "milvus 20", "milvus 256", "milvus walks", "milvus levels")  # fmt: skip
+LEVELS = ("Session", "Bounded", "Strong")
 WIDTHS = (64, 256, 1024)  # of Milvus' own filtered search (ef)
 _READY = 180.0  # seconds
 _BUILT = 1800.0
@@ -162,6 +165,39 @@ def walked(store: Any, names: Callable[[Any], Any], data: Data, count: int) -> l
     return found
 
 
+def leveled(store: Any, data: Data, count: int) -> list[Any]:
+    """Milliseconds of a search at each level of consistency, in turns; then after each commit."""
+    client, found = store._client, list[Any]()
+    address = client.address
+    times: dict[str, list[float]] = {level: [] for level in LEVELS}
+    after: dict[str, list[float]] = {level: [] for level in LEVELS}
+    fresh = next(batches(data, 20 * len(LEVELS)))
+    queries = data.queries[-count:]
+    for number in range(max(count, len(fresh))):
+        for level in LEVELS:
+            client.address = dataclasses.replace(address, consistency=level)
+            start = time.perf_counter()
+            store.search(queries[number % count], 20)
+            times[level].append(1000 * (time.perf_counter() - start))
+    for number, row in enumerate(fresh):
+        level = LEVELS[number % len(LEVELS)]
+        client.address = dataclasses.replace(address, consistency=level)
+        store.add([dataclasses.replace(row, image_id=f"fresh{number}")])
+        start = time.perf_counter()
+        near = store.search(row.embedding, 20)
+        after[level].append(1000 * (time.perf_counter() - start))
+        there = store.take(near.ids, vectors=False)
+        assert any(one is not None and one.image_id == f"fresh{number}" for one in there)
+    client.address = address
+    for level in LEVELS:
+        p50, p95 = np.percentile(times[level], [50, 95])
+        later = float(np.percentile(after[level], 50))
+        found.append({"consistency": level.lower(), "p50_ms": round(float(p50), 2)})
+        found[-1] |= {"p95_ms": round(float(p95), 2), "p50_after_commit_ms": round(later, 2)}
+        print(found[-1], flush=True)
+    return found
+
+
 def opened(name: str, folder: Path, data: Data) -> tuple[Any, Callable[[Any], Any], float]:
     """(store, hits → their rows' numbers, seconds until it answers)."""
     start = time.perf_counter()
@@ -192,6 +228,8 @@ def measured(step: str, name: str, folder: Path, data: Data, queries: int) -> di
         store, names, result["open_s"] = opened(name, folder, data)
         if step == "walks":
             result["walks"] = walked(store, names, data, min(20, queries))
+        elif step == "levels":
+            result["levels"] = leveled(store, data, queries)
         else:
             result["searches"] = asked(store, names, data, queries, int(step))
         result["own_bytes"] = memory()["anonymous"] - before
