@@ -31,7 +31,7 @@ class IvfPq:
         "chosen; filter: IDSelectorBitmap"
     )
     effort_levels = tuple(
-        (probes, read) for read in (4000, 2000, 1000, 500, 250) for probes in (256, 128, 64, 32)
+        (probes, read) for read in (2000, 1000, 500, 250) for probes in (256, 128, 64)
     )
 
     def build(self, folder: Path, data: Data) -> dict[str, float]:

@@ -23,6 +23,7 @@ from hemline.types import FloatArray
 
 _MEASURED = 2048  # vectors over which the loss of new ones is averaged
 _EXTENSION = "faiss"
+_WIDER = 4  # times as many lists where those that were scanned have too few candidates
 
 
 class Codes:
@@ -131,7 +132,7 @@ class Codes:
     # Searching
 
     def candidates(
-        self, queries: FloatArray, count: int, among: Members | None, total: int
+        self, queries: FloatArray, count: int, among: Members | None, total: int, wider: int = 1
     ) -> list[Slots]:
         """For each of ``queries`` (Q, D) float32 at most ``count`` slots with the nearest codes.
 
@@ -140,23 +141,35 @@ class Codes:
             count: the most slots for a query.
             among: the slots that may be returned; None for all.
             total: the number of all slots.
+            wider: so many times as many lists are scanned.
         """
+        probes = self._probes(among, total, wider)
         if len(self._parts) == 1 or len(queries) > 1:
-            found = [self._part(part, queries, count, among, total) for part in self._parts]
+            found = [self._part(part, queries, count, among, probes) for part in self._parts]
         else:
-            other = pool().submit(self._part, self._parts[1], queries, count, among, total)
-            found = [self._part(self._parts[0], queries, count, among, total), other.result()]
+            other = pool().submit(self._part, self._parts[1], queries, count, among, probes)
+            found = [self._part(self._parts[0], queries, count, among, probes), other.result()]
         score = np.concatenate([score for score, _ in found], axis=1)
         slots = np.concatenate([slots for _, slots in found], axis=1)
-        return [_best(score[i], slots[i], count) for i in range(len(queries))]
+        best = [_best(score[i], slots[i], count) for i in range(len(queries))]
+        if self.fine is None or among is None or probes == int(self._parts[0].nlist):
+            return best
+        # Few of those that meet the condition are near such a query.
+        wanted = min(count, among.size)
+        return [
+            one
+            if len(one) >= wanted
+            else self.candidates(queries[i : i + 1], count, among, total, wider * _WIDER)[0]
+            for i, one in enumerate(best)
+        ]
 
     def _part(
-        self, part: Any, queries: FloatArray, count: int, among: Members | None, total: int
+        self, part: Any, queries: FloatArray, count: int, among: Members | None, probes: int
     ) -> tuple[FloatArray, Slots]:
         import faiss
 
         make: Any = faiss.SearchParametersIVF
-        options: dict[str, Any] = {"nprobe": self._probes(part, among, total)}
+        options: dict[str, Any] = {"nprobe": probes}
         if among is not None:
             options["sel"] = faiss.IDSelectorBitmap(len(among.bits), faiss.swig_ptr(among.bits))
         with threads(1 if len(queries) == 1 else 2):
@@ -165,16 +178,16 @@ class Codes:
             )
         return score, slots
 
-    def _probes(self, part: Any, among: Members | None, total: int) -> int:
+    def _probes(self, among: Members | None, total: int, wider: int) -> int:
         """Lists to scan: under a condition more, as the nearest that meet it are spread wider."""
-        lists = int(part.nlist)
+        lists = int(self._parts[0].nlist)
         if lists == 1:
             return 1
         share = 1.0 if among is None else max(among.size / max(total, 1), 1e-6)
-        probes, wider = self.settings.probes, self.settings.wider
+        probes, power = self.settings.probes, self.settings.wider
         if self.fine is not None:
-            probes, wider = max(1, lists // self.settings.huge_part), self.settings.huge_wider
-        return int(min(lists, probes * max(1.0, (0.5 / share) ** wider)))
+            probes, power = max(1, lists // self.settings.huge_part), self.settings.huge_wider
+        return int(min(lists, wider * probes * max(1.0, (0.5 / share) ** power)))
 
     # Saving
 

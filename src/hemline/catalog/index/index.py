@@ -294,17 +294,9 @@ class Index:
         return [
             self._rescored(query, k, np.sort(slots), fine)
             if len(slots) >= min(k, count)
-            else self._without_lists(query, k, where, fine)
+            else self._scan(query, k, where)
             for query, slots in zip(queries, found, strict=True)
         ]
-
-    def _without_lists(
-        self, query: FloatArray, k: int, where: Where | None, fine: Fine | None
-    ) -> Neighbours:
-        """Where the lists that were scanned have too few that meet the condition."""
-        if fine is None:
-            return self._scan(query, k, where)
-        return self._rescored(query, k, np.flatnonzero(self.mask(where)), fine)
 
     def _rescored(self, query: FloatArray, k: int, slots: Slots, fine: Fine | None) -> Neighbours:
         """The ``k`` nearest of ``slots``, ascending, of which the fine codes choose some."""
