@@ -299,6 +299,15 @@ def test_it_learns_goes_on_after_a_kill_and_refuses_another(
         train(chosen, fewer, tmp_path / "cut")
 
 
+def test_losses_of_a_lower_precision_are_computed_in_float32(
+    drawn: Manifest, tmp_path: Path
+) -> None:
+    train(recipe(steps=2, check=1, precision="bfloat16"), drawn, tmp_path / "run")
+    rows = json.loads((tmp_path / "run/history.json").read_text("utf-8"))
+    assert [row["step"] for row in rows] == [1, 2]
+    assert all(np.isfinite(row["train_loss"]) for row in rows)
+
+
 def test_it_learns_one_picture_by_heart(tmp_path: Path) -> None:
     image = np.full((64, 64, 3), 40, np.uint8)
     image[8:40, 16:48] = (220, 40, 40)

@@ -95,7 +95,8 @@ def box_shares(raw: Tensor, reach: float) -> Tensor:
 
 
 def losses(outputs: Outputs, targets: GridTargets, spec: Heads) -> Losses:
-    """The losses of a batch, each divided by its number of positive cells."""
+    """The losses of a batch in float32, each divided by its number of positive cells."""
+    outputs = Outputs(*(part.float() for part in outputs))  # autocast gives a lower precision
     positive = targets.positive
     total = positive.sum().clamp(min=1)
     predicted = box_shares(outputs.boxes, spec.reach)[positive]  # (P, 4)
