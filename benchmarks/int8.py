@@ -1,12 +1,9 @@
-"""The processor's time of a bundle's graphs in int8, and in OpenVINO; and a detector in int8.
+"""The processor's time of a bundle's graphs in int8, and in OpenVINO.
 
-    python benchmarks/int8.py BUNDLE times                 float, int8 (and OpenVINO where it is)
-    python benchmarks/int8.py BUNDLE detector DATA -o NEW  a bundle whose detector computes in int8
+    python benchmarks/int8.py BUNDLE      float, int8 (and OpenVINO where it is)
 
-``times`` runs the street tower and the detector on made photos, with one thread, in turns in one
-process; the ranges of int8 don't matter to it. ``detector`` takes ranges from training photos of
-what ``detection_data.py`` made; ``detection.py DATA ap --bundle NEW`` then gives the average
-precision. Towers are quantized and measured by ``hemline quantize``. ``times`` writes
+Runs the street tower and the detector on made photos, with one thread, in turns in one process; the
+ranges of int8 don't matter to it. What int8 costs is measured by ``hemline quantize``. Writes
 ``benchmarks/results/int8.json``.
 """
 
@@ -22,18 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from hemline.bundle import DETECTOR, onnx_runtime, write_info
-from hemline.data.images import open_many
-from hemline.data.manifest import Manifest
+from hemline.bundle import DETECTOR, onnx_runtime
 from hemline.data.preprocess import Preprocessing, prepare
 from hemline.evaluation.machine import machine
 from hemline.learn.export.int8 import folded, quantized
-from hemline.learn.export.weights import serialized
+from hemline.quantization.detector import HEADS
 from hemline.runtime.bundle import Bundle
 
 RESULTS = Path(__file__).with_name("results") / "int8.json"
-HEADS = ("scores", "boxes", "kinds")
-ROUNDS, RUNS, IMAGES = 7, 10, 100
+ROUNDS, RUNS = 7, 10
 
 
 def feeds_of(images: list[Any], spec: Preprocessing) -> list[dict[str, Any]]:
@@ -97,32 +91,11 @@ def times(bundle: Bundle) -> dict[str, Any]:
     return {"bundle": bundle.info.name, "cpu_ms": found, "machine": machine()}
 
 
-def detector(bundle: Bundle, data: Path, target: Path) -> None:
-    assert bundle.info.detector is not None
-    manifest = Manifest.read(data)
-    train = np.flatnonzero(np.asarray(manifest.column("split"), np.str_) == "train")
-    rows = np.random.default_rng(0).permutation(train)[:IMAGES]
-    opened = [image for _, image in open_many([manifest.file(int(row)) for row in rows], 1)]
-    images = [image for image in opened if not isinstance(image, Exception)]
-    feeds = feeds_of(images, bundle.info.detector.heads.preprocessing)
-    graph = quantized(bundle.folder / bundle.info.graphs[DETECTOR], feeds, HEADS)
-    copy = bundle.copy_to(target)
-    (target / bundle.info.graphs[DETECTOR]).write_bytes(serialized(graph))
-    changed = bundle.info.detector.model_copy(update={"precision": "int8"})
-    write_info(copy.folder, bundle.info.model_copy(update={"detector": changed}))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("bundle")
-    parser.add_argument("part", choices=("times", "detector"))
-    parser.add_argument("data", type=Path, nargs="?")
-    parser.add_argument("-o", "--output", type=Path, help="folder of the new bundle")
     options = parser.parse_args()
     bundle = Bundle.open(options.bundle)
-    if options.part == "detector":
-        detector(bundle, options.data, options.output)
-        return
     result = times(bundle)
     print(json.dumps(result, indent=1))
     RESULTS.write_text(json.dumps(result, indent=1) + "\n", "utf-8")

@@ -16,11 +16,13 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from hemline.data.manifest import Manifest
 from hemline.errors import DataError
 from hemline.parsing import parse_json
 from hemline.types import Box, Record
@@ -121,3 +123,38 @@ def garments_of(record: Record) -> tuple[Garment, ...] | None:
     """
     text = record.extra.get(COLUMN)
     return None if text is None or text == "" else from_text(str(text), record.image_id)
+
+
+@dataclass(frozen=True)
+class AnnotatedImage:
+    """An image file and its garments."""
+
+    path: Path
+    garments: tuple[Garment, ...]
+
+
+def annotated_images(manifest: Manifest, rows: Sequence[int]) -> list[AnnotatedImage]:
+    """The images of some rows, each once, with their garments: of the column, or, where a manifest
+    doesn't have it, of the boxes and categories of all rows of the image, which then count as all.
+
+    Raises:
+        DataError: a row has neither a box nor the column ``garments``.
+    """
+    found: dict[str, list[Garment]] = {}
+    whole: dict[str, tuple[Garment, ...]] = {}
+    for row in rows:
+        record = manifest[int(row)]
+        given = garments_of(record)
+        if given is not None:
+            whole[record.path] = given
+        elif record.box is None:
+            raise DataError(
+                f"row {row} ({record.path}) has neither a box nor the column 'garments': a "
+                "detector needs to know where garments are"
+            )
+        else:
+            found.setdefault(record.path, []).append(
+                Garment(record.category, record.box, role="product")
+            )
+    named = {**{path: tuple(own) for path, own in found.items()}, **whole}
+    return [AnnotatedImage(manifest.root / path, own) for path, own in named.items()]

@@ -15,7 +15,7 @@ from helpers.learning import SEED, THREADS, learned
 from helpers.tiny_bundle import make_tiny_bundle
 from hemline.data.boxes import suppress
 from hemline.data.detector_outputs import Heads, decode
-from hemline.data.garments import Garment, to_text
+from hemline.data.garments import AnnotatedImage, Garment, annotated_images, to_text
 from hemline.data.images import encode_jpeg
 from hemline.data.manifest import Manifest
 from hemline.data.preprocess import Preprocessing, prepare
@@ -33,12 +33,7 @@ from hemline.learn.detection.losses import (
 )
 from hemline.learn.detection.network import DetectorConfig, DetectorNetwork, Outputs
 from hemline.learn.detection.recipe import DetectorRecipe
-from hemline.learn.detection.samples import (
-    AnnotatedImage,
-    DetectionAugmentation,
-    DetectionDataset,
-    annotated_images,
-)
+from hemline.learn.detection.samples import DetectionAugmentation, DetectionDataset
 from hemline.learn.detection.starting import start_from_bundle
 from hemline.learn.detection.task import DetectionTask
 from hemline.learn.export.detector import add_detector, describe_detector

@@ -1,14 +1,8 @@
-"""Training images of a detector: a manifest's images with all their garments, and augmentation.
-
-The garments of an image come from the column ``garments``; where a manifest doesn't have it, from
-the boxes and categories of all rows of the image, which then count as all its garments.
-"""
+"""Training images of a detector, and their augmentation."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,11 +12,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from hemline.data.detector_outputs import Heads, layer_of
-from hemline.data.garments import Garment, garments_of, kind_of
+from hemline.data.garments import AnnotatedImage, Garment, kind_of
 from hemline.data.images import open_image
-from hemline.data.manifest import Manifest
 from hemline.data.preprocess import normalise
-from hemline.errors import DataError, ImageError
+from hemline.errors import ImageError
 from hemline.learn.detection.losses import Annotations
 from hemline.learn.training.augment import Augmentation, colour
 from hemline.types import Box, Image
@@ -54,40 +47,6 @@ class DetectionAugmentation(BaseModel):
     colour: Augmentation = Augmentation(
         brightness=0.3, contrast=0.3, saturation=0.4, hue=0.05, grey=0.03, blur=0.06
     )
-
-
-@dataclass(frozen=True)
-class AnnotatedImage:
-    """An image file and its garments."""
-
-    path: Path
-    garments: tuple[Garment, ...]
-
-
-def annotated_images(manifest: Manifest, rows: Sequence[int]) -> list[AnnotatedImage]:
-    """The images of some rows, each once.
-
-    Raises:
-        DataError: a row has neither a box nor the column ``garments``.
-    """
-    found: dict[str, list[Garment]] = {}
-    whole: dict[str, tuple[Garment, ...]] = {}
-    for row in rows:
-        record = manifest[int(row)]
-        given = garments_of(record)
-        if given is not None:
-            whole[record.path] = given
-        elif record.box is None:
-            raise DataError(
-                f"row {row} ({record.path}) has neither a box nor the column 'garments': a "
-                "detector needs to know where garments are"
-            )
-        else:
-            found.setdefault(record.path, []).append(
-                Garment(record.category, record.box, role="product")
-            )
-    named = {**{path: tuple(own) for path, own in found.items()}, **whole}
-    return [AnnotatedImage(manifest.root / path, own) for path, own in named.items()]
 
 
 class DetectionDataset(Dataset[tuple[Tensor, Annotations]]):

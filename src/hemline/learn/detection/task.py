@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from hemline.data.garments import AnnotatedImage, annotated_images
 from hemline.data.manifest import Manifest
 from hemline.errors import DataError
 from hemline.learn import checkpoint
@@ -19,12 +20,7 @@ from hemline.learn.detection.losses import Annotations, GridTargets, grid_target
 from hemline.learn.detection.network import STRIDE, DetectorNetwork
 from hemline.learn.detection.recipe import DetectorRecipe
 from hemline.learn.detection.runs import BEST, build, is_detector_run, load_detector
-from hemline.learn.detection.samples import (
-    AnnotatedImage,
-    DetectionDataset,
-    annotated_images,
-    collate,
-)
+from hemline.learn.detection.samples import DetectionDataset, collate
 from hemline.learn.detection.starting import is_bundle, start_from_bundle
 from hemline.learn.training.stages import ResolvedStage
 from hemline.learn.training.state import Progress, RunFolder
