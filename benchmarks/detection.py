@@ -192,6 +192,7 @@ def measure_time(manifest: Manifest, detector: BundleDetector, threads: int) -> 
     machine can be told from the detector's.
     """
     heads = detector.info.heads
+    graph = detector.bundle.folder / detector.bundle.info.graphs[DETECTOR]
     session: Any = detector.bundle.session(DETECTOR, threads)
     names = [port.name for port in session.get_outputs()]
     rows = [row for own in parts(manifest, "test").values() for row in own[:60]]
@@ -237,7 +238,7 @@ def measure_time(manifest: Manifest, detector: BundleDetector, threads: int) -> 
             "detect ms": round((time.perf_counter() - opened) * 1000, 1),
         },
         "peak memory MB": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        "graph MB": round((detector.bundle.folder / "detector.onnx").stat().st_size / 1e6, 2),
+        "graph MB": round(graph.stat().st_size / 1e6, 2),
     }
 
 

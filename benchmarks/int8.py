@@ -2,9 +2,9 @@
 
     python benchmarks/int8.py BUNDLE      float, int8 (and OpenVINO where it is)
 
-Runs the street tower and the detector on made photos, with one thread, in turns in one process; the
-ranges of int8 don't matter to it. What int8 costs is measured by ``hemline quantize``. Writes
-``benchmarks/results/int8.json``.
+Runs the street tower and the detector, unless it computes in int8 already, on made photos, with one
+thread, in turns in one process; the ranges of int8 don't matter to it. What int8 costs is measured
+by ``hemline quantize``. Writes ``benchmarks/results/int8.json``.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def times(bundle: Bundle) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     heads = bundle.info.detector
     specs = {"street": bundle.info.preprocessing}
-    if heads is not None:
+    if heads is not None and heads.precision != "int8":
         specs[DETECTOR] = heads.heads.preprocessing
     found: dict[str, Any] = {}
     for role, spec in specs.items():

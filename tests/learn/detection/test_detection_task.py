@@ -404,7 +404,7 @@ def test_a_training_starts_from_the_detector_of_a_bundle(drawn: Manifest, tmp_pa
 
 
 def test_the_shipped_detector_is_a_start() -> None:
-    """Its graph's names, kinds and layers are those of `detector_real`."""
+    """Its graph's names, kinds and layers are those of `detector_real`; it computes in int8."""
     chosen = recipes.load("detector_real")
     assert isinstance(chosen, DetectorRecipe)
     assert chosen.start == "hemline-small"
@@ -420,7 +420,9 @@ def test_the_shipped_detector_is_a_start() -> None:
         .run(list(Outputs._fields), {"images": batch.numpy()})
     )
     for given, name in zip(values, Outputs._fields, strict=True):
-        np.testing.assert_allclose(given, getattr(own, name).numpy(), atol=0.02, rtol=0.02)
+        right = getattr(own, name).numpy()  # of the rounded weights, but in float32
+        assert np.corrcoef(given.ravel(), right.ravel())[0, 1] > 0.999
+        assert np.abs(given - right).mean() < 0.05 * right.std()
 
 
 def test_images_of_some_rows_are_shown_more_often(drawn: Manifest) -> None:

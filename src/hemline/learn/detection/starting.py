@@ -22,6 +22,9 @@ from hemline.learn.backbones.averaged import bundle_folder
 from hemline.learn.detection.network import DetectorNetwork
 from hemline.types import FloatArray
 
+#: The end of the name that ONNX Runtime gives to rounded weights.
+_QUANTIZED = "_quantized"
+
 
 def is_bundle(name: str) -> bool:
     """Whether this is the folder of a bundle, or the name of one that ships."""
@@ -75,14 +78,23 @@ def start_from_bundle(network: DetectorNetwork, bundle: str, images: Tensor) -> 
 
 
 def _weights(graph: Path) -> dict[str, FloatArray]:
-    """Name → values of the graph's weights."""
+    """Name → values of the graph's weights; those of a graph in int8 as they were rounded."""
     import onnx
     from onnx import numpy_helper
 
-    return {
-        tensor.name.removesuffix(".half"): numpy_helper.to_array(tensor).astype(np.float32)
-        for tensor in onnx.load(str(graph)).graph.initializer
-    }
+    stored = {t.name: numpy_helper.to_array(t) for t in onnx.load(str(graph)).graph.initializer}
+    known: dict[str, FloatArray] = {}
+    for name, values in stored.items():
+        if not name.endswith(_QUANTIZED):
+            known[name.removesuffix(".half")] = values.astype(np.float32)
+            continue
+        plain = name.removesuffix(_QUANTIZED)
+        of = name if f"{name}_scale" in stored else plain  # a bias keeps the suffix
+        scale, zero = (stored[f"{of}_{part}"] for part in ("scale", "zero_point"))
+        along = (-1, *[1] * (values.ndim - 1))  # one scale for each output channel
+        steps = values.astype(np.float64) - zero.reshape(along)
+        known[plain] = (steps * scale.reshape(along)).astype(np.float32)
+    return known
 
 
 def _convolutions(network: DetectorNetwork) -> Iterator[tuple[str, nn.Conv2d, Any]]:
