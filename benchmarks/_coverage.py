@@ -7,8 +7,8 @@ from typing import Any
 
 from hemline.data.boxes import overlaps
 from hemline.data.garments import group_of
+from hemline.evaluation.average_precision import GroundTruth, coco_average_precision, covers
 from hemline.evaluation.bootstrap import cluster_interval
-from hemline.reproduce.coco_ap import GroundTruth, coco_average_precision, covers
 from hemline.runtime.detector import grown
 from hemline.types import Detection
 

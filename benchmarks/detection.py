@@ -49,16 +49,16 @@ from hemline.data.manifest import Manifest
 from hemline.data.preprocess import prepare
 from hemline.data.protocol import Choices
 from hemline.datasets import build
-from hemline.evaluation.machine import processor
-from hemline.evaluation.report import report
-from hemline.evaluation.run import evaluate
-from hemline.reproduce.coco_ap import (
+from hemline.evaluation.average_precision import (
     AveragePrecision,
     GroundTruth,
     by_category,
     coco_average_precision,
     ground_truth,
 )
+from hemline.evaluation.machine import processor
+from hemline.evaluation.report import report
+from hemline.evaluation.run import evaluate
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.detector import BundleDetector, best_garment, margined
 from hemline.runtime.encoder import BundleEncoder

@@ -450,7 +450,7 @@ def test_an_index_that_cannot_be_saved_loses_nothing(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "save", full)
+    monkeypatch.setattr(disk, "_write_array", full)
     store.save()
     assert disk.revision(tmp_path) == first
     assert len(list((tmp_path / "index").iterdir())) == 1

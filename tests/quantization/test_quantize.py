@@ -17,7 +17,7 @@ from hemline.adaptation.sources import Sample, Sources
 from hemline.bundle import ScoreThresholds, read_info, write_info
 from hemline.cli import main
 from hemline.errors import DataError, UsageError
-from hemline.quantization import run
+from hemline.quantization import towers
 
 
 def fast(ratio: float) -> Any:
@@ -27,8 +27,8 @@ def fast(ratio: float) -> Any:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(run, "compare_speed", fast(0.5))
-    monkeypatch.setattr(run, "MOST_LOST", 0.2)  # of 40 photos one is 0.025
+    monkeypatch.setattr(towers, "compare_speed", fast(0.5))
+    monkeypatch.setattr(towers, "MOST_LOST", 0.2)  # of 40 photos one is 0.025
     make_tiny_bundle(tmp_path / "tiny")
     make_shifted_shop(tmp_path / "shop", mixed=False)
     return tmp_path
@@ -96,7 +96,7 @@ def test_an_adapted_bundle_keeps_its_maps(place: Path) -> None:
 def test_one_that_is_not_faster_is_refused_unless_forced(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(run, "compare_speed", fast(1.2))
+    monkeypatch.setattr(towers, "compare_speed", fast(1.2))
     assert main(words(place)) == 1
     assert "it isn't faster on this processor (1.20 of the time)" in capsys.readouterr().err
     assert sorted(path.name for path in place.iterdir()) == ["shop", "tiny"]
@@ -129,10 +129,10 @@ def test_the_bounds() -> None:
     def report(difference: float, ratio: float = 0.5) -> dict[str, Any]:
         return {"difference": {"recall@1": {"value": difference}}, "cpu_ms": {"ratio": ratio}}
 
-    assert run.reasons(report(-0.01)) == []
-    assert run.reasons(report(0.2)) == []
-    assert run.reasons(report(-0.0101)) != []
-    assert len(run.reasons(report(-0.5, 1.0))) == 2
+    assert towers.reasons(report(-0.01)) == []
+    assert towers.reasons(report(0.2)) == []
+    assert towers.reasons(report(-0.0101)) != []
+    assert len(towers.reasons(report(-0.5, 1.0))) == 2
 
 
 def test_no_photo_of_a_calibrating_item_is_measured() -> None:
@@ -140,7 +140,7 @@ def test_no_photo_of_a_calibrating_item_is_measured() -> None:
         [Sample(Path(f"{n}"), f"p{n % 9}", f"{n}") for n in range(27)],
         [Sample(Path(f"s{n}"), f"p{n}", f"s{n}") for n in range(12)],
     )
-    taken = run.calibration_samples(sources, 100, seed=0)
+    taken = towers.calibration_samples(sources, 100, seed=0)
     own = {sample.item for sample in taken["street"]}
     assert len(own) == 3
     assert not own & {sample.item for sample in sources.street}

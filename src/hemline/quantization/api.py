@@ -4,22 +4,37 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from hemline.adaptation.sources import collect
 from hemline.adaptation.write import check_target
+from hemline.bundle import BundleInfo
 from hemline.data.manifest import Manifest
 from hemline.errors import UsageError, nearest
 from hemline.evaluation.machine import machine
 from hemline.progress import ProgressOf, no_progress
-from hemline.quantization.detector import describe_detector, quantize_detector, refusals
-from hemline.quantization.run import Run, reasons
-from hemline.quantization.write import check_onnx, describe
+from hemline.quantization import detector, towers
+from hemline.quantization.options import Options
+from hemline.quantization.write import check_onnx
 from hemline.runtime.bundle import Bundle, check_threads
 
-#: What of a bundle can compute in int8.
-PARTS = ("towers", "detector")
+
+class Part(NamedTuple):
+    """What of a bundle can compute in int8."""
+
+    #: (bundle, images, new folder, options) → the new bundle in the folder, and its report.
+    make: Callable[[Bundle, Any, Path, Options], tuple[Bundle, dict[str, Any]]]
+    #: Why what was made isn't good enough, from its report; none if it is.
+    reasons: Callable[[dict[str, Any]], list[str]]
+    #: (new bundle, bundle, name, report) → writes what was measured into the new bundle.
+    describe: Callable[[Bundle, Bundle, str | None, dict[str, Any]], BundleInfo]
+
+
+PARTS = {
+    "towers": Part(towers.make, towers.reasons, towers.describe),
+    "detector": Part(detector.make, detector.reasons, detector.describe),
+}
 
 
 def quantize(
@@ -72,8 +87,22 @@ def quantize(
         DataError: too few items to measure on, or images that can't be read.
         BundleError: no such bundle, or one without the part.
     """
-    check_target(target := Path(folder))
-    check_threads(threads)
+    options = Options(
+        crop, split, calibration, photos, gallery, portable, name, seed, threads, workers, progress
+    )
+    return _write(bundle, images, Path(folder), part, options, force)
+
+
+def _write(
+    bundle: str | os.PathLike[str] | Bundle,
+    images: str | os.PathLike[str] | Manifest,
+    target: Path,
+    part: str,
+    options: Options,
+    force: bool,
+) -> dict[str, Any]:
+    check_target(target)
+    check_threads(options.threads)
     check_onnx()
     if part not in PARTS:
         raise UsageError(f"no part {part!r} of a bundle. {nearest(part, PARTS)}")
@@ -82,26 +111,13 @@ def quantize(
         raise UsageError(
             f"{base.info.name} computes in int8 already ({part}); name the bundle it came from"
         )
+    own = PARTS[part]
     with tempfile.TemporaryDirectory(prefix="hemline-quantize-") as place:
-        new = Path(place) / "bundle"
-        if part == "detector":
-            made, report = quantize_detector(
-                base, images if isinstance(images, Manifest) else Manifest.read(images), new,
-                split=split, calibration=calibration, most=photos, portable=portable, name=name,
-                seed=seed, threads=threads, workers=workers, progress=progress,
-            )  # fmt: skip
-            refused = refusals(report)
-        else:
-            (sources := collect(images, None, crop, split)).limited(photos, gallery, seed)
-            run = Run(base, sources, threads, workers, seed, progress)
-            made, report = run.made(new, calibration, portable)
-            refused = reasons(report)
+        made, report = own.make(base, images, Path(place) / "bundle", options)
+        refused = own.reasons(report)
         report |= {"part": part, "machine": machine(), "refused": refused, "written": False}
         if force or not refused:
-            if part == "detector":
-                info = describe_detector(made, base, report)
-            else:
-                info = describe(made, base, name, report)
+            info = own.describe(made, base, options.name, report)
             made.copy_to(target)
             report |= {"written": True, "bundle": str(target)}
             report |= {"name": info.name, "fingerprint": info.fingerprint}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,17 @@ from hemline.data.images import open_many
 from hemline.data.manifest import Manifest
 from hemline.data.preprocess import prepare
 from hemline.errors import BundleError, DataError
-from hemline.files import write_durable
-from hemline.progress import ProgressOf
-from hemline.quantization.speed import compare_speed
-from hemline.quantization.write import size
-from hemline.reproduce.coco_ap import (
+from hemline.evaluation.average_precision import (
     AveragePrecision,
     GroundTruth,
     by_category,
     coco_average_precision,
     ground_truth,
 )
+from hemline.files import write_durable
+from hemline.quantization.options import Options
+from hemline.quantization.speed import compare_speed
+from hemline.quantization.write import size
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.detector import BundleDetector
 from hemline.types import Detection
@@ -39,64 +40,48 @@ LEAST, _SHARE = 10, 3
 _RESAMPLES = 500
 
 
-def quantize_detector(
-    base: Bundle,
-    manifest: Manifest,
-    place: Path,
-    *,
-    split: str,
-    calibration: int,
-    most: int,
-    portable: bool,
-    name: str | None,
-    seed: int,
-    threads: int,
-    workers: int | None,
-    progress: ProgressOf,
+def make(
+    base: Bundle, images: str | os.PathLike[str] | Manifest, place: Path, options: Options
 ) -> tuple[Bundle, dict[str, Any]]:
     """A bundle in the folder ``place`` whose detector computes in int8, and its report.
-
-    Args:
-        most: images to measure on.
-        others: as for `hemline.quantize`.
 
     Raises:
         BundleError: the bundle has no detector.
         DataError: too few images whose garments are known.
-        UsageError: ``onnx`` is missing.
     """
     from hemline.learn.export.int8 import quantized
     from hemline.learn.export.weights import serialized, shrink
 
     if base.info.detector is None:
         raise BundleError(f"{base.info.name} has no detector")
-    ranges, measured = _parts(manifest, split, calibration, most, seed)
+    manifest = images if isinstance(images, Manifest) else Manifest.read(images)
+    ranges, measured = _parts(manifest, options)
     spec = base.info.detector.heads.preprocessing
     feeds = [
         {"images": prepare(image, spec, "street")[None]}
-        for _, image in open_many([one.path for one in ranges], workers)
+        for _, image in open_many([one.path for one in ranges], options.workers)
         if not isinstance(image, Exception)
     ]
     if not feeds:
         raise DataError(f"none of {len(ranges)} images to calibrate with can be read")
     graph = base.folder / base.info.graphs[DETECTOR]
-    with progress("calibrating the detector") as advance:
-        model = quantized(graph, feeds, HEADS, portable=portable, advance=advance)
+    with options.progress("calibrating the detector") as advance:
+        model = quantized(graph, feeds, HEADS, portable=options.portable, advance=advance)
     if base.info.detector.precision != "float32":
         shrink(model, "float16")  # what stays in float
-    made = _written(base, place, serialized(model), name)
+    made = _written(base, place, serialized(model))
     report: dict[str, Any] = {
         "base": {"name": base.info.name, "fingerprint": base.fingerprint},
-        "portable": portable,
+        "portable": options.portable,
         "calibration": {"images": len(feeds)},
-        **_compared(base, made, measured, threads, workers, progress),
-        "cpu_ms": compare_speed(base, made, DETECTOR, feeds[0], threads),
+        **_compared(base, made, measured, options),
+        "cpu_ms": compare_speed(base, made, DETECTOR, feeds[0], options.threads),
         "bytes": {"before": size(base.folder), "after": size(made.folder)},
     }
     return made, report
 
 
-def refusals(report: dict[str, Any]) -> list[str]:
+def reasons(report: dict[str, Any]) -> list[str]:
     """Why a detector isn't good enough; none if it is."""
     fall, ratio = -report["difference"]["ap@0.5"], report["cpu_ms"]["ratio"]
     found = []
@@ -107,7 +92,7 @@ def refusals(report: dict[str, Any]) -> list[str]:
     return found
 
 
-def describe_detector(made: Bundle, base: Bundle, report: dict[str, Any]) -> BundleInfo:
+def describe(made: Bundle, base: Bundle, name: str | None, report: dict[str, Any]) -> BundleInfo:
     """Writes what was measured into the new bundle's description and model card."""
     assert made.info.detector is not None
     own = made.info.detector
@@ -125,7 +110,8 @@ def describe_detector(made: Bundle, base: Bundle, report: dict[str, Any]) -> Bun
         "quantized": {**{key: report[key] for key in kept}, "hemline": __version__},
     }
     changed = own.model_copy(update={"training": training, "quality": [*own.quality, told]})
-    info = write_info(made.folder, made.info.model_copy(update={"detector": changed}))
+    changes = {"detector": changed, "name": name or base.info.name}
+    info = write_info(made.folder, made.info.model_copy(update=changes))
     card = made.folder / "README.md"
     old = card.read_text(encoding="utf-8") if card.is_file() else f"# {info.name}\n"
     spent = report["cpu_ms"]
@@ -142,19 +128,20 @@ def describe_detector(made: Bundle, base: Bundle, report: dict[str, Any]) -> Bun
 
 
 def _parts(
-    manifest: Manifest, split: str, calibration: int, most: int, seed: int
+    manifest: Manifest, options: Options
 ) -> tuple[list[AnnotatedImage], list[AnnotatedImage]]:
     """Images for the ranges, and others to measure on."""
+    split = options.split
     splits = np.asarray(manifest.column("split"), dtype=np.str_)
     if split == "all":
         counts = np.ones(len(splits), bool)
     else:
         counts = np.isin(splits, (split, "")) if split else splits != "test"
     images = annotated_images(manifest, np.flatnonzero(counts).tolist())
-    order = np.random.default_rng([seed, 8]).permutation(len(images)).tolist()
-    cut = min(calibration, len(images) // _SHARE)
+    order = np.random.default_rng([options.seed, 8]).permutation(len(images)).tolist()
+    cut = min(options.calibration, len(images) // _SHARE)
     ranges = [images[k] for k in order[:cut]]
-    measured = [images[k] for k in order[cut:] if images[k].garments][:most]
+    measured = [images[k] for k in order[cut:] if images[k].garments][: options.photos]
     if len(measured) < LEAST:
         raise DataError(
             f"{len(measured)} images with marked garments are left to measure on, after "
@@ -163,13 +150,13 @@ def _parts(
     return ranges, measured
 
 
-def _written(base: Bundle, place: Path, graph: bytes, name: str | None) -> Bundle:
+def _written(base: Bundle, place: Path, graph: bytes) -> Bundle:
     """A copy of the bundle with another graph of the detector."""
     assert base.info.detector is not None
     copy = base.copy_to(place)
     (copy.folder / base.info.graphs[DETECTOR]).write_bytes(graph)
     changed = base.info.detector.model_copy(update={"precision": "int8", "precision_loss": {}})
-    info = base.info.model_copy(update={"detector": changed, "name": name or base.info.name})
+    info = base.info.model_copy(update={"detector": changed})
     return Bundle(copy.folder, write_info(copy.folder, info))
 
 
@@ -177,17 +164,15 @@ def _compared(
     base: Bundle,
     made: Bundle,
     images: Sequence[AnnotatedImage],
-    threads: int,
-    workers: int | None,
-    progress: ProgressOf,
+    options: Options,
 ) -> dict[str, Any]:
     """Average precision of both detectors on the same images."""
-    both = BundleDetector(base, threads), BundleDetector(made, threads)
+    both = BundleDetector(base, options.threads), BundleDetector(made, options.threads)
     found: tuple[list[tuple[Detection, ...]], ...] = ([], [])
     truths: list[tuple[GroundTruth, ...]] = []
     unreadable = 0
-    with progress("detecting with both") as advance:
-        for place, image in open_many([one.path for one in images], workers):
+    with options.progress("detecting with both") as advance:
+        for place, image in open_many([one.path for one in images], options.workers):
             if isinstance(image, Exception):
                 unreadable += 1
                 continue

@@ -14,7 +14,7 @@ from hemline.data.garments import garments_of, group_of
 from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
 from hemline.errors import DataError
-from hemline.reproduce.coco_ap import GroundTruth, ground_truth
+from hemline.evaluation.average_precision import GroundTruth, ground_truth
 from hemline.types import Domain, Image, Record
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hemline.data.images import open_image
 from hemline.encoding import Detector
-from hemline.reproduce.coco_ap import AveragePrecision, coco_average_precision
+from hemline.evaluation.average_precision import AveragePrecision, coco_average_precision
 from hemline.reproduce.darn import AN, NIN_ON_CATEGORIES
 from hemline.reproduce.measure import Workshop
 from hemline.reproduce.pictures import OVERLAP, Picture

@@ -1,7 +1,8 @@
-"""What one call of `hemline quantize` does: encodes, calibrates, measures."""
+"""A bundle whose towers compute in int8: its ranges, its recall, its time."""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,19 +14,22 @@ import numpy as np
 from hemline.adaptation.encode import Encoded, encode
 from hemline.adaptation.report import compare
 from hemline.adaptation.run import LEAST, served
-from hemline.adaptation.sources import Sample, Sources
+from hemline.adaptation.sources import Sample, Sources, collect
 from hemline.adaptation.taps import FEATURES
 from hemline.data.images import crop as cut
 from hemline.data.images import open_many
+from hemline.data.manifest import Manifest
 from hemline.data.preprocess import prepare
 from hemline.errors import DataError
-from hemline.progress import ProgressOf
+from hemline.quantization.options import Options
 from hemline.quantization.speed import compare_speed
-from hemline.quantization.write import TOWERS, size, write_graphs
+from hemline.quantization.write import TOWERS, describe, size, write_graphs
 from hemline.ranking.tags import multi_hot
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.encoder import BundleEncoder
 from hemline.types import Domain, FloatArray
+
+__all__ = ["MOST_LOST", "calibration_samples", "describe", "make", "reasons"]
 
 #: Most that recall@1 may fall.
 MOST_LOST = 0.01
@@ -66,30 +70,34 @@ def calibration_samples(sources: Sources, count: int, seed: int) -> dict[Domain,
     return {"street": street[:count], "shop": mixed[:count]}
 
 
-@dataclass(slots=True)
-class Run:
-    """One call's settings."""
+def make(
+    base: Bundle, images: str | os.PathLike[str] | Manifest, place: Path, options: Options
+) -> tuple[Bundle, dict[str, Any]]:
+    """A bundle in the folder ``place`` whose towers compute in int8, and its report.
+
+    Raises:
+        DataError: too few items, or no image to calibrate with.
+    """
+    (sources := collect(images, None, options.crop, options.split)).limited(
+        options.photos, options.gallery, options.seed
+    )
+    samples = calibration_samples(sources, options.calibration, options.seed)
+    run = _Run(base, sources, options)
+    before = run.encoded(base)
+    feeds = {domain: run.feeds(domain, samples[domain]) for domain in TOWERS}
+    made = write_graphs(base, place, feeds, options.portable, options.progress)
+    report = run.compared(before, made, feeds["street"][0])
+    used = {domain: len(feeds[domain]) for domain in TOWERS}
+    return made, report | {"portable": options.portable, "calibration": used}
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A bundle, the images to measure on, and how."""
 
     base: Bundle
     sources: Sources
-    threads: int
-    workers: int | None
-    seed: int
-    progress: ProgressOf
-
-    def made(self, place: Path, calibration: int, portable: bool) -> tuple[Bundle, dict[str, Any]]:
-        """A bundle in the folder ``place`` whose towers compute in int8, and its report.
-
-        Raises:
-            DataError: too few items, or no image to calibrate with.
-        """
-        samples = calibration_samples(self.sources, calibration, self.seed)
-        before = self.encoded(self.base)
-        feeds = {domain: self.feeds(domain, samples[domain]) for domain in TOWERS}
-        made = write_graphs(self.base, place, feeds, portable, self.progress)
-        report = self.compared(before, made, feeds["street"][0])
-        used = {domain: len(feeds[domain]) for domain in TOWERS}
-        return made, report | {"portable": portable, "calibration": used}
+    options: Options
 
     def encoded(self, bundle: Bundle) -> Encoded:
         """What a bundle's towers give for all images.
@@ -97,11 +105,11 @@ class Run:
         Raises:
             DataError: too few items to measure on.
         """
-        session: Any = bundle.session("street", self.threads)
+        session: Any = bundle.session("street", self.options.threads)
         pooled = FEATURES in {port.name for port in session.get_outputs()}
         blocks = tuple(bundle.info.training["adapted"]["features"]) if pooled else ()
-        encoder = BundleEncoder(bundle, self.threads)
-        found = encode(encoder, blocks, self.sources, self.workers, self.progress)
+        encoder = BundleEncoder(bundle, self.options.threads)
+        found = encode(encoder, blocks, self.sources, self.options.workers, self.options.progress)
         items = len(np.unique(found.images.street.items[found.images.queries]))
         if items < LEAST:
             raise DataError(
@@ -117,11 +125,11 @@ class Run:
             DataError: none can be read.
         """
         info = self.base.info
-        session: Any = self.base.session(domain, self.threads)
+        session: Any = self.base.session(domain, self.options.threads)
         tagged = "tags" in {port.name for port in session.get_inputs()}
         columns = {tag: number for number, tag in enumerate(info.vocabulary)}
         found = []
-        for place, image in open_many([sample.source for sample in samples], self.workers):
+        for place, image in open_many([sample.source for sample in samples], self.options.workers):
             if isinstance(image, Exception):
                 continue
             sample = samples[place]
@@ -138,7 +146,8 @@ class Run:
         new, images = self.encoded(made), old.images
         items = [old.names[number] for number in images.street.items[images.queries]]
         outcomes = [
-            served(bundle, one, self.threads) for bundle, one in ((self.base, old), (made, new))
+            served(bundle, one, self.options.threads)
+            for bundle, one in ((self.base, old), (made, new))
         ]
         cosine = np.concatenate(
             [
@@ -146,11 +155,11 @@ class Run:
                 for side in TOWERS
             ]
         )
-        with self.progress("timing both"):
-            spent = compare_speed(self.base, made, "street", photo, self.threads)
+        with self.options.progress("timing both"):
+            spent = compare_speed(self.base, made, "street", photo, self.options.threads)
         return {
             "base": {"name": self.base.info.name, "fingerprint": self.base.fingerprint},
-            **compare(outcomes[0], outcomes[1], items, self.seed),
+            **compare(outcomes[0], outcomes[1], items, self.options.seed),
             "gallery": len(images.shop.items),
             "gallery_items": len(np.unique(images.shop.items)),
             "unreadable": len(old.skipped),

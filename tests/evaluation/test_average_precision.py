@@ -14,7 +14,7 @@ from pycocotools.cocoeval import COCOeval
 from hemline.data.boxes import overlaps
 from hemline.data.garments import Garment, group_of, kind_of
 from hemline.errors import UsageError
-from hemline.reproduce.coco_ap import (
+from hemline.evaluation.average_precision import (
     THRESHOLDS,
     GroundTruth,
     by_category,
