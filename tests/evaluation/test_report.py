@@ -64,6 +64,21 @@ def test_slices_by_quarters_of_a_number_and_by_word(outcome: EvaluationResult) -
         by_column([outcome], "tags")
 
 
+def test_slices_of_whole_numbers_share_no_end(
+    shop: Manifest, outcome: EvaluationResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Failed before: eight numbers gave "0 to 2", "2 to 4", with 2 in the second alone."""
+    numbers = np.arange(len(shop)) % 8
+    monkeypatch.setattr(Manifest, "column", lambda *_: numbers)
+    slices = by_column([outcome], "others")
+    asked = numbers[outcome.protocol.queries]
+    ends = [tuple(map(int, name.split(" to "))) for name in slices]
+    assert sorted(end for pair in ends for end in pair) == sorted({e for p in ends for e in p})
+    for (low, *high), group in zip(ends, slices.values(), strict=True):
+        inside = (asked >= low) & (asked <= (high or [low])[0])
+        assert group["queries"] == int(inside.sum())
+
+
 def test_compare_is_the_difference_on_the_same_queries(
     shop: Manifest, outcome: EvaluationResult
 ) -> None:

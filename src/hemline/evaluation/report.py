@@ -273,13 +273,15 @@ def by_column(results: Sequence[EvaluationResult], column: str) -> dict[str, dic
         return {}
     edges = np.unique(np.quantile(known, [0.0, 0.25, 0.5, 0.75, 1.0]))
     places = np.clip(np.searchsorted(edges, array, side="right") - 1, 0, max(0, len(edges) - 2))
-    return by_group(
-        results,
-        [
-            f"{edges[p]:.3g} to {edges[min(p + 1, len(edges) - 1)]:.3g}" if np.isfinite(v) else ""
-            for p, v in zip(places, array, strict=True)
-        ],
-    )
+    places = np.where(np.isfinite(array), places, -1)
+    names = {-1: ""}
+    for place in set(places[places >= 0].tolist()):
+        # Of its own numbers: ranges of whole ones would share their ends.
+        low, high = (
+            f"{end:.3g}" for end in (array[places == place].min(), array[places == place].max())
+        )
+        names[place] = low if low == high else f"{low} to {high}"
+    return by_group(results, [names[place] for place in places.tolist()])
 
 
 def _choices(results: Sequence[EvaluationResult]) -> dict[str, str]:

@@ -265,7 +265,11 @@ def _provenance(results: Sequence[StoredResult]) -> str:
     heads = ["", "fingerprint", "training", "started from", "hemline"]
     body = table("What was measured", heads, rows, True)
     choices = results[0].found["protocol"]
-    named = [[html.escape(k), html.escape(str(v))] for k, v in choices.items() if k != "trained_on"]
+    named = [
+        [html.escape(k.replace("_", " ")), html.escape(str(v))]
+        for k, v in choices.items()
+        if k != "trained_on"
+    ]
     body += table("Choices of the protocol", ["choice", "value"], named, True)
     data = html.escape(str(results[0].found["data_fingerprint"]))
     return section("Provenance", f"{body}<p>Manifest <code>{data}</code></p>")
