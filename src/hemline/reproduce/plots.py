@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ Found = Mapping[str, Any]
 Entries = list[tuple[str, Mapping[str, Any]]]
 #: Lines are told apart by colour, dash and mark.
 _DASHES, _MARKS = ("-", "--", "-.", ":"), "osv^D*XPpd<>"
+_PUBLISHED = "published, on the paper's data"
+_WRAP = 130  # characters of a line under the title
 
 
 def available() -> bool:
@@ -60,9 +63,9 @@ def finish(axes: Any, found: Found, path: Path) -> None:
 
     data = found["data"]
     own = "the paper's own data" if data["own"] else "not the paper's data"
-    words = f"scale {found['scale']}, {data['words']} ({own}); {found['label']}"
-    if found["rows"]:
-        words += f"\n{_how(found)}"
+    lines = [f"scale {found['scale']}, {data['words']} ({own}); {found['label']}"]
+    lines += [_how(found)] if found["rows"] else []
+    words = "\n".join(part for line in lines for part in textwrap.wrap(line, _WRAP))
     pad = 22 + 12 * words.count("\n")
     axes.set_title(found["title"], loc="left", fontweight="bold", fontsize=11, pad=pad, wrap=True)
     axes.text(0, 1.02, words, transform=axes.transAxes, fontsize=8, color="#555555")
@@ -70,10 +73,11 @@ def finish(axes: Any, found: Found, path: Path) -> None:
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    handles, labels = axes.get_legend_handles_labels()
-    if labels:
+    found_labels = zip(*axes.get_legend_handles_labels(), strict=True)
+    named = sorted(found_labels, key=lambda pair: _PUBLISHED in pair[1])  # rows first
+    if named:
         axes.legend(
-            handles, labels, prop=FontProperties(size=8), frameon=False,
+            *zip(*named, strict=True), prop=FontProperties(size=8), frameon=False,
             loc="upper left", bbox_to_anchor=(1.01, 1.0),
         )  # fmt: skip
     axes.figure.savefig(path, dpi=110, metadata={"Software": None})
@@ -128,7 +132,7 @@ def _crosses(axes: Any, number: int, figures: Mapping[str, Any], found: Found) -
         value = published_of(figures["row"]["published"], measure, protocol)
         if value is not None:
             k = float(measure.partition("@")[2])
-            label = "published, on the paper's data" if number == _first(found, measure) else None
+            label = _PUBLISHED if number == _first(found, measure) else None
             axes.plot([k], [value], "x", color=f"C{number % 10}", markersize=8, label=label)
 
 
@@ -185,7 +189,7 @@ def _points(axes: Any, found: Found, experiment: Experiment) -> None:
             axes.plot(
                 [value for value, _ in known], [place for _, place in known], "s",
                 markerfacecolor="none", color=f"C{number}",
-                label=f"{measure}, published, on the paper's data",
+                label=f"{measure}, {_PUBLISHED}",
             )  # fmt: skip
     axes.set_yticks(list(heights), [label for label, _ in rows], fontsize=8)
     axes.margins(y=0.6 / max(1, len(rows)))
