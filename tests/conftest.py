@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from helpers import needs
+from helpers.ending import end_all
 
 TESTS = Path(__file__).parent
 #: Modules of the extra ``learn``, and the packages that import them.
@@ -78,6 +79,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return "milvus" if file in together else str(file)
 
     return Scheduling(config, log)
+
+
+def pytest_sessionfinish() -> None:
+    """In each worker of pytest-xdist, too."""
+    end_all()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

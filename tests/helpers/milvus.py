@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import functools
 import json
@@ -18,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from helpers import needs
+from helpers.ending import at_end
 
 _READY = 120.0  # seconds; then it is started again, as a supervisor does
 _STARTS = 3
@@ -45,7 +45,7 @@ class Server:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self._process: subprocess.Popen[bytes] | None = None
-        atexit.register(self.end)
+        at_end(self.end)
 
     def address(self, options: str = "") -> str:
         """The address of a new catalogue."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import functools
 import os
 import pwd
@@ -17,6 +16,7 @@ import pytest
 
 from helpers import needs
 from helpers.behind_nginx import free_port
+from helpers.ending import at_end
 
 _PLACES = "/usr/lib/postgresql"  # Debian has each version's programs in BIN of its own
 
@@ -55,7 +55,7 @@ class Server:
         self.folder = Path(tempfile.mkdtemp(prefix="hemline-postgres-"))
         if self._user is not None:
             shutil.chown(self.folder, self._user)
-        atexit.register(self.end)
+        at_end(self.end)
         self._run("initdb", "--auth=trust", "--username=hemline", "--no-sync", "--encoding=UTF8",
                   "--locale=C", "-D", str(self.folder / "data"))  # fmt: skip
         self.start()
