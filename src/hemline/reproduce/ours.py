@@ -81,7 +81,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
             ),
             replace(
                 _further(ynet.INFONCE[2], "CtxYNet, on", {"TagYNet": 0.25, "CtxYNet": 0.25}),
-                over=("YNet, on", None),
+                over=("TagYNet, on", None),
             ),
         ),
         measures=("recall@1", "recall@20"),
