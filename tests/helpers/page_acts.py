@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -43,11 +44,11 @@ def found(page: Any) -> None:
 
 def until(page: Any, met: Callable[[], bool]) -> None:
     """Waits until something is so (the page's security policy forbids Playwright's own way)."""
-    for _ in range(160):
-        if met():
-            return
+    end = time.monotonic() + 20
+    while not met():
+        if time.monotonic() > end:
+            raise AssertionError("it never came to that")
         page.wait_for_timeout(25)
-    raise AssertionError("it never came to that")
 
 
 def begin(page: Any, shop: Stub) -> None:
