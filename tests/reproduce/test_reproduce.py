@@ -141,6 +141,30 @@ def test_curves_have_the_interval_of_each_row(name: str) -> None:
 
 
 @pytest.mark.skipif(find_spec("matplotlib") is None, reason=needs.reason("plots"))
+@pytest.mark.parametrize(
+    ("sizes", "scale", "named"),
+    [
+        ([30, 60, 120, 240, 480, 700], "log", ["30", "60", "120", "240", "700"]),
+        ([30, 60, 120, 5_120], "log", ["30", "60", "120", "5,120"]),
+        ([30, 60, 120], "linear", None),
+        ([40], "linear", None),
+    ],
+)
+def test_sizes_that_double_have_equal_distances(
+    sizes: list[int], scale: str, named: list[str] | None
+) -> None:
+    figure = {"value": 0.5, "low": 0.4, "high": 0.7, "label": "smoke"}
+    figures = {"measured": {"recall@20": figure}, "ladder": [[size, 0.5] for size in sizes]}
+    rows = [{"name": "one", "published": {}, "protocols": {"synthetic": figures}}]
+    found = {"rows": rows, "protocols": {"synthetic": []}, "data": {"gallery": sizes[-1]}}
+    axes = plots.new_axes()
+    plots.draw(axes, found, find("darn-figure6"))
+    assert axes.get_xscale() == scale
+    if named is not None:
+        assert [tick.get_text() for tick in axes.get_xticklabels()] == named
+
+
+@pytest.mark.skipif(find_spec("matplotlib") is None, reason=needs.reason("plots"))
 def test_a_plot_says_how_it_was_measured(out: Path) -> None:
     found = reproduce("siamese-table", out, scale="smoke")
     axes = plots.new_axes()

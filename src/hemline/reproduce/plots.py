@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -149,15 +150,31 @@ def _first(found: Found, measure: str) -> int:
 def _sizes(axes: Any, found: Found, experiment: Experiment) -> None:
     """Recall@20 by the size of the gallery."""
     rows = entries(found)
+    sizes: set[int] = set()
     for number, (label, figures) in enumerate(rows):
         own = figures["measured"].get("recall@20", {}).get("value")
         steps = figures.get("ladder") or [[found["data"]["gallery"], own]]
+        sizes.update(size for size, _ in steps)
         _line(axes, number, label, steps)
-        if own is not None:  # of the whole gallery; bars of several rows lie side by side
-            aside = 1 + 0.012 * (number - (len(rows) - 1) / 2)
-            _bar(axes, number, steps[-1][0] * aside, figures["measured"]["recall@20"])
+    wide = _doubled(axes, sorted(sizes))
+    for number, (_, figures) in enumerate(rows):
+        own = figures["measured"].get("recall@20")
+        if own:  # of the whole gallery; bars of several rows lie side by side
+            aside = 1 + (0.05 if wide else 0.012) * (number - (len(rows) - 1) / 2)
+            _bar(axes, number, max(sizes) * aside, own)
     words = "pictures in the gallery; bars: 95 % intervals over products"
     axes.set(xlabel=words, ylabel="recall@20", ylim=(0, None))
+
+
+def _doubled(axes: Any, sizes: Sequence[int]) -> bool:
+    """Gives the sizes of many galleries, each about twice the one before, equal distances."""
+    if sizes[-1] < 20 * sizes[0]:
+        return False
+    axes.set_xscale("log")
+    ticks = [size for size, next_one in pairwise(sizes) if next_one > 1.5 * size] + [sizes[-1]]
+    axes.set_xticks(ticks, [f"{size:,}" for size in ticks])
+    axes.minorticks_off()
+    return True
 
 
 def _points(axes: Any, found: Found, experiment: Experiment) -> None:
