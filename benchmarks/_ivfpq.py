@@ -14,6 +14,7 @@ from _vectors import Data, Floats, Ints
 
 SAMPLE = 40  # vectors of each list to train on
 LISTS = 8192  # of fifty million; in proportion to the root of the rows
+WIDTH = 64  # efSearch of the build; with FAISS' 16, 1.8 % of the vectors miss their nearest list
 
 
 class IvfPq:
@@ -44,6 +45,7 @@ class IvfPq:
         chosen = np.random.default_rng(0).choice(rows, min(rows, SAMPLE * lists), replace=False)
         kind = f"IVF{lists}_HNSW32,PQ{dim // 4}"
         index: Any = faiss.index_factory(dim, kind, faiss.METRIC_INNER_PRODUCT)
+        faiss.downcast_index(index.quantizer).hnsw.efSearch = WIDTH
         index.train(data.halves(np.sort(chosen)).astype(np.float32))
         trained = time.process_time() - start[1]
         adding = 0.0
