@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +101,14 @@ def test_the_machine_names_its_processor() -> None:
     assert machine()["processor"]
     if named:
         assert machine()["processor"].split(",")[0] in info.read_text("utf-8", "replace")
+
+
+@pytest.mark.parametrize(("threads", "rests"), [(1, {0.0}), (2, {run._REST})])
+def test_threads_that_spin_after_a_run_do_not_disturb_the_other_side(
+    threads: int, rests: set[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Failed before: with two threads hemline's graphs took twice their time beside the parts'."""
+    asked: set[float] = set()
+    monkeypatch.setattr(run.time, "sleep", asked.add)
+    run.measure(tiny(tmp_path / "bundle"), replace(FEW, threads=threads))
+    assert asked == rests
