@@ -60,7 +60,8 @@ from hemline.files import write_atomic
 from hemline.ranking.metrics import hits_at_k
 from hemline.synthetic import SyntheticSettings
 from hemline.synthetic.make import make_dataset
-from hemline.synthetic.pairs import PairSettings, make_pairs
+from hemline.synthetic.pair_rows import PairSettings
+from hemline.synthetic.pairs import make_pairs
 from hemline.synthetic.seeds import mix
 from hemline.types import Domain, FloatArray
 from hemline.views.failures import random_queries

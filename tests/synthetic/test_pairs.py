@@ -15,7 +15,8 @@ from hemline.datasets.co_parsing import split_of
 from hemline.errors import DataError, UsageError
 from hemline.synthetic.alter import SIDE, altered_cutout, altered_photo
 from hemline.synthetic.dress import dressed
-from hemline.synthetic.pairs import PairSettings, make_pairs
+from hemline.synthetic.pair_rows import PairSettings
+from hemline.synthetic.pairs import make_pairs
 from hemline.types import Box
 
 LABELS = {0: "null", 14: "dress", 19: "hair", 41: "skin", 38: "shirt", 31: "pants"}

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hemline.cli._common import JsonOption, emit, out, progress
+from hemline.errors import UsageError
 
 
 def pairs(
@@ -33,22 +34,42 @@ def pairs(
     strength: Annotated[
         float, typer.Option(min=0.0, max=2.0, help="How strongly images are changed; 0: hardly.")
     ] = 1.0,
+    unmasked: Annotated[
+        Path | None,
+        typer.Option(help="Folder of further street photos, without masks; the split's own."),
+    ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(help="A bundle whose detector frames them; default: the one shipped."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Make pairs from real photos: a garment in a street scene, and other photos of it.
 
     Garments are cut out by masks and made to look like other photos; garments with a photo of their
     own are put on the people of street photos. A garment meets scenes of its own split only.
+    Garments of photos without masks are framed by a detector and cut out by GrabCut; those that
+    can't be told from the rest are left out.
 
     Example: hemline data pairs street.parquet --clothing clothing.parquet -o pairs
     """
     from hemline.data.manifest import Manifest
-    from hemline.synthetic.pairs import PairSettings, make_pairs
+    from hemline.runtime.bundle import Bundle
+    from hemline.runtime.detector import BundleDetector
+    from hemline.synthetic.pair_rows import PairSettings
+    from hemline.synthetic.pairs import Unmasked, make_pairs
 
     settings = PairSettings(split, seed, cutouts, scenes, photos, retakes, strength=strength)
     own = Manifest.read(clothing) if clothing is not None else None
+    further = None
+    if unmasked is not None:
+        bundle = Bundle.default() if detector is None else Bundle.open(detector)
+        frames = BundleDetector(bundle)
+        further = Unmasked(unmasked, lambda photo: frames.detect([photo])[0])
+    elif detector is not None:
+        raise UsageError("--detector frames the garments of --unmasked FOLDER; give both")
     with progress("making pairs") as advance:
-        path = make_pairs(output, Manifest.read(street), own, settings, advance)
+        path = make_pairs(output, Manifest.read(street), own, settings, advance, further)
     _tell(Manifest.read(path), path, json)
 
 

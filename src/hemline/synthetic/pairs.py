@@ -2,7 +2,9 @@
 
 Two kinds, in the column ``source``:
 
-- ``worn``: a garment framed in a street photo, and its cut-out made to look like other photos.
+- ``worn``: a garment framed in a street photo, and its cut-out made to look like other photos. It
+  is cut out by its mask, or in photos without masks by `hemline.synthetic.framed`, in the box that
+  a detector finds.
 - ``dressed``: a garment cut from a photo of its own, worn by the person of a street photo, and that
   photo made to look like others. With these come pairs of a photo with itself, changed twice.
 
@@ -12,15 +14,15 @@ what is kept for a test stays there: a garment is put into scenes of its own spl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import pyarrow as pa
 
+from hemline.data.garments import group_of
 from hemline.data.images import open_image
 from hemline.data.manifest import Manifest
 from hemline.data.masks import open_mask, read_labels
@@ -29,44 +31,28 @@ from hemline.synthetic.alter import altered_cutout, altered_photo
 from hemline.synthetic.curves import Array
 from hemline.synthetic.cutout import Cutout, cut_out
 from hemline.synthetic.dress import dressed
-from hemline.synthetic.photos import LABELS
+from hemline.synthetic.framed import Shapes, framed, mean_shapes
+from hemline.synthetic.pair_rows import PairSettings, row_of, save
+from hemline.synthetic.photos import LABELS, SUFFIXES
 from hemline.synthetic.seeds import generator
-from hemline.types import SPLITS, Box, Record
+from hemline.types import SPLITS, Detection, Image, Record
 
 #: A worn garment shows at least this share of its box and of the photo.
 _FILLED, _SHOWN = 0.35, 0.025
 _GROUPS = {label.lower(): values[1] for label, values in LABELS.items()}
-_QUALITY = 92
 #: Scenes that are tried until one has a place for the garment.
 _TRIES = 12
+#: A detection of a photo without a mask counts from this score on.
+_SURE = 0.5
 
 Say = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class PairSettings:
-    """How many pictures are made.
+class Unmasked(NamedTuple):
+    """A folder of street photos without masks, and what finds the garments of one, (H, W, 3)."""
 
-    Attributes:
-        split: rows that are used: ``train``, ``val`` or ``test``.
-        seed: of every draw.
-        cutouts: changed cut-outs of each worn garment.
-        scenes: street scenes of each garment with a photo of its own.
-        photos: changed photos of it.
-        retakes: changed photos of it that count as street photos, for pairs of a photo with itself.
-        others: changed cut-outs of garments with a photo of their own, for worn garments to be
-            told from.
-        strength: of the changes.
-    """
-
-    split: str = "train"
-    seed: int = 0
-    cutouts: int = 3
-    scenes: int = 2
-    photos: int = 2
-    retakes: int = 1
-    others: int = 0
-    strength: float = 1.0
+    folder: Path
+    detect: Callable[[Image], Sequence[Detection]]
 
 
 def make_pairs(
@@ -75,6 +61,7 @@ def make_pairs(
     clothing: Manifest | None,
     settings: PairSettings,
     progress: Say = lambda done, total: None,
+    unmasked: Unmasked | None = None,
 ) -> Path:
     """Makes the pictures and ``manifest.parquet`` in a new or empty folder.
 
@@ -83,13 +70,15 @@ def make_pairs(
         street: of the reader ``co-parsing``.
         clothing: of the reader ``clothing``, or None for worn garments only.
         settings: see there.
-        progress: called with (done, total) garments.
+        progress: called with (done, total) garments, and photos without masks.
+        unmasked: further street photos, all of the split that is made; those of ``street`` are
+            left out.
 
     Returns:
         The manifest's path.
 
     Raises:
-        UsageError: no such split, or a folder that holds something.
+        UsageError: no such split, a folder that holds something, or one without photos.
         DataError: the split has no garment, or a photo can't be read.
     """
     if settings.split not in SPLITS:
@@ -101,7 +90,8 @@ def make_pairs(
         raise DataError(f"no street photo has the split {settings.split!r}: nothing to pair")
     scenes = _Scenes(street, worn)
     rows: list[dict[str, Any]] = []
-    total, others = len(worn) + len(photos), settings.others
+    further = scenes.without_masks(unmasked.folder) if unmasked is not None else []
+    total, others = len(worn) + len(photos) + len(further), settings.others
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -116,6 +106,11 @@ def make_pairs(
                 rows.append(_other(out, clothing[row], garment, settings))
                 others -= 1
             progress(done, total)
+        if unmasked is not None and further:
+            shapes = mean_shapes(scenes.masks())
+            for done, path in enumerate(further, len(worn) + len(photos) + 1):
+                rows += _found(out, path, unmasked.detect, shapes, settings)
+                progress(done, total)
     finally:
         cv2.setNumThreads(threads)
     table = pa.Table.from_pylist(rows)
@@ -144,6 +139,26 @@ class _Scenes:
     def mask(self, row: int) -> Array:
         return open_mask(self.root / str(self.manifest.column("mask")[row]))
 
+    def masks(self) -> Iterator[tuple[str, Array]]:
+        """Category and mask within its box of each garment of the split."""
+        for row in self.rows:
+            record = self.manifest[row]
+            assert record.box is not None
+            x1, y1, x2, y2 = (int(value) for value in record.box)
+            yield record.category, (self.mask(row) == int(record.extra["label"]))[y1:y2, x1:x2]
+
+    def without_masks(self, folder: Path) -> list[Path]:
+        """The photos of a folder that are in no split of the manifest."""
+        known = {self.manifest.file(row).resolve() for row in range(len(self.manifest))}
+        found = [
+            path
+            for path in (sorted(folder.iterdir()) if folder.is_dir() else [])
+            if path.suffix.lower() in SUFFIXES and path.resolve() not in known
+        ]
+        if not found:
+            raise UsageError(f"{folder} holds no photo ({', '.join(SUFFIXES)}) without a mask")
+        return found
+
 
 def _worn(out: Path, scenes: _Scenes, row: int, settings: PairSettings) -> Iterator[dict[str, Any]]:
     record = scenes.manifest[row]
@@ -156,13 +171,40 @@ def _worn(out: Path, scenes: _Scenes, row: int, settings: PairSettings) -> Itera
         return
     item, tags = f"worn-{record.item_id}", record.tags
     path = str(scenes.manifest.file(row))
-    yield _row(path, item, "street", record, settings, "worn", tags, record.box)
+    yield row_of(path, item, "street", record, settings, "worn", tags, record.box)
     alpha = part.astype(np.uint8) * 255
     for view in range(settings.cutouts):
         rng = generator(settings.seed, item, view)
         picture = altered_cutout(photo[y1:y2, x1:x2], alpha, rng, settings.strength)
-        path = _save(out, f"worn/{record.item_id}-{view}.jpg", picture)
-        yield _row(path, item, "shop", record, settings, "worn", tags)
+        path = save(out, f"worn/{record.item_id}-{view}.jpg", picture)
+        yield row_of(path, item, "shop", record, settings, "worn", tags)
+
+
+def _found(
+    out: Path,
+    path: Path,
+    detect: Callable[[Image], Sequence[Detection]],
+    shapes: Shapes,
+    settings: PairSettings,
+) -> Iterator[dict[str, Any]]:
+    """As `_worn`, of the garments that the detector finds; their kind isn't known."""
+    photo = open_image(path)
+    for number, (box, category, score) in enumerate(detect(photo)):
+        shape = shapes.get(group_of(category))
+        cut = framed(photo, box, shape) if score >= _SURE and shape is not None else None
+        if cut is None or cut.sum() < _SHOWN * photo[..., 0].size:
+            continue
+        name = f"{path.stem}-found{number}"
+        record = Record(name, str(path.resolve()), name, "street", category=category, box=box)
+        yield row_of(record.path, f"worn-{name}", "street", record, settings, "worn", (), box)
+        x1, y1 = int(box.x1), int(box.y1)
+        part = photo[y1 : y1 + cut.shape[0], x1 : x1 + cut.shape[1]]
+        for view in range(settings.cutouts):
+            rng = generator(settings.seed, name, view)
+            alpha = cut.astype(np.uint8) * 255
+            picture = altered_cutout(part, alpha, rng, settings.strength)
+            made = save(out, f"worn/{name}-{view}.jpg", picture)
+            yield row_of(made, f"worn-{name}", "shop", record, settings, "worn", ())
 
 
 def _dressed(
@@ -178,17 +220,17 @@ def _dressed(
     item, tags = f"dressed-{record.item_id}", record.tags
     for view in range(settings.photos):
         rng = generator(settings.seed, item, "photo", view)
-        path = _save(
+        path = save(
             out,
             f"photos/{record.item_id}-{view}.jpg",
             altered_photo(photo, rng, settings.strength),
         )
-        yield _row(path, item, "shop", record, settings, "dressed", tags)
+        yield row_of(path, item, "shop", record, settings, "dressed", tags)
     for view in range(settings.retakes):
         rng = generator(settings.seed, item, "retake", view)
         again = altered_photo(photo, rng, settings.strength)
-        path = _save(out, f"retakes/{record.item_id}-{view}.jpg", again)
-        yield _row(path, item, "street", record, settings, "retaken", tags)
+        path = save(out, f"retakes/{record.item_id}-{view}.jpg", again)
+        yield row_of(path, item, "street", record, settings, "retaken", tags)
     if garment is None:
         return
     group = _GROUPS[record.category]
@@ -199,8 +241,8 @@ def _dressed(
             pair = (garment.image, garment.alpha)
             made = dressed(scenes.photo(at), scenes.mask(at), scenes.labels, pair, group, rng)
             if made is not None:
-                path = _save(out, f"scenes/{record.item_id}-{view}.jpg", made.image)
-                yield _row(path, item, "street", record, settings, "dressed", tags, made.box)
+                path = save(out, f"scenes/{record.item_id}-{view}.jpg", made.image)
+                yield row_of(path, item, "street", record, settings, "dressed", tags, made.box)
                 break
 
 
@@ -215,41 +257,5 @@ def _other(out: Path, record: Record, garment: Cutout, settings: PairSettings) -
     item = f"other-{record.item_id}"
     rng = generator(settings.seed, item)
     picture = altered_cutout(garment.image, garment.alpha, rng, settings.strength)
-    path = _save(out, f"others/{record.item_id}.jpg", picture)
-    return _row(path, item, "shop", record, settings, "other", record.tags)
-
-
-def _row(
-    path: str,
-    item: str,
-    domain: str,
-    record: Record,
-    settings: PairSettings,
-    source: str,
-    tags: Iterable[str],
-    box: Box | None = None,
-) -> dict[str, Any]:
-    corners = (None,) * 4 if box is None else (box.x1, box.y1, box.x2, box.y2)
-    return {
-        "path": path,
-        "image_id": f"{item}-{domain}-{Path(path).parent.name}-{Path(path).stem}",
-        "item_id": item,
-        "domain": domain,
-        "split": settings.split,
-        "category": record.category,
-        "tags": list(tags),
-        **dict(zip(("x1", "y1", "x2", "y2"), corners, strict=True)),
-        "source": source,
-        "photographer": str(record.extra.get("photographer") or ""),
-    }
-
-
-def _save(out: Path, name: str, image: Array) -> str:
-    path = out / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    options = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
-    fine, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
-    if not fine:
-        raise DataError(f"{path} could not be encoded as JPEG")
-    path.write_bytes(data.data)
-    return name
+    path = save(out, f"others/{record.item_id}.jpg", picture)
+    return row_of(path, item, "shop", record, settings, "other", record.tags)

@@ -34,7 +34,8 @@ LABELS: Mapping[str, tuple[str, str, float, float]] = MappingProxyType(
     {name: tuple(row) for name, row in TABLE["photos"].items()}
 )
 _UNKNOWN = ("garment", "upper", 168.0, 520.0)
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+#: Files that count as photos in a folder.
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def _open(folder: Path, seed: int) -> PhotoShelf:
     files = {
         p.stem: p.relative_to(folder).as_posix()
         for p in sorted(root.iterdir())
-        if p.suffix.lower() in _SUFFIXES
+        if p.suffix.lower() in SUFFIXES
     }
     entries: list[tuple[str, str]] = []
     if table.exists():
@@ -174,7 +175,7 @@ def _open(folder: Path, seed: int) -> PhotoShelf:
     else:
         entries = [(name, "") for name in files.values()]
     if not entries:
-        raise DataError(f"{folder} holds no garment photo ({', '.join(_SUFFIXES)})")
+        raise DataError(f"{folder} holds no garment photo ({', '.join(SUFFIXES)})")
     entries.sort(key=lambda entry: mix(seed, entry[0], "order"))
     note = "\n".join(
         f"{name},{label},{(folder / name).stat().st_size}" for name, label in sorted(entries)
