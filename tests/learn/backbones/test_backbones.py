@@ -102,6 +102,15 @@ def test_weights_of_another_head_load_but_of_another_network_do_not(tmp_path: Pa
         build_backbone(BackboneConfig(name="test_efficientnet", weights=str(path)), 64)
 
 
+def test_weights_without_the_counters_of_batch_normalisation_load(tmp_path: Path) -> None:
+    path = tmp_path / "converted.safetensors"
+    state = timm.create_model("test_efficientnet", num_classes=1000).state_dict()
+    save_file({k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}, path)
+    backbone = build_backbone(BackboneConfig(name="test_efficientnet", weights=str(path)), 64)
+    read = backbone.shared.state_dict()
+    assert torch.equal(read["conv_stem.weight"], state["conv_stem.weight"])
+
+
 def test_own_backbones_read_their_own_weights(tmp_path: Path) -> None:
     path = tmp_path / "nin.safetensors"
     saved = nn.ModuleDict(dict(nin_units())).state_dict()

@@ -97,6 +97,18 @@ def test_a_rate_of_zero_freezes_and_leaves_the_rest_to_learn() -> None:
     assert all(value.requires_grad for value in model.parameters())
 
 
+def test_a_star_in_a_name_stands_for_anything() -> None:
+    spec = MODELS["ynet"]
+    model = spec.build(spec.configure(spec.tiny), ())
+    (stage,) = model.stages()
+    begin_stage(model, resolved(stage, lr_scale={"*.conv_dw": 0.0}))
+    frozen = {name for name, value in model.named_parameters() if not value.requires_grad}
+    assert frozen == {name for name, _ in model.named_parameters() if ".conv_dw." in name} != set()
+    begin_stage(model, resolved(stage, lr_scale={"*.conv_dw": 0.0, "shared.*.conv_dw.weight": 1}))
+    frozen = {name for name, value in model.named_parameters() if not value.requires_grad}
+    assert not any(name.startswith("shared.") for name in frozen)
+
+
 def test_the_moving_average_is_one() -> None:
     model = nn.Linear(1, 1, bias=False)
     mean = WeightAverage(model, 0.5)

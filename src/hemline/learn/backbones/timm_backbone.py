@@ -100,7 +100,9 @@ def load_weights(model: nn.Module, path: Path, ignore: tuple[str, ...] = ()) -> 
     def ours(keys: Mapping[str, Tensor]) -> set[str]:
         return {k for k in keys if not k.startswith(ignore)} if ignore else set(keys)
 
-    wrong = [f"lacks {key}" for key in sorted(ours(own) - ours(state))]
+    # Converted weights often lack this counter, which no network with a momentum reads.
+    lacking = {key for key in ours(own) - ours(state) if not key.endswith("num_batches_tracked")}
+    wrong = [f"lacks {key}" for key in sorted(lacking)]
     wrong += [f"has an unknown {key}" for key in sorted(ours(state) - ours(own))]
     wrong += [
         f"has {key} of shape {tuple(state[key].shape)}, not {tuple(own[key].shape)}"

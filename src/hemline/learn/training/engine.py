@@ -24,6 +24,7 @@ from hemline.data.manifest import Manifest
 from hemline.errors import TrainingError
 from hemline.files import file_lock
 from hemline.learn import checkpoint
+from hemline.learn.training.depthwise import keep_float32
 from hemline.learn.training.settings import RunSettings
 from hemline.learn.training.stage_module import Recorder, StageModule
 from hemline.learn.training.stages import ResolvedStage
@@ -81,6 +82,8 @@ def run(
             files.begin(recipe.resolved(), info)
         if recipe.channels_last:
             task.model = task.model.to(memory_format=torch.channels_last)
+        if recipe.precision == "bfloat16" and device_of(recipe).type == "cpu":
+            keep_float32(task.model)
         _run_stages(task, files, progress, tensors, Recorder(files, say, first), bar)
         _, best = files.load_best(task.best_file(progress.stage))
         seconds = round(sum(row["seconds"] for row in progress.history), 1)

@@ -32,6 +32,7 @@ def fit(
     advance: Advance = no_advance,
     groups: Rows | None = None,
     batch_size: int = 32,
+    channels_last: bool = False,
 ) -> None:
     """Calls the model's ``fit``, with the model in evaluation mode on ``device``.
 
@@ -40,6 +41,7 @@ def fit(
         items: (N,) item number of every manifest row.
         tags: (N, T) multi-hot of every row.
         groups: (N,) number of every row's source, or None.
+        channels_last: memory order of the images.
     """
     total = len(rows.street) + len(rows.shop)
     done = 0
@@ -58,6 +60,7 @@ def fit(
                         torch.from_numpy(np.stack([square for _, square in good])).to(device),
                         model.preprocessing,
                         domain,
+                        channels_last,
                     ),
                     torch.from_numpy(items[kept]).to(device),
                     torch.from_numpy(tags[kept]).to(device).float(),

@@ -250,6 +250,7 @@ class RetrievalTask(Task):
                 device,
                 advance,
                 self.groups,
+                channels_last=self.recipe.channels_last,
             )
 
     def batches(self, stage: int, epoch: int, rank: int, world: int) -> list[list[Pair]]:

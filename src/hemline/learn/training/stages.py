@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -23,7 +24,8 @@ class ResolvedStage(Stage):
         schedule: of the learning rate: ``step``, ``cosine`` or ``constant``.
         warmup: epochs over which the rate rises to ``lr``.
         clip: largest norm of the gradient, 0 for no limit.
-        lr_scale: prefix of parameter names → factor of the rate; 0 freezes them.
+        lr_scale: prefix of parameter names, in which ``*`` stands for anything (``*.conv_dw``) →
+            factor of the rate; 0 freezes them.
         frozen_norms: keep all batch normalisation in evaluation mode.
         patience: epochs without a better validation before the stage ends; 0 never ends it early.
         validate_every: epochs between validations; the last epoch is always validated.
@@ -146,4 +148,5 @@ def build_optimizer(model: nn.Module, stage: ResolvedStage) -> torch.optim.Optim
 
 
 def _is_under(name: str, prefix: str) -> bool:
-    return prefix == "" or name == prefix or name.startswith(prefix.rstrip(".") + ".")
+    prefix = prefix.rstrip(".")
+    return prefix == "" or fnmatchcase(name, prefix) or fnmatchcase(name, f"{prefix}.*")
