@@ -46,5 +46,5 @@ def keep_float32(network: nn.Module) -> int:
     ]
     for module in slow:
         changed: Any = module
-        changed.__class__ = _in_float32(type(module))
+        changed.__class__ = _in_float32(changed.__class__)
     return len(slow)
