@@ -31,7 +31,10 @@ UNREAD = 0
 #: Bytes that are read at the start, the middle and the end of a file; a smaller one is read whole.
 _PIECE = 1 << 14
 
+_COLUMNS = ("items", "images", "validation")
+
 Hashes = npt.NDArray[np.uint64]
+_NONE: Hashes = np.zeros(0, np.uint64)
 Rows = npt.NDArray[np.int64]
 
 
@@ -44,12 +47,16 @@ class Seen:
         images: (M,) sorted hashes of image files.
         validation: (V,) sorted hashes of the photos that chose the epoch.
         unrecorded: starts whose own training isn't recorded, such as a file of weights.
+        network: what the network alone was trained on, where its closed-form parts (linear maps)
+            were fitted to more; a part of the record. None where it is the whole record. A run that
+            takes over the network alone has seen no more than this.
     """
 
     items: Hashes
     images: Hashes
     validation: Hashes
     unrecorded: tuple[str, ...] = ()
+    network: Seen | None = None
 
     @classmethod
     def of(
@@ -76,20 +83,34 @@ class Seen:
         cls, items: Sequence[str], sources: Sequence[str | os.PathLike[str] | bytes]
     ) -> Seen:
         """The record of a fit to images, each a file or its bytes, of these items."""
-        none = np.zeros(0, np.uint64)
-        return cls(np.unique(item_hashes(items)), _known(source_hashes(sources)), none)
+        images = _known(source_hashes(sources))
+        return cls(np.unique(item_hashes(items)), images, _NONE).fitted_only()
+
+    def fitted_only(self) -> Seen:
+        """The same record, seen by closed-form parts alone; the network learned from none of it."""
+        return replace(self, network=Seen(_NONE, _NONE, _NONE))
+
+    def of_network(self) -> Seen:
+        """What the network alone was trained on."""
+        return self if self.network is None else self.network
 
     def without_record(self, *names: str) -> Seen:
         """The same, where the training of ``names`` isn't recorded."""
-        return replace(self, unrecorded=tuple(dict.fromkeys([*self.unrecorded, *names])))
+        network = None if self.network is None else self.network.without_record(*names)
+        listed = tuple(dict.fromkeys([*self.unrecorded, *names]))
+        return replace(self, unrecorded=listed, network=network)
 
     def joined(self, other: Seen) -> Seen:
         """What both saw: of a run that starts from another."""
+        network = None
+        if self.network is not None or other.network is not None:
+            network = self.of_network().joined(other.of_network())
         return Seen(
             np.union1d(self.items, other.items),
             np.union1d(self.images, other.images),
             np.union1d(self.validation, other.validation),
             tuple(dict.fromkeys([*other.unrecorded, *self.unrecorded])),
+            network,
         )
 
     @property
@@ -98,27 +119,42 @@ class Seen:
         found = hashlib.sha256(json.dumps(self.unrecorded).encode())
         for values in (self.items, self.images, self.validation):
             found.update(len(values).to_bytes(8, "little") + values.astype("<u8").tobytes())
+        if self.network is not None:
+            found.update(self.network.digest.encode())
         return found.hexdigest()
 
     def described(self) -> dict[str, Any]:
         """For ``run.json`` and ``bundle.json``: the file, its digest and its counts."""
+        own = self.network
         return {
             "file": SEEN_FILE,
             "digest": self.digest,
             "items": len(self.items),
             "images": len(self.images),
             "unrecorded": list(self.unrecorded),
+            **(
+                {}
+                if own is None
+                else {"network": {"items": len(own.items), "images": len(own.images)}}
+            ),
         }
 
     def write(self, folder: Path) -> None:
         """Writes `SEEN_FILE` durably."""
         stream = io.BytesIO()
+        network: dict[str, Any] = {}
+        if self.network is not None:  # a part of the record: one byte for each item and image
+            for name in _COLUMNS:
+                whole, own = getattr(self, name), getattr(self.network, name)
+                network[f"network_{name}"] = np.isin(whole, own)
+            network["network_unrecorded"] = np.array(self.network.unrecorded, np.str_)
         np.savez(
             stream,
             items=self.items.astype("<u8"),
             images=self.images.astype("<u8"),
             validation=self.validation.astype("<u8"),
             unrecorded=np.array(self.unrecorded, np.str_),
+            **network,
         )
         write_durable(folder / SEEN_FILE, stream.getvalue())
 
@@ -137,10 +173,18 @@ def read_seen(folder: Path, described: object) -> Seen | None:
     path = folder / SEEN_FILE
     try:
         with open_regular(path) as stream, np.load(stream, allow_pickle=False) as parts:
-            columns = [parts[name].astype(np.uint64) for name in ("items", "images", "validation")]
+            columns = [parts[name].astype(np.uint64) for name in _COLUMNS]
             unrecorded = tuple(str(name) for name in parts["unrecorded"])
-            found = Seen(columns[0], columns[1], columns[2], unrecorded)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            network = None
+            if "network_items" in parts:
+                own = [
+                    column[parts[f"network_{name}"].astype(bool)]
+                    for name, column in zip(_COLUMNS, columns, strict=True)
+                ]
+                names = tuple(str(name) for name in parts["network_unrecorded"])
+                network = Seen(own[0], own[1], own[2], names)
+            found = Seen(columns[0], columns[1], columns[2], unrecorded, network)
+    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}, what was trained on, can't be read: {error}") from None
     if found.digest != described.get("digest"):
         raise DataError(

@@ -12,11 +12,18 @@ from safetensors.torch import save_file
 
 from helpers.drawn_pairs import make
 from hemline.cli import main
+from hemline.data.seen import Seen
 from hemline.errors import UsageError
 from hemline.learn.api import train
 from hemline.learn.checkpoint import load_run
 from hemline.learn.recipe import Recipe, load
-from hemline.learn.training.starts import described, starts_of, with_weights
+from hemline.learn.training.starts import (
+    Start,
+    described,
+    starts_of,
+    with_starts,
+    with_weights,
+)
 
 
 def recipe(name: str, scale: str | None = None) -> Recipe:
@@ -89,3 +96,28 @@ def test_a_run_keeps_its_settings_where_a_default_changes(tmp_path: Path) -> Non
     del info["model_config"]
     file.write_text(json.dumps(info), encoding="utf-8")
     assert load_run(run).model.config.unit_length is True  # type: ignore[union-attr]
+
+
+def test_of_a_bundle_the_record_of_its_network_is_taken_over(tmp_path: Path) -> None:
+    """A run that only fits maps doesn't train its network; a bundle's maps aren't taken over."""
+    manifest = make(tmp_path / "data", items=6, val=2)
+    file = tmp_path / "imagenet.safetensors"
+    save_file(timm.create_model("test_efficientnet").state_dict(), file)
+    changes = [
+        "threads=1",
+        f"model.config.backbone.weights={file}",
+        "model.config.fitted.rank=3",
+        "data.validation_split.fraction=0.4",
+    ]
+    run = tmp_path / "run"
+    train("yfit_grocery", manifest, run, scale="smoke", overrides=changes)
+    record = json.loads((run / "run.json").read_text(encoding="utf-8"))["data"]["seen"]
+    assert record["items"] > 0
+    assert record["network"] == {"items": 0, "images": 0}
+    bundle = tmp_path / "bundle"
+    assert main(["export", str(run), "-o", str(bundle)]) == 0
+    told = with_starts(Seen.of_sources(["another"], []), [Start("bundle", str(bundle))])
+    assert len(told.items) == 1
+    assert told.unrecorded == ("weights imagenet.safetensors",)
+    whole = with_starts(Seen.of_sources(["another"], []), [Start("run", str(run))])
+    assert len(whole.items) == 1 + record["items"]

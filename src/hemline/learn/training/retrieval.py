@@ -155,6 +155,8 @@ class RetrievalTask(Task):
             raise DataError("no image of the validation split can be read")
         with progress("Recording what is trained on") as advance:
             seen = Seen.of(manifest, train, self.rows.queries, advance=advance)
+        if not any(stage.epochs for stage in self.stages):
+            seen = seen.fitted_only()
         starts = starts_of(recipe)
         self.seen = with_starts(seen, starts)
         self.info = self._info(manifest, vocabulary) | described(starts)

@@ -82,7 +82,8 @@ def described(starts: list[Start]) -> dict[str, Any]:
 def with_starts(seen: Seen, starts: list[Start]) -> Seen:
     """The record of a run joined with those of what it starts from.
 
-    timm's weights count as trained on nothing of ours; any other start without a record is named.
+    Of a bundle the network alone is taken over, not what was fitted on top of it. timm's weights
+    count as trained on nothing of ours; any other start without a record is named.
     """
     for start in starts:
         if start.kind == "pretrained":
@@ -112,9 +113,10 @@ def _record(start: Start) -> Seen | None:
         shipped = Path(str(resources.files("hemline"))) / "bundles" / start.name
         folder = shipped if shipped.is_dir() else path
         try:
-            return read_seen(folder, read_info(folder).training.get("seen"))
+            found = read_seen(folder, read_info(folder).training.get("seen"))
         except BundleError:
             return None
+        return None if found is None else found.of_network()
     # A checkpoint lies in the folder `checkpoints` of its run.
     folder = path if start.kind == "run" else path.parent.parent
     file = folder / checkpoint.RUN_FILE
