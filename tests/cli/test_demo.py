@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import pytest
 from helpers.tiny_bundle import make_tiny_bundle
 from hemline.bundle import read_info, write_info
 from hemline.catalog.catalog import Catalog
-from hemline.cli import main
+from hemline.cli import demo, main
 from hemline.data.manifest import Manifest
 from hemline.demo import likeness
 from hemline.demo.check import MARGIN, PROTOCOL, check, floors_of
@@ -194,6 +195,31 @@ def test_at_a_terminal_it_ends_in_serving_the_shop(
     assert len(list(settings.samples.iterdir())) == PRODUCTS
     with Catalog.open(settings.catalog) as catalog:
         assert catalog.store.counts().items == PRODUCTS
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_without_a_port_it_takes_the_usual_one_or_a_free_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: bool
+) -> None:
+    from hemline.service import run as running
+
+    served: list[int] = []
+
+    def serve(settings: Settings, ready: Callable[[str], None], around: object) -> None:
+        served.append(settings.port)
+
+    monkeypatch.setattr(running, "serve", serve)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        usual = other.getsockname()[1]
+        other.listen()
+        monkeypatch.setattr(demo, "_PORT", usual)
+        if not taken:
+            other.close()
+        demo._serve(tmp_path / "catalog", [], None, opening=False)
+        assert served == [0 if taken else usual]
+        demo._serve(tmp_path / "catalog", [], usual, opening=False)
+        assert served[1:] == [usual], "a port that is asked for isn't changed"
 
 
 def test_the_shop_is_calibrated_once_on_its_own_photos(

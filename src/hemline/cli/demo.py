@@ -7,6 +7,7 @@ import sys
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 #: Libraries without which nothing is served.
 _NEEDED = ("fastapi", "uvicorn", "httptools", "prometheus_client", "python_multipart")
 _SAMPLES = 12
+_PORT = 8000
 
 
 def demo(
@@ -49,7 +51,10 @@ def demo(
     serving: Annotated[
         bool, typer.Option("--serve/--no-serve", help="Serve the shop at the end.")
     ] = True,
-    port: Annotated[int, typer.Option(help="Port of the service; 0 takes a free one.")] = 8000,
+    port: Annotated[
+        int | None,
+        typer.Option(help="Port of the service; 0 takes a free one. Default: 8000 if it is free."),
+    ] = None,
     record: Annotated[
         bool,
         typer.Option(
@@ -142,10 +147,10 @@ def _can_serve() -> bool:
     return not lacking
 
 
-def _serve(catalog: Path, photos: Sequence[Path], port: int, opening: bool) -> None:
-    """Serves the shop until it is interrupted."""
+def _serve(catalog: Path, photos: Sequence[Path], port: int | None, opening: bool) -> None:
+    """Serves the shop until it is interrupted; without a port at 8000, or at a free one."""
     from hemline.files import write_durable
-    from hemline.service.run import serve
+    from hemline.service.run import listen, serve
     from hemline.service.settings import Settings
 
     samples = catalog.parent / "samples"
@@ -157,7 +162,13 @@ def _serve(catalog: Path, photos: Sequence[Path], port: int, opening: bool) -> N
         if opening:
             webbrowser.open(url)
 
-    serve(Settings(catalog, port=port, samples=samples), ready, natives_hushed)
+    settings = Settings(catalog, port=_PORT if port is None else port, samples=samples)
+    if port is None:
+        try:
+            listen(settings).close()
+        except UsageError:  # another program's, such as a demo that is still served
+            settings = replace(settings, port=0)
+    serve(settings, ready, natives_hushed)
 
 
 def _check_words(result: Mapping[str, Any]) -> None:
