@@ -76,6 +76,15 @@ def pairs(
 def join(
     manifests: Annotated[list[Path], typer.Argument(help="Manifests, in order.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="A .parquet or .csv file.")],
+    kinds: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Add the column kind_of_source, whose batches (data.batch_by) hold garments that "
+            "are alike: SOURCE/CATEGORY for categories of at least so many training photos of a "
+            "source, SOURCE/other for the rest.",
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Join manifests into one, to train on a mixture.
@@ -87,8 +96,10 @@ def join(
     """
     from hemline.data.manifest import Manifest
     from hemline.data.manifest.join import join as joined
+    from hemline.data.manifest.join import with_kinds
 
-    path = joined([(file.stem, Manifest.read(file)) for file in manifests]).write(output)
+    whole = joined([(file.stem, Manifest.read(file)) for file in manifests])
+    path = (whole if kinds is None else with_kinds(whole, kinds)).write(output)
     _tell(Manifest.read(path), path, json)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hemline.data.manifest.table import Manifest
 from hemline.data.manifest.validate import SCHEMA
 from hemline.errors import UsageError
 
-SOURCE = "source"
+SOURCE, KINDS = "source", "kind_of_source"
 
 
 def join(parts: Sequence[tuple[str, Manifest]]) -> Manifest:
@@ -47,6 +48,25 @@ def join(parts: Sequence[tuple[str, Manifest]]) -> Manifest:
     kept = [table.drop_columns([c for c in clash if c in table.column_names]) for table in tables]
     whole = pa.concat_tables(kept, promote_options="default").combine_chunks()
     return Manifest.from_table(whole, Path(parts[0][1].root))
+
+
+def with_kinds(manifest: Manifest, least: int) -> Manifest:
+    """The manifest with the column ``kind_of_source``, to draw batches of garments that are alike.
+
+    Its values are ``SOURCE/CATEGORY`` where the source has at least ``least`` street photos of the
+    category in the split ``train``, and ``SOURCE/other`` for the others of it.
+
+    Args:
+        manifest: with the columns ``source`` and ``category``.
+        least: photos of a category.
+    """
+    source = manifest.column(SOURCE).astype(str).tolist()
+    category = manifest.column("category").astype(str).tolist()
+    trained = (manifest.column("domain") == "street") & (manifest.column("split") == "train")
+    pairs = list(zip(source, category, strict=True))
+    photos = Counter(pair for pair, counts in zip(pairs, trained.tolist(), strict=True) if counts)
+    values = [f"{pair[0]}/{pair[1] if photos[pair] >= least else 'other'}" for pair in pairs]
+    return manifest.with_column(KINDS, values)
 
 
 def _set(table: pa.Table, name: str, values: Sequence[str]) -> pa.Table:
