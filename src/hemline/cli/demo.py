@@ -56,11 +56,7 @@ def demo(
         typer.Option(help="Port of the service; 0 takes a free one. Default: 8000 if it is free."),
     ] = None,
     record: Annotated[
-        bool,
-        typer.Option(
-            "--record",
-            help="Record the measured recalls in --bundle, as the floor of later checks.",
-        ),
+        bool, typer.Option("--record", help="Record the recalls in --bundle as its floor.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
