@@ -43,6 +43,13 @@ ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = "mobilenetv2_100_same.tf2_in1k.safetensors"
 
 
+#: timm's name of a network → pixels of its input, and how it is made.
+NETWORKS: dict[str, tuple[int, dict[str, Any]]] = {
+    "mobilenetv2_100": (224, {"pad_type": "same", "num_classes": 1001}),
+    "tf_efficientnet_lite2": (260, {}),
+}
+
+
 class Start:
     """ImageNet features (B, 1280), less the mean of each domain, as an `Encoder`."""
 
@@ -50,19 +57,23 @@ class Start:
     embedding_dim = 1280
     reranks = False
 
-    def __init__(self, weights: Path, threads: int, half: bool = False) -> None:
+    def __init__(
+        self, weights: Path, threads: int, half: bool = False, network: str = "mobilenetv2_100"
+    ) -> None:
         import safetensors.torch
         import timm
         import torch
 
         torch.set_num_threads(threads)
-        self._net: Any = timm.create_model("mobilenetv2_100", pad_type="same", num_classes=1001)
-        self._net.load_state_dict(safetensors.torch.load_file(weights))
+        size, made = NETWORKS[network]
+        self._net: Any = timm.create_model(network, **made)
+        lacking, _ = self._net.load_state_dict(safetensors.torch.load_file(weights), strict=False)
+        assert all(name.endswith("num_batches_tracked") for name in lacking), lacking
         self._net.eval()
         self._half = half
         if half:
             self._net.to(memory_format=torch.channels_last)
-        self._spec = Preprocessing(size=224)
+        self._spec = Preprocessing(size=size)
         self._digest = hashlib.sha256(weights.read_bytes()).hexdigest()
         self._seen: dict[bytes, FloatArray] = {}
         self.means: dict[Domain, FloatArray] = {

@@ -24,6 +24,7 @@ os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
 
 import numpy as np
 import pyarrow as pa
+from _system import memory
 
 from hemline.data.manifest import Manifest
 from hemline.datasets import build
@@ -111,7 +112,7 @@ def main() -> None:
     for block in drawn(options.queries, dim, 1.5):
         ranker.add(block)
     result = report([ranker.result])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = memory()["peak"]  # not ru_maxrss, which begins at the parent's
     found = {
         "queries": options.queries,
         "gallery": options.gallery,

@@ -5,10 +5,10 @@
                                      [--before BUNDLE]   with the bundle that shipped before
     python benchmarks/real_photos.py --sheets FOLDER --model runs/a --only  also 40 queries of each
 
-Rows, each beside the ImageNet start (its domain means taken from the same pictures, so that it is
-at its best) and the bundle that ships:
+Rows, each beside ImageNet networks (their domain means taken from the same pictures, so that they
+are at their best), of which the bundle that ships started from the last, and that bundle:
 
-The start computes in bfloat16, for speed.
+The ImageNet networks compute in bfloat16, for speed.
 
 - **worn**: a garment framed in a real street photo → its changed cut-out, among all cut-outs and
   500 changed cut-outs of other garments (250 on validation).
@@ -34,14 +34,14 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from _shared import IMAGENET, SHARED
+from _shared import IMAGENET, LITE2, SHARED
 from grocery import Start
 
 from hemline.data.images import open_image
@@ -76,7 +76,13 @@ PRODUCTS = {"val": 400, "test": 1024}
 OTHERS = {"val": 250, "test": 500}
 #: Queries of a sheet.
 SHEET = 40
-START = "ImageNet MobileNetV2, domain means removed"
+#: ImageNet networks, each domain's mean removed → their weights and timm's name. The last one is
+#: what the bundle that ships started from.
+STARTS = {
+    "ImageNet MobileNetV2": (IMAGENET, "mobilenetv2_100"),
+    "ImageNet EfficientNet-Lite2": (LITE2, "tf_efficientnet_lite2"),
+}
+START = [*STARTS][-1]
 
 
 @dataclass
@@ -191,7 +197,10 @@ def measure(
     sets: Sets, model: str, threads: int, folds: str, work: Path, sheets: Path | None = None
 ) -> Measured:
     """Every row of a model; what was measured before in ``work`` is read, but for ``sheets``."""
-    start = Start(IMAGENET, threads, half=True) if model == START else None
+    start = None
+    if model in STARTS:
+        weights, network = STARTS[model]
+        start = Start(weights, threads, half=True, network=network)
     one: Encoder = start or open_encoder(model, threads)
     marks = [one.fingerprint, sets.pairs.fingerprint(), sets.drawn.fingerprint()]
     if folds:
@@ -202,6 +211,9 @@ def measure(
         return Measured(one.fingerprint, json.loads(file.read_text("utf-8")))
     hits: dict[str, tuple[list[float], list[str]]] = {}
     for row in sets.rows():
+        if row.folds and not folds and start is None:
+            print(f"{row.name}: left out, as no runs of its folds are named", flush=True)
+            continue
         found: list[float] = []
         items: list[str] = []
         results: list[EvaluationResult] = []
@@ -287,7 +299,8 @@ def tile_of(manifest: Manifest, row: int, title: str, right: bool = False) -> Ti
     return Tile(open_image(manifest.file(int(row))), str(title), right=bool(right))
 
 
-def summary(measured: Measured, start: Measured | None) -> dict[str, Any]:
+def summary(measured: Measured, others: Mapping[str, Measured]) -> dict[str, Any]:
+    """Each row's recall, and its paired difference to those of ``others``, by their names."""
     found: dict[str, Any] = {"fingerprint": measured.fingerprint}
     for name, (hits, clusters) in measured.hits.items():
         interval = cluster_interval(hits, clusters)
@@ -296,9 +309,10 @@ def summary(measured: Measured, start: Measured | None) -> dict[str, Any]:
             "interval": [interval.low, interval.high],
             "queries": len(hits),
         }
-        if start is not None:
-            gap = paired_difference(hits, start.hits[name][0], clusters)
-            found[name]["over_start"] = [gap.value, gap.low, gap.high]
+        for other, of in others.items():
+            if name in of.hits:
+                gap = paired_difference(hits, of.hits[name][0], clusters)
+                found[name][f"over_{other}"] = [gap.value, gap.low, gap.high]
     return found
 
 
@@ -315,9 +329,9 @@ def main() -> None:
     parser.add_argument("--sheets", type=Path, help="folder for sheets of random queries")
     parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()
-    models: Sequence[str] = args.model if args.only else [START, "hemline-small", *args.model]
+    models: Sequence[str] = args.model if args.only else [*STARTS, "hemline-small", *args.model]
     if args.before:
-        models = [START, args.before, *models[1:]]
+        models = [*STARTS, args.before, *[one for one in models if one not in STARTS]]
     with tempfile.TemporaryDirectory() as temporary:
         work: Path = args.work or Path(temporary)
         sets = Sets(work, args.split)
@@ -329,14 +343,15 @@ def main() -> None:
             "machine": machine(),
             "models": {},
         }
-        start: Measured | None = None
+        others: dict[str, Measured] = {}
         for model in models:
             print(f"\n== {model}")
             of_folds = args.before_folds if model == args.before else ""
             of_folds = args.folds if model == models[-1] else of_folds
             measured = measure(sets, model, args.threads, of_folds, work, args.sheets)
-            start = measured if model == START else start
-            result["models"][model] = summary(measured, start)
+            result["models"][model] = summary(measured, others)
+            if model in (START, args.before):
+                others["start" if model == START else "before"] = measured
             for name, row in result["models"][model].items():
                 if isinstance(row, dict):
                     low, high = row["interval"]

@@ -158,3 +158,23 @@ def test_weights_stored_as_float16_are_read(graph: Path, feeds: list[dict[str, A
     write({"street": model}, folder)
     found = run(quantized(folder / "street.onnx", feeds), feeds)
     assert np.linalg.norm(found - right) < 0.03 * np.linalg.norm(right)
+
+
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+def test_vectors_keep_float32_when_weights_are_stored_in_less(precision: str) -> None:
+    """A scale of int8 may be far below the least float16, and a bias has one value a channel."""
+    from hemline.learn.export.weights import EXACT, shrink
+
+    wide = np.full(2 * EXACT, 1e-6, np.float32)
+    square = np.eye(64, dtype=np.float32)
+    ports = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [64, size])
+        for name, size in (("images", 64), ("embedding", 64))
+    ]
+    node = helper.make_node("MatMul", ["images", "weight"], ["embedding"])
+    stored = [numpy_helper.from_array(wide, "scale"), numpy_helper.from_array(square, "weight")]
+    model = helper.make_model(helper.make_graph([node], "tower", ports[:1], ports[1:], stored))
+    shrink(model, precision)
+    kept = {one.name: numpy_helper.to_array(one).dtype for one in model.graph.initializer}
+    assert kept["scale"] == np.float32
+    assert kept[f"weight.{'half' if precision == 'float16' else 'int8'}"] != np.float32

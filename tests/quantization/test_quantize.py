@@ -93,6 +93,20 @@ def test_an_adapted_bundle_keeps_its_maps(place: Path) -> None:
     assert found.min() > 0.9
 
 
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+def test_what_stays_in_float_is_stored_as_before(
+    place: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    from hemline.learn.export import weights
+
+    asked: list[str] = []
+    monkeypatch.setattr(weights, "shrink", lambda graph, stored: asked.append(stored))
+    info = read_info(place / "tiny").model_copy(update={"precision": precision})
+    write_info(place / "tiny", info)
+    hemline.quantize(place / "tiny", place / "shop", place / "new")
+    assert set(asked) == {precision}
+
+
 def test_one_that_is_not_faster_is_refused_unless_forced(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

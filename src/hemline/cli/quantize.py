@@ -91,11 +91,11 @@ def quantize(
     With --part detector, ranges are taken from some images, and average precision is that of other
     images with marked garments; it may fall by 0.01. The embedding stays, so catalogues stay valid.
 
-    Example: hemline quantize hemline-small shop.csv -o small-int8
+    Example: hemline quantize my-bundle shop.csv -o my-int8
 
     Example: hemline quantize shop-bundle shop.csv -o shop-int8 --crop query --json
 
-    Example: hemline quantize hemline-small street.parquet -o faster --part detector --portable
+    Example: hemline quantize my-bundle street.parquet -o faster --part detector --portable
     """
     from hemline.quantization.api import quantize as run
 

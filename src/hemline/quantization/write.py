@@ -61,9 +61,8 @@ def write_graphs(
     others = sorted(set(base.info.graphs) - {*TOWERS, DETECTOR})
     for role in others:  # they may share the towers' weights
         made[role] = folded(base.folder / base.info.graphs[role], copy)
-    if base.info.precision != "float32":
-        for graph in made.values():
-            shrink(graph, "float16")  # what stays in float
+    for graph in made.values():
+        shrink(graph, base.info.precision)  # what stays in float is stored as before
     for scrap in ("folded.onnx", WEIGHTS_FILE, *(base.info.graphs[role] for role in made)):
         (copy / scrap).unlink(missing_ok=True)
     graphs = {**base.info.graphs, **write(made, copy)}

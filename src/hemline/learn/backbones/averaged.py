@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -24,23 +26,30 @@ _PARTS = (
     *("model.shared.", "model.street.features.", "model.shop.features."),
     *("model.trunk.0.", "model.trunk.1.units.", "model.trunk.1."),  # YFit, with taps and without
 )
+#: How levels are named, and their scale: of a graph that computes in int8, and of one that stores
+#: its weights so.
+_SCALES = (
+    (".weight_quantized", ".weight_scale"),
+    ("_bias_quantized", "_bias_quantized_scale"),
+    (".int8", ".scale"),
+)
 
 
 @torch.no_grad()
 def average_with_bundle(units: Mapping[str, nn.Module], bundle: str, share: float) -> int:
     """Moves the weights of a timm network towards a bundle's; how many convolutions were moved.
 
-    Batch normalisation is folded into the convolutions of a graph; here it is unfolded to a scale
-    of 1, so its own scale must be 1 and its statistics mean 0 and variance 1, as in a network whose
-    norms were folded before.
+    Batch normalisation is folded into the convolutions of a graph, so it is folded here, too, which
+    changes nothing that the network computes: what remains of a norm is its bias.
 
     Args:
         units: name → module, in order (``blocks.3``).
-        bundle: its folder, or the name of the one that ships.
-        share: of the bundle's weights, 0-1.
+        bundle: its folder, or the name of the one that ships; in any stored precision, or computed
+            in int8.
+        share: of the bundle's weights, 0-1; at 1 the network starts from the bundle.
 
     Raises:
-        UsageError: the bundle has no weights of this network, or norms aren't folded.
+        UsageError: the bundle has no weights of this network.
     """
     known = _weights(bundle_folder(bundle))
     if any(p.is_meta for unit in units.values() for p in unit.parameters()):
@@ -63,7 +72,7 @@ def average_with_bundle(units: Mapping[str, nn.Module], bundle: str, share: floa
                     f"{bundle} is of another network: {convolution} has the shape "
                     f"{tuple(weight.shape)} there and {tuple(module.weight.shape)} here"
                 )
-            _check_folded(norm, convolution)
+            _fold(module, norm)
             module.weight.lerp_(weight, share)
             biases = [bias for _, bias in found if bias is not None]
             if biases:
@@ -90,11 +99,24 @@ def _weights(bundle: Path) -> dict[str, FloatArray]:
     for graph in ("street.onnx", "shop.onnx"):
         if not (bundle / graph).is_file():
             raise UsageError(f"{bundle} is no bundle: it has no {graph}")
-        loaded = onnx.load(str(bundle / graph))
-        for tensor in loaded.graph.initializer:
-            name = tensor.name.removesuffix(".half").replace(".weight_bias", ".bias")
-            if name.startswith(_PARTS):
-                values[name] = numpy_helper.to_array(tensor).astype(np.float32)
+        constants = onnx.load(str(bundle / graph)).graph.initializer
+        stored = {one.name: numpy_helper.to_array(one) for one in constants}
+        for name in stored:
+            plain = name.removesuffix(".half").removesuffix(".int8").removesuffix("_quantized")
+            if name.startswith(_PARTS) and plain.endswith((".weight", ".weight_bias", ".bias")):
+                values[plain.replace(".weight_bias", ".bias")] = _floats(stored, name)
+    return values
+
+
+def _floats(stored: Mapping[str, npt.NDArray[Any]], name: str) -> FloatArray:
+    """A constant's values, as the graph computes them from its levels where it has a scale."""
+    values = stored[name].astype(np.float32)
+    for ending, scale in _SCALES:
+        if name.endswith(ending):
+            factor = stored[name.removesuffix(ending) + scale]
+            if factor.ndim == 1:  # one for each output channel
+                factor = factor.reshape(-1, *[1] * (values.ndim - 1))
+            return np.asarray(values * factor, np.float32)
     return values
 
 
@@ -128,11 +150,16 @@ def _at(units: Mapping[str, nn.Module], name: str) -> nn.Module:
     return unit.get_submodule(rest) if rest else unit
 
 
-def _check_folded(norm: nn.Module, name: str) -> None:
-    state: dict[str, Tensor] = dict(norm.state_dict())
-    scale = state["weight"] / (state["running_var"] + getattr(norm, "eps", 0.0)).sqrt()
-    if float((scale - 1).abs().max()) > 1e-2 or float(state["running_mean"].abs().max()) > 1e-6:
-        raise UsageError(
-            f"the norm after {name} isn't folded into it; a bundle's weights can be averaged only "
-            "with a network whose norms are"
-        )
+def _fold(convolution: nn.Conv2d, norm: nn.Module) -> None:
+    """Moves a norm's scale and mean into the convolution before it."""
+    state: dict[str, Tensor] = norm.state_dict()  # shares memory with the norm
+    eps = float(getattr(norm, "eps", 0.0))
+    scale = state["weight"] / (state["running_var"] + eps).sqrt()
+    convolution.weight.mul_(scale.reshape(-1, 1, 1, 1))
+    if convolution.bias is not None:
+        state["running_mean"].sub_(convolution.bias)
+        convolution.bias.zero_()
+    state["bias"].sub_(state["running_mean"] * scale)
+    state["weight"].fill_(1)
+    state["running_mean"].zero_()
+    state["running_var"].fill_(1 - eps)

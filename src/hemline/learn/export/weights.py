@@ -21,7 +21,8 @@ from hemline.bundle import WEIGHTS_FILE
 
 #: Constants of fewer bytes stay in the graph.
 SMALL = 1024
-#: Constants of fewer values keep float32 in every precision (biases, normalisation).
+#: Constants of fewer values, and vectors, keep float32 in every precision (biases, normalisation,
+#: scales of int8).
 EXACT = 2048
 _ALIGN = 64
 
@@ -36,7 +37,7 @@ def shrink(graph: Any, precision: str) -> None:
     before, kept = [], []
     for tensor in graph.graph.initializer:
         values = numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.size < EXACT:
+        if values.dtype != np.float32 or values.size < EXACT or values.ndim < 2:
             kept.append(tensor)
             continue
         name = tensor.name
