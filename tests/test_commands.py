@@ -188,7 +188,7 @@ BEFORE: dict[tuple[str, str], Callable[[Path], None]] = {
     ("data.md", "hemline data check m.parquet -o report.json -o report.html"): lambda f: (
         manifest_parquet(f, "m.parquet")
     ),
-    ("detection.md", "hemline search shop street.jpg --detect"): shop,
+    ("detection.md", "hemline search shop street.jpg"): shop,
     ("detection.md", "hemline evaluate hemline-small manifest.parquet --crop detected"): lambda f: (
         manifest_parquet(f, "manifest.parquet")
     ),

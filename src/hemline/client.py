@@ -101,6 +101,7 @@ class Client:
         offset: int = 0,
         facets: Sequence[str] = (),
         detect: bool = False,
+        every: bool = False,
         why: bool = False,
     ) -> SearchResult:
         """Finds the ``k`` products most similar to the one in a photo, or in several photos of it.
@@ -113,6 +114,7 @@ class Client:
                 photos=photos,  # type: ignore[arg-type]  # one photo is accepted as well
                 boxes=() if box is None else (Box.parse(box),),
                 detect=detect,
+                every=every,
                 attention=why,
                 k=k,
                 offset=offset,
@@ -156,7 +158,7 @@ class Client:
             )
         for box in request.boxes:
             fields |= {} if box is None else {"box": ",".join(repr(float(value)) for value in box)}
-        flags = {"detect": request.detect, "why": request.attention}
+        flags = {"detect": request.detect, "every": request.every, "why": request.attention}
         fields |= {name: "true" for name, on in flags.items() if on}
         files = [("photo", _file(photo)) for photo in photos]
         return _result(self._json("POST", "/v1/search", data=fields, files=files))

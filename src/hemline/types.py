@@ -201,6 +201,8 @@ class SearchRequest(PageRequest):
             means None for all.
         detect: search with the best garment (`hemline.runtime.detector.best_garment`) of each photo
             without a box, and with the whole photo where none is found.
+        every: search with a whole photo and with every garment found in it; a product's score is
+            the highest that any of them gives it. Of one photo, without a box.
         attention: whether re-ranked hits have their `Hit.attention`.
         item_id: instead of photos, an item of the catalogue; the answer leaves it out.
         embeddings: instead of photos, (D,) or (Q, D) embeddings of the catalogue's bundle.
@@ -214,6 +216,7 @@ class SearchRequest(PageRequest):
     photos: tuple[SkipValidation[Photo], ...] = ()
     boxes: tuple[SkipValidation[Box | None], ...] = ()
     detect: bool = False
+    every: bool = False
     attention: bool = True
     item_id: str | None = None
     embeddings: SkipValidation[FloatArray] | None = None
@@ -247,6 +250,8 @@ class SearchRequest(PageRequest):
             )
         if self.boxes and len(self.boxes) != len(self.photos):
             raise UsageError(f"{len(self.photos)} photos need as many boxes, not {len(self.boxes)}")
+        if self.every and (self.detect or any(self.boxes) or len(self.photos) != 1):
+            raise UsageError("every is of one photo, without a box and without detect")
         return self
 
 

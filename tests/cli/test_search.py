@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from helpers.tiny_bundle import make_tiny_bundle
+from helpers.tiny_detector import put_tiny_detector, street
 from hemline.cli import main
 from hemline.data.images import encode_jpeg
 
@@ -138,3 +139,26 @@ def test_mistakes_get_one_line(
     assert words in told.err
     assert told.err.count("\n") == 1
     assert told.out == ""
+
+
+def test_a_photo_is_searched_by_every_garment_unless_told_otherwise(
+    tmp_path: Path, shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_tiny_detector(make_tiny_bundle(tmp_path / "bundle"))
+    catalog, photo = str(tmp_path / "shop"), str(tmp_path / "street.jpg")
+    assert main(["catalog", "create", catalog, "--bundle", str(tmp_path / "bundle")]) == 0
+    assert main(["catalog", "add", catalog, str(shop / "products.csv")]) == 0
+    Path(photo).write_bytes(encode_jpeg(street((1, 0, "red"), (2, 2, "blue")), 95))
+    words = ("search", catalog, photo, "--threads", "1", "--no-rerank")
+    every = run(capsys, *words)
+    assert len(every["detections"]) == 2
+    assert every["box"] is None
+    assert "detect" in every["timings_ms"]
+    for more in (["--whole"], ["--box", "0,0,64,64"], ["--together"]):
+        alone = run(capsys, *words, *more)
+        assert alone["detections"] == []
+        assert "detect" not in alone["timings_ms"]
+    whole = {hit["item_id"]: hit["score"] for hit in run(capsys, *words, "--whole")["hits"]}
+    found = {hit["item_id"]: hit["score"] for hit in every["hits"]}
+    assert all(found[name] >= score - 1e-6 for name, score in whole.items())
+    assert found != pytest.approx(whole, abs=1e-6)

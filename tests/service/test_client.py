@@ -69,6 +69,7 @@ def test_searching(ours: hemline.Client, made: Path, photo: bytes) -> None:
     assert ours.facets(["category"])["category"]["items"] == 6
     assert ours.info()["catalog"]["items"] == 6
     assert isinstance(ours.detect(photo), tuple)
+    assert "detect" in ours.search(photo, 2, every=True).timings_ms
 
 
 def test_listing(ours: hemline.Client) -> None:

@@ -124,6 +124,12 @@ def test_garments_are_found_and_searched_with(client: TestClient) -> None:
     x1, y1, x2, y2 = searched["box"]
     assert 0 <= x1 < x2 <= 256
     assert 0 <= y1 < y2 <= 256
+    every = ask(client, photo, every="true")
+    assert (every["box"], len(every["detections"])) == (None, 2)
+    assert every["hits"][0]["score"] >= searched["hits"][0]["score"] - 1e-6
+    wrong = client.post("/v1/search", files={"photo": photo}, data={"every": "1", "detect": "1"})
+    assert wrong.status_code == 422
+    assert "every is of one photo" in wrong.text
 
 
 def test_more_like_this_leaves_itself_out(client: TestClient) -> None:

@@ -41,7 +41,7 @@ _Box = Annotated[
 ]
 _Whole = Annotated[
     bool,
-    typer.Option("--whole", help="Take the whole photo (the default without --box, --detect)."),
+    typer.Option("--whole", help="Search with the whole photo alone, not with its garments."),
 ]
 _Detect = Annotated[
     bool,
@@ -97,6 +97,10 @@ def search(
 ) -> None:
     """Find the products of photos in a catalogue.
 
+    A photo is searched whole and by every garment that the bundle's detector finds in it, unless
+    --box, --detect, --each, --whole or --together says otherwise; a product's score is the highest
+    that any of them gives it.
+
     The JSON of one photo is its answer (hits, facets, detections, timings_ms …); of several photos,
     and with --each, it has the answers under "results". A higher score is better.
 
@@ -120,9 +124,11 @@ def search(
     queries = _queries(files, like, together)
     given: dict[str, Any] = {"k": k, "offset": _start(offset, page, k), "where": where}
     given |= {"facets": facets, "detect": detect, "boxes": [] if box is None else [box]}
-    requests = [_request(query, given, show is not None) for query in queries]
+    parts = box is not None or whole or detect or each or together or like is not None
     with Catalog.open(catalog) as opened, natives_hushed():
         engine = Engine(opened, threads=threads, rerank=rerank)
+        given["every"] = not parts and opened.bundle.info.detector is not None
+        requests = [_request(query, given, show is not None) for query in queries]
         if each:
             answers = engine.answer_each(requests[0])
             queries *= len(answers)

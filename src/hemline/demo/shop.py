@@ -55,6 +55,11 @@ class Shop:
         """The garment's box if the bundle was trained on boxes, else None (the whole photo)."""
         return self.manifest[row].box if self.crop == "box" else None
 
+    @property
+    def every(self) -> bool:
+        """Whether photos are searched by every garment, as `hemline search` does by default."""
+        return self.crop != "box" and self.info.detector is not None
+
     def some_photos(self, count: int) -> npt.NDArray[np.int64]:
         """``count`` photos spread evenly over the shop, the same every time."""
         if count >= len(self.photos):

@@ -66,7 +66,7 @@ def _search(shop: Shop, engine: Engine, row: int) -> tuple[Row, dict[str, Any]]:
     """One photo's hits: drawn, and as JSON."""
     record, file, box = shop.manifest[row], shop.manifest.file(row), shop.box(row)
     photo = open_image(file)
-    answer = engine.search(photo, DEPTH, box)
+    answer = engine.search(photo, DEPTH, box, every=shop.every)
     rank = next((hit.rank for hit in answer.hits if hit.item_id == record.item_id), None)
     query = crop(photo, box)
     title = str(record.extra.get("title") or record.category)

@@ -42,6 +42,8 @@ from hemline.work import present
 
 #: Default fusion of several photos into one query (`benchmarks/several_photos.py` compares them).
 FUSION = "mean"
+#: Garments of a photo that ``every`` searches with at most, surest first.
+MOST_GARMENTS = 8
 _TRIES = 3
 
 
@@ -120,13 +122,14 @@ class Engine:
         offset: int = 0,
         facets: Sequence[str] = (),
         detect: bool = False,
+        every: bool = False,
     ) -> SearchResult:
         """Finds the ``k`` products most similar to the one in a photo: `answer` in short.
 
         Args:
             photos: one photo, or several photos of one product.
             box: of one photo, the part that shows the product; None takes the whole photo.
-            k, where, offset, facets, detect: as in `SearchRequest`.
+            k, where, offset, facets, detect, every: as in `SearchRequest`.
 
         Raises:
             UsageError, ImageError, BundleError: as `answer`.
@@ -137,6 +140,7 @@ class Engine:
                 photos=photos,  # type: ignore[arg-type]  # one photo is accepted as well
                 boxes=boxes,
                 detect=detect,
+                every=every,
                 k=k,
                 where=where,
                 offset=offset,
@@ -156,7 +160,7 @@ class Engine:
                 length, of no length or not finite.
             ImageError: a photo can't be opened.
             UnknownItemError: the catalogue doesn't have the item.
-            NoDetectorError: ``detect``, and the catalogue's bundle has no detector.
+            NoDetectorError: ``detect`` or ``every``, and the catalogue's bundle has no detector.
         """
         clock, live = Clock(), self.catalog.live()
         if request.photos:
@@ -277,7 +281,7 @@ class Engine:
             box = request.boxes[number - 1] if request.boxes else None
             found: tuple[Detection, ...] = ()
             detect = request.detect and box is None
-            most = partial(reduction, spec, box, detect)
+            most = partial(reduction, spec, box, detect or request.every)
             with self._opened(given, number if many else 0, clock, most) as opened:
                 if detect:
                     image = opened.image
@@ -285,9 +289,16 @@ class Engine:
                         found = self._detected(live, image)
                         best = best_garment(found, image.shape[1], image.shape[0])
                         box = None if best is None else margined(best, image)
+                if request.every:
+                    with clock.step("detect"):
+                        found = self._detected(live, opened.image)
                 with clock.step("decode"):
                     ready, photo = prepare(opened, box, found, spec)
-            prepared.append(ready)
+                    garments = clothes(found)[:MOST_GARMENTS] if request.every else []
+                    parts = [margined(garment, opened.image) for garment in garments]
+                    present().hold(len(parts) * 3 * spec.size**2)
+                    more = [prepare(opened, part, found, spec)[0] for part in parts]
+            prepared += [ready, *more]
             photos.append(photo)
         first = photos[0]
         return prepared, first._replace(box=None, detections=()) if many else first
@@ -322,7 +333,8 @@ class Engine:
         present().check()
         with clock.step("encode"):
             encoded = self.encoder_of(live).encode_street(images)
-        query = Query(encoded.embedding, encoded.local if self._rerank else None)
+        fusion = "max" if request.every else None  # a garment resembles a product, or another does
+        query = Query(encoded.embedding, encoded.local if self._rerank else None, fusion)
         return self._answer(live, clock, request, query, photo)
 
     def _answer(
@@ -340,7 +352,7 @@ class Engine:
         encoder = self.encoder_of(live)
         for _ in range(_TRIES):
             revision = store.revision
-            ranking = Ranking(store, encoder, query, where, top, self._fusion)
+            ranking = Ranking(store, encoder, query, where, top, query.fusion or self._fusion)
             ranking.reach(end + 1 + left_out, clock)
             with clock.step("rows"):
                 read = ranking.items(0 if left_out else offset, end + left_out)

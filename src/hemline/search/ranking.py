@@ -32,12 +32,15 @@ class Query:
     """What is searched with.
 
     Attributes:
-        embeddings: (Q, D), L2-normalised: of one photo, or of several of the same item.
+        embeddings: (Q, D), L2-normalised: of one photo, of several of the same item, or of parts of
+            one photo.
         local: (Q, C, L) local features where the model re-ranks, else None.
+        fusion: of several, one of `hemline.ranking.fusion.FUSIONS`; None for the engine's own.
     """
 
     embeddings: FloatArray
     local: FloatArray | None = None
+    fusion: str | None = None
 
 
 class RankedItem(NamedTuple):

@@ -42,6 +42,8 @@ class SearchForm(PageRequest):
         box: the part of the photo that shows the product, x1, y1, x2, y2 in pixels of the upright
             photo.
         detect: without a box, search with the photo's best garment.
+        every: of one photo without a box, search with the whole photo and with every garment found
+            in it; a product's score is the highest that any of them gives it.
         why: whether each hit has its attention.
         keep: false keeps the photo out of what the service keeps (``--keep-photos``).
     """
@@ -49,6 +51,7 @@ class SearchForm(PageRequest):
     k: int = Field(default=DEFAULT_K, ge=1, le=MAX_HITS)
     box: tuple[float, float, float, float] | None = None
     detect: bool = False
+    every: bool = False
     why: bool = False
     keep: bool | None = None
 
@@ -68,6 +71,7 @@ class SearchForm(PageRequest):
             photos=tuple(photos),
             boxes=() if self.box is None else (Box.parse(self.box),),
             detect=self.detect,
+            every=self.every,
             attention=self.why,
             k=self.k,
             offset=self.offset,

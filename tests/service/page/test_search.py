@@ -91,7 +91,10 @@ def test_choosing_another_garment_searches_with_its_box(page: Any, shop: Stub) -
         == "false"
     )
     page.get_by_role("button", name="Whole photo", exact=True).click()
-    assert "box" not in searches(page, shop, 3)[2]
+    whole = searches(page, shop, 3)[2]
+    assert "box" not in whole
+    assert whole["every"] == "true", "the whole photo is searched with its garments"
+    assert "every" not in second
     assert "box=whole" in page.url
 
 

@@ -82,7 +82,7 @@ async def search(request: Request, service: Served) -> Response:
 
 def _search(service: Service, photos: list[bytes], form: SearchForm) -> dict[str, Any]:
     result = service.engine.answer(form.request(photos))
-    query = form.model_dump(include={"k", "offset", "where", "detect"})
+    query = form.model_dump(include={"k", "offset", "where", "detect", "every"})
     query |= {"photos": len(photos), "box": box_json(result.box)}
     kept = None
     if service.settings.keep_photos and form.keep is not False:

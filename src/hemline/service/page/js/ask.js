@@ -33,6 +33,9 @@ async function searchShared(photo, fields, signal) {
   }
 }
 
+// A whole photo is searched with its garments, too, where the bundle finds them.
+const everyOf = (info, whole) => (info.detects && whole) || null;
+
 export async function searchPhoto(state, photo, info, signal) {
   const columns = facetColumns(info.columns);
   const detect = info.detects && !state.box;
@@ -40,7 +43,7 @@ export async function searchPhoto(state, photo, info, signal) {
   const box = Array.isArray(state.box) ? state.box.join(",") : null;
   const answer = isShared(state, photo)
     ? await searchShared(photo, page, signal)
-    : await api.search(photo, { ...page, box, detect, why: true, keep: consent() && !photo.shared }, signal);
+    : await api.search(photo, { ...page, box, detect, every: everyOf(info, state.box === "whole"), why: true, keep: consent() && !photo.shared }, signal);
   return { ...(await counted(fitted(named(answer), photo), state.filters, columns, signal)), detected: detect };
 }
 
@@ -53,12 +56,12 @@ export async function searchItem(state, info, signal) {
 }
 
 // The next page of an answer: a photo's by the very box of its first page.
-export async function nextPage(state, photo, answer, signal) {
+export async function nextPage(state, photo, answer, info, signal) {
   const page = { k: PAGE, offset: answer.hits.length, where: where(state.filters) };
   if (!photo) return named(await api.similar(state.item, page, signal));
   if (isShared(state, photo)) return fitted(named(await searchShared(photo, page, signal)), photo);
   const box = answer.box ? answer.box.join(",") : null;
-  return fitted(named(await api.search(photo, { ...page, box, detect: false, why: true, keep: consent() && !photo.shared }, signal)), photo);
+  return fitted(named(await api.search(photo, { ...page, box, detect: false, every: everyOf(info, !box), why: true, keep: consent() && !photo.shared }, signal)), photo);
 }
 
 export async function detectPhoto(photo, signal) {

@@ -284,7 +284,7 @@ class Page {
   async more() {
     const { state, answer, origin } = this;
     const first = answer.hits.length;
-    const next = await this.orLost(() => this.seeker.run((signal) => nextPage(state, origin.photo, answer, signal)));
+    const next = await this.orLost(() => this.seeker.run((signal) => nextPage(state, origin.photo, answer, this.info, signal)));
     if (!next || this.state !== state) return;
     const hits = [...answer.hits, ...next.hits];
     this.state = { ...state, pages: state.pages + 1 };
