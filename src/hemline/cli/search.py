@@ -14,6 +14,7 @@ from hemline.limits import DEFAULT_K
 
 if TYPE_CHECKING:
     from hemline.catalog.catalog import Catalog
+    from hemline.search.engine import Engine
     from hemline.types import Hit, SearchRequest, SearchResult
 
 _SHOWN = (".html", ".png", ".jpg", ".jpeg")
@@ -97,9 +98,8 @@ def search(
 ) -> None:
     """Find the products of photos in a catalogue.
 
-    A photo is searched whole and by every garment that the bundle's detector finds in it, unless
-    --box, --detect, --each, --whole or --together says otherwise; a product's score is the highest
-    that any of them gives it.
+    A photo is searched whole and by every garment that the bundle's detector finds in it; a
+    product's score is the highest of them. --box, --detect, --each and --whole say otherwise.
 
     The JSON of one photo is its answer (hits, facets, detections, timings_ms …); of several photos,
     and with --each, it has the answers under "results". A higher score is better.
@@ -129,19 +129,20 @@ def search(
         engine = Engine(opened, threads=threads, rerank=rerank)
         given["every"] = not parts and opened.bundle.info.detector is not None
         requests = [_request(query, given, show is not None) for query in queries]
-        if each:
-            answers = engine.answer_each(requests[0])
-            queries *= len(answers)
-        else:
-            answers = [engine.answer(request) for request in requests]
+        answers = _answers(engine, requests, each)
+        queries *= len(answers) if each else 1
         if show is not None:
             _draw(show, opened, queries, answers)
-            say(f"drawn in {show}")
-    results = [
-        {**query, **result_json(answer, _hit_json)}
-        for query, answer in zip(queries, answers, strict=True)
-    ]
+    pairs = zip(queries, answers, strict=True)
+    results = [{**query, **result_json(answer, _hit_json)} for query, answer in pairs]
     emit(results[0] if len(results) == 1 and not each else {"results": results}, as_json, tell)
+
+
+def _answers(engine: Engine, requests: Sequence[SearchRequest], each: bool) -> list[SearchResult]:
+    """An answer to each request, or to each garment of the only one."""
+    if each:
+        return engine.answer_each(requests[0])
+    return [engine.answer(request) for request in requests]
 
 
 def _start(offset: int, page: int | None, k: int) -> int:
@@ -235,6 +236,7 @@ def _draw(
             raise CatalogError(f"the catalogue keeps no image of {query['like']} to draw")
         pairs.append((image, answer))
     write_hits(show, catalog, pairs)
+    say(f"drawn in {show}")
 
 
 COMMANDS = {"search": search}
