@@ -162,3 +162,9 @@ def test_a_photo_is_searched_by_every_garment_unless_told_otherwise(
     found = {hit["item_id"]: hit["score"] for hit in every["hits"]}
     assert all(found[name] >= score - 1e-6 for name, score in whole.items())
     assert found != pytest.approx(whole, abs=1e-6)
+    assert main([*words]) == 0
+    told = capsys.readouterr().out
+    assert "searched with: the photo, " in told
+    assert "t-shirt" in told
+    assert main([*words, "--whole"]) == 0
+    assert "searched with" not in capsys.readouterr().out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hemline.cli._common import printable
@@ -34,11 +34,19 @@ def tell(result: Mapping[str, Any]) -> None:
         else:
             why = f": {printable(one['note'])}" if one["note"] else ""
             console.print(f"{query}: no product is found{why}", markup=False, highlight=False)
+        if one["box"] is None and (found := clothes(one.get("detections", []))):
+            words = f"searched with: the photo, {', '.join(found)} (an answer for each: --each)"
+            console.print(words, markup=False, highlight=False)
         if one["more"]:
             after = one["offset"] + len(one["hits"])
             console.print(f"more: --offset {after}", markup=False, highlight=False)
         for name, facet in one["facets"].items():
             console.print(f"{name}: {_facet(facet)}", markup=False, highlight=False)
+
+
+def clothes(detections: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The categories of the garments that a search is made with: no shoes, no bags."""
+    return [one["category"] for one in detections if one["group"] not in ("footwear", "bag")]
 
 
 def _stored(hit: Mapping[str, Any]) -> str:
