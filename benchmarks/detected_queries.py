@@ -25,11 +25,11 @@ from real_photos import Sets
 from hemline.data.images import crop, open_image
 from hemline.evaluation.bootstrap import cluster_interval, paired_difference
 from hemline.evaluation.run import evaluate
+from hemline.limits import MOST_GARMENTS
 from hemline.ranking.metrics import hits_at_k
 from hemline.runtime.bundle import Bundle
 from hemline.runtime.detector import BundleDetector, clothes, margined
 from hemline.runtime.encoder import BundleEncoder
-from hemline.search.engine import MOST_GARMENTS
 
 CROPS = {"whole photo": "none", "detected": "detected-query", "framed": "query"}
 

@@ -9,6 +9,8 @@ from hemline.errors import UsageError, nearest
 
 #: Default number of products in one answer.
 DEFAULT_K = 20
+#: Garments of a photo that a search with every garment takes at most, surest first.
+MOST_GARMENTS = 8
 #: Last rank that a request may reach: offset + k.
 MAX_RANK = 10_000
 #: Most products in one answer over HTTP.

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hemline.cli._common import printable
+from hemline.limits import MOST_GARMENTS
 
 _FIRST = ("title", "price")
 _KNOWN = ("item_id", "image_id", "score", "rank", "category", "tags")
@@ -34,7 +35,7 @@ def tell(result: Mapping[str, Any]) -> None:
         else:
             why = f": {printable(one['note'])}" if one["note"] else ""
             console.print(f"{query}: no product is found{why}", markup=False, highlight=False)
-        if one["box"] is None and (found := clothes(one.get("detections", []))):
+        if one["box"] is None and (found := clothes(one.get("detections", []))[:MOST_GARMENTS]):
             words = f"searched with: the photo, {', '.join(found)} (an answer for each: --each)"
             console.print(words, markup=False, highlight=False)
         if one["more"]:

@@ -21,7 +21,7 @@ from hemline.data.images import Reduced
 from hemline.data.preprocess import PreparedImage
 from hemline.encoding import Encoder
 from hemline.errors import CatalogError, OtherBundleError, UnknownItemError, UsageError
-from hemline.limits import DEFAULT_K, MAX_PHOTOS, MAX_PIXELS
+from hemline.limits import DEFAULT_K, MAX_PHOTOS, MAX_PIXELS, MOST_GARMENTS
 from hemline.ranking.fusion import FUSIONS
 from hemline.runtime.detector import BundleDetector, best_garment, clothes, margined
 from hemline.search.clock import Clock
@@ -42,8 +42,6 @@ from hemline.work import present
 
 #: Default fusion of several photos into one query (`benchmarks/several_photos.py` compares them).
 FUSION = "mean"
-#: Garments of a photo that ``every`` searches with at most, surest first.
-MOST_GARMENTS = 8
 _TRIES = 3
 
 

@@ -20,7 +20,7 @@ from torch import nn
 import hemline
 from hemline.errors import UsageError
 from hemline.learn.backbones import BackboneConfig, build_backbone
-from hemline.learn.backbones.averaged import average_with_bundle
+from hemline.learn.backbones.averaged import _convolutions, average_with_bundle
 from hemline.learn.export.weights import shrink
 
 SHIPPED = Path(hemline.__file__).parent / "bundles" / "hemline-small"
@@ -110,6 +110,17 @@ def test_weights_are_read_in_any_stored_precision(precision: str, tmp_path: Path
     found = convolution.weight.detach().numpy()
     np.testing.assert_allclose(found, weight, rtol=0, atol=tolerance)
     np.testing.assert_allclose(norm.bias.detach().numpy(), bias, rtol=0, atol=1e-7)
+
+
+def test_only_a_norm_that_directly_follows_belongs_to_a_convolution() -> None:
+    """Failed before: a squeeze-excite's convolutions were folded with a norm further on."""
+    block = timm.create_model("test_efficientnet").get_submodule("blocks.3")
+    found = dict(_convolutions("blocks.3", block, {"blocks.3": block}))
+    assert (
+        {name for name, norm in found.items() if norm is None}
+        == {name for name in found if ".se." in name}
+        != set()
+    )
 
 
 def test_a_share_lies_on_the_line_between_the_two() -> None:

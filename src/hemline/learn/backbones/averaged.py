@@ -39,8 +39,9 @@ _SCALES = (
 def average_with_bundle(units: Mapping[str, nn.Module], bundle: str, share: float) -> int:
     """Moves the weights of a timm network towards a bundle's; how many convolutions were moved.
 
-    Batch normalisation is folded into the convolutions of a graph, so it is folded here, too, which
-    changes nothing that the network computes: what remains of a norm is its bias.
+    Batch normalisation is folded into the convolutions of a graph, so it is folded here, too: what
+    remains of a norm is its bias. That changes nothing that the network computes with the norms'
+    stored statistics; with those of a batch it does, so train it with ``freeze_bn``.
 
     Args:
         units: name → module, in order (``blocks.3``).
@@ -72,12 +73,13 @@ def average_with_bundle(units: Mapping[str, nn.Module], bundle: str, share: floa
                     f"{bundle} is of another network: {convolution} has the shape "
                     f"{tuple(weight.shape)} there and {tuple(module.weight.shape)} here"
                 )
-            _fold(module, norm)
+            if norm is not None:
+                _fold(module, norm)
             module.weight.lerp_(weight, share)
             biases = [bias for _, bias in found if bias is not None]
-            if biases:
-                assert isinstance(norm.bias, Tensor)
-                norm.bias.lerp_(torch.from_numpy(np.mean(biases, axis=0)), share)
+            own = module.bias if norm is None else norm.bias
+            if biases and isinstance(own, Tensor):
+                own.lerp_(torch.from_numpy(np.mean(biases, axis=0)), share)
             moved += 1
     if not moved:
         raise UsageError(f"{bundle} has no weights of this network; name one of the same kind")
@@ -122,8 +124,8 @@ def _floats(stored: Mapping[str, npt.NDArray[Any]], name: str) -> FloatArray:
 
 def _convolutions(
     name: str, unit: nn.Module, units: Mapping[str, nn.Module]
-) -> Iterator[tuple[str, nn.Module]]:
-    """The name of each convolution, and the norm that follows it."""
+) -> Iterator[tuple[str, nn.Module | None]]:
+    """The name of each convolution, and the norm that directly follows it, if one does."""
     plain = name.replace(".", "_")
     if isinstance(unit, nn.Conv2d):
         names = list(units)
@@ -132,8 +134,8 @@ def _convolutions(
     modules = [(n, m) for n, m in unit.named_modules() if _is_leaf(m)]
     for place, (inner, module) in enumerate(modules):
         if isinstance(module, nn.Conv2d):
-            norm = next(m for _, m in modules[place + 1 :] if _is_norm(m))
-            yield f"{plain}.{inner}", norm
+            after = [m for _, m in modules[place + 1 : place + 2] if _is_norm(m)]
+            yield f"{plain}.{inner}", after[0] if after else None
 
 
 def _is_norm(module: nn.Module) -> bool:
