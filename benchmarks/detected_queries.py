@@ -28,7 +28,7 @@ from hemline.evaluation.run import evaluate
 from hemline.limits import MOST_GARMENTS
 from hemline.ranking.metrics import hits_at_k
 from hemline.runtime.bundle import Bundle
-from hemline.runtime.detector import BundleDetector, clothes, margined
+from hemline.runtime.detector import BundleDetector, garment_boxes
 from hemline.runtime.encoder import BundleEncoder
 
 CROPS = {"whole photo": "none", "detected": "detected-query", "framed": "query"}
@@ -48,8 +48,8 @@ def ranks_of_every(sets: Sets, name: str, encoder: BundleEncoder) -> npt.NDArray
     ranks = []
     for row in protocol.queries:
         image = open_image(manifest.file(int(row)))
-        found = [one for one in detector.detect([image])[0] if one.score >= detector.threshold]
-        parts = [crop(image, margined(one, image)) for one in clothes(found)[:MOST_GARMENTS]]
+        boxes = garment_boxes(detector.sure(image), image, MOST_GARMENTS)
+        parts = [crop(image, box) for box in boxes]
         similarity = (encoder.encode_street([image, *parts]).embedding @ gallery.T).max(0)
         own = similarity[items[protocol.gallery] == items[int(row)]].max()
         ranks.append(1 + int((similarity > own).sum()))

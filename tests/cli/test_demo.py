@@ -98,6 +98,8 @@ def test_a_promise_of_another_shop_is_no_promise_of_this_one(place: Path) -> Non
         shop = reopened(place)
         assert floors_of(info, shop, queries=12)
         assert not floors_of(info, shop, queries=7)
+        other = {**info.quality[0], "search": "the photo and every garment found in it"}
+        assert not floors_of(info.model_copy(update={"quality": [other]}), shop, queries=12)
         shop.catalog.close()
         assert catalog.stats()["items"] == PRODUCTS
 

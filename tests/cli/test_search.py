@@ -154,6 +154,8 @@ def test_a_photo_is_searched_by_every_garment_unless_told_otherwise(
     assert len(every["detections"]) == 2
     assert every["box"] is None
     assert "detect" in every["timings_ms"]
+    many = run(capsys, *words, photo)["results"]
+    assert [one["hits"] for one in many] == [every["hits"]] * 2, "each photo has its own garments"
     for more in (["--whole"], ["--box", "0,0,64,64"], ["--together"]):
         alone = run(capsys, *words, *more)
         assert alone["detections"] == []

@@ -237,7 +237,7 @@ def test_a_large_photo_is_decoded_smaller_and_found_alike(
     with filled(bundle) as catalog:
         engine = Engine(catalog, threads=1)
         reduced = engine.search(photo, box=box)
-        monkeypatch.setattr("hemline.search.engine.reduction", lambda *_: 1.0)
+        monkeypatch.setattr("hemline.search.reading.reduction", lambda *_: 1.0)
         whole = engine.search(photo, box=box)
     assert opened[0][0] < opened[1][0] / 7
     assert (reduced.size, reduced.box) == (whole.size, whole.box) == ((1600, 1200), box)

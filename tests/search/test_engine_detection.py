@@ -15,7 +15,7 @@ from hemline.data.images import encode_jpeg
 from hemline.data.manifest import Manifest
 from hemline.errors import BundleError, UsageError
 from hemline.runtime.bundle import Bundle
-from hemline.search import engine as engines
+from hemline.search import reading
 from hemline.search.engine import Engine
 from hemline.types import Record, SearchRequest
 
@@ -118,7 +118,7 @@ def test_every_pages_fit_together_and_a_model_that_reranks_answers(catalog: Cata
 def test_only_the_surest_garments_are_searched_with(
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "MOST_GARMENTS", 1)
+    monkeypatch.setattr(reading, "MOST_GARMENTS", 1)
     engine = Engine(catalog, threads=1, rerank=False)
     photo = street((1, 0, "red"), (2, 2, "blue"))
     encoder, asked = engine.encoder, []

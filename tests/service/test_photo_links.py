@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.tiny_detector import street
 from hemline import files
+from hemline.data.images import encode_jpeg
 from hemline.errors import DataError
 from hemline.runtime.pool import EncoderPool
 from hemline.search.encoded import EncodedPhoto
@@ -102,6 +104,27 @@ def test_a_link_searches_with_the_kept_embedding(
     assert client.post("/v1/feedback", json=judged).status_code == 200
     assert client.get(f"/v1/photos/{name}/search", params={"where": "pric"}).status_code == 422
     assert client.get(f"/v1/photos/{'0' * 32}/search").status_code == 404
+
+
+def test_a_link_to_a_whole_photo_searches_with_its_garments(
+    open_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = open_client(photo_links=True)
+    photo = encode_jpeg(street((1, 1, "red"), (2, 3, "blue")))
+    direct = client.post("/v1/search", files={"photo": photo}, data={"every": "true"}).json()
+    tower = Counted(client, monkeypatch)
+    name = share(client, photo, every="true").json()["id"]
+    assert tower.photos == 3, "the photo and two garments"
+    kept = client.get(f"/v1/photos/{name}/search").json()
+    assert tower.photos == 3
+    assert [(hit["item_id"], hit["alike"]) for hit in kept["hits"]] == [
+        (hit["item_id"], hit["alike"]) for hit in direct["hits"]
+    ]
+    scores = [hit["score"] for hit in direct["hits"]]
+    assert [hit["score"] for hit in kept["hits"]] == pytest.approx(scores, abs=1e-3)
+    plain = client.get(f"/v1/photos/{share(client, photo).json()['id']}/search").json()
+    assert [hit["score"] for hit in plain["hits"]] != [hit["score"] for hit in kept["hits"]]
+    assert share(client, photo, every="true", box="1,1,20,20").status_code == 422
 
 
 def test_a_link_ends_with_its_bundle(open_client: Any, photo: bytes, shop: Path) -> None:

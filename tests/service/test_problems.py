@@ -58,7 +58,7 @@ def test_a_full_encoder_queue_is_503(
 def test_a_catalogue_without_detector_says_so(open_client: Any, photo: bytes) -> None:
     client = open_client()
     engine = client.app.state.service.engine
-    engine.catalog.live().bundle.info.detector = engine._detector = None
+    engine.catalog.live().bundle.info.detector = engine._reader._detector = None
     for path, data in (("/v1/search", {"detect": "true"}), ("/v1/detect", {})):
         answer = client.post(path, files={"photo": photo}, data=data)
         assert (answer.status_code, answer.json()["type"]) == (

@@ -127,9 +127,14 @@ def test_garments_are_found_and_searched_with(client: TestClient) -> None:
     every = ask(client, photo, every="true")
     assert (every["box"], len(every["detections"])) == (None, 2)
     assert every["hits"][0]["score"] >= searched["hits"][0]["score"] - 1e-6
-    wrong = client.post("/v1/search", files={"photo": photo}, data={"every": "1", "detect": "1"})
-    assert wrong.status_code == 422
-    assert "every is of one photo" in wrong.text
+    sent = {"photo": base64.b64encode(photo).decode(), "every": True}
+    as_json = client.post("/v1/search", json=sent).json()
+    assert [h["score"] for h in as_json["hits"]] == [h["score"] for h in every["hits"]]
+    for other in ({"detect": "1"}, {"box": "1,1,20,20"}):
+        asked = {"every": "1", **other}
+        wrong = client.post("/v1/search", files={"photo": photo}, data=asked)
+        assert wrong.status_code == 422
+        assert "every is of one photo" in wrong.text
 
 
 def test_more_like_this_leaves_itself_out(client: TestClient) -> None:

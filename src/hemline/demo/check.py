@@ -24,6 +24,8 @@ PROTOCOL = "hemline demo --check"
 KS = (1, 5, 20)
 #: Other processors round differently, which can change the rank of a few photos.
 MARGIN = 0.03
+#: What tells measurements of a bundle apart.
+_KEYS = ("protocol", "gallery_products", "queries", "search")
 
 
 def check(
@@ -97,6 +99,7 @@ def _search(
 
 def protocol(shop: Shop) -> dict[str, str]:
     """The check's choices by name."""
+    steps = "decode, detect, encode, search" if shop.every else "decode, encode, search"
     return {
         "name": PROTOCOL,
         "data": f"synthetic, seed {SEED}, {len(shop.photos)} products that no training has seen",
@@ -104,19 +107,25 @@ def protocol(shop: Shop) -> dict[str, str]:
         "gallery": "one shop picture of every product",
         "relevance": "the photo's own item, at product level",
         "crop": "box: both sides" if shop.crop == "box" else "none: whole images",
-        "search": "the photo and every garment found in it" if shop.every else "the photo",
-        "latency": "decode, detect, encode, search and re-rank, one photo at a time, graphs loaded",
+        "search": _searched(shop),
+        "latency": f"{steps} and re-rank, one photo at a time, graphs loaded",
     }
+
+
+def _searched(shop: Shop) -> str:
+    """What is searched with, in words."""
+    return "the photo and every garment found in it" if shop.every else "the photo"
 
 
 def floors_of(info: BundleInfo, shop: Shop, queries: int) -> dict[str, float]:
     """The recalls that the bundle promises, less `MARGIN`; empty if it promises none.
 
-    A promise for another number of products or photos does not count.
+    A promise for another number of products or photos, or for another way to search, does not
+    count.
     """
+    measured = (PROTOCOL, len(shop.photos), queries, _searched(shop))
     for entry in info.quality:
-        same = (entry.get("gallery_products"), entry.get("queries")) == (len(shop.photos), queries)
-        if entry.get("protocol") == PROTOCOL and same:
+        if tuple(entry.get(name) for name in _KEYS) == measured:
             return {
                 f"recall@{k}": round(float(entry[f"recall@{k}"]) - MARGIN, 4)
                 for k in KS
@@ -142,13 +151,10 @@ def record(folder: Path, result: dict[str, Any]) -> BundleInfo:
         "intervals": {name: [round(v, 4) for v in result["intervals"][name]] for name in names},
         "queries": result["queries"],
         "gallery_products": result["gallery_products"],
+        "search": result["protocol"]["search"],
         "data": result["protocol"]["data"],
         "machine": result["machine"],
     }
-    kept = [
-        old
-        for old in info.quality
-        if (old.get("protocol"), old.get("gallery_products"), old.get("queries"))
-        != (PROTOCOL, entry["gallery_products"], entry["queries"])
-    ]
+    known = [entry[name] for name in _KEYS]
+    kept = [old for old in info.quality if [old.get(name) for name in _KEYS] != known]
     return write_info(folder, info.model_copy(update={"quality": [*kept, entry]}))

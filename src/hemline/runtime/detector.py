@@ -21,6 +21,7 @@ __all__ = [
     "best_garment",
     "clothes",
     "fitting_garment",
+    "garment_boxes",
     "grown",
     "margined",
 ]
@@ -92,6 +93,11 @@ class BundleDetector:
             ]
         return found
 
+    def sure(self, image: Image) -> tuple[Detection, ...]:
+        """The garments of an image whose score is at least the threshold, best score first."""
+        (found,) = self.detect([image])
+        return tuple(one for one in found if one.score >= self.threshold)
+
 
 def clothes(detections: Sequence[Detection]) -> list[Detection]:
     """The detections without shoes and bags, in their order."""
@@ -143,3 +149,11 @@ def grown(box: Box, width: int, height: int, margin: float = MARGIN) -> Box:
 def margined(garment: Detection, image: Image) -> Box:
     """The part of an image (H, W, 3) that is cropped for a garment: its box with the margin."""
     return grown(garment.box, image.shape[1], image.shape[0])
+
+
+def garment_boxes(
+    detections: Sequence[Detection], image: Image, most: int | None = None
+) -> list[Box]:
+    """The parts of an image (H, W, 3) that a search for its garments crops: with the margin, in the
+    order of the detections, without shoes and bags; the first ``most``, None for all."""
+    return [margined(garment, image) for garment in clothes(detections)[:most]]

@@ -24,7 +24,8 @@ class EncodedPhoto:
 
     Attributes:
         fingerprint: of the bundle; the vectors mean nothing to another.
-        query: embedding (1, D), and local features (1, C, L) where the model re-ranks.
+        query: embeddings (Q, D) of the part and perhaps of the garments in it, local features
+            (Q, C, L) where the model re-ranks, and how several are fused.
         size: (width, height) of the searched part in pixels.
     """
 
@@ -44,6 +45,7 @@ class EncodedPhoto:
             "fingerprint": np.array(self.fingerprint),
             "embedding": np.asarray(self.query.embeddings, np.float32),
             "size": np.array(self.size),
+            "fusion": np.array(self.query.fusion or ""),
             **({} if local is None else {"local": np.asarray(local, np.float16)}),
         }
         buffer = BytesIO()
@@ -65,7 +67,8 @@ class EncodedPhoto:
             with np.load(BytesIO(data), allow_pickle=False) as stored:
                 local = stored["local"].astype(np.float32) if "local" in stored else None
                 width, height = (int(side) for side in stored["size"])
-                query = Query(stored["embedding"], local)
+                fusion = str(stored["fusion"]) if "fusion" in stored else ""  # earlier: one vector
+                query = Query(stored["embedding"], local, fusion or None)
                 return cls(str(stored["fingerprint"]), query, (width, height))
         except (  # RuntimeError: a damaged flag says that it is encrypted, or compressed otherwise
             OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,28 +14,19 @@ from hemline.catalog.catalog import Catalog
 from hemline.catalog.pointer import Live
 from hemline.catalog.where.explain import explain
 from hemline.catalog.where.expression import Where
-from hemline.data.bounded import reduced
-from hemline.data.images import Reduced
 from hemline.data.preprocess import PreparedImage
 from hemline.encoding import Encoder
 from hemline.errors import CatalogError, OtherBundleError, UnknownItemError, UsageError
-from hemline.limits import DEFAULT_K, MAX_PHOTOS, MAX_PIXELS, MOST_GARMENTS
+from hemline.limits import DEFAULT_K, MAX_PHOTOS, MAX_PIXELS
 from hemline.ranking.fusion import FUSIONS
-from hemline.runtime.detector import BundleDetector, best_garment, clothes, margined
+from hemline.runtime.detector import BundleDetector
 from hemline.search.clock import Clock
 from hemline.search.encoded import EncodedPhoto
 from hemline.search.hits import hits_of, thresholds_of
-from hemline.search.photo import SearchedPhoto, prepare, reduction
+from hemline.search.photo import SearchedPhoto
 from hemline.search.ranking import Query, Ranking
-from hemline.types import (
-    Box,
-    Detection,
-    FloatArray,
-    Image,
-    Photo,
-    SearchRequest,
-    SearchResult,
-)
+from hemline.search.reading import PhotoReader
+from hemline.types import Box, FloatArray, Photo, SearchRequest, SearchResult
 from hemline.work import present
 
 #: Default fusion of several photos into one query (`benchmarks/several_photos.py` compares them).
@@ -86,8 +75,7 @@ class Engine:
         self.catalog = catalog
         self._given, self._threads = encoder, threads
         self._rerank, self._top, self._fusion = rerank, rerank_top, fusion
-        self._max_pixels = max_pixels
-        self._detector: BundleDetector | None = None
+        self._reader = PhotoReader(threads, max_pixels)
         self._alike: tuple[Live, int, ScoreThresholds | None] | None = None
         self.encoder_of(catalog.live())
 
@@ -162,7 +150,7 @@ class Engine:
         """
         clock, live = Clock(), self.catalog.live()
         if request.photos:
-            prepared, photo = self._prepared(live, clock, request)
+            prepared, photo = self._reader.read(live, clock, request)
             return self._answer_prepared(live, clock, request, prepared, photo)
         if request.item_id is not None:
             with clock.step("rows"):
@@ -189,34 +177,31 @@ class Engine:
         if len(request.photos) != 1 or request.boxes:
             raise UsageError("an answer for each garment needs one photo, without a box")
         clock, live = Clock(), self.catalog.live()
-        spec = live.bundle.info.preprocessing
-        searched: list[tuple[PreparedImage, SearchedPhoto]] = []
-        with self._opened(request.photos[0], 0, clock) as photo:
-            with clock.step("detect"):
-                found = self._detected(live, photo.image)
-            boxes: list[Box | None] = [margined(garment, photo.image) for garment in clothes(found)]
-            for box in boxes or [None]:
-                with clock.step("decode"):
-                    searched.append(prepare(photo, box, found, spec))
+        searched = self._reader.read_each(live, clock, request.photos[0])
         answers = []
         for prepared, own in searched:
             answers.append(self._answer_prepared(live, clock, request, [prepared], own))
             clock = Clock()
         return answers
 
-    def encode(self, photo: Photo, box: Box | None = None) -> EncodedPhoto:
+    def encode(self, photo: Photo, box: Box | None = None, *, every: bool = False) -> EncodedPhoto:
         """The searched part of a photo, encoded to be searched later.
 
+        Args:
+            every: with every garment found in it, as in `SearchRequest`.
+
         Raises:
-            UsageError: nothing of the box lies inside the photo.
+            UsageError: nothing of the box lies inside the photo, or ``every`` with a box.
             ImageError: the photo can't be opened.
+            NoDetectorError: ``every``, and the catalogue's bundle has no detector.
         """
         live = self.catalog.live()
-        request = SearchRequest(photos=(photo,), boxes=(box,))
-        prepared, own = self._prepared(live, Clock(), request)
-        street = self.encoder_of(live).encode_street(prepared)
-        query = Query(street.embedding, street.local if self._rerank else None)
-        return EncodedPhoto(live.store.fingerprint, query, own.searched)
+        boxes = () if box is None else (box,)
+        request = SearchRequest(photos=(photo,), boxes=boxes, every=every)
+        prepared, own = self._reader.read(live, Clock(), request)
+        return EncodedPhoto(
+            live.store.fingerprint, self._query(live, request, prepared), own.searched
+        )
 
     def answer_encoded(self, encoded: EncodedPhoto, request: SearchRequest) -> SearchResult:
         """Answers as `answer` does with the photo of ``encoded``; nothing is encoded.
@@ -239,79 +224,12 @@ class Engine:
         Raises:
             NoDetectorError: the bundle has none.
         """
-        return self._detector_of(self.catalog.live())
+        return self._reader.detector(self.catalog.live())
 
     def warm(self) -> None:
         """Loads the graphs and the index, so that the first answer is as fast as the others."""
         side = self.catalog.live().bundle.info.preprocessing.size
         self.search(np.zeros((side, side, 3), np.uint8), k=1)
-
-    @contextmanager
-    def _opened(
-        self,
-        photo: Photo,
-        number: int,
-        clock: Clock,
-        reduction: Callable[[int, int], float] = lambda width, height: 1.0,
-    ) -> Iterator[Reduced]:
-        """A photo, in memory until the end of the block."""
-        if isinstance(photo, np.ndarray):
-            yield Reduced.whole(photo)
-            return
-        name = _name(photo, number)
-        with ExitStack() as stack:
-            with clock.step("decode"):
-                read = stack.enter_context(reduced(photo, self._max_pixels, name, reduction))
-            yield read
-
-    def _prepared(
-        self, live: Live, clock: Clock, request: SearchRequest
-    ) -> tuple[list[PreparedImage], SearchedPhoto]:
-        """The photos, one after the other decoded, cropped and reduced to the tower's input.
-
-        Whole photos are large: never are two of one request in memory.
-        """
-        spec, many = live.bundle.info.preprocessing, len(request.photos) > 1
-        present().hold(len(request.photos) * 3 * spec.size**2)
-        prepared: list[PreparedImage] = []
-        photos: list[SearchedPhoto] = []
-        for number, given in enumerate(request.photos, 1):
-            box = request.boxes[number - 1] if request.boxes else None
-            found: tuple[Detection, ...] = ()
-            detect = request.detect and box is None
-            most = partial(reduction, spec, box, detect or request.every)
-            with self._opened(given, number if many else 0, clock, most) as opened:
-                if detect:
-                    image = opened.image
-                    with clock.step("detect"):
-                        found = self._detected(live, image)
-                        best = best_garment(found, image.shape[1], image.shape[0])
-                        box = None if best is None else margined(best, image)
-                if request.every:
-                    with clock.step("detect"):
-                        found = self._detected(live, opened.image)
-                with clock.step("decode"):
-                    ready, photo = prepare(opened, box, found, spec)
-                    garments = clothes(found)[:MOST_GARMENTS] if request.every else []
-                    parts = [margined(garment, opened.image) for garment in garments]
-                    present().hold(len(parts) * 3 * spec.size**2)
-                    more = [prepare(opened, part, found, spec)[0] for part in parts]
-            prepared += [ready, *more]
-            photos.append(photo)
-        first = photos[0]
-        return prepared, first._replace(box=None, detections=()) if many else first
-
-    def _detector_of(self, live: Live) -> BundleDetector:
-        detector = self._detector
-        if detector is None or detector.bundle is not live.bundle:
-            detector = self._detector = BundleDetector(live.bundle, self._threads)
-        return detector
-
-    def _detected(self, live: Live, image: Image) -> tuple[Detection, ...]:
-        """The garments of a photo with at least the detector's threshold as score."""
-        detector = self._detector_of(live)
-        (found,) = detector.detect([image])
-        return tuple(one for one in found if one.score >= detector.threshold)
 
     def _thresholds(self, live: Live, revision: int) -> ScoreThresholds | None:
         known = self._alike
@@ -330,10 +248,13 @@ class Engine:
     ) -> SearchResult:
         present().check()
         with clock.step("encode"):
-            encoded = self.encoder_of(live).encode_street(images)
-        fusion = "max" if request.every else None  # a garment resembles a product, or another does
-        query = Query(encoded.embedding, encoded.local if self._rerank else None, fusion)
+            query = self._query(live, request, images)
         return self._answer(live, clock, request, query, photo)
+
+    def _query(self, live: Live, request: SearchRequest, images: Sequence[PreparedImage]) -> Query:
+        encoded = self.encoder_of(live).encode_street(images)
+        fusion = "max" if request.every else None  # a garment resembles a product, or another does
+        return Query(encoded.embedding, encoded.local if self._rerank else None, fusion)
 
     def _answer(
         self,
@@ -384,13 +305,6 @@ class Engine:
             size=None if photo is None else photo.size,
             note="" if found or where is None else explain(store, where),
         )
-
-
-def _name(photo: Photo, number: int) -> str:
-    """What errors call a photo: bytes by their number, a file by its path."""
-    if not isinstance(photo, bytes):
-        return ""
-    return f"photo {number}" if number else "the photo"
 
 
 def _normalised(embeddings: FloatArray, dim: int) -> FloatArray:

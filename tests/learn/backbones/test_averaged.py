@@ -22,6 +22,7 @@ from hemline.errors import UsageError
 from hemline.learn.backbones import BackboneConfig, build_backbone
 from hemline.learn.backbones.averaged import _convolutions, average_with_bundle
 from hemline.learn.export.weights import shrink
+from hemline.learn.models.ynet import YNetConfig
 
 SHIPPED = Path(hemline.__file__).parent / "bundles" / "hemline-small"
 
@@ -147,3 +148,11 @@ def test_what_cannot_be_averaged(tmp_path: Path) -> None:
         )
     with pytest.raises(UsageError, match="are timm's"):
         build_backbone(BackboneConfig(name="nin", bundle=str(SHIPPED)), 64)
+
+
+def test_a_bundle_freezes_the_norms_that_are_folded() -> None:
+    config = YNetConfig(backbone={"name": "tf_efficientnet_lite0", "bundle": "hemline-small"})  # type: ignore[arg-type]
+    assert config.backbone.freeze_bn
+    assert not YNetConfig(backbone={"name": "tf_efficientnet_lite0"}).backbone.freeze_bn  # type: ignore[arg-type]
+    asked = BackboneConfig(name="tf_efficientnet_lite0", bundle="hemline-small", freeze_bn=False)
+    assert asked.freeze_bn

@@ -186,6 +186,24 @@ def test_a_newer_question_ends_the_older_one(page: Any, shop: Stub) -> None:
     assert titles(page) == newest
 
 
+def test_the_next_page_of_a_whole_photo_and_its_link_are_by_every_garment(
+    page: Any, shop: Stub
+) -> None:
+    shop.choices = {"photo_links": True}
+    begin(page, shop)
+    page.get_by_role("button", name="Whole photo", exact=True).click()
+    searches(page, shop, 2)
+    page.get_by_role("button", name="Show more").click()
+    until(page, lambda: len(titles(page)) == 48)
+    second = searches(page, shop, 3)[2]
+    assert (second["offset"], second["every"], "box" in second) == ("24", "true", False)
+    page.get_by_role("button", name="Share").click()
+    page.get_by_role("button", name="Keep it and make a link").click()
+    until(page, lambda: len(shop.of("/v1/photos")) == 1)
+    shared = shop.of("/v1/photos")[0]
+    assert (shared["every"], "box" in shared) == ("true", False)
+
+
 def test_more_products_come_below(page: Any, shop: Stub) -> None:
     begin(page, shop)
     page.get_by_role("button", name="Show more").click()

@@ -41,7 +41,7 @@ def average_with_bundle(units: Mapping[str, nn.Module], bundle: str, share: floa
 
     Batch normalisation is folded into the convolutions of a graph, so it is folded here, too: what
     remains of a norm is its bias. That changes nothing that the network computes with the norms'
-    stored statistics; with those of a batch it does, so train it with ``freeze_bn``.
+    stored statistics; with those of a batch it does, so ``bundle`` implies ``freeze_bn``.
 
     Args:
         units: name → module, in order (``blocks.3``).

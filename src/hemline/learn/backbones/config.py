@@ -27,7 +27,7 @@ class BackboneConfig(ModelConfig):
             stage, whose weights are averaged with those of ``weights`` or ``pretrained``.
         bundle_share: weight of the bundle's in that average, 0-1.
         freeze_bn: batch normalisation stays in evaluation mode while training (its scale and bias
-            still learn); needed where it is folded into the convolutions.
+            still learn). ``bundle`` implies it, as a bundle's norms are folded.
     """
 
     name: str = "nin"
@@ -46,3 +46,10 @@ class BackboneConfig(ModelConfig):
     @classmethod
     def _bare_name(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _folded(cls, value: Any) -> Any:
+        # A batch's statistics would undo the folding (`averaged.py`).
+        bundled = isinstance(value, dict) and value.get("bundle")
+        return {**value, "freeze_bn": True} if bundled else value

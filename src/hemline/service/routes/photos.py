@@ -34,6 +34,11 @@ _FORM = {
     "properties": {
         "photo": FILE,
         "box": {"type": "string", "description": "x1,y1,x2,y2 in pixels of the upright photo"},
+        "every": {
+            "type": "boolean",
+            "description": "Without a box: its searches are by the photo "
+            "and every garment found in it.",
+        },
     },
 }
 
@@ -63,7 +68,7 @@ async def share(request: Request, service: Served) -> Response:
 
 def _share(service: Service, photo: bytes, form: SearchForm) -> dict[str, Any]:
     box = None if form.box is None else Box.parse(form.box)
-    encoded = service.engine.encode(photo, box).to_bytes()
+    encoded = service.engine.encode(photo, box, every=form.every).to_bytes()
     with opened(photo, service.settings.max_pixels, name="the photo") as image:
         small = encode_jpeg(crop(image, box), _QUALITY, _SIDE)  # drawn anew, without any EXIF
     return {"id": service.photo_links.put(small, encoded), "seconds": DAY}

@@ -145,10 +145,9 @@ def _detect(service: Service, photo: bytes) -> dict[str, Any]:
             most = service.settings.max_pixels
             image = stack.enter_context(opened(photo, most, name="the photo"))
         with clock.step("detect"):
-            (found,) = detector.detect([image])
+            shown = detector.sure(image)
     timings = clock.timings()
     service.metrics.timed(timings)
-    shown = [one for one in found if one.score >= detector.threshold]
     return {
         "size": [image.shape[1], image.shape[0]],
         "detections": detections_json(shown),

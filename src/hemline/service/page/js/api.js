@@ -43,7 +43,7 @@ const id = encodeURIComponent;
 export const info = (signal) => ask("v1/info", { signal });
 export const search = (photo, fields, signal) => ask("v1/search", { method: "POST", body: form(photo, fields), signal });
 export const detect = (photo, signal) => ask("v1/detect", { method: "POST", body: form(photo), signal });
-export const share = (photo, box) => ask("v1/photos", { method: "POST", body: form(photo, { box }) });
+export const share = (photo, fields) => ask("v1/photos", { method: "POST", body: form(photo, fields) });
 export const searchShared = (photo, fields, signal) => ask(`v1/photos/${id(photo)}/search?${query(fields)}`, { signal });
 export const item = (name, signal, why = false) => ask(`v1/items/${id(name)}${why ? "?why=true" : ""}`, { signal });
 export const items = (fields) => ask(`v1/items?${query(fields)}`);

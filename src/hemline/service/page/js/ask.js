@@ -34,7 +34,7 @@ async function searchShared(photo, fields, signal) {
 }
 
 // A whole photo is searched with its garments, too, where the bundle finds them.
-const everyOf = (info, whole) => (info.detects && whole) || null;
+export const everyOf = (info, whole) => (info.detects && whole) || null;
 
 export async function searchPhoto(state, photo, info, signal) {
   const columns = facetColumns(info.columns);

@@ -2,7 +2,7 @@
 // together.
 import { infoOf } from "./adapt.js";
 import * as api from "./api.js";
-import { detectPhoto, nextPage, searchItem, searchPhoto } from "./ask.js";
+import { detectPhoto, everyOf, nextPage, searchItem, searchPhoto } from "./ask.js";
 import { card, closeMenus, markVerdict, waiting } from "./cards.js";
 import { askConsent } from "./consent.js";
 import { Cropper } from "./cropper.js";
@@ -301,7 +301,7 @@ class Page {
     if (!this.state.photo) return shareLink(location.href);
     const { photo, box } = this.origin;
     return askToShare(async () => {
-      const { id } = await api.share(photo, box?.join(","));
+      const { id } = await api.share(photo, { box: box?.join(","), every: everyOf(this.info, !box) });
       return new URL(write({ ...this.state, photo: "", shared: id, box: "whole" }), location.href).href;
     });
   }
