@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from hemline.errors import DataError
 from hemline.learn.layers.domain_maps import DomainImages, DomainMapConfig, fit_maps
@@ -60,7 +61,10 @@ def test_each_source_is_found_by_its_own_map_where_one_map_serves_neither() -> N
     street, shop = (layer(side) for side in fit_mixture(*seen, BLOCKS, config))
     one = fit_maps(seen[0].features, seen[0].items, seen[1].features, seen[1].items, BLOCKS, config)
     photos, goods = together(source(0, 40, 3), source(1, 40, 4))  # items never seen, no labels
-    mixed = recall(street.of(photos.features), photos.items, shop.of(goods.features), goods.items)
+    mixed = recall(
+        functional.normalize(street(photos.features), dim=1), photos.items,
+        functional.normalize(shop(goods.features), dim=1), goods.items,
+    )  # fmt: skip
     x = photos.features @ one.street_weight.T + one.street_bias
     y = goods.features @ one.shop_weight.T + one.shop_bias
     normal = torch.nn.functional.normalize

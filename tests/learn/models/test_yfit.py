@@ -161,3 +161,42 @@ def test_kinds_need_two() -> None:
     model = spec.build(spec.configure({**spec.tiny, "kind_loss": 0.5}), ("category=dress",))
     with pytest.raises(DataError, match="kind_loss=0"):
         model.fit([], [])
+
+
+def test_what_tune_trains_is_joined_to_what_is_fitted_after_it() -> None:
+    torch.manual_seed(SEED)
+    spec = MODELS["yfit"]
+    settings = {**spec.tiny, "tune": True, "joined": {"share": 0.4, "few": 4}}
+    model = spec.build(spec.configure(settings), ()).eval()
+    tune, fit = model.stages()
+    learns = {name for name, _ in model.named_parameters() if tune.learns(name)}
+    assert {"joined.street.weight", "joined.shop.bias"} < learns
+    assert not {name for name in learns if name.startswith(("street.", "shop."))}
+    assert not any(fit.learns(name) for name, _ in model.named_parameters() if "joined" in name)
+    items, none = torch.arange(8), torch.zeros(8, 0)
+    photos, goods = torch.rand(8, 3, 64, 64), torch.rand(8, 3, 64, 64)
+    parts = [Fitting(photos, items, none)], [Fitting(goods, items, none)]
+    with pytest.raises(DataError, match="joined=null"):
+        model.fit(*parts)
+    model.begin_stage(tune)
+    with torch.inference_mode():
+        model.fit(*parts)
+    losses = model.loss(Batch(photos, goods, none, items, items, none), tune)
+    losses["total"].backward()
+    assert float(model.joined.street.weight.grad.abs().max()) > 0
+    with torch.no_grad():
+        tuned = model.encode_street(photos).embedding
+        model.joined.street.weight.add_(0.05 * torch.randn_like(model.joined.street.weight))
+        assert not torch.allclose(model.encode_street(photos).embedding, tuned)
+        model.begin_stage(fit)
+        model.fit(*parts)
+        joined = model.encode_street(photos).embedding
+        assert joined.shape == tuned.shape == (8, model.embedding_dim)
+        shares = model.joined.shares.clone()
+        assert shares.tolist() == pytest.approx([0.4 * 8 / 12])
+        model.joined.shares.zero_()
+        assert not torch.allclose(model.encode_street(photos).embedding, joined)
+        model.joined.shares.copy_(shares)
+    session = onnxruntime.InferenceSession(serialized(trace(model)["street"]))
+    (found,) = session.run(["embedding"], {"images": photos.numpy()})
+    assert float(abs(found - joined.numpy()).max()) < 1e-4

@@ -78,7 +78,7 @@ def fit_mixture(
     """
     x, y, *standard = standardised(street.features, shop.features, blocks)
     sides = DomainImages(x, *street[1:]), DomainImages(y, *shop[1:])
-    labels = _experts(*sides, config.experts)
+    labels = experts_of(*sides, config.experts)
     common = item_directions(*paired(*sides), config.model_copy(update={"strength": 0.0}))  # (D, C)
     weight = x.new_zeros(config.experts, config.rank + config.kinds, x.shape[1])
     bias = x.new_zeros(2, *weight.shape[:2])
@@ -103,8 +103,12 @@ def fit_mixture(
     return street_map, shop_map
 
 
-def _experts(street: DomainImages, shop: DomainImages, most: int) -> tuple[Tensor, Tensor]:
-    """(N,) and (M,) the expert of each image: sources that share items are one."""
+def experts_of(street: DomainImages, shop: DomainImages, most: int) -> tuple[Tensor, Tensor]:
+    """(N,) and (M,) the expert of each image: sources that share items are one.
+
+    Raises:
+        DataError: more than ``most``.
+    """
     sources, numbers = torch.unique(torch.cat([street.sources, shop.sources]), return_inverse=True)
     items = torch.unique(torch.cat([street.items, shop.items]), return_inverse=True)[1]
     shown = torch.zeros(int(items.max()) + 1, len(sources), dtype=torch.bool)
@@ -203,13 +207,13 @@ class MapMixture(nn.Module):
         for name, values in fitted._asdict().items():
             getattr(self, name).copy_(values)
 
-    def of(self, features: Tensor) -> Tensor:
-        """(N, C), on any device → (N, D) of length 1, on the map's."""
-        return functional.normalize(self(features.to(self.weight)), dim=1)
+    def gate(self, features: Tensor) -> Tensor:
+        """(B, C) → (B, K) share of each expert."""
+        return torch.softmax(features @ self.gate_weight.T + self.gate_bias, dim=1)
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C) → (B, D)."""
-        share = torch.softmax(features @ self.gate_weight.T + self.gate_bias, dim=1)  # (B, K)
+        share = self.gate(features)
         experts, rank, _ = self.weight.shape
         each = (features * self.factor) @ self.weight.flatten(0, 1).T  # (B, K · D)
         each = each.view(-1, experts, rank) + self.bias

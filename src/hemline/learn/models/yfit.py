@@ -35,7 +35,8 @@ from hemline.learn.backbones import BackboneConfig, build_backbone
 from hemline.learn.gathering import gathered
 from hemline.learn.layers.distillation import FeatureDistillation
 from hemline.learn.layers.domain_maps import DomainImages, DomainMap, DomainMapConfig, fit_maps
-from hemline.learn.layers.map_mixture import MapMixture, fit_mixture
+from hemline.learn.layers.joined_maps import JoinedMapConfig, JoinedMaps, shares_of
+from hemline.learn.layers.map_mixture import MapMixture, experts_of, fit_mixture
 from hemline.learn.layers.querybank import FURTHER, Querybank, QuerybankConfig
 from hemline.learn.losses.info_nce import info_nce_loss
 from hemline.learn.model import (
@@ -48,6 +49,7 @@ from hemline.learn.model import (
     StreetOutput,
 )
 from hemline.learn.model_config import DomainImageConfig
+from hemline.types import Domain
 
 TUNE, FIT = "Tune", "Fit"
 #: A pixel whose darkest channel is at least this bright, of 255, is white background.
@@ -65,6 +67,8 @@ class YFitConfig(DomainImageConfig):
             (2 the middle half of each side), below 1 the image on a white border.
         foreground: pool shop images over locations that are not white.
         fitted: how the maps are fitted.
+        joined: the stage ``Tune`` trains maps of its own, which are joined to those that are fitted
+            after it; null drops what it has trained for them.
         querybank: photos of the training that tell which shop images resemble every photo, so that
             those are no longer found for all; null for none. Embeddings have two numbers more.
         temperature: of the loss, where a stage has epochs.
@@ -86,6 +90,7 @@ class YFitConfig(DomainImageConfig):
     shop_views: tuple[float, ...] = (1.0,)
     foreground: bool = False
     fitted: DomainMapConfig = DomainMapConfig()
+    joined: JoinedMapConfig | None = None
     querybank: QuerybankConfig | None = None
     temperature: float = Field(default=0.05, gt=0)
     tune: bool = False
@@ -121,6 +126,8 @@ class YFit(RetrievalModel):
         dim = config.fitted.rank + config.fitted.kinds
         self.street = self._map(backbone.channels, dim)  # III
         self.shop = self._map(backbone.channels, dim)  # II
+        experts = config.fitted.experts
+        self.joined = JoinedMaps(backbone.channels, dim, experts) if config.joined else None
         self.querybank = Querybank(config.querybank, dim) if config.querybank else None
         self.embedding_dim = dim + (FURTHER if self.querybank else 0)
         if config.kind_loss:
@@ -138,11 +145,15 @@ class YFit(RetrievalModel):
         """The maps are fitted and then, if the recipe gives the stage epochs, trained; with
         ``tune`` after a stage that trains the upper part of the backbone too."""
         second = {"classifier": self.config.kind_loss, "distillation": self.config.distillation}
-        maps = ("street", "shop", *(name for name, weight in second.items() if weight))
-        fit = Stage(FIT, maps, epochs=0, lr=1e-4, optimizer="adamw", fits=True)
-        parts = (*maps, "trunk.1")
+        tasks = tuple(name for name, weight in second.items() if weight)
+        maps = ("street", "shop")
+        fit = Stage(FIT, (*maps, *tasks), epochs=0, lr=1e-4, optimizer="adamw", fits=True)
+        parts = (*(("joined",) if self.joined else maps), *tasks, "trunk.1")
         tune = Stage(TUNE, parts, epochs=3, lr=5e-4, optimizer="adamw", fits=True)
         return (tune, fit) if self.config.tune else (fit,)
+
+    def _tunes(self, stage: Stage | None) -> bool:
+        return stage is not None and stage.name == TUNE
 
     def street_features(self, images: Tensor) -> Tensor:
         """(B, 3, S, S) → (B, C), before the map."""
@@ -166,12 +177,21 @@ class YFit(RetrievalModel):
         return torch.stack(pooled).mean(dim=0).float()
 
     def encode_street(self, images: Tensor) -> StreetOutput:
-        mapped = self.street(self.street_features(images))
+        mapped = self._mapped("street", self.street_features(images))
         return StreetOutput.of(self.querybank.street(mapped) if self.querybank else mapped)
 
     def encode_shop(self, images: Tensor, tags: Tensor) -> ShopOutput:
-        mapped = self.shop(self.shop_features(images))
+        mapped = self._mapped("shop", self.shop_features(images))
         return ShopOutput.of(self.querybank.shop(mapped) if self.querybank else mapped)
+
+    def _mapped(self, domain: Domain, features: Tensor) -> Tensor:
+        """(B, C) → (B, D)."""
+        fitted = self.street if domain == "street" else self.shop
+        mapped: Tensor = fitted(features)
+        if self.joined:
+            trained = self.joined.street if domain == "street" else self.joined.shop
+            mapped = self.joined(mapped, trained(features), fitted.gate(features))
+        return mapped
 
     @torch.no_grad()
     def fit(self, street: Iterable[Fitting], shop: Iterable[Fitting]) -> None:
@@ -183,10 +203,14 @@ class YFit(RetrievalModel):
         x, street_items, street_kinds, street_groups = self._gathered(street, self.street_features)
         y, shop_items, shop_kinds, shop_groups = self._gathered(shop, self.shop_features)
         kinds, groups = (street_kinds, shop_kinds), (street_groups, shop_groups)
-        config = self.config.fitted
-        if isinstance(self.street, MapMixture) and isinstance(self.shop, MapMixture):
-            photos = DomainImages(x, street_items, street_groups)
-            goods = DomainImages(y, shop_items, shop_groups)
+        config, tunes = self.config.fitted, self._tunes(self._training_stage)
+        photos = DomainImages(x, street_items, street_groups)
+        goods = DomainImages(y, shop_items, shop_groups)
+        if self.joined and tunes:
+            self.joined.begin(
+                fit_maps(x, street_items, y, shop_items, self.blocks, config, kinds, groups)
+            )
+        elif isinstance(self.street, MapMixture) and isinstance(self.shop, MapMixture):
             mixtures = fit_mixture(photos, goods, self.blocks, config, kinds)
             self.street.put(mixtures[0])
             self.shop.put(mixtures[1])
@@ -194,8 +218,26 @@ class YFit(RetrievalModel):
             maps = fit_maps(x, street_items, y, shop_items, self.blocks, config, kinds, groups)
             self.street.put(maps.street_weight, maps.street_bias)
             self.shop.put(maps.shop_weight, maps.shop_bias)
+        if self.joined and self.config.joined and not tunes:
+            self._join(self.joined, self.config.joined, photos, goods)
         if self.querybank is not None:
-            self.querybank.fit(self.street.of(x), street_groups, self.shop.of(y))
+            device = self.street.weight.device
+            of_photos = functional.normalize(self._mapped("street", x.to(device)), dim=1)
+            of_goods = functional.normalize(self._mapped("shop", y.to(device)), dim=1)
+            self.querybank.fit(of_photos, street_groups, of_goods)
+
+    def _join(
+        self, joined: JoinedMaps, config: JoinedMapConfig, photos: DomainImages, goods: DomainImages
+    ) -> None:
+        count, device = self.config.fitted.experts, self.street.weight.device
+        experts = experts_of(photos, goods, count)[0] if count > 1 else photos.items * 0
+        x, y = photos.features.to(device), goods.features.to(device)
+        joined.join(
+            shares_of(experts, photos.items, count, config),
+            (x, y),
+            (self.street(x), self.shop(y)),
+            (self.street.gate(x), self.shop.gate(y)),
+        )
 
     def _gathered(
         self, parts: Iterable[Fitting], features: Callable[[Tensor], Tensor]
@@ -240,8 +282,9 @@ class YFit(RetrievalModel):
         if self.config.distillation:
             frozen = self._frozen_features(torch.cat([batch.street, batch.shop]))
         with torch.autocast(batch.street.device.type, enabled=False):
-            street = StreetOutput.of(self.street(photos))
-            shop = ShopOutput.of(self.shop(goods))
+            maps = self.joined if self.joined and self._tunes(stage) else self
+            street = StreetOutput.of(maps.street(photos))
+            shop = ShopOutput.of(maps.shop(goods))
             street, shop, every = gathered(street, shop, batch)
             distances = torch.cdist(street.embedding, shop.embedding)
             total = info_nce_loss(
