@@ -87,13 +87,15 @@ def test_photos_and_pictures_are_cut_as_they_will_be(
     manifest = Manifest.from_records(
         [replace(record, box=Box(2, 3, 14, 15)) for record in shop], shop.root
     )
-    asked: set[tuple[object, object]] = set()
+    asked: set[tuple[object, ...]] = set()
     added: list[object] = []
     search, add = Engine.search, Catalog.add
 
-    def spy_search(self: Engine, photo: object, k: int, box: object, detect: bool) -> object:
-        asked.add((box, detect))
-        return search(self, photo, k, box, detect=detect)  # type: ignore[arg-type]
+    def spy_search(
+        self: Engine, photo: object, k: int, box: object, detect: bool, every: bool
+    ) -> object:
+        asked.add((box, detect, every))
+        return search(self, photo, k, box, detect=detect, every=every)  # type: ignore[arg-type]
 
     def spy_add(self: Catalog, rows: Manifest, crop: str) -> object:
         added.append(crop)
@@ -106,7 +108,7 @@ def test_photos_and_pictures_are_cut_as_they_will_be(
     found = calibrate(bundle, manifest, split="all", crop=crop, shares=shares)
     assert found.data["crop"] == crop
     box = Box(2, 3, 14, 15) if crop in ("query", "box") else None
-    assert asked == {(box, crop == "detected-query")}
+    assert asked == {(box, crop == "detected-query", crop == "every")}
     assert added == ["box" if crop == "box" else "none"]
 
 

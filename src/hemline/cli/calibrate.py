@@ -20,7 +20,8 @@ def calibrate(
         typer.Option(
             help="Crop of the images, as in later searches. none: whole images; query: photos "
             "cropped to their box; box: both sides; detected-query: photos cropped to the "
-            "detected garment, as the page does."
+            "detected garment, as the page does; every: photos and every garment in them, as "
+            "'hemline search' does."
         ),
     ] = "none",
     split: Annotated[

@@ -31,8 +31,9 @@ TOP = 20
 ABSENT = 5
 #: The least number of hits above a threshold.
 LEAST = 30
-#: How photos and shop images are cropped, named as in `hemline evaluate`.
-CROPS = ("none", "query", "box", "detected-query")
+#: How photos and shop images are cropped, named as in `hemline evaluate`; ``every`` is a search
+#: with the whole photo and every garment in it.
+CROPS = ("none", "query", "box", "detected-query", "every")
 SHARES: Mapping[str, float] = {"same": 0.65, "similar": 0.3}
 #: The share of right hits may be so much smaller on photos that didn't set the threshold.
 SLACK = 0.1
@@ -73,7 +74,8 @@ def calibrate(
         manifest: shop rows are the gallery, street rows the photos.
         photos: how many photos search, spread evenly over the street rows.
         crop: as the bundle will be used, one of `CROPS`: whole images; photos cropped to their box;
-            both sides; photos cropped to the garment that the detector finds, as the page does.
+            both sides; photos cropped to the garment that the detector finds, as the page does;
+            photos and every garment in them, as `hemline search` does.
         split: the rows that count; ``all`` takes every one.
         shares: of right hits, for ``same`` and ``similar``.
         advance: called with (photos done, photos).
@@ -94,8 +96,7 @@ def calibrate(
         catalog.add(gallery, crop="box" if crop == "box" else "none")
         engine = Engine(catalog)
         for done, row in enumerate(street.tolist(), 1):
-            box = rows[row].box if crop in ("query", "box") else None
-            found = engine.search(rows.file(row), TOP, box, detect=crop == "detected-query").hits
+            found = _searched(engine, rows, row, crop, TOP)
             hits.append(_Found.of(found, items[row], items[row] in absent))
             advance(done, len(street))
         counts = catalog.store.counts()
@@ -130,8 +131,7 @@ def calibrate_live(
     rows, items, street, _ = _rows(manifest, "all", photos)
     absent, hits = set(items[street[::ABSENT]]), list[_Found]()
     for done, row in enumerate(street.tolist(), 1):
-        box = rows[row].box if crop in ("query", "box") else None
-        found = engine.search(rows.file(row), 2 * TOP, box, detect=crop == "detected-query").hits
+        found = _searched(engine, rows, row, crop, 2 * TOP)
         there = [hit for hit in found if hit.item_id not in absent]
         hits.append(_Found.of(there[:TOP], items[row], items[row] in absent))
         advance(done, len(street))
@@ -158,6 +158,13 @@ def _rows(
         raise DataError(_missing_rows(split, manifest))
     some = street[np.unique(np.linspace(0, len(street) - 1, photos).round().astype(int))]
     return rows, items, some, shop
+
+
+def _searched(engine: Engine, rows: Manifest, row: int, crop: str, k: int) -> Sequence[Hit]:
+    """The first ``k`` hits of a photo."""
+    box = rows[row].box if crop in ("query", "box") else None
+    detect, every = crop == "detected-query", crop == "every"
+    return engine.search(rows.file(row), k, box, detect=detect, every=every).hits
 
 
 def _data(found: Sequence[_Found], manifest: Manifest, crop: str, split: str) -> dict[str, Any]:
